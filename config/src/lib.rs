@@ -1,0 +1,25 @@
+//! What the operator declared, validated: the leaf that every other crate may know.
+//!
+//! ```text
+//! driftline.yaml ─► raw (what was written) ─► resolve (what is true) ─► Config
+//!                        every problem at once, with file, line and column
+//! ```
+//!
+//! After [`Config::load`] nothing else in Driftline reads configuration files or the environment.
+
+mod model;
+mod secret;
+mod service;
+
+pub mod capture;
+pub mod time;
+
+pub use model::{
+    Candidate, CandidateOutput, Captures, Errors, Feature, Format, Latency, Model, NoData,
+    Operations, Purpose, Retrain, Start, Tolerance, ToleranceFloor, Window,
+};
+pub use secret::Secret;
+pub use service::{
+    AlertRules, Config, DeadLetters, DriftRule, Email, Http, Kafka, Limits, MailTransport,
+    Receiver, ReceiverKind, ReportStore, Webhook,
+};

@@ -1,0 +1,233 @@
+//! One monitored model, as the operator declared it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A model and everything Driftline was told about it. Durations are microseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Unique; `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
+    pub name: String,
+    /// Who answers for it; shown, never interpreted.
+    pub owner: Option<String>,
+    /// Names of the receivers that are told; all receivers where the operator named none.
+    pub notify: Vec<String>,
+    /// Where its captures are.
+    pub captures: Captures,
+    /// Baseline file per model version; the key `default` is always there.
+    pub baseline: BTreeMap<String, PathBuf>,
+    /// What differs from the baseline, by feature name.
+    pub features: BTreeMap<String, Feature>,
+    /// The drift window.
+    pub window: Window,
+    /// The operations panes.
+    pub operations: Operations,
+    /// When a difference matters.
+    pub tolerance: Tolerance,
+    /// The latency objective, where there is one.
+    pub latency: Option<Latency>,
+    /// The error objective, where there is one.
+    pub errors: Option<Errors>,
+    /// When silence is worth a message.
+    pub no_data: NoData,
+    /// Candidates that are scored beside it.
+    pub shadow: Vec<Candidate>,
+    /// The limits of retraining requests.
+    pub retrain: Retrain,
+}
+
+/// Where the captures of a model are and how they are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captures {
+    /// Kafka topic; several models may share one.
+    pub topic: String,
+    /// How a value is encoded.
+    pub format: Format,
+    /// Where reading starts when there is no checkpoint.
+    pub start: Start,
+    /// How far `ts` may lie beyond the record timestamp.
+    pub max_ahead_us: i64,
+}
+
+/// The encodings of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object per Kafka value: CONTRACTS §3.
+    DriftlineJson,
+}
+
+/// Where reading starts when there is no checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The first offset that the log still holds.
+    Earliest,
+    /// The end of the log.
+    Latest,
+    /// The first offset with a record timestamp at or after this instant, in microseconds.
+    At(i64),
+}
+
+/// What differs from the baseline for one feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// Tolerance of the deciding statistic, instead of the model's.
+    pub tolerance: Option<f64>,
+    /// Whether it may alarm. Columns with `judge: false` are shown.
+    pub judge: bool,
+    /// Whether its values never leave as text.
+    pub private: bool,
+    /// Whether a string that holds a number is read as that number.
+    pub coerce: bool,
+}
+
+impl Default for Feature {
+    fn default() -> Feature {
+        Feature { tolerance: None, judge: true, private: false, coerce: false }
+    }
+}
+
+/// The drift window: RULES §1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Length; at least a second.
+    pub every_us: i64,
+    /// How long after its end a window waits for rows, in event time.
+    pub lateness_us: i64,
+    /// How long a caught-up partition must be silent to be idle; `None` waits for the log alone.
+    pub idle_us: Option<i64>,
+    /// Counted rows below which a due window is carried into the next.
+    pub at_least: u64,
+    /// How long a window may grow by being carried.
+    pub at_most_us: i64,
+}
+
+/// The operations panes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operations {
+    /// Length; at least a second.
+    pub every_us: i64,
+    /// How long after its end a pane waits for rows, in event time.
+    pub lateness_us: i64,
+}
+
+/// When a difference matters: RULES §4.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tolerance {
+    /// The larger of the floor and what the baseline's own windows show.
+    Auto,
+    /// These values, own windows or not.
+    Fixed(ToleranceFloor),
+}
+
+/// Tolerances per statistic, as values of the statistic or as shares.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ToleranceFloor {
+    /// Kolmogorov-Smirnov distance of numeric columns.
+    pub ks: f64,
+    /// Debiased PSI of categorical columns.
+    pub psi: f64,
+    /// Share of missing values above the baseline's.
+    pub missing: f64,
+    /// Share of values of the wrong type above the baseline's.
+    pub wrong_type: f64,
+    /// Share of values outside the baseline's categories above the baseline's.
+    pub new_category: f64,
+}
+
+impl Default for ToleranceFloor {
+    fn default() -> ToleranceFloor {
+        ToleranceFloor { ks: 0.05, psi: 0.1, missing: 0.01, wrong_type: 0.01, new_category: 0.01 }
+    }
+}
+
+impl Tolerance {
+    /// The floors: the declared values, or the defaults under `auto`.
+    pub fn floor(&self) -> ToleranceFloor {
+        match self {
+            Tolerance::Auto => ToleranceFloor::default(),
+            Tolerance::Fixed(values) => *values,
+        }
+    }
+}
+
+/// A latency objective: `objective` of the requests answer within `under_us`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latency {
+    /// Threshold in microseconds.
+    pub under_us: i64,
+    /// Share of requests, between 0 and 1.
+    pub objective: f64,
+}
+
+/// An error objective: `objective` of the requests succeed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Errors {
+    /// Share of requests, between 0 and 1.
+    pub objective: f64,
+}
+
+/// When silence is worth a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoData {
+    /// Wall time without an accepted row; already defaulted by RULES §5.
+    pub after_us: i64,
+}
+
+/// A candidate model, scored in the shadow of live traffic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Unique within its model; the same alphabet as model names.
+    pub name: String,
+    /// The ONNX file.
+    pub onnx: PathBuf,
+    /// Lower-case hex sha256 of the file's bytes; required.
+    pub sha256: String,
+    /// Feature names in the order of the model's input, or of its inputs.
+    pub inputs: Vec<String>,
+    /// Which outputs of the model are its prediction.
+    pub output: CandidateOutput,
+    /// What the candidate is for.
+    pub purpose: Purpose,
+    /// Rows before this instant (microseconds) were training data and are not scored.
+    pub trained_until_us: Option<i64>,
+    /// Share of requests that are scored, chosen by a hash of the id.
+    pub sample: f64,
+}
+
+/// Which outputs of a candidate are compared with which columns of the champion's prediction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CandidateOutput {
+    /// Name of the output that holds the label; `None` takes the first integer or string output.
+    pub label: Option<String>,
+    /// Name of the output that holds scores; `None` takes the first float output.
+    pub score: Option<String>,
+    /// Column of a `[n, classes]` score output that holds the compared score; the last by default.
+    pub score_column: Option<usize>,
+    /// Texts of the classes 0, 1, … of an integer label output, so that it compares with the
+    /// champion's label texts.
+    pub classes: Vec<String>,
+    /// Prediction column of the champion that holds its label; `label` by default.
+    pub champion_label: Option<String>,
+    /// Prediction column of the champion that holds its score; `score` by default.
+    pub champion_score: Option<String>,
+}
+
+/// What a candidate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is meant to predict better than the champion.
+    Better,
+    /// It is meant to predict the same, cheaper or elsewhere.
+    Same,
+}
+
+/// The limits of retraining requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retrain {
+    /// How far `history` reaches back before the first window of the request.
+    pub history_us: i64,
+    /// Least time between two requests, in event time.
+    pub cooldown_us: i64,
+    /// Most requests of a day, in event time.
+    pub max_per_day: u32,
+}

@@ -1,0 +1,220 @@
+//! Everything the operator declares once for the whole service.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::model::Model;
+use crate::secret::Secret;
+
+/// A whole, valid configuration. Relative paths have been resolved against the file they stand in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The broker and our topics on it.
+    pub kafka: Kafka,
+    /// Folder of the checkpoint.
+    pub state: PathBuf,
+    /// The HTTP listener.
+    pub http: Http,
+    /// At least one model; names are unique.
+    pub models: Vec<Model>,
+    /// When incidents open and how often they are repeated.
+    pub alerts: AlertRules,
+    /// Who is told; names are unique.
+    pub receivers: Vec<Receiver>,
+    /// How long reports are kept.
+    pub reports: ReportStore,
+    /// Every bound of RULES §7.
+    pub limits: Limits,
+    /// Path of the ONNX Runtime library, where the operator named one.
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// The broker and our topics on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kafka {
+    /// `host:port`, several separated by commas.
+    pub bootstrap: String,
+    /// Names the offsets that are committed for lag tools.
+    pub group: String,
+    /// Further librdkafka properties; values may be secrets.
+    pub properties: BTreeMap<String, Secret>,
+    /// Topic of the reports; `None` is off.
+    pub reports: Option<String>,
+    /// Where rejected records go.
+    pub dead_letters: DeadLetters,
+}
+
+/// Where rejected records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetters {
+    /// `<topic>.driftline.dead-letter`.
+    Topic,
+    /// Counted and dropped.
+    Off,
+    /// One JSON Lines file per topic in this folder.
+    Folder(PathBuf),
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// `address:port`.
+    pub listen: String,
+    /// The address under which people reach it; links in mails start with it.
+    pub external_url: Option<String>,
+    /// Required beyond loopback for all but probes and metrics, and always for writes.
+    pub token: Option<Secret>,
+}
+
+/// When incidents open and how often they are repeated: RULES §5.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertRules {
+    /// `for.drift`: k of n windows.
+    pub drift: DriftRule,
+    /// `repeat.drift`, in microseconds.
+    pub repeat_drift_us: i64,
+    /// `repeat.operations`, in microseconds.
+    pub repeat_operations_us: i64,
+    /// Transitions older than this are recorded and not sent. Outer `None`: not declared, so the
+    /// larger of an hour and one window; `Some(None)`: off, all are sent.
+    pub max_age_us: Option<Option<i64>>,
+}
+
+/// An incident of drift opens after `windows` of the last `of` windows at alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DriftRule {
+    /// k
+    pub windows: u32,
+    /// n
+    pub of: u32,
+}
+
+/// Somebody or something that is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receiver {
+    /// Unique.
+    pub name: String,
+    /// Classes of messages it wants: `alerts`, `retrain`; both where the operator named none for a
+    /// webhook, `alerts` for a mail.
+    pub on: Vec<String>,
+    /// How it is reached.
+    pub kind: ReceiverKind,
+}
+
+/// How a receiver is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReceiverKind {
+    /// By mail.
+    Email(Email),
+    /// By a signed HTTP POST.
+    Webhook(Webhook),
+}
+
+/// A mail receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Email {
+    /// SMTP or a folder of `.eml` files.
+    pub transport: MailTransport,
+    /// Sender address.
+    pub from: String,
+    /// Recipient addresses; at least one.
+    pub to: Vec<String>,
+}
+
+/// How mail leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MailTransport {
+    /// An SMTP server: `smtp://host:port` (STARTTLS required), `smtps://host:port` (TLS from the
+    /// start) or `smtp+insecure://host:port` (no TLS).
+    Smtp {
+        /// The address as written.
+        server: String,
+        /// User name for AUTH.
+        user: Option<String>,
+        /// Password for AUTH.
+        password: Option<Secret>,
+        /// PEM file of a certificate authority to trust beside the built-in roots.
+        ca: Option<PathBuf>,
+    },
+    /// One `.eml` file per mail in this folder.
+    Folder(PathBuf),
+}
+
+/// A webhook receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// `http://` or `https://`.
+    pub url: Secret,
+    /// Standard Webhooks secret (`whsec_…` or any text).
+    pub secret: Option<Secret>,
+    /// Further headers; values may be secrets.
+    pub headers: BTreeMap<String, Secret>,
+    /// PEM file of a certificate authority to trust beside the built-in roots.
+    pub ca: Option<PathBuf>,
+}
+
+/// How long reports are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportStore {
+    /// In microseconds of window end.
+    pub keep_us: i64,
+}
+
+/// Every bound of RULES §7; each has a counter in `driftline_limit_reached_total`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Models of one configuration.
+    pub models: usize,
+    /// Monitored columns of one model.
+    pub columns: usize,
+    /// Categories of a column whose exact counts are kept by name.
+    pub categories: usize,
+    /// Further known categories that are counted by hash; above it the column is not judged.
+    pub category_hashes: usize,
+    /// Model versions told apart; the rest is `other`.
+    pub versions: usize,
+    /// Open windows per model and lane.
+    pub open_windows: usize,
+    /// Bytes of one record.
+    pub record_bytes: usize,
+    /// Bytes of one string value.
+    pub string_bytes: usize,
+    /// Bytes of decoded rows that wait to be absorbed, over all models.
+    pub batch_bytes: usize,
+    /// Bytes of dead letters that wait for their acknowledgement.
+    pub dead_letter_bytes: usize,
+    /// Rows of the outbox.
+    pub outbox: usize,
+    /// Metric series.
+    pub series: usize,
+    /// Bytes of stored reports.
+    pub report_bytes: u64,
+    /// Bytes of one ONNX model.
+    pub onnx_bytes: u64,
+    /// Rows that wait for one candidate.
+    pub shadow_rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            models: 2000,
+            columns: 2000,
+            categories: 1000,
+            category_hashes: 100_000,
+            versions: 4,
+            open_windows: 64,
+            record_bytes: 1 << 20,
+            string_bytes: 256,
+            batch_bytes: 64 << 20,
+            dead_letter_bytes: 64 << 20,
+            outbox: 100_000,
+            series: 50_000,
+            report_bytes: 5 << 30,
+            onnx_bytes: 256 << 20,
+            shadow_rows: 65_536,
+        }
+    }
+}
