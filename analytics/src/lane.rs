@@ -1,0 +1,464 @@
+//! Event time: watermarks, cuts, and which window closes when (RULES §1).
+//!
+//! A [`Lane`] is the clockwork of one model's drift windows, or of its operations panes. It sees
+//! nothing of a row but its partition, its offset and its two timestamps, and answers two questions:
+//! to which window does this row belong ([`Lane::assign`]), and which windows close now
+//! ([`Lane::advance`]). What is counted inside a window is none of its business.
+
+mod clock;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use driftline_config::time::ALIGNMENT_US;
+use serde::{Deserialize, Serialize};
+
+use clock::PartitionClock;
+pub use clock::Crossing;
+
+/// The fixed figures of a lane, in microseconds and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneSettings {
+    /// Length of a window.
+    pub every_us: i64,
+    /// How long after its end a window waits for rows.
+    pub lateness_us: i64,
+    /// Rows below which a due window is carried into the next; 1 or less never carries.
+    pub at_least: u64,
+    /// How long a window may grow by being carried.
+    pub at_most_us: i64,
+}
+
+/// The rows of one partition in offset order, as three columns of one length.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Kafka offsets, ascending.
+    pub offsets: &'a [i64],
+    /// Event times.
+    pub times_us: &'a [i64],
+    /// Kafka record timestamps.
+    pub record_times_us: &'a [i64],
+}
+
+/// A record that only moves the watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Its offset.
+    pub offset: i64,
+    /// Its event time.
+    pub time_us: i64,
+    /// Its Kafka record timestamp.
+    pub record_time_us: i64,
+}
+
+/// Where the rows of one call went.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// Window start and the indices of its rows, in order of first appearance.
+    pub windows: Vec<(i64, Vec<u32>)>,
+    /// Offsets of the late rows.
+    pub late: Vec<i64>,
+    /// Boundaries that were crossed, with the offset that crossed them.
+    pub crossed: Vec<Crossing>,
+}
+
+/// Why rows of a window may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Incomplete {
+    /// Reading began inside the window.
+    Started,
+    /// Retention removed records before they were read.
+    RetentionGap,
+    /// The model was added to a topic that was already being read.
+    ModelAdded,
+}
+
+/// How a cut came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutBy {
+    /// A record passed the end of the window.
+    Log,
+    /// The partition was silent and the wall clock decided.
+    Idle,
+}
+
+/// The stretch of one partition between the previous window's cut and this window's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The previous cut, or the first offset read.
+    pub from: i64,
+    /// The first offset that no longer belongs to the window.
+    pub to: i64,
+    /// How it came about.
+    pub by: CutBy,
+    /// Offset of the first row that the window counted here, where it counted one. It may lie
+    /// before `from`, since rows may arrive before the previous window was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_from: Option<i64>,
+}
+
+/// A window that has closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Inclusive start.
+    pub start_us: i64,
+    /// Exclusive end.
+    pub end_us: i64,
+    /// Counted rows.
+    pub rows: u64,
+    /// How many windows of the declared length it holds.
+    pub parts: u32,
+    /// Why rows may be missing; empty where none can be.
+    pub incomplete: Vec<Incomplete>,
+    /// The cut of each partition of the topic.
+    pub cuts: BTreeMap<i32, Cut>,
+}
+
+/// What [`Lane::advance`] decided, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The window that starts at `from_us` was too small and becomes part of the one that starts at
+    /// `into_us`.
+    Carry {
+        /// Start of the window that ends here.
+        from_us: i64,
+        /// Start of the window that goes on.
+        into_us: i64,
+    },
+    /// This window is final.
+    Close(Closed),
+}
+
+/// The clockwork of one model's windows. Serialises whole into the checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    settings: LaneSettings,
+    partitions: BTreeMap<i32, PartitionClock>,
+    open: BTreeMap<i64, OpenWindow>,
+    carried: Option<OpenWindow>,
+    /// No window that ends here or before takes a row any more.
+    closed_through_us: i64,
+    /// The furthest watermark, and the Kafka timestamp of the record that set it.
+    furthest: Option<(i64, i64)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct OpenWindow {
+    start_us: i64,
+    end_us: i64,
+    rows: u64,
+    parts: u32,
+    rows_from: BTreeMap<i32, i64>,
+    incomplete: Vec<Incomplete>,
+    cuts: BTreeMap<i32, Cut>,
+}
+
+/// The start of the window of length `every_us` that holds `time_us`.
+pub fn window_start_us(time_us: i64, every_us: i64) -> i64 {
+    let since = time_us.saturating_sub(ALIGNMENT_US);
+    time_us.saturating_sub(since.rem_euclid(every_us))
+}
+
+impl Lane {
+    /// A lane that has seen nothing.
+    pub fn new(settings: LaneSettings) -> Lane {
+        Lane {
+            settings,
+            partitions: BTreeMap::new(),
+            open: BTreeMap::new(),
+            carried: None,
+            closed_through_us: i64::MIN,
+            furthest: None,
+        }
+    }
+
+    /// Its figures.
+    pub fn settings(&self) -> &LaneSettings {
+        &self.settings
+    }
+
+    /// Makes a partition known whose first record to be read is at `from`; a second call is ignored.
+    pub fn add_partition(&mut self, partition: i32, from: i64) {
+        self.partitions.entry(partition).or_insert_with(|| PartitionClock::new(from));
+    }
+
+    /// The partitions that take part.
+    pub fn partitions(&self) -> impl Iterator<Item = i32> + '_ {
+        self.partitions.keys().copied()
+    }
+
+    /// Declares that records of this partition with event times before `before_us` may never have
+    /// been read.
+    pub fn mark_incomplete(&mut self, partition: i32, before_us: i64, why: Incomplete) {
+        let reach_us = before_us.saturating_add(self.settings.lateness_us);
+        if let Some(clock) = self.partitions.get_mut(&partition) {
+            clock.incomplete_before = Some((reach_us, why));
+        }
+        for window in self.open.values_mut().chain(self.carried.as_mut()) {
+            if window.start_us < reach_us {
+                window.add_reason(why);
+            }
+        }
+    }
+
+    /// Sends each row to its window, and moves the watermark by rows and heartbeats in offset order.
+    /// `producer_timestamps` says that producers, and not the broker, stamp the records.
+    pub fn assign(
+        &mut self,
+        partition: i32,
+        rows: Rows<'_>,
+        heartbeats: &[Heartbeat],
+        producer_timestamps: bool,
+    ) -> Assignment {
+        let first_offset = rows.offsets.first().or(heartbeats.first().map(|beat| &beat.offset));
+        self.add_partition(partition, first_offset.copied().unwrap_or(0));
+        let mut assignment = Assignment::default();
+        let mut beats = heartbeats.iter().peekable();
+        let columns = rows.offsets.iter().zip(rows.times_us).zip(rows.record_times_us);
+        for (index, ((&offset, &time_us), &record_time_us)) in (0u32..).zip(columns) {
+            while let Some(beat) = beats.next_if(|beat| beat.offset < offset) {
+                self.beat(partition, *beat, &mut assignment);
+            }
+            self.place(partition, offset, time_us, index, &mut assignment);
+            let moved = self.partitions.get_mut(&partition).and_then(|clock| {
+                let guard_us = self.settings.every_us.max(clock::JUMP_FLOOR_US);
+                let candidate_us = time_us.min(record_time_us);
+                clock.row(candidate_us, if producer_timestamps { Some(guard_us) } else { None })
+            });
+            self.moved(partition, moved, (offset, record_time_us), &mut assignment);
+        }
+        for beat in beats {
+            self.beat(partition, *beat, &mut assignment);
+        }
+        assignment
+    }
+
+    /// Closes every window that is due, in order of start. `idle` says which partitions are idle;
+    /// `positions` is the next offset to be read of each, which becomes the cut of an idle one.
+    pub fn advance(
+        &mut self,
+        now_us: i64,
+        idle: &dyn Fn(i32) -> bool,
+        positions: &dyn Fn(i32) -> i64,
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        loop {
+            let next = self.open.first_key_value().map(|(_, window)| window.end_us);
+            let deadline = self.carried.as_ref().map(|window| self.deadline_us(window));
+            let carried_first = match (next, deadline) {
+                (Some(end_us), Some(deadline_us)) => deadline_us < end_us,
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            let Some(end_us) = (if carried_first { deadline } else { next }) else { break };
+            if !self.is_due(end_us, now_us, idle) {
+                break;
+            }
+            if carried_first {
+                steps.extend(self.carried.take().map(|window| Step::Close(window.close())));
+            } else if let Some((_, window)) = self.open.pop_first() {
+                self.finish(window, positions, &mut steps);
+            }
+        }
+        steps
+    }
+
+    /// The event time at which the next window would be due, where one is open.
+    pub fn next_due_us(&self) -> Option<i64> {
+        let next = self.open.values().next().map(|window| window.end_us);
+        let deadline = self.carried.as_ref().map(|window| self.deadline_us(window));
+        let end_us = [next, deadline].into_iter().flatten().min()?;
+        Some(end_us.saturating_add(self.settings.lateness_us))
+    }
+
+    /// Starts of the windows that hold rows and are not closed; a carried one included.
+    pub fn open_starts_us(&self) -> impl Iterator<Item = i64> + '_ {
+        self.carried.iter().map(|window| window.start_us).chain(self.open.keys().copied())
+    }
+
+    /// How many windows are open.
+    pub fn open_windows(&self) -> usize {
+        self.open.len() + usize::from(self.carried.is_some())
+    }
+
+    /// The watermark of a partition; `None` before its first row.
+    pub fn watermark_us(&self, partition: i32) -> Option<i64> {
+        self.partitions.get(&partition).and_then(PartitionClock::watermark_us)
+    }
+
+    /// The furthest watermark over all partitions.
+    pub fn furthest_us(&self) -> Option<i64> {
+        self.furthest.map(|(watermark_us, _)| watermark_us)
+    }
+
+    /// The first offset of each partition that an open window needs, for a rebuild from nothing.
+    pub fn oldest_needed(&self, partition: i32) -> Option<i64> {
+        let windows = self.carried.iter().chain(self.open.values());
+        windows.filter_map(|window| window.rows_from.get(&partition).copied()).min()
+    }
+
+    fn deadline_us(&self, window: &OpenWindow) -> i64 {
+        let whole = self.settings.at_most_us / self.settings.every_us * self.settings.every_us;
+        window.start_us.saturating_add(whole.max(self.settings.every_us))
+    }
+
+    fn place(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        time_us: i64,
+        index: u32,
+        assignment: &mut Assignment,
+    ) {
+        let start_us = window_start_us(time_us, self.settings.every_us);
+        let end_us = start_us.saturating_add(self.settings.every_us);
+        let clock = self.partitions.get(&partition);
+        let passed_us = clock.map_or(i64::MIN, |clock| clock.passed_through_us);
+        if end_us <= self.closed_through_us.max(passed_us) {
+            assignment.late.push(offset);
+            return;
+        }
+        let partitions = &self.partitions;
+        let window = self.open.entry(start_us).or_insert_with(|| {
+            let mut window = OpenWindow::new(start_us, end_us);
+            for clock in partitions.values() {
+                if let Some((reach_us, why)) = clock.incomplete_before
+                    && start_us < reach_us
+                {
+                    window.add_reason(why);
+                }
+            }
+            window
+        });
+        window.rows += 1;
+        let rows_from = window.rows_from.entry(partition).or_insert(offset);
+        *rows_from = offset.min(*rows_from);
+        match assignment.windows.iter_mut().rev().find(|(start, _)| *start == start_us) {
+            Some((_, indices)) => indices.push(index),
+            None => assignment.windows.push((start_us, vec![index])),
+        }
+    }
+
+    fn beat(&mut self, partition: i32, beat: Heartbeat, assignment: &mut Assignment) {
+        let candidate_us = beat.time_us.min(beat.record_time_us);
+        let clock = self.partitions.get_mut(&partition);
+        let moved = clock.and_then(|clock| clock.heartbeat(candidate_us));
+        self.moved(partition, moved, (beat.offset, beat.record_time_us), assignment);
+    }
+
+    fn moved(
+        &mut self,
+        partition: i32,
+        watermark_us: Option<i64>,
+        (offset, record_time_us): (i64, i64),
+        assignment: &mut Assignment,
+    ) {
+        let Some(watermark_us) = watermark_us else { return };
+        if self.furthest.is_none_or(|(furthest_us, _)| watermark_us > furthest_us) {
+            self.furthest = Some((watermark_us, record_time_us));
+        }
+        let LaneSettings { every_us, lateness_us, .. } = self.settings;
+        let through_us = window_start_us(watermark_us.saturating_sub(lateness_us), every_us);
+        if let Some(clock) = self.partitions.get_mut(&partition) {
+            assignment.crossed.extend(clock.cross(through_us, offset));
+        }
+    }
+
+    fn is_due(&self, end_us: i64, now_us: i64, idle: &dyn Fn(i32) -> bool) -> bool {
+        let mut any_passed = false;
+        for (&partition, clock) in &self.partitions {
+            if clock.passed_through_us >= end_us {
+                any_passed = true;
+            } else if !idle(partition) {
+                return false;
+            }
+        }
+        let due_us = end_us.saturating_add(self.settings.lateness_us);
+        let carried_by_wall = self.furthest.is_some_and(|(watermark_us, record_time_us)| {
+            watermark_us.saturating_add(now_us.saturating_sub(record_time_us)) >= due_us
+        });
+        any_passed || carried_by_wall
+    }
+
+    fn finish(
+        &mut self,
+        mut window: OpenWindow,
+        positions: &dyn Fn(i32) -> i64,
+        steps: &mut Vec<Step>,
+    ) {
+        self.closed_through_us = self.closed_through_us.max(window.end_us);
+        for (&partition, clock) in &mut self.partitions {
+            let cut = clock.cut(window.end_us, positions(partition));
+            window.cuts.insert(partition, cut);
+        }
+        let window = match self.carried.take() {
+            Some(carried) => {
+                let into_us = carried.start_us;
+                steps.push(Step::Carry { from_us: window.start_us, into_us });
+                carried.join(window)
+            }
+            None => window,
+        };
+        if window.rows < self.settings.at_least && window.end_us < self.deadline_us(&window) {
+            self.carried = Some(window);
+        } else {
+            steps.push(Step::Close(window.close()));
+        }
+    }
+}
+
+impl OpenWindow {
+    fn new(start_us: i64, end_us: i64) -> OpenWindow {
+        OpenWindow {
+            start_us,
+            end_us,
+            rows: 0,
+            parts: 1,
+            rows_from: BTreeMap::new(),
+            incomplete: Vec::new(),
+            cuts: BTreeMap::new(),
+        }
+    }
+
+    fn add_reason(&mut self, why: Incomplete) {
+        if let Err(place) = self.incomplete.binary_search(&why) {
+            self.incomplete.insert(place, why);
+        }
+    }
+
+    /// The carried window `self` and the window after it, as one.
+    fn join(mut self, next: OpenWindow) -> OpenWindow {
+        self.end_us = next.end_us;
+        self.rows += next.rows;
+        self.parts += next.parts;
+        for (partition, offset) in next.rows_from {
+            let rows_from = self.rows_from.entry(partition).or_insert(offset);
+            *rows_from = offset.min(*rows_from);
+        }
+        for why in next.incomplete {
+            self.add_reason(why);
+        }
+        for (partition, cut) in next.cuts {
+            let from = self.cuts.get(&partition).map_or(cut.from, |earlier| earlier.from);
+            self.cuts.insert(partition, Cut { from, ..cut });
+        }
+        self
+    }
+
+    fn close(mut self) -> Closed {
+        for (partition, cut) in &mut self.cuts {
+            cut.rows_from = self.rows_from.get(partition).copied();
+        }
+        Closed {
+            start_us: self.start_us,
+            end_us: self.end_us,
+            rows: self.rows,
+            parts: self.parts,
+            incomplete: self.incomplete,
+            cuts: self.cuts,
+        }
+    }
+}
