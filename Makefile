@@ -1,0 +1,32 @@
+# Every verb a contributor needs; `make help` lists them.
+SHELL := /bin/bash
+CARGO_FLAGS ?=
+# `make demo DEMO_ARGS="--speed max --port 9464"` keeps the page up until Ctrl-C.
+DEMO_ARGS ?= --speed max --exit-after-replay
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## install or fetch what the tests and the demo need (once; then it takes a moment)
+	@tests/rig/setup.sh test
+
+demo: ## nine months of real flights through a real model, told in the terminal
+	@tests/rig/setup.sh demo
+	@eval "$$(tests/rig/setup.sh env)" && cargo run $(CARGO_FLAGS) --bin driftline -- demo $(DEMO_ARGS)
+
+test: setup ## every test, against real Kafka, SMTP, webhooks, ONNX Runtime, Prometheus and scipy
+	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 cargo test $(CARGO_FLAGS) --workspace
+
+check: ## done means this passes: format, lints, tests, documentation, licences
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	$(MAKE) test
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses bans sources; \
+	else echo "check: licences not checked, cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+bench: ## the benchmarks, in the release profile
+	@eval "$$(tests/rig/setup.sh env)" && cargo bench $(CARGO_FLAGS) --workspace

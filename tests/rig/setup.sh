@@ -1,0 +1,209 @@
+#!/usr/bin/env bash
+# Puts what `make demo` and `make test` need beside the sources into one cache folder.
+#
+#   setup.sh demo    what building and the demo need: C tools, OpenSSL and zlib headers, ONNX Runtime
+#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus
+#   setup.sh env     prints the variables by which the tests find these parts
+#
+# The cache is ${DRIFTLINE_CACHE:-$HOME/.cache/driftline}. Every step first looks whether it was done,
+# so a second run takes a moment. Removing the folder starts from nothing.
+set -euo pipefail
+
+rig=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${DRIFTLINE_CACHE:-${HOME:?set HOME or DRIFTLINE_CACHE}/.cache/driftline}
+onnxruntime_version=1.31.1
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Runs a command quietly; what it printed is shown only when it fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "failed: $*"
+    fi
+    rm -f "$log"
+}
+
+# Prints the word by which commands become root, or fails.
+root_prefix() {
+    if [ "$(id -u)" = 0 ]; then
+        echo env
+    elif sudo -n true 2>/dev/null; then
+        echo sudo
+    else
+        return 1
+    fi
+}
+
+refresh_package_lists() {
+    [ -z "${lists_are_fresh:-}" ] && root_prefix >/dev/null || return 0
+    quietly "$(root_prefix)" apt-get update -q -o Acquire::Retries=3
+    lists_are_fresh=yes
+}
+
+# Installs the named Debian packages, or says which are wanted where that cannot be done.
+install_packages() {
+    command -v apt-get >/dev/null && root_prefix >/dev/null ||
+        die "please install, by your system's means, what Debian calls: $*"
+    say "installing Debian packages: $*"
+    refresh_package_lists
+    quietly "$(root_prefix)" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y -o Acquire::Retries=3 --no-install-recommends "$@"
+}
+
+# The interpreter for the virtual environment: DRIFTLINE_PYTHON, or the first that has venv and pip.
+find_python() {
+    local candidate
+    for candidate in ${DRIFTLINE_PYTHON:-python3 /usr/bin/python3}; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# Prints the major version of the Java on the path, or 0.
+java_major() {
+    command -v java >/dev/null || { echo 0; return; }
+    java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1
+}
+
+debian_packages_for_building() {
+    local wanted=()
+    { command -v cc && command -v c++ && command -v make; } >/dev/null || wanted+=(build-essential)
+    command -v pkg-config >/dev/null || wanted+=(pkg-config)
+    pkg-config --exists openssl 2>/dev/null || wanted+=(libssl-dev)
+    pkg-config --exists zlib 2>/dev/null || wanted+=(zlib1g-dev)
+    find_python >/dev/null || wanted+=(python3 python3-venv)
+    [ ${#wanted[@]} -eq 0 ] || install_packages "${wanted[@]}"
+    find_python >/dev/null || die "no Python of 3.11 or later with venv; name one in DRIFTLINE_PYTHON"
+    command -v cargo >/dev/null || die "cargo is not on the path: install Rust first"
+}
+
+debian_packages_for_tests() {
+    local wanted=()
+    if [ "$(java_major)" -lt 17 ]; then
+        refresh_package_lists
+        if apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
+            wanted+=(openjdk-17-jre-headless)
+        else
+            wanted+=(default-jre-headless)
+        fi
+    fi
+    command -v mvn >/dev/null || wanted+=(maven)
+    [ ${#wanted[@]} -eq 0 ] || install_packages "${wanted[@]}"
+    [ "$(java_major)" -ge 17 ] || die "Kafka needs Java 17 or later; \`java\` on the path is older"
+}
+
+# A bare virtual environment: pip for the steps below.
+virtual_environment() {
+    [ ! -x "$cache/venv/bin/pip" ] || return 0
+    say "making a Python environment"
+    rm -rf "$cache/venv"
+    quietly "$(find_python)" -m venv "$cache/venv"
+}
+
+# The shared library out of the wheel; the wheel's Python part is never run, so its Python version
+# need not be ours.
+onnx_runtime() {
+    local library=$cache/onnxruntime/libonnxruntime.so.$onnxruntime_version machine scratch
+    [ ! -e "$library" ] || return 0
+    machine=$(uname -m)
+    say "fetching ONNX Runtime $onnxruntime_version"
+    scratch=$(mktemp -d "$cache/fetch.XXXXXX")
+    quietly "$cache/venv/bin/pip" download --disable-pip-version-check --no-deps --dest "$scratch" \
+        --only-binary=:all: --python-version 3.12 \
+        --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" \
+        --platform "manylinux_2_17_$machine" "onnxruntime==$onnxruntime_version"
+    quietly "$cache/venv/bin/python" -m zipfile -e "$scratch"/onnxruntime-*.whl "$scratch/wheel"
+    rm -rf "$cache/onnxruntime"
+    mkdir "$cache/onnxruntime"
+    mv "$scratch/wheel/onnxruntime/capi/libonnxruntime.so.$onnxruntime_version" "$library"
+    rm -rf "$scratch"
+}
+
+# The oracles and servers written in Python.
+python_packages() {
+    local stamp=$cache/venv/requirements.installed
+    ! cmp -s "$rig/requirements.txt" "$stamp" || return 0
+    say "installing Python packages: $(sed -n 's/==.*//p' "$rig/requirements.txt" | paste -sd' ')"
+    quietly "$cache/venv/bin/pip" install --disable-pip-version-check -r "$rig/requirements.txt"
+    cp "$rig/requirements.txt" "$stamp"
+}
+
+# The jars of a broker, by Maven into a repository of its own that is thrown away afterwards.
+kafka() {
+    local stamp=$cache/kafka/pom.xml scratch
+    ! cmp -s "$rig/kafka-pom.xml" "$stamp" || return 0
+    say "fetching Apache Kafka $(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$rig/kafka-pom.xml")"
+    scratch=$(mktemp -d "$cache/fetch.XXXXXX")
+    quietly mvn -B -q -f "$rig/kafka-pom.xml" "-Dmaven.repo.local=$scratch/repository" \
+        "-DoutputDirectory=$scratch/kafka" dependency:copy-dependencies
+    cp "$rig/kafka-pom.xml" "$scratch/kafka/pom.xml"
+    rm -rf "$cache/kafka"
+    mv "$scratch/kafka" "$cache/kafka"
+    rm -rf "$scratch"
+}
+
+# Prometheus and promtool out of the Debian package, unpacked rather than installed: the package
+# would start a server on this machine.
+prometheus() {
+    local scratch
+    [ ! -x "$cache/prometheus/prometheus" ] || return 0
+    mkdir -p "$cache/prometheus"
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
+        ln -sf "$(command -v promtool)" "$cache/prometheus/promtool"
+        ln -sf "$(command -v prometheus)" "$cache/prometheus/prometheus"
+        return
+    fi
+    command -v apt-get >/dev/null || die "please install prometheus and promtool"
+    say "fetching Prometheus"
+    refresh_package_lists
+    scratch=$(mktemp -d "$cache/fetch.XXXXXX")
+    (cd "$scratch" && quietly apt-get download -q prometheus && quietly dpkg-deb -x prometheus_*.deb .)
+    mv "$scratch/usr/bin/promtool" "$scratch/usr/bin/prometheus" "$cache/prometheus/"
+    rm -rf "$scratch"
+}
+
+# The cache is filled by one process at a time.
+locked() {
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9
+    rm -rf "$cache"/fetch.*
+}
+
+set_up_demo() {
+    debian_packages_for_building
+    virtual_environment
+    onnx_runtime
+}
+
+set_up_test() {
+    set_up_demo
+    debian_packages_for_tests
+    python_packages
+    kafka
+    prometheus
+}
+
+print_environment() {
+    printf 'export %s=%q\n' \
+        ORT_DYLIB_PATH "$cache/onnxruntime/libonnxruntime.so.$onnxruntime_version" \
+        DRIFTLINE_TEST_ONNXRUNTIME "$cache/onnxruntime/libonnxruntime.so.$onnxruntime_version" \
+        DRIFTLINE_TEST_KAFKA "$cache/kafka" \
+        DRIFTLINE_TEST_PYTHON "$cache/venv/bin/python" \
+        DRIFTLINE_TEST_PROMETHEUS "$cache/prometheus/prometheus"
+}
+
+case "${1:-}" in
+    demo) locked; set_up_demo; say "ready for the demo (cache: $cache)" ;;
+    test) locked; set_up_test; say "ready for the tests (cache: $cache)" ;;
+    env) print_environment ;;
+    *) die "usage: setup.sh demo|test|env" ;;
+esac
