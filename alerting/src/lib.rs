@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Signals become incidents, incidents become mail and webhooks.
+//!
+//! ```text
+//! Observation ─► decide ─► Transition ─► rows_for ─► OutboxRow │ ─► Dispatcher ─► Receipt
+//!    (event time, pure, in the checkpoint)                     │    (wall clock, at least once)
+//! ```
+//!
+//! The left half is a function of its arguments: the same observations give the same transitions with
+//! the same ids. The right half never changes a decision. Nothing here knows what a feature, a
+//! Kolmogorov-Smirnov distance or a Kafka offset is.
+
+mod decide;
+mod incident;
+mod instant;
+mod rules;
+mod signal;
+
+pub mod retrain;
+
+pub use decide::decide;
+pub use incident::{
+    AcceptError, Acceptance, Incident, ModelAlerts, SUBJECTS_NAMED, State, Tracked, Transition,
+    TransitionState, accept,
+};
+pub use rules::Rules;
+pub use signal::{Class, ClassSignal, Level, Observation, Source, Subject, Unit};

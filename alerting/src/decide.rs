@@ -1,0 +1,363 @@
+//! From observations to transitions: pure, in event time, the same every time.
+
+use crate::incident::{
+    Incident, Lane, ModelAlerts, Recent, SUBJECTS_NAMED, SUBJECTS_TRACKED, Slot, Tracked,
+    Transition, TransitionState, WINDOWS_NAMED, hashed_id,
+};
+use crate::rules::Rules;
+use crate::signal::{Class, ClassSignal, Level, Observation, Source, Subject};
+
+/// Applies one observation to the state of its model.
+///
+/// Incomplete windows and classes that are not computable change nothing, nor does a window or pane
+/// that was the last one already. The transitions come in order of precedence of their classes.
+pub fn decide(
+    alerts: &ModelAlerts,
+    observation: &Observation,
+    rules: &Rules,
+) -> (ModelAlerts, Vec<Transition>) {
+    let mut after = alerts.clone();
+    if matches!(observation.source, Source::Window { complete: false, .. }) {
+        return (after, Vec::new());
+    }
+    let mut transitions = Vec::new();
+    for (&class, signal) in &observation.classes {
+        if signal.level == Level::NotComputable {
+            continue;
+        }
+        let slot = after.slots.entry(class).or_default();
+        let look = Look { class, observation, signal, rules };
+        transitions.extend(look.apply(slot));
+    }
+    name_what_it_looks_like(&mut after, &mut transitions);
+    (after, transitions)
+}
+
+/// Fills `looks_like` once all classes have been seen, in what is told and in what may be repeated.
+fn name_what_it_looks_like(after: &mut ModelAlerts, transitions: &mut [Transition]) {
+    let first = after.looks_like();
+    for transition in transitions {
+        let explained = transition.state != TransitionState::Resolved
+            && transition.class.explains()
+            && first.is_some_and(|first| first < transition.class);
+        if explained {
+            transition.looks_like = first.unwrap_or(transition.class);
+            let slot = after.slots.get_mut(&transition.class);
+            if let Some(incident) = slot.and_then(|slot| slot.incident.as_mut()) {
+                incident.last.looks_like = transition.looks_like;
+            }
+        }
+    }
+}
+
+/// One class of one observation.
+struct Look<'a> {
+    class: Class,
+    observation: &'a Observation,
+    signal: &'a ClassSignal,
+    rules: &'a Rules,
+}
+
+impl Look<'_> {
+    fn apply(&self, slot: &mut Slot) -> Option<Transition> {
+        let (_, of) = self.needed();
+        let lane = self.lane(slot);
+        let key = self.key();
+        if lane.recent.back().is_some_and(|last| last.key == key) {
+            return None;
+        }
+        let alarm = self.signal.level == Level::Alarm;
+        lane.recent.push_back(Recent {
+            key,
+            start_us: self.start_us(),
+            alarm,
+            subjects: if alarm { self.alarming() } else { Vec::new() },
+        });
+        while lane.recent.len() > of as usize {
+            lane.recent.pop_front();
+        }
+        match slot.incident.take() {
+            None => self.open(slot),
+            Some(incident) if alarm => self.grow(slot, incident),
+            Some(incident) => self.clear(slot, incident),
+        }
+    }
+
+    fn open(&self, slot: &mut Slot) -> Option<Transition> {
+        let (needed, _) = self.needed();
+        let lane = self.lane(slot);
+        let latest_alarms = lane.recent.back().is_some_and(|recent| recent.alarm);
+        if !latest_alarms || (over(lane) < needed && !self.opens_at_once()) {
+            return None;
+        }
+        let id = self.id(TransitionState::Firing);
+        let since_us = lane
+            .recent
+            .iter()
+            .filter(|recent| recent.alarm)
+            .flat_map(|recent| {
+                let named = recent.subjects.iter().filter_map(|subject| subject.first_over_us);
+                named.chain([recent.start_us])
+            })
+            .min()
+            .unwrap_or(self.observation.at_us);
+        let transition = Transition {
+            incident: id.clone(),
+            since_us,
+            over: over(lane),
+            of: lane.recent.len() as u32,
+            ..self.transition(TransitionState::Firing)
+        };
+        let mut incident = Incident {
+            id,
+            class: self.class,
+            opened_us: self.observation.at_us,
+            since_us,
+            accepted: None,
+            subjects: Default::default(),
+            windows: Default::default(),
+            last_change_us: None,
+            last: transition,
+        };
+        for recent in lane.recent.iter_mut().filter(|recent| recent.alarm) {
+            if matches!(self.observation.source, Source::Window { .. }) {
+                incident.windows.push_back(recent.key.clone());
+            }
+            absorb(&mut incident, std::mem::take(&mut recent.subjects));
+        }
+        lane.raised = true;
+        lane.under = 0;
+        incident.mark_reported();
+        let subjects = incident.subjects.values().map(|tracked| tracked.peak.clone()).collect();
+        incident.last.subjects = strongest(subjects);
+        incident.last.subjects_total = incident.subjects.len();
+        incident.last.windows = incident.windows.iter().cloned().collect();
+        let transition = incident.last.clone();
+        slot.incident = Some(incident);
+        Some(transition)
+    }
+
+    fn grow(&self, slot: &mut Slot, mut incident: Incident) -> Option<Transition> {
+        let lane = self.lane(slot);
+        lane.raised = true;
+        lane.under = 0;
+        let now = lane.recent.back_mut().map(|last| std::mem::take(&mut last.subjects));
+        let now = now.unwrap_or_default();
+        absorb(&mut incident, now.clone());
+        if let Source::Window { id, .. } = &self.observation.source {
+            incident.windows.push_back(id.clone());
+            while incident.windows.len() > WINDOWS_NAMED {
+                incident.windows.pop_front();
+            }
+        }
+        let joined = keys_where(&incident, |tracked| !tracked.known);
+        let grown = keys_where(&incident, |tracked| self.has_grown(tracked));
+        let is_due = incident.last_change_us.is_none_or(|last_us| {
+            self.observation.at_us.saturating_sub(last_us) >= self.rules.change_every_us
+        });
+        if (joined.is_empty() && grown.is_empty()) || !is_due {
+            slot.incident = Some(incident);
+            return None;
+        }
+        let transition = Transition {
+            incident: incident.id.clone(),
+            since_us: incident.since_us,
+            over: over(lane),
+            of: lane.recent.len() as u32,
+            subjects: strongest(now),
+            subjects_total: incident.subjects.len(),
+            joined,
+            grown,
+            windows: incident.windows.iter().cloned().collect(),
+            ..self.transition(TransitionState::Changed)
+        };
+        incident.mark_reported();
+        // An accepted incident that grows is no longer what was accepted.
+        incident.accepted = None;
+        incident.last_change_us = Some(self.observation.at_us);
+        incident.last = transition.clone();
+        slot.incident = Some(incident);
+        Some(transition)
+    }
+
+    fn clear(&self, slot: &mut Slot, incident: Incident) -> Option<Transition> {
+        let held = |subject: &&Subject| incident.subjects.contains_key(&subject.key());
+        let mut subjects = self.signal.subjects.iter().filter(held);
+        let lane = self.lane(slot);
+        if subjects.clone().any(Subject::is_over) {
+            lane.under = 0;
+        } else if !subjects.any(|subject| subject.level == Level::NotComputable) {
+            lane.under = lane.under.saturating_add(1);
+        }
+        let (over, of) = (over(lane), lane.recent.len() as u32);
+        let is_clear = |lane: &Lane, needed: u32| !lane.raised || lane.under >= needed;
+        let cleared = is_clear(&slot.windows, self.rules.clear_windows)
+            && is_clear(&slot.panes, self.rules.clear_panes)
+            && is_clear(&slot.wall, 1);
+        if !cleared {
+            slot.incident = Some(incident);
+            return None;
+        }
+        *slot = Slot::default().resumed(self.key(), self.start_us(), &self.observation.source);
+        let peaks = incident.subjects.values().map(|tracked| tracked.peak.clone()).collect();
+        Some(Transition {
+            incident: incident.id,
+            since_us: incident.since_us,
+            over,
+            of,
+            subjects: strongest(peaks),
+            subjects_total: incident.subjects.len(),
+            windows: incident.windows.into_iter().collect(),
+            quiet: incident.accepted.is_some(),
+            ..self.transition(TransitionState::Resolved)
+        })
+    }
+
+    /// How many of how many must be at alarm.
+    fn needed(&self) -> (u32, u32) {
+        let rules = self.rules;
+        match (&self.observation.source, self.class) {
+            (Source::Window { .. }, class) if class.is_drift() => {
+                (rules.drift_windows, rules.drift_of.max(1))
+            }
+            (Source::Pane { .. }, Class::BrokenInput) => {
+                (rules.broken_panes, rules.broken_of.max(1))
+            }
+            _ => (1, 1),
+        }
+    }
+
+    fn opens_at_once(&self) -> bool {
+        let far_over = |subject: &Subject| {
+            let both = subject.bound.zip(subject.tolerance);
+            subject.level == Level::Alarm
+                && both.is_some_and(|(bound, tolerance)| {
+                    tolerance > 0.0 && bound > self.rules.at_once * tolerance
+                })
+        };
+        self.class.is_drift() && self.signal.subjects.iter().any(far_over)
+    }
+
+    fn has_grown(&self, tracked: &Tracked) -> bool {
+        let both = tracked.peak.value.zip(tracked.reported);
+        both.is_some_and(|(peak, reported)| reported > 0.0 && peak >= self.rules.grown * reported)
+    }
+
+    fn alarming(&self) -> Vec<Subject> {
+        let mut subjects: Vec<Subject> = self
+            .signal
+            .subjects
+            .iter()
+            .filter(|subject| subject.level == Level::Alarm)
+            .map(finite)
+            .collect();
+        subjects.sort_by(Subject::by_strength);
+        subjects.truncate(SUBJECTS_TRACKED);
+        subjects
+    }
+
+    fn lane<'s>(&self, slot: &'s mut Slot) -> &'s mut Lane {
+        match self.observation.source {
+            Source::Window { .. } => &mut slot.windows,
+            Source::Pane { .. } => &mut slot.panes,
+            Source::Wall => &mut slot.wall,
+        }
+    }
+
+    fn key(&self) -> String {
+        match &self.observation.source {
+            Source::Window { id, .. } => id.clone(),
+            Source::Pane { start_us, end_us } => format!("pane {start_us} {end_us}"),
+            Source::Wall => format!("wall {}", self.observation.at_us),
+        }
+    }
+
+    fn start_us(&self) -> i64 {
+        match self.observation.source {
+            Source::Window { start_us, .. } | Source::Pane { start_us, .. } => start_us,
+            Source::Wall => self.observation.at_us,
+        }
+    }
+
+    fn id(&self, state: TransitionState) -> String {
+        hashed_id(&[&self.observation.model, self.class.name(), &self.key(), state.name()])
+    }
+
+    /// A transition with what every one has; the rest is filled in by its maker.
+    fn transition(&self, state: TransitionState) -> Transition {
+        Transition {
+            id: self.id(state),
+            model: self.observation.model.clone(),
+            class: self.class,
+            looks_like: self.class,
+            incident: String::new(),
+            state,
+            at_us: self.observation.at_us,
+            since_us: self.observation.at_us,
+            subjects: Vec::new(),
+            subjects_total: 0,
+            joined: Vec::new(),
+            grown: Vec::new(),
+            over: 0,
+            of: 0,
+            panes: matches!(self.observation.source, Source::Pane { .. }),
+            windows: Vec::new(),
+            quiet: false,
+        }
+    }
+}
+
+impl Slot {
+    /// A fresh slot that still knows the last window or pane, so that seeing it again is nothing
+    /// new. What came before the end of an incident does not count towards the next.
+    fn resumed(mut self, key: String, start_us: i64, source: &Source) -> Slot {
+        let last = Recent { key, start_us, alarm: false, subjects: Vec::new() };
+        match source {
+            Source::Window { .. } => self.windows.recent.push_back(last),
+            Source::Pane { .. } => self.panes.recent.push_back(last),
+            Source::Wall => self.wall.recent.push_back(last),
+        }
+        self
+    }
+}
+
+fn over(lane: &Lane) -> u32 {
+    lane.recent.iter().filter(|recent| recent.alarm).count() as u32
+}
+
+/// Takes subjects at alarm into an incident, keeping each at its peak.
+fn absorb(incident: &mut Incident, subjects: Vec<Subject>) {
+    for subject in subjects {
+        let key = subject.key();
+        if let Some(tracked) = incident.subjects.get_mut(&key) {
+            if subject.value >= tracked.peak.value {
+                tracked.peak = subject;
+            }
+        } else if incident.subjects.len() < SUBJECTS_TRACKED {
+            let tracked = Tracked { peak: subject, reported: None, known: false };
+            incident.subjects.insert(key, tracked);
+        }
+    }
+}
+
+fn strongest(mut subjects: Vec<Subject>) -> Vec<Subject> {
+    subjects.sort_by(Subject::by_strength);
+    subjects.truncate(SUBJECTS_NAMED);
+    subjects
+}
+
+fn keys_where(incident: &Incident, wanted: impl Fn(&Tracked) -> bool) -> Vec<String> {
+    let chosen = incident.subjects.iter().filter(|(_, tracked)| wanted(tracked));
+    chosen.map(|(key, _)| key.clone()).take(SUBJECTS_NAMED).collect()
+}
+
+/// JSON has no NaN: a number that is not finite is no number, before and after a restart alike.
+fn finite(subject: &Subject) -> Subject {
+    let keep = |number: Option<f64>| number.filter(|number| number.is_finite());
+    Subject {
+        value: keep(subject.value),
+        bound: keep(subject.bound),
+        tolerance: keep(subject.tolerance),
+        ..subject.clone()
+    }
+}

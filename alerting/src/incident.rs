@@ -1,0 +1,263 @@
+//! The alert state of one model, kept in the checkpoint, and the transitions it went through.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::signal::{Class, Subject};
+
+/// Subjects that a transition names; messages show three, programs may want more. The rest is a
+/// number, so that a webhook stays under 20 KB.
+pub const SUBJECTS_NAMED: usize = 20;
+/// Subjects of one incident that are told apart: the bound on columns and their versions. Further
+/// ones do not join.
+pub(crate) const SUBJECTS_TRACKED: usize = 4096;
+/// Window ids that an incident names, the latest; the rest is a number.
+pub(crate) const WINDOWS_NAMED: usize = 100;
+
+/// The alert state of one model: one slot per class.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelAlerts {
+    pub(crate) slots: BTreeMap<Class, Slot>,
+}
+
+/// Where a class stands: the values of `driftline_alert_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing.
+    Ok,
+    /// At alarm, not yet for long enough.
+    Pending,
+    /// An incident is open.
+    Firing,
+    /// An incident is open and somebody has accepted it.
+    Accepted,
+}
+
+/// An open incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Id of the transition that opened it.
+    pub id: String,
+    /// What it is about.
+    pub class: Class,
+    /// When it opened, as [`crate::Observation::at_us`].
+    pub opened_us: i64,
+    /// Start of the first window over tolerance, event time in microseconds.
+    pub since_us: i64,
+    /// Who accepted it, where somebody did and it has not grown since.
+    pub accepted: Option<Acceptance>,
+    /// What is in it, by [`Subject::key`].
+    pub subjects: BTreeMap<String, Tracked>,
+    /// Ids of its windows at alarm, the latest hundred.
+    pub windows: VecDeque<String>,
+    /// When it last changed, as [`crate::Observation::at_us`].
+    pub last_change_us: Option<i64>,
+    /// Its last `firing` or `changed`: what a repeat repeats.
+    pub last: Transition,
+}
+
+/// One subject of an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// As it was at its peak.
+    pub peak: Subject,
+    /// Its effect as last reported; `None` until a transition has named it.
+    pub reported: Option<f64>,
+    /// Whether a transition has counted it.
+    pub known: bool,
+}
+
+/// Who said that an incident needs no more messages, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When, wall time in microseconds.
+    pub at_us: i64,
+}
+
+/// A step of an incident that people and programs may be told about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Hex of a hash over model, class, window or pane, and new state: the same for the same cause.
+    pub id: String,
+    /// Name of the model.
+    pub model: String,
+    /// What the incident is about.
+    pub class: Class,
+    /// The first of the classes that fire together, in the order of RULES §5.
+    pub looks_like: Class,
+    /// Id of the transition that opened the incident.
+    pub incident: String,
+    /// What happened.
+    pub state: TransitionState,
+    /// As [`crate::Observation::at_us`] of its cause.
+    pub at_us: i64,
+    /// Start of the first window over tolerance, event time in microseconds.
+    pub since_us: i64,
+    /// The strongest subjects: at alarm now for `firing` and `changed`, at their peak for `resolved`.
+    pub subjects: Vec<Subject>,
+    /// Subjects of the incident.
+    pub subjects_total: usize,
+    /// Keys of subjects that joined or grew by half since the last message, for `changed`.
+    pub joined: Vec<String>,
+    /// Keys of subjects whose effect grew by half since the last message, for `changed`.
+    pub grown: Vec<String>,
+    /// Windows (or panes) at alarm …
+    pub over: u32,
+    /// … of the last this many.
+    pub of: u32,
+    /// Whether these are panes rather than windows.
+    pub panes: bool,
+    /// Ids of the incident's windows at alarm, the latest hundred.
+    pub windows: Vec<String>,
+    /// Recorded but told to nobody: an accepted incident that resolved.
+    pub quiet: bool,
+}
+
+/// What happened to an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransitionState {
+    /// It opened.
+    Firing,
+    /// A subject joined, or an effect grew by half.
+    Changed,
+    /// It cleared.
+    Resolved,
+}
+
+impl TransitionState {
+    /// The name in ids, metrics and webhooks.
+    pub fn name(self) -> &'static str {
+        match self {
+            TransitionState::Firing => "firing",
+            TransitionState::Changed => "changed",
+            TransitionState::Resolved => "resolved",
+        }
+    }
+}
+
+/// What decides about one class.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Slot {
+    pub(crate) windows: Lane,
+    pub(crate) panes: Lane,
+    pub(crate) wall: Lane,
+    pub(crate) incident: Option<Incident>,
+}
+
+/// The recent past of a class as windows, panes or the wall clock saw it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Lane {
+    /// The last windows that counted, oldest first; as many as the rule looks at.
+    pub(crate) recent: VecDeque<Recent>,
+    /// How many in a row were under tolerance.
+    pub(crate) under: u32,
+    /// Whether this lane was at alarm during the incident, so that it must clear too.
+    pub(crate) raised: bool,
+}
+
+/// One window or pane that counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Recent {
+    /// Window id, or a text made of the pane's start.
+    pub(crate) key: String,
+    pub(crate) start_us: i64,
+    pub(crate) alarm: bool,
+    /// Its subjects at alarm; emptied once an incident has taken them over.
+    pub(crate) subjects: Vec<Subject>,
+}
+
+impl ModelAlerts {
+    /// Where a class stands.
+    pub fn state(&self, class: Class) -> State {
+        let Some(slot) = self.slots.get(&class) else { return State::Ok };
+        match &slot.incident {
+            Some(incident) if incident.accepted.is_some() => State::Accepted,
+            Some(_) => State::Firing,
+            None if slot.has_alarm() => State::Pending,
+            None => State::Ok,
+        }
+    }
+
+    /// The open incidents, in order of precedence.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.slots.values().filter_map(|slot| slot.incident.as_ref())
+    }
+
+    /// The first open incident's class in the order of RULES §5: what it looks like.
+    pub fn looks_like(&self) -> Option<Class> {
+        self.incidents().next().map(|incident| incident.class)
+    }
+}
+
+impl Slot {
+    fn has_alarm(&self) -> bool {
+        [&self.windows, &self.panes, &self.wall]
+            .into_iter()
+            .any(|lane| lane.recent.iter().any(|recent| recent.alarm))
+    }
+}
+
+/// Why an incident could not be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// No incident with this id is open.
+    #[error("no open incident has the id {0}: it may have resolved; see /api/v1/alerts")]
+    Unknown(String),
+    /// Nobody would know whom to ask.
+    #[error("accepting an incident needs both by and reason")]
+    Unsigned,
+}
+
+/// Silences an open incident until it grows.
+///
+/// # Errors
+/// When the incident is not open, or `by` or `reason` is empty.
+pub fn accept(
+    alerts: &ModelAlerts,
+    incident: &str,
+    acceptance: Acceptance,
+) -> Result<ModelAlerts, AcceptError> {
+    if acceptance.by.trim().is_empty() || acceptance.reason.trim().is_empty() {
+        return Err(AcceptError::Unsigned);
+    }
+    let mut after = alerts.clone();
+    let open = after
+        .slots
+        .values_mut()
+        .filter_map(|slot| slot.incident.as_mut())
+        .find(|open| open.id == incident)
+        .ok_or_else(|| AcceptError::Unknown(incident.to_owned()))?;
+    // What was accepted is everything the incident holds by now, reported or not.
+    open.mark_reported();
+    open.accepted = Some(acceptance);
+    Ok(after)
+}
+
+impl Incident {
+    /// Makes the present peaks the ones that growth is measured against.
+    pub(crate) fn mark_reported(&mut self) {
+        for tracked in self.subjects.values_mut() {
+            tracked.reported = tracked.peak.value;
+            tracked.known = true;
+        }
+    }
+}
+
+/// 128 bits of a hash over the parts, as 32 hexadecimal digits. Parts are told apart by their
+/// lengths.
+pub(crate) fn hashed_id(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

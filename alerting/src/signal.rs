@@ -1,0 +1,230 @@
+//! What alerting is told: per window, pane or look at the wall clock, the level of each class.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What an incident is about, in the order of precedence of RULES §5: where several fire together,
+/// the first names what it looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Class {
+    /// missing, wrong_type, absent, new_category, volume, rejected.
+    #[serde(rename = "broken input")]
+    BrokenInput,
+    /// latency, errors.
+    #[serde(rename = "serving")]
+    Serving,
+    /// Predictions moved in a window in which the versions changed.
+    #[serde(rename = "release")]
+    Release,
+    /// Features are distributed differently from the baseline.
+    #[serde(rename = "input shift")]
+    InputShift,
+    /// Predictions are distributed differently from the baseline.
+    #[serde(rename = "prediction shift")]
+    PredictionShift,
+    /// No accepted row for longer than the model's `no_data.after`.
+    #[serde(rename = "no data")]
+    NoData,
+    /// A shadow candidate cannot be scored, or differs from the champion.
+    #[serde(rename = "candidate")]
+    Candidate,
+    /// Driftline itself is in trouble.
+    #[serde(rename = "driftline")]
+    Driftline,
+}
+
+impl Class {
+    /// Every class, in order of precedence.
+    pub const ALL: [Class; 8] = [
+        Class::BrokenInput,
+        Class::Serving,
+        Class::Release,
+        Class::InputShift,
+        Class::PredictionShift,
+        Class::NoData,
+        Class::Candidate,
+        Class::Driftline,
+    ];
+
+    /// The name people, metrics and webhooks see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::BrokenInput => "broken input",
+            Class::Serving => "serving",
+            Class::Release => "release",
+            Class::InputShift => "input shift",
+            Class::PredictionShift => "prediction shift",
+            Class::NoData => "no data",
+            Class::Candidate => "candidate",
+            Class::Driftline => "driftline",
+        }
+    }
+
+    /// Whether the class follows `for.drift` and may ask for retraining.
+    pub fn is_drift(self) -> bool {
+        matches!(self, Class::InputShift | Class::PredictionShift)
+    }
+
+    /// Whether repeats follow `repeat.operations` rather than `repeat.drift`.
+    pub fn is_operations(self) -> bool {
+        matches!(self, Class::BrokenInput | Class::Serving | Class::NoData | Class::Driftline)
+    }
+
+    /// Whether the class is one of the five that explain one another.
+    pub(crate) fn explains(self) -> bool {
+        self <= Class::PredictionShift
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The level of a finding or of a class: CONTRACTS §5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Judged and within tolerance.
+    Ok,
+    /// Shown, never notified.
+    Warn,
+    /// Effect and evidence beyond tolerance.
+    Alarm,
+    /// Nothing could have alarmed: says neither good nor bad.
+    NotComputable,
+}
+
+/// What the numbers of a [`Subject`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A distance between distributions, without unit.
+    Statistic,
+    /// A share of rows or requests, 0 to 1.
+    Share,
+    /// Microseconds.
+    Microseconds,
+    /// How many times too fast an objective's allowance is spent.
+    BurnRate,
+    /// A number of rows or requests.
+    Count,
+}
+
+/// One finding of a class: a column, a latency, a silent topic. Numbers that are not finite are
+/// stored as absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// As in reports: `feature:X`, `prediction:X@VERSION`, `latency`, `status`, `model`.
+    pub subject: String,
+    /// As in reports: `distribution`, `missing`, `wrong_type`, …
+    pub check: String,
+    /// Level of this finding alone. Subjects at `Alarm` make incidents; those at `Warn` or
+    /// `NotComputable` only say whether an incident that holds them is over.
+    pub level: Level,
+    /// The effect.
+    pub value: Option<f64>,
+    /// Its lower confidence bound.
+    pub bound: Option<f64>,
+    /// The effect that is tolerated.
+    pub tolerance: Option<f64>,
+    /// What the three numbers are.
+    pub unit: Unit,
+    /// One sentence in shares of requests, without p-values and without the full stop.
+    pub because: String,
+    /// Start of the first window of the present run over tolerance, event time in microseconds.
+    pub first_over_us: Option<i64>,
+}
+
+impl Subject {
+    /// What makes two findings of different windows the same: subject and check.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.subject, self.check)
+    }
+
+    /// Whether the effect is over its tolerance; `false` where there is nothing to compare.
+    pub fn is_over(&self) -> bool {
+        self.value.zip(self.tolerance).is_some_and(|(value, tolerance)| value > tolerance)
+    }
+
+    /// How many times its tolerance the effect surely is: what "strongest" means in messages.
+    /// Findings without numbers (an absent column) come first.
+    fn strength(&self) -> f64 {
+        let effect = self.bound.or(self.value);
+        match (effect, self.tolerance) {
+            (Some(effect), Some(tolerance)) if tolerance > 0.0 && effect.is_finite() => {
+                effect / tolerance
+            }
+            _ => f64::MAX,
+        }
+    }
+
+    /// Strongest first; ties by name, so that the order never depends on the input's.
+    pub fn by_strength(&self, other: &Subject) -> Ordering {
+        other
+            .strength()
+            .total_cmp(&self.strength())
+            .then_with(|| (&self.subject, &self.check).cmp(&(&other.subject, &other.check)))
+    }
+}
+
+/// What one class looks like in one observation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassSignal {
+    /// The highest level of its findings.
+    pub level: Level,
+    /// Its findings at warn, alarm or not_computable; those that are ok may be left out.
+    pub subjects: Vec<Subject>,
+}
+
+impl ClassSignal {
+    /// A class that was judged and found within tolerance.
+    pub fn ok() -> ClassSignal {
+        ClassSignal { level: Level::Ok, subjects: Vec::new() }
+    }
+}
+
+/// What was looked at. Half-open, event time in microseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A closed drift window.
+    Window {
+        /// As in its report.
+        id: String,
+        /// Inclusive.
+        start_us: i64,
+        /// Exclusive.
+        end_us: i64,
+        /// Incomplete windows decide nothing.
+        complete: bool,
+    },
+    /// A closed operations pane.
+    Pane {
+        /// Inclusive.
+        start_us: i64,
+        /// Exclusive.
+        end_us: i64,
+    },
+    /// The clock on the wall: no data, candidates, Driftline itself.
+    Wall,
+}
+
+/// Everything one window, pane or look at the clock says about one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Name of the model.
+    pub model: String,
+    /// What was looked at.
+    pub source: Source,
+    /// When it could be known: end plus lateness of a window or pane in event time, the wall time
+    /// of `Source::Wall`. Microseconds.
+    pub at_us: i64,
+    /// Every class that this source judges, also those that are ok. A class that is left out was
+    /// not judged: it neither opens, clears nor counts.
+    pub classes: BTreeMap<Class, ClassSignal>,
+}
