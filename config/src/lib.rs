@@ -7,7 +7,13 @@
 //!
 //! After [`Config::load`] nothing else in Driftline reads configuration files or the environment.
 
+mod problem;
+mod reader;
+mod resolve;
+mod tree;
+
 mod model;
+mod render;
 mod secret;
 mod service;
 
@@ -18,6 +24,7 @@ pub use model::{
     Candidate, CandidateOutput, Captures, Errors, Feature, Format, Latency, Model, NoData,
     Operations, Purpose, Retrain, Start, Tolerance, ToleranceFloor, Window,
 };
+pub use problem::{Problem, Problems};
 pub use secret::Secret;
 pub use service::{
     AlertRules, Config, DeadLetters, DriftRule, Email, Http, Kafka, Limits, MailTransport,

@@ -1,0 +1,226 @@
+//! The resolved configuration as JSON: for people without its secrets, and for the fingerprint that
+//! every report carries without what does not change a report.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::model::{Candidate, Format, Model, Purpose, Start, Tolerance, Window};
+use crate::service::{Config, DeadLetters, MailTransport, Receiver, ReceiverKind};
+use crate::time::{format_duration, format_instant};
+
+impl Model {
+    /// `config_sha256` of CONTRACTS §5: lower-case hex of the sha256 over the settings that decide
+    /// what a report says, in a fixed order. Owner, receivers and paths are left out; candidates
+    /// count by the sha256 of their file, and baselines by the versions they are for.
+    pub fn fingerprint_sha256(&self) -> String {
+        let digest = Sha256::digest(settings(self).to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Config {
+    /// Everything that is in force, defaults included, as indented JSON. Secrets are `<secret>`.
+    pub fn render(&self) -> String {
+        format!("{:#}", whole(self))
+    }
+}
+
+/// What the fingerprint covers. Changing a name or the order changes every fingerprint.
+fn settings(model: &Model) -> Value {
+    let captures = &model.captures;
+    let floor = model.tolerance.floor();
+    json!({
+        "name": model.name,
+        "captures": {
+            "topic": captures.topic,
+            "format": match captures.format { Format::DriftlineJson => "driftline-json" },
+            "start": match captures.start {
+                Start::Earliest => "earliest".to_owned(),
+                Start::Latest => "latest".to_owned(),
+                Start::At(time_us) => format_instant(time_us),
+            },
+            "max_ahead_us": captures.max_ahead_us,
+        },
+        "baseline_versions": model.baseline.keys().collect::<Vec<_>>(),
+        "features": model.features.iter().map(|(name, feature)| (name.clone(), json!({
+            "tolerance": feature.tolerance,
+            "judge": feature.judge,
+            "private": feature.private,
+            "coerce": feature.coerce,
+        }))).collect::<Map<_, _>>(),
+        "window": window(&model.window),
+        "operations": {
+            "every_us": model.operations.every_us,
+            "lateness_us": model.operations.lateness_us,
+        },
+        "tolerance": {
+            "from": match model.tolerance {
+                Tolerance::Auto => "auto",
+                Tolerance::Fixed(_) => "fixed",
+            },
+            "ks": floor.ks,
+            "psi": floor.psi,
+            "missing": floor.missing,
+            "wrong_type": floor.wrong_type,
+            "new_category": floor.new_category,
+        },
+        "latency": model.latency.as_ref().map(|latency| json!({
+            "under_us": latency.under_us,
+            "objective": latency.objective,
+        })),
+        "errors": model.errors.as_ref().map(|errors| json!({ "objective": errors.objective })),
+        "no_data": { "after_us": model.no_data.after_us },
+        "shadow": model.shadow.iter().map(candidate).collect::<Vec<_>>(),
+        "retrain": {
+            "history_us": model.retrain.history_us,
+            "cooldown_us": model.retrain.cooldown_us,
+            "max_per_day": model.retrain.max_per_day,
+        },
+    })
+}
+
+fn window(window: &Window) -> Value {
+    json!({
+        "every_us": window.every_us,
+        "lateness_us": window.lateness_us,
+        "idle_us": window.idle_us,
+        "at_least": window.at_least,
+        "at_most_us": window.at_most_us,
+    })
+}
+
+fn candidate(candidate: &Candidate) -> Value {
+    let output = &candidate.output;
+    json!({
+        "name": candidate.name,
+        "sha256": candidate.sha256,
+        "inputs": candidate.inputs,
+        "output": {
+            "label": output.label,
+            "score": output.score,
+            "score_column": output.score_column,
+            "classes": output.classes,
+            "champion_label": output.champion_label,
+            "champion_score": output.champion_score,
+        },
+        "purpose": match candidate.purpose {
+            Purpose::Better => "better",
+            Purpose::Same => "same",
+        },
+        "trained_until_us": candidate.trained_until_us,
+        "sample": candidate.sample,
+    })
+}
+
+fn whole(config: &Config) -> Value {
+    let kafka = &config.kafka;
+    let alerts = &config.alerts;
+    json!({
+        "file": config.path.display().to_string(),
+        "kafka": {
+            "bootstrap": kafka.bootstrap,
+            "group": kafka.group,
+            "properties": redacted(kafka.properties.keys()),
+            "reports": kafka.reports.as_deref().unwrap_or("off"),
+            "dead_letters": match &kafka.dead_letters {
+                DeadLetters::Topic => "topic".to_owned(),
+                DeadLetters::Off => "off".to_owned(),
+                DeadLetters::Folder(folder) => format!("folder:{}", folder.display()),
+            },
+        },
+        "state": config.state.display().to_string(),
+        "http": {
+            "listen": config.http.listen,
+            "external_url": config.http.external_url,
+            "token": config.http.token.as_ref().map(ToString::to_string),
+        },
+        "models": config.models.iter().map(model).collect::<Vec<_>>(),
+        "alerts": {
+            "for": { "drift": format!("{} of {}", alerts.drift.windows, alerts.drift.of) },
+            "repeat": {
+                "drift": format_duration(alerts.repeat_drift_us),
+                "operations": format_duration(alerts.repeat_operations_us),
+            },
+            "max_age": match alerts.max_age_us {
+                None => "the larger of 1h and one window".to_owned(),
+                Some(None) => "off".to_owned(),
+                Some(Some(age_us)) => format_duration(age_us),
+            },
+        },
+        "receivers": config.receivers.iter().map(receiver).collect::<Vec<_>>(),
+        "reports": { "keep": format_duration(config.reports.keep_us) },
+        "limits": limits(config),
+        "onnxruntime": config.onnxruntime.as_ref().map(|path| path.display().to_string()),
+    })
+}
+
+fn model(model: &Model) -> Value {
+    let baseline: Map<String, Value> = model
+        .baseline
+        .iter()
+        .map(|(version, path)| (version.clone(), path.display().to_string().into()))
+        .collect();
+    let onnx: Map<String, Value> = model
+        .shadow
+        .iter()
+        .map(|candidate| (candidate.name.clone(), candidate.onnx.display().to_string().into()))
+        .collect();
+    json!({
+        "owner": model.owner,
+        "notify": model.notify,
+        "baseline": baseline,
+        "onnx": onnx,
+        "config_sha256": model.fingerprint_sha256(),
+        "settings": settings(model),
+    })
+}
+
+fn receiver(receiver: &Receiver) -> Value {
+    let kind = match &receiver.kind {
+        ReceiverKind::Email(email) => {
+            let transport = match &email.transport {
+                MailTransport::Smtp { server, user, password, ca } => json!({
+                    "server": server,
+                    "user": user,
+                    "password": password.as_ref().map(ToString::to_string),
+                    "ca": ca.as_ref().map(|path| path.display().to_string()),
+                }),
+                MailTransport::Folder(folder) => json!({ "folder": folder.display().to_string() }),
+            };
+            json!({ "email": { "by": transport, "from": email.from, "to": email.to } })
+        }
+        ReceiverKind::Webhook(webhook) => json!({ "webhook": {
+            "url": webhook.url.to_string(),
+            "secret": webhook.secret.as_ref().map(ToString::to_string),
+            "headers": redacted(webhook.headers.keys()),
+            "ca": webhook.ca.as_ref().map(|path| path.display().to_string()),
+        }}),
+    };
+    json!({ "name": receiver.name, "on": receiver.on, "to": kind })
+}
+
+fn limits(config: &Config) -> Value {
+    let limits = &config.limits;
+    json!({
+        "models": limits.models,
+        "columns": limits.columns,
+        "categories": limits.categories,
+        "category_hashes": limits.category_hashes,
+        "versions": limits.versions,
+        "open_windows": limits.open_windows,
+        "record_bytes": limits.record_bytes,
+        "string_bytes": limits.string_bytes,
+        "batch_bytes": limits.batch_bytes,
+        "dead_letter_bytes": limits.dead_letter_bytes,
+        "outbox": limits.outbox,
+        "series": limits.series,
+        "report_bytes": limits.report_bytes,
+        "onnx_bytes": limits.onnx_bytes,
+        "shadow_rows": limits.shadow_rows,
+    })
+}
+
+/// Keys with values that are not shown.
+fn redacted<'a>(keys: impl Iterator<Item = &'a String>) -> Map<String, Value> {
+    keys.map(|key| (key.clone(), "<secret>".into())).collect()
+}

@@ -1,0 +1,124 @@
+//! From what was written to what is true: reads every section, fills in the defaults, and compares
+//! the sections with one another.
+
+use std::path::Path;
+
+use crate::problem::Problems;
+use crate::reader::{Context, Section, check_unique, names_of, wrong};
+use crate::service::{Config, ReportStore};
+use crate::time::{DAY_US, MINUTE_US};
+use crate::tree::{Node, Written, merge};
+
+mod files;
+mod model;
+mod receivers;
+mod service;
+mod shadow;
+
+impl Config {
+    /// Reads the file at `path` and the files it includes. `environment` answers for `${VAR}`.
+    ///
+    /// # Errors
+    /// Every problem of all the files at once.
+    pub fn load(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, Problems> {
+        let context = Context::new(environment);
+        let root = files::read(&context, path);
+        resolve(context, path, root)
+    }
+
+    /// Reads `text` as if it stood in a file at `path`: relative paths and `include` start there.
+    ///
+    /// # Errors
+    /// Every problem of all the files at once.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, Problems> {
+        let context = Context::new(environment);
+        let root = files::parse(&context, path, text);
+        resolve(context, path, root)
+    }
+}
+
+fn resolve(context: Context<'_>, path: &Path, root: Option<Node>) -> Result<Config, Problems> {
+    let config = root.as_ref().and_then(|root| config(&context, path, root));
+    context.finish(config)
+}
+
+/// Reads each part before it gives up on any, so that no problem hides another.
+fn config(context: &Context<'_>, path: &Path, root: &Node) -> Option<Config> {
+    let mut section = Section::of(context, root, "the configuration")?;
+    let included = files::included(context, path, &section.list("include"));
+    let kafka = section.part("kafka", "kafka").and_then(service::kafka);
+    let state = section.read("state", |value| value.path());
+    let http = section.part("http", "http").and_then(service::http);
+    let alerts = section.part("alerts", "alerts").and_then(service::alerts);
+    let reports = section.part("reports", "reports").and_then(report_store);
+    let limits = section.part("limits", "limits").map(service::limits);
+    let onnxruntime = section.read("onnxruntime", |value| value.path());
+
+    let receiver_nodes = section.list("receivers");
+    let receiver_names = names_of(receiver_nodes.iter().map(|value| value.node));
+    check_unique(context, "receiver", &receiver_names);
+    let receivers: Vec<_> =
+        receiver_nodes.iter().filter_map(|value| receivers::receiver(*value)).collect();
+
+    let defaults = section.value("defaults").map(|value| value.node);
+    let own: Vec<&Node> = section.list("models").iter().map(|value| value.node).collect();
+    let scope = model::Scope {
+        receivers: receiver_names.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        reports: kafka.as_ref().and_then(|kafka| kafka.reports.clone()),
+    };
+    if let Some(defaults) = defaults {
+        model::check_defaults(context, defaults, &scope);
+    }
+    let nodes = with_defaults(defaults, own.into_iter().chain(files::models(context, &included)));
+    check_unique(context, "model", &names_of(&nodes));
+    let models: Vec<_> =
+        nodes.iter().filter_map(|node| model::model(context, node, &scope)).collect();
+    if nodes.is_empty() {
+        section.report(wrong("no model is declared").hint("list at least one under `models`"));
+    }
+    if let Some(limits) = &limits {
+        section.check("models", nodes.len() > limits.models, || {
+            wrong(format!("{} models are more than limits.models ({})", nodes.len(), limits.models))
+        });
+    }
+    section.finish();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Some(Config {
+        path: path.to_owned(),
+        kafka: kafka?,
+        state: state.unwrap_or_else(|| folder.join("state")),
+        http: http?,
+        models,
+        alerts: alerts?,
+        receivers,
+        reports: reports?,
+        limits: limits?,
+        onnxruntime,
+    })
+}
+
+/// Each model with the defaults filled in; something that is no map stays as it is, to be reported.
+fn with_defaults<'n>(defaults: Option<&Node>, models: impl Iterator<Item = &'n Node>) -> Vec<Node> {
+    models
+        .map(|model| match (defaults, &model.value) {
+            (Some(defaults), Written::Map(_)) => merge(model, defaults),
+            _ => model.clone(),
+        })
+        .collect()
+}
+
+fn report_store(mut section: Section<'_>) -> Option<ReportStore> {
+    let keep_us = section.read("keep", |value| value.duration(MINUTE_US, "1m"));
+    section.finish();
+    Some(ReportStore { keep_us: keep_us.unwrap_or(90 * DAY_US) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! One model: its captures, baseline, lanes, tolerances and objectives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::model::{
+    Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, Retrain, Start,
+    Tolerance, ToleranceFloor, Window,
+};
+use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
+use crate::resolve::shadow;
+use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us};
+use crate::tree::Node;
+
+/// What a model may refer to.
+pub(super) struct Scope {
+    /// The names of all receivers.
+    pub(super) receivers: Vec<String>,
+    /// The topic of the reports.
+    pub(super) reports: Option<String>,
+}
+
+/// Reports what is wrong with `defaults`, also where no model inherits it.
+pub(super) fn check_defaults(context: &Context<'_>, node: &Node, scope: &Scope) {
+    if let Some(section) = Section::of(context, node, "defaults") {
+        if section.has("name") {
+            section.report(wrong("`defaults` cannot hold a name"));
+        }
+        context.partially(|| read(section, scope));
+    }
+}
+
+pub(super) fn model(context: &Context<'_>, node: &Node, scope: &Scope) -> Option<Model> {
+    read(Section::of(context, node, "model")?, scope)
+}
+
+fn read(mut section: Section<'_>, scope: &Scope) -> Option<Model> {
+    let name = section.require("name", Value::name);
+    let owner = section.read("owner", Value::filled);
+    let notify = section.value("notify").map(|value| notify(value, scope));
+    let captures = section.part("captures", "captures").and_then(|part| captures(part, scope));
+    let baseline_value = section.value("baseline");
+    if baseline_value.is_none() {
+        section.missing("baseline");
+    }
+    let baseline = baseline_value.and_then(baseline);
+    let features = section
+        .map("features")
+        .into_iter()
+        .filter_map(|(entry, value)| Some((entry.key.clone(), feature(value)?)))
+        .collect();
+    let window = section.part("window", "window").map(window);
+    let operations = section.part("operations", "operations").map(operations);
+    let tolerance = section.value("tolerance").map(tolerance);
+    let latency = section.value("latency").map(latency);
+    let errors = section.value("errors").map(errors);
+    let every_us = window.as_ref().map_or(DAY_US, |window| window.every_us);
+    let no_data = section.part("no_data", "no_data").map(|part| no_data(part, every_us));
+    let candidates = section.list("shadow");
+    let names = names_of(candidates.iter().map(|value| value.node));
+    check_unique(section.context, "candidate", &names);
+    let shadow = candidates.iter().filter_map(|value| shadow::candidate(*value)).collect();
+    let retrain = section.part("retrain", "retrain").map(retrain);
+    section.finish();
+    Some(Model {
+        name: name?,
+        owner,
+        notify: notify.unwrap_or_else(|| scope.receivers.clone()),
+        captures: captures?,
+        baseline: baseline?,
+        features,
+        window: window?,
+        operations: operations?,
+        tolerance: tolerance.unwrap_or(Some(Tolerance::Auto))?,
+        latency: latency.unwrap_or_default(),
+        errors: errors.unwrap_or_default(),
+        no_data: no_data?,
+        shadow,
+        retrain: retrain?,
+    })
+}
+
+/// Each receiver once, in the order they are named.
+fn notify(value: Value<'_>, scope: &Scope) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let known = |name: &str| scope.receivers.iter().any(|receiver| receiver == name);
+    value
+        .get(Value::list)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|item| {
+            item.get(|item| {
+                item.text_where(known, "the name of a receiver").map_err(|problem| {
+                    match scope.receivers.as_slice() {
+                        [] => problem.hint("no receiver is declared"),
+                        names => problem.hint(format!("declared are {}", names.join(", "))),
+                    }
+                })
+            })
+        })
+        .filter(|name| seen.insert(name.clone()))
+        .collect()
+}
+
+fn captures(mut section: Section<'_>, scope: &Scope) -> Option<Captures> {
+    let topic = section.require("topic", |value| {
+        let topic = value.topic()?;
+        if scope.reports.as_ref() == Some(&topic) || topic.ends_with(".driftline.dead-letter") {
+            return Err(wrong("Driftline writes to this topic itself"));
+        }
+        Ok(topic)
+    });
+    let format = section.read("format", |value| match value.text()?.as_str() {
+        "driftline-json" => Ok(Format::DriftlineJson),
+        _ => Err(value.not("a format that is built yet").hint("write driftline-json")),
+    });
+    let start = section.read("start", |value| match value.text()?.as_str() {
+        "earliest" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Latest),
+        text => parse_instant_us(text).map(Start::At).map_err(|_| {
+            value.not("a place to start").hint("write earliest, latest or 2026-11-02T00:00:00Z")
+        }),
+    });
+    let max_ahead_us = section.read("max_ahead", |value| value.duration(0, "0s"));
+    section.finish();
+    Some(Captures {
+        topic: topic?,
+        format: format.unwrap_or(Format::DriftlineJson),
+        start: start.unwrap_or(Start::Earliest),
+        max_ahead_us: max_ahead_us.unwrap_or(HOUR_US),
+    })
+}
+
+/// One path for all versions, or a map from versions to paths.
+fn baseline(value: Value<'_>) -> Option<BTreeMap<String, PathBuf>> {
+    if value.written().is_ok() {
+        return value.get(Value::path).map(|path| BTreeMap::from([("default".to_owned(), path)]));
+    }
+    let Ok(entries) = value.map() else {
+        let problem = value.not("a baseline").hint("write a path, or {default: PATH, \"4\": PATH}");
+        value.context.report(value.node.at, problem);
+        return None;
+    };
+    let context = value.context;
+    if !entries.iter().any(|entry| entry.key == "default") {
+        let problem = wrong("missing key `default` in baseline");
+        context.report_unless_partial(value.node.at, problem);
+    }
+    crate::reader::report_duplicates(context, entries);
+    entries
+        .iter()
+        .map(|entry| {
+            let path = Value { context, node: &entry.value }.get(Value::path)?;
+            Some((entry.key.clone(), path))
+        })
+        .collect()
+}
+
+fn feature(value: Value<'_>) -> Option<Feature> {
+    let mut section = Section::of(value.context, value.node, "feature")?;
+    let default = Feature::default();
+    let feature = Feature {
+        tolerance: section.read("tolerance", share),
+        judge: section.read("judge", Value::boolean).unwrap_or(default.judge),
+        private: section.read("private", Value::boolean).unwrap_or(default.private),
+        coerce: section.read("coerce", Value::boolean).unwrap_or(default.coerce),
+    };
+    section.finish();
+    Some(feature)
+}
+
+/// A share or distance above 0 and at most 1.
+pub(super) fn share(value: Value<'_>) -> Read<f64> {
+    value.number(|number| number > 0.0 && number <= 1.0, "above 0 and at most 1")
+}
+
+fn objective(value: Value<'_>) -> Read<f64> {
+    value.number(|number| number > 0.0 && number < 1.0, "between 0 and 1, both excluded")
+}
+
+fn window(mut section: Section<'_>) -> Window {
+    let every_us = section.read("every", length).unwrap_or(DAY_US);
+    let lateness_us = section.read("lateness", |value| value.duration(0, "0s"));
+    let idle_us = section.read("idle", |value| value.duration_or_off(SECOND_US, "1s"));
+    let at_least = section.read("at_least", |value| value.whole(1));
+    let at_most_us = section.read("at_most", |value| value.duration(SECOND_US, "1s"));
+    section.check("at_most", at_most_us.is_some_and(|at_most_us| at_most_us < every_us), || {
+        wrong("`at_most` is shorter than `every`").hint("a window grows from `every` to `at_most`")
+    });
+    section.finish();
+    Window {
+        every_us,
+        lateness_us: lateness_us.unwrap_or(HOUR_US),
+        idle_us: idle_us.unwrap_or(Some(30 * SECOND_US)),
+        at_least: at_least.unwrap_or(300),
+        // A window of a month is not forbidden by a default that was made for days.
+        at_most_us: at_most_us.unwrap_or(every_us.max(14 * DAY_US)),
+    }
+}
+
+fn length(value: Value<'_>) -> Read<i64> {
+    value.duration(SECOND_US, "1s")
+}
+
+fn operations(mut section: Section<'_>) -> Operations {
+    let every_us = section.read("every", length);
+    let lateness_us = section.read("lateness", |value| value.duration(0, "0s"));
+    section.finish();
+    Operations {
+        every_us: every_us.unwrap_or(MINUTE_US),
+        lateness_us: lateness_us.unwrap_or(MINUTE_US),
+    }
+}
+
+fn tolerance(value: Value<'_>) -> Option<Tolerance> {
+    if value.written().is_ok() {
+        return value.get(|value| match value.text()?.as_str() {
+            "auto" => Ok(Tolerance::Auto),
+            _ => Err(value.not("a tolerance").hint("write auto, or {ks: 0.05, psi: 0.1}")),
+        });
+    }
+    let mut section = Section::of(value.context, value.node, "tolerance")?;
+    let default = ToleranceFloor::default();
+    let floor = ToleranceFloor {
+        ks: section.read("ks", share).unwrap_or(default.ks),
+        psi: section.read("psi", share).unwrap_or(default.psi),
+        missing: section.read("missing", share).unwrap_or(default.missing),
+        wrong_type: section.read("wrong_type", share).unwrap_or(default.wrong_type),
+        new_category: section.read("new_category", share).unwrap_or(default.new_category),
+    };
+    section.finish();
+    Some(Tolerance::Fixed(floor))
+}
+
+fn latency(value: Value<'_>) -> Option<Latency> {
+    let mut section = Section::of(value.context, value.node, "latency")?;
+    let under_us = section.require("under", |value| value.duration(1, "1us"));
+    let objective = section.require("objective", objective);
+    section.finish();
+    Some(Latency { under_us: under_us?, objective: objective? })
+}
+
+fn errors(value: Value<'_>) -> Option<Errors> {
+    let mut section = Section::of(value.context, value.node, "errors")?;
+    let objective = section.require("objective", objective);
+    section.finish();
+    Some(Errors { objective: objective? })
+}
+
+/// RULES §5: three windows, but at most a day and at least a quarter of an hour.
+fn no_data(mut section: Section<'_>, every_us: i64) -> NoData {
+    let after_us = section.read("after", |value| value.duration(SECOND_US, "1s"));
+    section.finish();
+    let three_windows_us = every_us.saturating_mul(3).min(DAY_US).max(15 * MINUTE_US);
+    NoData { after_us: after_us.unwrap_or(three_windows_us) }
+}
+
+fn retrain(mut section: Section<'_>) -> Retrain {
+    let history_us = section.read("history", |value| value.duration(0, "0s"));
+    let cooldown_us = section.read("cooldown", |value| value.duration(0, "0s"));
+    let max_per_day = section.read("max_per_day", |value| {
+        u32::try_from(value.whole(1)?).map_err(|_| value.not("a sensible number"))
+    });
+    section.finish();
+    Retrain {
+        history_us: history_us.unwrap_or(90 * DAY_US),
+        cooldown_us: cooldown_us.unwrap_or(DAY_US),
+        max_per_day: max_per_day.unwrap_or(2),
+    }
+}

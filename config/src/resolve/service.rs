@@ -1,0 +1,195 @@
+//! The sections that are declared once for the whole service.
+
+use std::net::SocketAddr;
+
+use crate::reader::{Read, Section, Value, wrong};
+use crate::service::{AlertRules, DeadLetters, DriftRule, Http, Kafka, Limits};
+use crate::time::{DAY_US, HOUR_US, MINUTE_US};
+
+/// librdkafka properties that would contradict a key of ours or a promise, with what to do.
+const RESERVED_PROPERTIES: [(&str, &str); 6] = [
+    ("bootstrap.servers", "use kafka.bootstrap"),
+    ("metadata.broker.list", "use kafka.bootstrap"),
+    ("group.id", "use kafka.group"),
+    ("enable.auto.commit", "Driftline commits after its own checkpoint"),
+    ("enable.partition.eof", "Driftline needs it on"),
+    ("auto.offset.reset", "use captures.start of the model"),
+];
+
+pub(super) fn kafka(mut section: Section<'_>) -> Option<Kafka> {
+    let bootstrap = section.require("bootstrap", |value| {
+        value
+            .text_where(|text| text.split(',').all(is_broker), "a list of brokers")
+            .map_err(|problem| problem.hint("write host:port, several separated by commas"))
+    });
+    let group = section.read("group", Value::filled);
+    let properties = section
+        .map("properties")
+        .into_iter()
+        .filter_map(|(entry, value)| {
+            match RESERVED_PROPERTIES.iter().find(|(name, _)| *name == entry.key) {
+                Some((name, instead)) => {
+                    let problem = wrong(format!("`{name}` cannot be set here")).hint(*instead);
+                    section.context.report(entry.key_at, problem);
+                    None
+                }
+                None => value.get(Value::secret).map(|secret| (entry.key.clone(), secret)),
+            }
+        })
+        .collect();
+    let reports = section.read("reports", |value| {
+        if value.text()? == "off" { Ok(None) } else { value.topic().map(Some) }
+    });
+    let dead_letters = section.read("dead_letters", dead_letters);
+    section.finish();
+    Some(Kafka {
+        bootstrap: bootstrap?,
+        group: group.unwrap_or_else(|| "driftline".to_owned()),
+        properties,
+        reports: reports.unwrap_or_else(|| Some("driftline.reports".to_owned())),
+        dead_letters: dead_letters.unwrap_or(DeadLetters::Topic),
+    })
+}
+
+fn is_broker(text: &str) -> bool {
+    let text = text.trim();
+    let (host, port) = match text.rsplit_once(':') {
+        // Colons of an IPv6 address without a port stand inside brackets.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    !host.is_empty()
+        && !host.contains(|c: char| c.is_whitespace() || c == '/')
+        && port.is_none_or(is_port)
+}
+
+/// Whether a text is a port that can be connected to.
+pub(super) fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn dead_letters(value: Value<'_>) -> Read<DeadLetters> {
+    match value.text()?.as_str() {
+        "topic" => Ok(DeadLetters::Topic),
+        "off" => Ok(DeadLetters::Off),
+        text => match text.strip_prefix("folder:").map(str::trim) {
+            Some(folder) if !folder.is_empty() => Ok(DeadLetters::Folder(value.resolve(folder))),
+            _ => Err(value.not("a place for dead letters").hint("write topic, off or folder:PATH")),
+        },
+    }
+}
+
+pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
+    let listen = section.read("listen", |value| {
+        let address: SocketAddr = value.text()?.trim().parse().map_err(|_| {
+            value.not("an address to listen on").hint("write address:port, such as 127.0.0.1:9464")
+        })?;
+        Ok(address)
+    });
+    let external_url = section.read("external_url", |value| {
+        let text = value.text_where(is_http_url, "a web address")?;
+        Ok(text.trim_end_matches('/').to_owned())
+    });
+    let token = section.read("token", Value::secret);
+    let open = listen.is_some_and(|address| !address.ip().is_loopback());
+    section.check("listen", open && token.is_none(), || {
+        wrong("listening beyond this machine needs a token")
+            .hint("add `token`, or listen on 127.0.0.1")
+    });
+    section.finish();
+    let listen = listen.map_or_else(|| "127.0.0.1:9464".to_owned(), |address| address.to_string());
+    Some(Http { listen, external_url, token })
+}
+
+/// Whether a text is `http://host…` or `https://host…` without white space.
+pub(super) fn is_http_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_alphanumeric() || c == '[')
+            && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+    })
+}
+
+pub(super) fn alerts(mut section: Section<'_>) -> Option<AlertRules> {
+    let drift = section.part("for", "alerts.for").map(|mut part| {
+        let drift = part.read("drift", k_of_n);
+        part.finish();
+        drift.unwrap_or(DriftRule { windows: 2, of: 3 })
+    });
+    let repeat = section.part("repeat", "alerts.repeat").map(|mut part| {
+        let drift = part.read("drift", |value| value.duration(MINUTE_US, "1m"));
+        let operations = part.read("operations", |value| value.duration(MINUTE_US, "1m"));
+        part.finish();
+        (drift.unwrap_or(7 * DAY_US), operations.unwrap_or(4 * HOUR_US))
+    });
+    let max_age_us = section.read("max_age", |value| value.duration_or_off(MINUTE_US, "1m"));
+    section.finish();
+    let (repeat_drift_us, repeat_operations_us) = repeat?;
+    Some(AlertRules { drift: drift?, repeat_drift_us, repeat_operations_us, max_age_us })
+}
+
+fn k_of_n(value: Value<'_>) -> Read<DriftRule> {
+    let text = value.text()?;
+    let rule = text.split_once(" of ").and_then(|(windows, of)| {
+        Some(DriftRule { windows: windows.trim().parse().ok()?, of: of.trim().parse().ok()? })
+    });
+    match rule {
+        Some(rule) if 1 <= rule.windows && rule.windows <= rule.of && rule.of <= 100 => Ok(rule),
+        _ => Err(value
+            .not("a number of windows out of a number of windows")
+            .hint("write 2 of 3: the first from 1 to the second, the second at most 100")),
+    }
+}
+
+pub(super) fn limits(mut section: Section<'_>) -> Limits {
+    let default = Limits::default();
+    let limits = Limits {
+        models: count(&mut section, "models", default.models),
+        columns: count(&mut section, "columns", default.columns),
+        categories: count(&mut section, "categories", default.categories),
+        category_hashes: count(&mut section, "category_hashes", default.category_hashes),
+        versions: count(&mut section, "versions", default.versions),
+        open_windows: count(&mut section, "open_windows", default.open_windows),
+        record_bytes: count(&mut section, "record_bytes", default.record_bytes),
+        string_bytes: count(&mut section, "string_bytes", default.string_bytes),
+        batch_bytes: count(&mut section, "batch_bytes", default.batch_bytes),
+        dead_letter_bytes: count(&mut section, "dead_letter_bytes", default.dead_letter_bytes),
+        outbox: count(&mut section, "outbox", default.outbox),
+        series: count(&mut section, "series", default.series),
+        report_bytes: bytes(&mut section, "report_bytes", default.report_bytes),
+        onnx_bytes: bytes(&mut section, "onnx_bytes", default.onnx_bytes),
+        shadow_rows: count(&mut section, "shadow_rows", default.shadow_rows),
+    };
+    section.finish();
+    limits
+}
+
+fn count(section: &mut Section<'_>, key: &'static str, default: usize) -> usize {
+    let number = section.read(key, |value| {
+        usize::try_from(size(value)?).map_err(|_| value.not("a number this machine can count to"))
+    });
+    number.unwrap_or(default)
+}
+
+fn bytes(section: &mut Section<'_>, key: &'static str, default: u64) -> u64 {
+    section.read(key, size).unwrap_or(default)
+}
+
+/// A positive whole number, optionally in `KiB`, `MiB` or `GiB`.
+fn size(value: Value<'_>) -> Read<u64> {
+    let text = value.text()?;
+    let text = text.trim();
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let (digits, shift) = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), *shift)))
+        .unwrap_or((text, 0));
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|number| *number > 0)
+        .ok_or_else(|| {
+            value.not("a positive whole number").hint("sizes may be written as 64KiB, 64MiB, 5GiB")
+        })
+}

@@ -1,0 +1,93 @@
+//! The candidates of a model.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Candidate, CandidateOutput, Purpose};
+use crate::reader::{Read, Section, Value, wrong};
+use crate::resolve::model::share;
+use crate::time::parse_instant_us;
+
+pub(super) fn candidate(value: Value<'_>) -> Option<Candidate> {
+    let mut section = Section::of(value.context, value.node, "candidate")?;
+    let name = section.require("name", Value::name);
+    let onnx = section.require("onnx", Value::path);
+    let sha256 = section.require("sha256", |value| {
+        value
+            .text_where(is_sha256, "a sha256")
+            .map_err(|problem| problem.hint("write the 64 lower-case digits that sha256sum prints"))
+    });
+    let inputs_value = section.value("inputs");
+    if inputs_value.is_none() {
+        section.missing("inputs");
+    }
+    let inputs = inputs_value.and_then(inputs);
+    let output = section.part("output", "output").map(output);
+    let purpose = section.read("purpose", |value| match value.text()?.as_str() {
+        "better" => Ok(Purpose::Better),
+        "same" => Ok(Purpose::Same),
+        _ => Err(value.not("a purpose").hint("write better or same")),
+    });
+    let trained_until_us = section.read("trained_until", |value| {
+        parse_instant_us(&value.text()?)
+            .map_err(|_| value.not("an instant").hint("write 2026-11-02T00:00:00Z"))
+    });
+    let sample = section.read("sample", share);
+    section.finish();
+    Some(Candidate {
+        name: name?,
+        onnx: onnx?,
+        sha256: sha256?,
+        inputs: inputs?,
+        output: output?,
+        purpose: purpose.unwrap_or(Purpose::Better),
+        trained_until_us,
+        sample: sample.unwrap_or(1.0),
+    })
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn inputs(value: Value<'_>) -> Option<Vec<String>> {
+    let items = value.get(Value::list)?;
+    if items.is_empty() {
+        value.context.report(value.node.at, wrong("`inputs` names no feature"));
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    items
+        .iter()
+        .map(|item| {
+            item.get(|item| {
+                let name = item.filled()?;
+                if seen.insert(name.clone()) {
+                    Ok(name)
+                } else {
+                    Err(item.not("named once in `inputs`"))
+                }
+            })
+        })
+        .collect()
+}
+
+fn output(mut section: Section<'_>) -> CandidateOutput {
+    let output = CandidateOutput {
+        label: section.read("label", Value::filled),
+        score: section.read("score", Value::filled),
+        score_column: section.read("score_column", column),
+        classes: section
+            .list("classes")
+            .into_iter()
+            .filter_map(|item| item.get(Value::text))
+            .collect(),
+        champion_label: section.read("champion_label", Value::filled),
+        champion_score: section.read("champion_score", Value::filled),
+    };
+    section.finish();
+    output
+}
+
+fn column(value: Value<'_>) -> Read<usize> {
+    usize::try_from(value.whole(0)?).map_err(|_| value.not("a column"))
+}
