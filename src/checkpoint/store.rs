@@ -1,0 +1,482 @@
+//! The redb file: tables, one transaction per snapshot, and what a restart reads back.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use serde::{Deserialize, Serialize};
+
+use super::lock::lock_folder;
+use super::{LaneKind, Snapshot, WindowKey};
+
+const FILE_NAME: &str = "checkpoint.redb";
+/// The format of the tables. A reader refuses a newer one.
+const FORMAT: u64 = 1;
+/// Our share of memory for pages: the working set is a few megabytes a commit.
+const CACHE_BYTES: usize = 64 << 20;
+/// Longest value of the windows table.
+const PIECE_BYTES: usize = 256 << 10;
+const ZSTD_LEVEL: i32 = 3;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
+const NAMED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("named");
+/// Key: model, lane, start, increment number, piece number.
+type WindowRow = (&'static str, u8, i64, u64, u32);
+const WINDOWS: TableDefinition<'_, WindowRow, &[u8]> = TableDefinition::new("windows");
+/// Key: model, window start.
+const REPORTS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("reports");
+const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
+
+/// Why the state cannot be kept. Every one of these ends the process.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder cannot be made or written.
+    #[error("state folder {}: {source}; make it writable or set `state` to another folder", folder.display())]
+    Folder {
+        /// The state folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Another process holds the folder.
+    #[error("state folder {} is in use by another driftline process (waited {} s); stop it, or give this one a folder of its own", folder.display(), wait.as_secs())]
+    Locked {
+        /// The state folder.
+        folder: PathBuf,
+        /// How long we waited.
+        wait: Duration,
+    },
+    /// The file cannot be read or written.
+    #[error("checkpoint {}: {source}; free or mend the disk and start again, or start with `--rebuild`", file.display())]
+    Database {
+        /// The redb file.
+        file: PathBuf,
+        /// What redb said.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A later release wrote it.
+    #[error("checkpoint {} has format {found}, this release reads up to {FORMAT}; run the newer release, or start with `--rebuild`", file.display())]
+    Newer {
+        /// The redb file.
+        file: PathBuf,
+        /// Its format.
+        found: u64,
+    },
+    /// A document in it cannot be read back.
+    #[error("checkpoint document {key}: {why}; start with `--rebuild`")]
+    Document {
+        /// Which.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A report as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredReport {
+    /// Name of the model.
+    pub model: String,
+    /// Window start, the key together with the model.
+    pub start_us: i64,
+    /// Window end, for retention.
+    pub end_us: i64,
+    /// The report's JSON, byte for byte as it was published.
+    pub report: String,
+    /// What the judgement knew beside the rows, for `replay`.
+    pub history: String,
+    /// sha256 of the settings under which it was judged.
+    pub config_sha256: String,
+}
+
+/// A message to be delivered at least once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxItem {
+    /// Its place in the order of decisions; the key.
+    pub sequence: u64,
+    /// The message, opaque to the store.
+    pub body: String,
+}
+
+/// The stored increments of one window, oldest first.
+pub type Increments = Vec<Vec<u8>>;
+
+/// What a restart finds.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// Small state by key.
+    pub documents: BTreeMap<String, Vec<u8>>,
+    /// Open windows.
+    pub windows: BTreeMap<WindowKey, Increments>,
+    /// Baselines and settings by sha256.
+    pub named: BTreeMap<String, Vec<u8>>,
+    /// Messages that are not done, in order.
+    pub outbox: Vec<OutboxItem>,
+}
+
+/// The open store; holds the lock of its folder.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    file: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens or creates the store in `folder`. `rebuild` moves an existing file aside first.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the folder is not writable or in use, the file is damaged or newer.
+    pub fn open(folder: &Path, wait: Duration, rebuild: bool) -> Result<Store, StoreError> {
+        let lock = lock_folder(folder, wait)?;
+        let file = folder.join(FILE_NAME);
+        if rebuild && file.exists() {
+            let aside = folder.join(format!("{FILE_NAME}.before-rebuild"));
+            std::fs::rename(&file, aside)
+                .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+        }
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(&file)
+            .map_err(|source| StoreError::database(&file, source))?;
+        let store = Store { database, file, _lock: lock };
+        store.check_format()?;
+        Ok(store)
+    }
+
+    /// Writes a snapshot as one durable transaction and returns the stored bytes of each window
+    /// that it touched, per increment.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; nothing of the snapshot is then in the store.
+    pub fn commit(&self, snapshot: &Snapshot) -> Result<BTreeMap<WindowKey, usize>, StoreError> {
+        self.try_commit(snapshot).map_err(|source| self.failed(source))
+    }
+
+    /// Reads everything that a restart needs.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn load(&self) -> Result<Saved, StoreError> {
+        self.try_load().map_err(|source| self.failed(source))
+    }
+
+    /// The report of a window, where it is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file or the report cannot be read.
+    pub fn report(&self, model: &str, start_us: i64) -> Result<Option<StoredReport>, StoreError> {
+        let bytes = self.try_report(model, start_us).map_err(|source| self.failed(source))?;
+        bytes.map(|bytes| self.unpack(&bytes)).transpose()
+    }
+
+    /// The newest `limit` reports of a model with a start in `[from_us, to_us)`, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file or a report cannot be read.
+    pub fn reports(
+        &self,
+        model: &str,
+        (from_us, to_us): (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<StoredReport>, StoreError> {
+        let packed = self
+            .try_reports(model, from_us, to_us, limit)
+            .map_err(|source| self.failed(source))?;
+        let mut reports = Vec::with_capacity(packed.len());
+        for bytes in packed.iter().rev() {
+            reports.push(self.unpack(bytes)?);
+        }
+        Ok(reports)
+    }
+
+    /// Removes reports whose windows ended before `before_us`, and then the oldest until no more
+    /// than `bytes` are kept. Returns how many the bound on bytes removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn prune_reports(&self, before_us: i64, bytes: u64) -> Result<u64, StoreError> {
+        self.try_prune(before_us, bytes).map_err(|source| self.failed(source))
+    }
+
+    /// A baseline or settings text by its sha256.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn named(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let table = match transaction.open_table(NAMED) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+                table => table?,
+            };
+            Ok(table.get(sha256)?.map(|value| value.value().to_vec()))
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    fn check_format(&self) -> Result<(), StoreError> {
+        let found = self.try_format().map_err(|source| self.failed(source))?;
+        if found > FORMAT {
+            return Err(StoreError::Newer { file: self.file.clone(), found });
+        }
+        Ok(())
+    }
+
+    fn try_format(&self) -> Result<u64, redb::Error> {
+        let transaction = self.begin_write()?;
+        let found = {
+            let mut meta = transaction.open_table(META)?;
+            let found = meta.get("format")?.map(|value| value.value());
+            match found {
+                Some(found) => found,
+                None => {
+                    meta.insert("format", FORMAT)?;
+                    FORMAT
+                }
+            }
+        };
+        transaction.open_table(DOCUMENTS)?;
+        transaction.open_table(NAMED)?;
+        transaction.open_table(WINDOWS)?;
+        transaction.open_table(REPORTS)?;
+        transaction.open_table(OUTBOX)?;
+        transaction.commit()?;
+        Ok(found)
+    }
+
+    fn begin_write(&self) -> Result<redb::WriteTransaction, redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_two_phase_commit(true);
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    fn try_commit(&self, snapshot: &Snapshot) -> Result<BTreeMap<WindowKey, usize>, redb::Error> {
+        let transaction = self.begin_write()?;
+        let mut sizes = BTreeMap::new();
+        {
+            let mut documents = transaction.open_table(DOCUMENTS)?;
+            for (key, document) in &snapshot.documents {
+                if document.is_empty() {
+                    documents.remove(key.as_str())?;
+                } else {
+                    documents.insert(key.as_str(), document.as_slice())?;
+                }
+            }
+            let mut named = transaction.open_table(NAMED)?;
+            for (sha256, bytes) in &snapshot.named {
+                named.insert(sha256.as_str(), bytes.as_slice())?;
+            }
+            let mut windows = transaction.open_table(WINDOWS)?;
+            for increment in &snapshot.increments {
+                let bytes = write_increment(&mut windows, increment)?;
+                *sizes.entry(increment.window.clone()).or_default() += bytes;
+            }
+            for (from, into) in &snapshot.carried {
+                move_window(&mut windows, from, into)?;
+            }
+            for window in &snapshot.dropped {
+                remove_window(&mut windows, window)?;
+            }
+            let mut reports = transaction.open_table(REPORTS)?;
+            for report in &snapshot.reports {
+                let packed = pack(report)?;
+                reports.insert((report.model.as_str(), report.start_us), packed.as_slice())?;
+            }
+            let mut outbox = transaction.open_table(OUTBOX)?;
+            for item in &snapshot.outbox {
+                outbox.insert(item.sequence, item.body.as_bytes())?;
+            }
+            for sequence in &snapshot.outbox_done {
+                outbox.remove(*sequence)?;
+            }
+        }
+        transaction.commit()?;
+        Ok(sizes)
+    }
+
+    fn try_load(&self) -> Result<Saved, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let mut saved = Saved::default();
+        for entry in transaction.open_table(DOCUMENTS)?.iter()? {
+            let (key, value) = entry?;
+            saved.documents.insert(key.value().to_owned(), value.value().to_vec());
+        }
+        for entry in transaction.open_table(NAMED)?.iter()? {
+            let (key, value) = entry?;
+            saved.named.insert(key.value().to_owned(), value.value().to_vec());
+        }
+        let mut last = None;
+        for entry in transaction.open_table(WINDOWS)?.iter()? {
+            let (key, value) = entry?;
+            let (model, lane, start_us, increment, _) = key.value();
+            let Some(lane) = lane_of(lane) else { continue };
+            let window = WindowKey { model: model.to_owned(), lane, start_us };
+            let increments: &mut Increments = saved.windows.entry(window.clone()).or_default();
+            let this = (window, increment);
+            match increments.last_mut() {
+                Some(bytes) if last.as_ref() == Some(&this) => {
+                    bytes.extend_from_slice(value.value());
+                }
+                _ => increments.push(value.value().to_vec()),
+            }
+            last = Some(this);
+        }
+        for entry in transaction.open_table(OUTBOX)?.iter()? {
+            let (key, value) = entry?;
+            let body = String::from_utf8_lossy(value.value()).into_owned();
+            saved.outbox.push(OutboxItem { sequence: key.value(), body });
+        }
+        Ok(saved)
+    }
+
+    fn try_report(&self, model: &str, start_us: i64) -> Result<Option<Vec<u8>>, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(REPORTS)?;
+        Ok(table.get((model, start_us))?.map(|value| value.value().to_vec()))
+    }
+
+    fn try_reports(
+        &self,
+        model: &str,
+        from_us: i64,
+        to_us: i64,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(REPORTS)?;
+        let mut packed = Vec::new();
+        for entry in table.range((model, from_us)..(model, to_us))?.rev().take(limit) {
+            packed.push(entry?.1.value().to_vec());
+        }
+        Ok(packed)
+    }
+
+    fn try_prune(&self, before_us: i64, most_bytes: u64) -> Result<u64, redb::Error> {
+        let transaction = self.begin_write()?;
+        let mut removed = 0;
+        {
+            let mut reports = transaction.open_table(REPORTS)?;
+            reports.retain(|(_, start_us), _| start_us >= before_us)?;
+            let mut ages = Vec::new();
+            let mut bytes = 0;
+            for entry in reports.iter()? {
+                let (key, value) = entry?;
+                let (model, start_us) = key.value();
+                bytes += value.value().len() as u64;
+                ages.push((start_us, model.to_owned(), value.value().len() as u64));
+            }
+            ages.sort_unstable();
+            for (start_us, model, size) in ages {
+                if bytes <= most_bytes {
+                    break;
+                }
+                reports.remove((model.as_str(), start_us))?;
+                bytes -= size;
+                removed += 1;
+            }
+        }
+        transaction.commit()?;
+        Ok(removed)
+    }
+
+    fn unpack(&self, packed: &[u8]) -> Result<StoredReport, StoreError> {
+        let document = |why: String| StoreError::Document { key: "report".to_owned(), why };
+        let json = zstd::decode_all(packed).map_err(|error| document(error.to_string()))?;
+        serde_json::from_slice(&json).map_err(|error| document(error.to_string()))
+    }
+
+    fn failed(&self, source: redb::Error) -> StoreError {
+        StoreError::Database { file: self.file.clone(), source: Box::new(source) }
+    }
+}
+
+impl StoreError {
+    fn database(file: &Path, source: impl Into<redb::Error>) -> StoreError {
+        StoreError::Database { file: file.to_owned(), source: Box::new(source.into()) }
+    }
+}
+
+fn pack(report: &StoredReport) -> Result<Vec<u8>, redb::Error> {
+    let json = serde_json::to_vec(report).map_err(std::io::Error::other)?;
+    Ok(zstd::encode_all(json.as_slice(), ZSTD_LEVEL)?)
+}
+
+fn lane_number(lane: LaneKind) -> u8 {
+    match lane {
+        LaneKind::Drift => 0,
+        LaneKind::Operations => 1,
+    }
+}
+
+fn lane_of(number: u8) -> Option<LaneKind> {
+    match number {
+        0 => Some(LaneKind::Drift),
+        1 => Some(LaneKind::Operations),
+        _ => None,
+    }
+}
+
+type WindowTable<'t> = redb::Table<'t, WindowRow, &'static [u8]>;
+
+fn write_increment(
+    windows: &mut WindowTable<'_>,
+    increment: &super::Increment,
+) -> Result<usize, redb::Error> {
+    let WindowKey { model, lane, start_us } = &increment.window;
+    if increment.replaces {
+        remove_window(windows, &increment.window)?;
+    }
+    let mut bytes = Vec::new();
+    (increment.encode)(&mut bytes);
+    let number = next_number(windows, &increment.window)?;
+    for (piece, chunk) in (0u32..).zip(bytes.chunks(PIECE_BYTES)) {
+        windows.insert((model.as_str(), lane_number(*lane), *start_us, number, piece), chunk)?;
+    }
+    Ok(bytes.len())
+}
+
+/// The number of the next increment of a window: one more than its last.
+fn next_number(windows: &WindowTable<'_>, window: &WindowKey) -> Result<u64, redb::Error> {
+    let (from, to) = window_range(window);
+    let last = windows.range(from..=to)?.next_back().transpose()?;
+    Ok(last.map_or(0, |(key, _)| key.value().3 + 1))
+}
+
+fn window_range(window: &WindowKey) -> ((&str, u8, i64, u64, u32), (&str, u8, i64, u64, u32)) {
+    let lane = lane_number(window.lane);
+    let model = window.model.as_str();
+    ((model, lane, window.start_us, 0, 0), (model, lane, window.start_us, u64::MAX, u32::MAX))
+}
+
+fn remove_window(windows: &mut WindowTable<'_>, window: &WindowKey) -> Result<(), redb::Error> {
+    let (from, to) = window_range(window);
+    windows.retain_in(from..=to, |_, _| false)?;
+    Ok(())
+}
+
+fn move_window(
+    windows: &mut WindowTable<'_>,
+    from: &WindowKey,
+    into: &WindowKey,
+) -> Result<(), redb::Error> {
+    let (first, last) = window_range(from);
+    let mut rows = Vec::new();
+    for entry in windows.range(first..=last)? {
+        let (key, value) = entry?;
+        let (_, _, _, number, piece) = key.value();
+        rows.push((number, piece, value.value().to_vec()));
+    }
+    let base = next_number(windows, into)?;
+    let lane = lane_number(into.lane);
+    for (number, piece, value) in rows {
+        let key = (into.model.as_str(), lane, into.start_us, base + number, piece);
+        windows.insert(key, value.as_slice())?;
+    }
+    remove_window(windows, from)
+}

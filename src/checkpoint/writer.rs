@@ -1,0 +1,87 @@
+//! The one thread that writes snapshots, one commit in flight.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::{Snapshot, Store, StoreError, WindowKey};
+
+/// A snapshot that is in the store.
+#[derive(Debug)]
+pub struct Committed {
+    /// Which.
+    pub epoch: u64,
+    /// Bytes added per window.
+    pub sizes: BTreeMap<WindowKey, usize>,
+}
+
+/// The handle of the writer thread; dropping it waits for the commit in flight.
+#[derive(Debug)]
+pub struct Writer {
+    snapshots: Option<SyncSender<Snapshot>>,
+    outcomes: Receiver<Result<Committed, StoreError>>,
+    in_flight: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn start(store: Arc<Store>) -> std::io::Result<Writer> {
+        let (snapshots, inbox) = sync_channel::<Snapshot>(1);
+        let (outbox, outcomes) = sync_channel(1);
+        let write = move || {
+            while let Ok(snapshot) = inbox.recv() {
+                let epoch = snapshot.epoch;
+                let outcome = store.commit(&snapshot).map(|sizes| Committed { epoch, sizes });
+                if outbox.send(outcome).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write)?;
+        Ok(Writer { snapshots: Some(snapshots), outcomes, in_flight: false, thread: Some(thread) })
+    }
+
+    /// Whether a snapshot is being written: the next one waits.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight
+    }
+
+    /// Hands a snapshot over. Must not be called while the writer is busy.
+    pub fn write(&mut self, snapshot: Snapshot) {
+        debug_assert!(!self.in_flight, "one commit in flight");
+        if let Some(snapshots) = &self.snapshots {
+            self.in_flight = snapshots.send(snapshot).is_ok();
+        }
+    }
+
+    /// The outcome of the commit in flight, where it is known by now.
+    pub fn poll(&mut self) -> Option<Result<Committed, StoreError>> {
+        let outcome = self.outcomes.try_recv().ok()?;
+        self.in_flight = false;
+        Some(outcome)
+    }
+
+    /// Waits for the outcome of the commit in flight; `None` where there is none.
+    pub fn wait(&mut self) -> Option<Result<Committed, StoreError>> {
+        if !self.in_flight {
+            return None;
+        }
+        self.in_flight = false;
+        self.outcomes.recv().ok()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.snapshots = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has already ended the process's hope of committing.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Which partitions are idle for a model: caught up, and silent for long enough.
+
+use std::collections::BTreeMap;
+
+/// When each partition of one model's topic fell silent, on the wall clock.
+///
+/// A partition is quiet from the first time that its end was reached with no row of the model since.
+/// Rows of other models do not disturb it.
+#[derive(Debug, Clone, Default)]
+pub struct Quiet {
+    since_us: BTreeMap<i32, i64>,
+}
+
+impl Quiet {
+    /// A row or a heartbeat of the model came from this partition.
+    pub fn disturb(&mut self, partition: i32) {
+        self.since_us.remove(&partition);
+    }
+
+    /// The end of the partition, sampled at `wall_us`, has been reached.
+    pub fn reached_end(&mut self, partition: i32, wall_us: i64) {
+        self.since_us.entry(partition).or_insert(wall_us);
+    }
+
+    /// Whether the partition has been quiet for `idle_us`; never where `idle_us` is `None`.
+    pub fn is_idle(&self, partition: i32, now_us: i64, idle_us: Option<i64>) -> bool {
+        match (idle_us, self.since_us.get(&partition)) {
+            (Some(idle_us), Some(since_us)) => now_us.saturating_sub(*since_us) >= idle_us,
+            _ => false,
+        }
+    }
+
+    /// Whether the end of the partition was reached and no row of the model came since.
+    pub fn is_quiet(&self, partition: i32) -> bool {
+        self.since_us.contains_key(&partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reached_end_begins_the_silence_and_only_a_row_breaks_it() {
+        let mut quiet = Quiet::default();
+        assert!(!quiet.is_idle(0, 1_000, Some(10)), "its end was never reached");
+        quiet.reached_end(0, 100);
+        assert!(!quiet.is_idle(0, 109, Some(10)));
+        quiet.reached_end(0, 108);
+        assert!(quiet.is_idle(0, 110, Some(10)), "a later end does not begin it anew");
+        assert!(!quiet.is_idle(0, 110, None), "idle: off");
+        quiet.disturb(0);
+        assert!(!quiet.is_idle(0, 1_000, Some(10)));
+    }
+}
