@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// A model and everything Driftline was told about it. Durations are microseconds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Unique; `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
     pub name: String,
@@ -37,7 +39,7 @@ pub struct Model {
 }
 
 /// Where the captures of a model are and how they are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captures {
     /// Kafka topic; several models may share one.
     pub topic: String,
@@ -50,14 +52,14 @@ pub struct Captures {
 }
 
 /// The encodings of a capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// One JSON object per Kafka value: CONTRACTS §3.
     DriftlineJson,
 }
 
 /// Where reading starts when there is no checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
     /// The first offset that the log still holds.
     Earliest,
@@ -68,7 +70,7 @@ pub enum Start {
 }
 
 /// What differs from the baseline for one feature.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
     /// Tolerance of the deciding statistic, instead of the model's.
     pub tolerance: Option<f64>,
@@ -87,7 +89,7 @@ impl Default for Feature {
 }
 
 /// The drift window: RULES §1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Length; at least a second.
     pub every_us: i64,
@@ -102,7 +104,7 @@ pub struct Window {
 }
 
 /// The operations panes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operations {
     /// Length; at least a second.
     pub every_us: i64,
@@ -111,7 +113,7 @@ pub struct Operations {
 }
 
 /// When a difference matters: RULES §4.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Tolerance {
     /// The larger of the floor and what the baseline's own windows show.
     Auto,
@@ -120,7 +122,7 @@ pub enum Tolerance {
 }
 
 /// Tolerances per statistic, as values of the statistic or as shares.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ToleranceFloor {
     /// Kolmogorov-Smirnov distance of numeric columns.
     pub ks: f64,
@@ -151,7 +153,7 @@ impl Tolerance {
 }
 
 /// A latency objective: `objective` of the requests answer within `under_us`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Threshold in microseconds.
     pub under_us: i64,
@@ -160,21 +162,21 @@ pub struct Latency {
 }
 
 /// An error objective: `objective` of the requests succeed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Share of requests, between 0 and 1.
     pub objective: f64,
 }
 
 /// When silence is worth a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoData {
     /// Wall time without an accepted row; already defaulted by RULES §5.
     pub after_us: i64,
 }
 
 /// A candidate model, scored in the shadow of live traffic.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Unique within its model; the same alphabet as model names.
     pub name: String,
@@ -195,7 +197,7 @@ pub struct Candidate {
 }
 
 /// Which outputs of a candidate are compared with which columns of the champion's prediction.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CandidateOutput {
     /// Name of the output that holds the label; `None` takes the first integer or string output.
     pub label: Option<String>,
@@ -213,7 +215,7 @@ pub struct CandidateOutput {
 }
 
 /// What a candidate is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// It is meant to predict better than the champion.
     Better,
@@ -222,7 +224,7 @@ pub enum Purpose {
 }
 
 /// The limits of retraining requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retrain {
     /// How far `history` reaches back before the first window of the request.
     pub history_us: i64,
