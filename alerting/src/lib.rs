@@ -15,7 +15,12 @@ mod instant;
 mod rules;
 mod signal;
 
+pub mod mail;
+pub mod outbox;
+pub mod repeat;
 pub mod retrain;
+pub mod schedule;
+pub mod webhook;
 
 pub use decide::decide;
 pub use incident::{

@@ -1,0 +1,294 @@
+//! The mail about a transition: text under 40 lines, HTML, and identifiers that never change.
+
+use serde::{Deserialize, Serialize};
+
+use crate::incident::{Transition, TransitionState};
+use crate::signal::{Class, Subject};
+
+mod html;
+mod wording;
+
+use wording::{day, instant, one_line, quantity, summary, what_it_means};
+
+/// Findings that a mail explains; the rest is a number.
+const FINDINGS_EXPLAINED: usize = 3;
+/// Quantities that a mail lists as not moved, so that its text stays under 40 lines.
+const UNMOVED_LISTED: usize = 8;
+/// Characters of one explanation.
+const EXPLANATION_CHARS: usize = 400;
+
+/// A mail without sender and recipients, which are the receiver's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// Header `Subject`, one line.
+    pub subject: String,
+    /// The `text/plain` part.
+    pub text: String,
+    /// The `text/html` part: the same facts.
+    pub html: String,
+    /// Header `Message-ID` with its angle brackets: the same for the same outbox row.
+    pub message_id: String,
+    /// Headers `In-Reply-To` and `References`: the mail that opened the incident.
+    pub in_reply_to: Option<String>,
+}
+
+/// Everything a mail says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MailContext<'a> {
+    /// What happened.
+    pub transition: &'a Transition,
+    /// 0 for the first mail about it, then 1, 2, … for repeats.
+    pub ordinal: u32,
+    /// What did not move: errors, p99, volume, missing, versions, predictions.
+    pub unmoved: &'a [Unmoved],
+    /// What was decided about retraining.
+    pub retrain: &'a RetrainNote,
+    /// Command that reproduces the report.
+    pub replay: Option<&'a str>,
+    /// Where people reach the page, without the last slash.
+    pub external_url: Option<&'a str>,
+}
+
+/// A quantity that did not move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmoved {
+    /// Its name: `errors`.
+    pub name: String,
+    /// What it is now, with its unit.
+    pub value: String,
+    /// What it is in the baseline or its objective, with its unit.
+    pub reference: String,
+}
+
+/// What was decided about retraining.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetrainNote {
+    /// Nothing: retraining would not help, or was asked for already.
+    None,
+    /// A request is on its way.
+    Requested {
+        /// Its id.
+        id: String,
+        /// Rows it names.
+        rows: u64,
+    },
+    /// It would be requested, if not for this.
+    HeldBack {
+        /// One sentence without the full stop.
+        why: String,
+    },
+}
+
+/// The id of a mail or webhook about a transition: the transition's own, then its repeats.
+pub fn message_key(transition_id: &str, ordinal: u32) -> String {
+    match ordinal {
+        0 => transition_id.to_owned(),
+        _ => format!("{transition_id}.{ordinal}"),
+    }
+}
+
+/// Writes the mail.
+pub fn compose(context: &MailContext<'_>) -> Mail {
+    let transition = context.transition;
+    let key = message_key(&transition.id, context.ordinal);
+    let opens = key == transition.incident;
+    let story = Story::new(context);
+    Mail {
+        subject: format!("[driftline] {}", one_line(&story.title, 200)),
+        text: story.text(),
+        html: html::page(&story),
+        message_id: format!("<{key}@driftline>"),
+        in_reply_to: (!opens).then(|| format!("<{}@driftline>", transition.incident)),
+    }
+}
+
+/// The facts in reading order; text and HTML are two ways to print them.
+struct Story {
+    title: String,
+    sentence: String,
+    findings_title: String,
+    findings: Vec<String>,
+    since: String,
+    unmoved: Vec<(String, String, String)>,
+    todo: Vec<(String, String)>,
+    links: Vec<(String, String)>,
+    incident: String,
+}
+
+impl Story {
+    fn new(context: &MailContext<'_>) -> Story {
+        let transition = context.transition;
+        let shown = transition.subjects.len().min(FINDINGS_EXPLAINED);
+        let explain = |subject: &Subject| one_line(&subject.because, EXPLANATION_CHARS);
+        Story {
+            title: title(context),
+            sentence: sentence(context),
+            findings_title: match (transition.state, transition.subjects_total) {
+                (_, total) if total <= shown => String::from("What was found"),
+                (_, total) => format!("What was found, the {shown} strongest of {total}"),
+            },
+            findings: transition.subjects.iter().take(shown).map(explain).collect(),
+            since: since(transition),
+            unmoved: context
+                .unmoved
+                .iter()
+                .take(UNMOVED_LISTED)
+                .map(|unmoved| {
+                    let part = |text: &str| one_line(text, 60);
+                    (part(&unmoved.name), part(&unmoved.value), part(&unmoved.reference))
+                })
+                .collect(),
+            todo: todo(context),
+            links: links(context),
+            incident: transition.incident.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![self.title.clone(), String::new(), self.sentence.clone()];
+        if !self.findings.is_empty() {
+            lines.extend([String::new(), format!("{}:", self.findings_title)]);
+            let numbered = self.findings.iter().enumerate();
+            lines.extend(numbered.map(|(index, finding)| format!("{}. {finding}", index + 1)));
+        }
+        lines.extend([String::new(), self.since.clone()]);
+        if !self.unmoved.is_empty() {
+            lines.extend([String::new(), String::from("What did not move:")]);
+            lines.extend(self.unmoved.iter().map(|(name, value, reference)| {
+                format!("- {name}: {value} (reference {reference})")
+            }));
+        }
+        if !self.todo.is_empty() {
+            lines.extend([String::new(), String::from("What to do:")]);
+            lines.extend(self.todo.iter().map(|(what, how)| format!("- {what}: {how}")));
+        }
+        if !self.links.is_empty() {
+            lines.push(String::new());
+            lines.extend(self.links.iter().map(|(what, url)| format!("{what}: {url}")));
+        }
+        lines.extend([String::new(), format!("Incident {}", self.incident)]);
+        let mut text = lines.join("\n");
+        text.push('\n');
+        text
+    }
+}
+
+/// `flight-delay: input shift in dep_delay and 2 more since 24 June`.
+fn title(context: &MailContext<'_>) -> String {
+    let transition = context.transition;
+    let (model, class) = (&transition.model, transition.class);
+    let what = summary(transition);
+    let in_what = what.as_ref().map(|what| format!(" in {what}")).unwrap_or_default();
+    let since = day(transition.since_us, transition.at_us, transition.panes);
+    match (transition.state, context.ordinal) {
+        (TransitionState::Resolved, _) => {
+            format!("{model}: {class}{in_what} resolved, began {since}")
+        }
+        (TransitionState::Changed, 0) => {
+            format!("{model}: {class} has grown, now{in_what} since {since}")
+        }
+        (_, 0) => format!("{model}: {class}{in_what} since {since}"),
+        _ => format!("{model}: still {class}{in_what} since {since}"),
+    }
+}
+
+fn sentence(context: &MailContext<'_>) -> String {
+    let transition = context.transition;
+    let model = &transition.model;
+    if transition.state == TransitionState::Resolved {
+        return format!(
+            "The {} of {model} is over: everything in it is back under tolerance. The findings \
+             below are its peaks.",
+            transition.class
+        );
+    }
+    let mut sentence = what_it_means(transition.class, model);
+    if transition.state == TransitionState::Changed {
+        let name = |keys: &[String]| {
+            let shown: Vec<&str> =
+                keys.iter().take(FINDINGS_EXPLAINED).map(String::as_str).collect();
+            let more = keys.len().saturating_sub(shown.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            one_line(&format!("{}{more}", shown.join(", ")), 200)
+        };
+        if !transition.joined.is_empty() {
+            sentence
+                .push_str(&format!(" New since the last message: {}.", name(&transition.joined)));
+        }
+        if !transition.grown.is_empty() {
+            sentence.push_str(&format!(" Grown by half or more: {}.", name(&transition.grown)));
+        }
+    }
+    if transition.looks_like != transition.class {
+        sentence.push_str(&format!(
+            " Look at the {} of this model first: it comes before this and may explain it.",
+            transition.looks_like
+        ));
+    }
+    sentence
+}
+
+fn since(transition: &Transition) -> String {
+    let since = instant(transition.since_us);
+    let (over, of) = (transition.over, transition.of);
+    let unit = if transition.panes { "pane" } else { "window" };
+    if matches!(transition.class, Class::NoData | Class::Driftline) {
+        return format!("Since: {since}");
+    }
+    match (transition.state, of) {
+        (TransitionState::Resolved, _) => {
+            format!("Since: {since}; resolved {}", instant(transition.at_us))
+        }
+        (_, 0 | 1) => format!("Since: {since}; the last {unit} is at alarm"),
+        _ => format!("Since: {since}; {over} of the last {of} {unit}s at alarm"),
+    }
+}
+
+fn todo(context: &MailContext<'_>) -> Vec<(String, String)> {
+    let transition = context.transition;
+    let mut todo = Vec::new();
+    let mut add = |what: &str, how: String| todo.push((what.to_owned(), how));
+    match context.retrain {
+        RetrainNote::None => {}
+        RetrainNote::Requested { id, rows } => {
+            let rows = quantity(*rows);
+            add("Retraining", format!("requested as {id} on {rows} rows"));
+        }
+        RetrainNote::HeldBack { why } => {
+            add("Retraining", format!("held back: {}", one_line(why, EXPLANATION_CHARS)));
+        }
+    }
+    if let Some(replay) = context.replay {
+        add("Reproduce", one_line(replay, EXPLANATION_CHARS));
+    }
+    if transition.state != TransitionState::Resolved {
+        let api = format!("{}/api/v1", context.external_url.unwrap_or_default());
+        add(
+            "Accept, silent until it grows",
+            format!(
+                "POST {api}/alerts/{}/accept with {{\"by\":\"you\",\"reason\":\"why\"}}",
+                transition.incident
+            ),
+        );
+        add(
+            "Silence",
+            format!(
+                "POST {api}/silences with {{\"model\":\"{}\",\"class\":\"{}\",\"until\":\"RFC 3339\",\
+                 \"by\":\"you\",\"reason\":\"why\"}}",
+                transition.model, transition.class
+            ),
+        );
+    }
+    todo
+}
+
+fn links(context: &MailContext<'_>) -> Vec<(String, String)> {
+    let Some(url) = context.external_url else { return Vec::new() };
+    let mut links = vec![(String::from("Page"), format!("{url}/"))];
+    if let Some(window) = context.transition.windows.last() {
+        links.push((String::from("Report"), format!("{url}/api/v1/reports/{window}")));
+    }
+    links.push((String::from("Alerts"), format!("{url}/api/v1/alerts")));
+    links
+}

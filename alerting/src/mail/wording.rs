@@ -1,0 +1,116 @@
+//! Names, dates and sentences as people read them.
+
+use driftline_config::time::DAY_US;
+
+use crate::incident::Transition;
+use crate::signal::{Class, Subject};
+
+/// Characters of one column name in a subject line.
+const NAME_CHARS: usize = 60;
+
+/// `dep_delay and 2 more`; nothing where the class says it all.
+pub(super) fn summary(transition: &Transition) -> Option<String> {
+    let first = transition.subjects.first().and_then(name)?;
+    match transition.subjects_total.saturating_sub(1) {
+        0 => Some(first),
+        more => Some(format!("{first} and {more} more")),
+    }
+}
+
+/// What a finding is about, without the prefix of reports.
+fn name(subject: &Subject) -> Option<String> {
+    let text = subject.subject.as_str();
+    let name = if let Some(feature) = text.strip_prefix("feature:") {
+        feature.to_owned()
+    } else if let Some(prediction) = text.strip_prefix("prediction:") {
+        match prediction.rsplit_once('@') {
+            Some((column, version)) => format!("{column} of version {version}"),
+            None => prediction.to_owned(),
+        }
+    } else if matches!(text, "model" | "status") {
+        match subject.check.as_str() {
+            "no_data" => return None,
+            check => check.replace('_', " "),
+        }
+    } else {
+        text.to_owned()
+    };
+    Some(one_line(&name, NAME_CHARS))
+}
+
+/// One sentence that says what a class is.
+pub(super) fn what_it_means(class: Class, model: &str) -> String {
+    match class {
+        Class::BrokenInput => format!(
+            "The requests of {model} do not look as they should: something upstream is broken, \
+             which is not drift."
+        ),
+        Class::Serving => {
+            format!("{model} is slower or fails more often than its objective allows.")
+        }
+        Class::Release => format!(
+            "The predictions of {model} moved in a window in which its versions changed: look at \
+             the release."
+        ),
+        Class::InputShift => format!("The requests of {model} differ from its baseline."),
+        Class::PredictionShift => format!("The predictions of {model} differ from its baseline."),
+        Class::NoData => format!("{model} is silent: no accepted request has been read."),
+        Class::Candidate => format!("A candidate of {model} needs attention."),
+        Class::Driftline => {
+            format!("Driftline itself is in trouble, so {model} is not watched well.")
+        }
+    }
+}
+
+/// `24 June`, with the year where it is not that of `at_us`, and with the time of day where windows
+/// are shorter than a day.
+pub(super) fn day(time_us: i64, at_us: i64, with_time: bool) -> String {
+    let same_year = formatted(time_us, "%Y") == formatted(at_us, "%Y");
+    match (same_year, with_time || time_us.rem_euclid(DAY_US) != 0) {
+        (true, false) => formatted(time_us, "%-d %B"),
+        (false, false) => formatted(time_us, "%-d %B %Y"),
+        (true, true) => formatted(time_us, "%-d %B %H:%M UTC"),
+        (false, true) => formatted(time_us, "%-d %B %Y %H:%M UTC"),
+    }
+}
+
+/// `24 June 2013 00:00 UTC`.
+pub(super) fn instant(time_us: i64) -> String {
+    formatted(time_us, "%-d %B %Y %H:%M UTC")
+}
+
+fn formatted(time_us: i64, pattern: &str) -> String {
+    jiff::Timestamp::from_microsecond(time_us)
+        .map_or_else(|_| format!("{time_us}us"), |instant| instant.strftime(pattern).to_string())
+}
+
+/// `21 450`: groups of three digits.
+pub(super) fn quantity(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The text on one line of at most so many characters: names come from traffic, and a line break in
+/// one must not become a header or a paragraph of ours.
+pub(super) fn one_line(text: &str, most_chars: usize) -> String {
+    let clean: String =
+        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect();
+    if clean.chars().count() <= most_chars {
+        return clean;
+    }
+    let mut short: String = clean.chars().take(most_chars.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Line and paragraph separators and the marks that turn the direction of writing.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

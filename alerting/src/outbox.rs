@@ -1,0 +1,193 @@
+//! The outbox: what is to be sent, to whom, under which id; and what keeps a row from being sent.
+
+use driftline_config::time::HOUR_US;
+use driftline_config::{Receiver, ReceiverKind};
+use serde::{Deserialize, Serialize};
+
+use crate::mail::{Mail, MailContext, compose, message_key};
+use crate::retrain::RetrainRequest;
+use crate::signal::Class;
+use crate::webhook::AlertEvent;
+
+/// One message to one receiver, written in the transaction that commits its cause. `(id, receiver)`
+/// is its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxRow {
+    /// Id of the transition or of the retraining request; repeats add `.` and an ordinal. It is the
+    /// `webhook-id` and makes the `Message-ID`.
+    pub id: String,
+    /// Name of the receiver.
+    pub receiver: String,
+    /// What is sent.
+    pub kind: RowKind,
+    /// Name of the model, for silences and metrics.
+    pub model: String,
+    /// Class of the incident, for silences and metrics.
+    pub class: Class,
+    /// Event time of the cause, in microseconds.
+    pub at_us: i64,
+    /// Id of the transition that caused it.
+    pub created_by: String,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowKind {
+    /// A mail.
+    Mail(Mail),
+    /// A webhook; the body is signed and sent as these bytes.
+    Webhook {
+        /// `alert.firing`, `alert.changed`, `alert.resolved` or `retrain.requested`.
+        event: String,
+        /// JSON.
+        body: String,
+    },
+}
+
+impl RowKind {
+    /// Whether a program acts on it rather than a person.
+    pub fn is_retrain(&self) -> bool {
+        matches!(self, RowKind::Webhook { event, .. } if event == "retrain.requested")
+    }
+}
+
+/// Why a message could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// A body did not become JSON.
+    #[error("the webhook body of {id} cannot be written as JSON: {source}")]
+    Json {
+        /// Id of the transition.
+        id: String,
+        /// What the encoder says.
+        source: serde_json::Error,
+    },
+}
+
+/// The rows of a transition, one per receiver that is named in `notify` and wants alerts. Quiet
+/// transitions have none.
+///
+/// # Errors
+/// When a body cannot be written as JSON.
+pub fn rows_for(
+    context: &MailContext<'_>,
+    receivers: &[Receiver],
+    notify: &[String],
+) -> Result<Vec<OutboxRow>, OutboxError> {
+    let transition = context.transition;
+    if transition.quiet {
+        return Ok(Vec::new());
+    }
+    let id = message_key(&transition.id, context.ordinal);
+    let wanted = told(receivers, notify, "alerts");
+    wanted
+        .map(|receiver| {
+            let kind = match &receiver.kind {
+                ReceiverKind::Email(_) => RowKind::Mail(compose(context)),
+                ReceiverKind::Webhook(_) => webhook(&id, &AlertEvent::new(context))?,
+            };
+            Ok(OutboxRow {
+                id: id.clone(),
+                receiver: receiver.name.clone(),
+                kind,
+                model: transition.model.clone(),
+                class: transition.class,
+                at_us: transition.at_us,
+                created_by: transition.id.clone(),
+            })
+        })
+        .collect()
+}
+
+/// The rows of a retraining request, one per webhook that is named in `notify` and wants them.
+/// `class` is that of the incident, `created_by` the transition that asked.
+///
+/// # Errors
+/// When the body cannot be written as JSON.
+pub fn retrain_rows(
+    request: &RetrainRequest,
+    class: Class,
+    created_by: &str,
+    receivers: &[Receiver],
+    notify: &[String],
+) -> Result<Vec<OutboxRow>, OutboxError> {
+    let id = &request.data.retrain_id;
+    let kind = RowKind::Webhook { event: request.kind.clone(), body: json(id, request)? };
+    let webhooks = told(receivers, notify, "retrain")
+        .filter(|receiver| matches!(receiver.kind, ReceiverKind::Webhook(_)));
+    Ok(webhooks
+        .map(|receiver| OutboxRow {
+            id: id.clone(),
+            receiver: receiver.name.clone(),
+            kind: kind.clone(),
+            model: request.data.model.clone(),
+            class,
+            at_us: request.timestamp,
+            created_by: created_by.to_owned(),
+        })
+        .collect())
+}
+
+fn told<'a>(
+    receivers: &'a [Receiver],
+    notify: &'a [String],
+    about: &'a str,
+) -> impl Iterator<Item = &'a Receiver> {
+    receivers.iter().filter(move |receiver| {
+        notify.contains(&receiver.name) && receiver.on.iter().any(|on| on == about)
+    })
+}
+
+fn webhook(id: &str, event: &AlertEvent) -> Result<RowKind, OutboxError> {
+    Ok(RowKind::Webhook { event: event.kind.clone(), body: json(id, event)? })
+}
+
+fn json<T: Serialize>(id: &str, value: &T) -> Result<String, OutboxError> {
+    serde_json::to_string(value).map_err(|source| OutboxError::Json { id: id.to_owned(), source })
+}
+
+/// The declared `max_age`, or its default: the larger of an hour and one window. `None` sends all.
+pub fn max_age_us(declared: Option<Option<i64>>, window_every_us: i64) -> Option<i64> {
+    declared.unwrap_or(Some(window_every_us.max(HOUR_US)))
+}
+
+/// Whether something of event time `at_us` is recorded rather than sent at wall time `now_us`.
+pub fn is_too_old(at_us: i64, now_us: i64, max_age_us: Option<i64>) -> bool {
+    max_age_us.is_some_and(|max_age_us| now_us.saturating_sub(at_us) > max_age_us)
+}
+
+/// Keeps messages about a model, a class, or both from people until an instant of wall time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Unique.
+    pub id: String,
+    /// Only this model; all where absent.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Only this class; all where absent.
+    #[serde(default)]
+    pub class: Option<Class>,
+    /// When it ends, wall time in microseconds.
+    #[serde(rename = "until", with = "crate::instant")]
+    pub until_us: i64,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The silence that keeps a row from being sent now, if any. Retraining requests are for programs
+/// and are not silenced.
+pub fn silenced_by<'a>(
+    row: &OutboxRow,
+    silences: &'a [Silence],
+    now_us: i64,
+) -> Option<&'a Silence> {
+    let matches = |silence: &&Silence| {
+        now_us < silence.until_us
+            && silence.model.as_ref().is_none_or(|model| *model == row.model)
+            && silence.class.is_none_or(|class| class == row.class)
+    };
+    if row.kind.is_retrain() { None } else { silences.iter().find(matches) }
+}
