@@ -11,6 +11,8 @@
 
 mod lock;
 mod store;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::time::Duration;

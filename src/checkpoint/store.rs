@@ -249,6 +249,13 @@ impl Store {
         Ok(found)
     }
 
+    #[cfg(test)]
+    pub(super) fn write_format(&self, format: u64) -> Result<(), redb::Error> {
+        let transaction = self.begin_write()?;
+        transaction.open_table(META)?.insert("format", format)?;
+        Ok(transaction.commit()?)
+    }
+
     fn begin_write(&self) -> Result<redb::WriteTransaction, redb::Error> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_two_phase_commit(true);

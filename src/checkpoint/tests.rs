@@ -1,0 +1,140 @@
+//! What a restart finds is what was committed.
+
+use std::time::Duration;
+
+use driftline_config::time::DAY_US;
+
+use super::*;
+
+fn window(start_us: i64) -> WindowKey {
+    WindowKey { model: "flight-delay".to_owned(), lane: LaneKind::Drift, start_us }
+}
+
+fn increment(start_us: i64, bytes: &'static [u8], replaces: bool) -> Increment {
+    let encode: Encode = Box::new(move |buffer| buffer.extend_from_slice(bytes));
+    Increment { window: window(start_us), replaces, encode }
+}
+
+fn report(start_us: i64) -> StoredReport {
+    StoredReport {
+        model: "flight-delay".to_owned(),
+        start_us,
+        end_us: start_us + DAY_US,
+        report: format!("{{\"start\":{start_us}}}"),
+        history: "{}".to_owned(),
+        config_sha256: "00".to_owned(),
+    }
+}
+
+fn open(folder: &std::path::Path) -> Store {
+    Store::open(folder, Duration::ZERO, false).unwrap()
+}
+
+#[test]
+fn a_restart_finds_documents_increments_and_outbox_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let item = |sequence| OutboxItem { sequence, body: format!("message {sequence}") };
+    store
+        .commit(&Snapshot {
+            documents: vec![("a".into(), b"1".to_vec()), ("b".into(), b"2".to_vec())],
+            increments: vec![increment(0, b"one", false), increment(5, b"other", false)],
+            outbox: vec![item(1), item(2)],
+            ..Snapshot::default()
+        })
+        .unwrap();
+    store
+        .commit(&Snapshot {
+            documents: vec![("a".into(), b"3".to_vec()), ("b".into(), Vec::new())],
+            increments: vec![increment(0, b"two", false)],
+            outbox_done: vec![1],
+            ..Snapshot::default()
+        })
+        .unwrap();
+    drop(store);
+    let saved = open(folder.path()).load().unwrap();
+    assert_eq!(saved.documents, [("a".to_owned(), b"3".to_vec())].into());
+    assert_eq!(saved.windows[&window(0)], [b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(saved.windows[&window(5)], [b"other".to_vec()]);
+    assert_eq!(saved.outbox, [item(2)]);
+}
+
+#[test]
+fn a_replacing_increment_stands_for_all_before_it_and_a_carried_window_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let commit = |increments, carried, dropped| {
+        let snapshot = Snapshot { increments, carried, dropped, ..Snapshot::default() };
+        store.commit(&snapshot).unwrap();
+        store.load().unwrap().windows
+    };
+    commit(vec![increment(0, b"a", false), increment(0, b"b", false)], vec![], vec![]);
+    let folded = commit(vec![increment(0, b"ab", true)], vec![], vec![]);
+    assert_eq!(folded[&window(0)], [b"ab".to_vec()]);
+    let moved = commit(vec![increment(9, b"c", false)], vec![(window(9), window(0))], vec![]);
+    assert_eq!(moved.len(), 1);
+    assert_eq!(moved[&window(0)], [b"ab".to_vec(), b"c".to_vec()]);
+    assert!(commit(vec![], vec![], vec![window(0)]).is_empty());
+}
+
+#[test]
+fn values_longer_than_a_piece_come_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let encode: Encode = Box::new(|buffer| buffer.resize(600 << 10, 7));
+    let increments = vec![Increment { window: window(0), replaces: false, encode }];
+    store.commit(&Snapshot { increments, ..Snapshot::default() }).unwrap();
+    let saved = store.load().unwrap();
+    assert_eq!(saved.windows[&window(0)], [vec![7u8; 600 << 10]]);
+}
+
+#[test]
+fn reports_are_kept_by_age_and_by_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let reports: Vec<_> = (0..10).map(|day| report(day * DAY_US)).collect();
+    store.commit(&Snapshot { reports: reports.clone(), ..Snapshot::default() }).unwrap();
+    let all = (i64::MIN, i64::MAX);
+    assert_eq!(store.report("flight-delay", DAY_US).unwrap().as_ref(), Some(&reports[1]));
+    assert_eq!(store.reports("flight-delay", all, 3).unwrap(), reports[7..]);
+    assert_eq!(store.prune_reports(2 * DAY_US, u64::MAX).unwrap(), 0);
+    assert_eq!(store.reports("flight-delay", all, 99).unwrap(), reports[2..]);
+    assert_eq!(store.prune_reports(0, 0).unwrap(), 8, "what the bound removes is counted");
+}
+
+#[test]
+fn a_second_process_is_refused_and_a_newer_format_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let refused = Store::open(folder.path(), Duration::ZERO, false).unwrap_err();
+    assert!(refused.to_string().contains("in use by another driftline process"), "{refused}");
+    store.write_format(99).unwrap();
+    drop(store);
+    let refused = Store::open(folder.path(), Duration::ZERO, false).unwrap_err();
+    assert!(refused.to_string().contains("format 99"), "{refused}");
+    let rebuilt = Store::open(folder.path(), Duration::ZERO, true).unwrap();
+    assert!(rebuilt.load().unwrap().documents.is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let refused = Store::open(&file.join("state"), Duration::ZERO, false).unwrap_err();
+    assert!(refused.to_string().starts_with("state folder "), "{refused}");
+}
+
+#[test]
+fn the_writer_reports_each_commit_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::start(std::sync::Arc::new(open(folder.path()))).unwrap();
+    for epoch in 1..=3 {
+        let increments = vec![increment(0, b"abc", false)];
+        writer.write(Snapshot { epoch, increments, ..Snapshot::default() });
+        assert!(writer.is_busy());
+        let committed = writer.wait().unwrap().unwrap();
+        assert_eq!((committed.epoch, committed.sizes[&window(0)]), (epoch, 3));
+    }
+    assert!(writer.wait().is_none() && writer.poll().is_none());
+}
