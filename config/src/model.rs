@@ -12,7 +12,8 @@ pub struct Model {
     pub name: String,
     /// Who answers for it; shown, never interpreted.
     pub owner: Option<String>,
-    /// Names of the receivers that are told; all receivers where the operator named none.
+    /// Names of the receivers that are told, already resolved: all receivers where the operator left
+    /// the key out, nobody where the list is empty.
     pub notify: Vec<String>,
     /// Where its captures are.
     pub captures: Captures,
@@ -41,7 +42,8 @@ pub struct Model {
 /// Where the captures of a model are and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captures {
-    /// Kafka topic; several models may share one.
+    /// Kafka topic; several models may share one. Where one model owns it, its captures need not
+    /// name the model.
     pub topic: String,
     /// How a value is encoded.
     pub format: Format,

@@ -2,7 +2,7 @@
 //! the first.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::problem::{Problem, Problems};
@@ -12,7 +12,7 @@ mod names;
 mod value;
 
 pub(crate) use names::{check_unique, names_of};
-pub(crate) use value::{Read, Value, Wrong, wrong};
+pub(crate) use value::{Read, Value, Wrong, shorten, wrong};
 
 /// Keys that the contract names and that a coming version reads.
 const NOT_BUILT_YET: [&str; 4] = ["budget", "labels", "segments", "timezone"];
@@ -211,13 +211,18 @@ impl<'n> Section<'n> {
         self.context.report(self.at, problem);
     }
 
-    /// Compares keys with one another: reports `problem` at `key`, or at the section where `key` is
-    /// not written, if `broken`. Says nothing while a key of its own is wrong.
+    /// Reports a problem of what stands at `key`, or of the section where `key` is not written.
+    pub(crate) fn report_at(&self, key: &str, problem: Wrong) {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        self.context.report(entry.map_or(self.at, |entry| entry.value.at), problem);
+    }
+
+    /// Compares keys with one another: reports `problem` at `key` if `broken`. Says nothing
+    /// while a key of the section is wrong, because the comparison would be with a default.
     pub(crate) fn check(&self, key: &str, broken: bool, problem: impl FnOnce() -> Wrong) {
         let sound = self.context.reported.get() == self.reported_before;
         if broken && sound && !self.context.partial.get() {
-            let entry = self.entries.iter().find(|entry| entry.key == key);
-            self.context.report(entry.map_or(self.at, |entry| entry.value.at), problem());
+            self.report_at(key, problem());
         }
     }
 
@@ -232,7 +237,7 @@ impl<'n> Section<'n> {
     }
 
     fn unknown(&self, key: &str) -> Wrong {
-        let message = format!("unknown key `{}` in {}", value::shorten(key), self.what);
+        let message = format!("unknown key `{}` in {}", shorten(key), self.what);
         if NOT_BUILT_YET.contains(&key) {
             return wrong(format!("{message} (not built yet)"));
         }
@@ -245,11 +250,14 @@ impl<'n> Section<'n> {
 
 /// Reports keys that stand twice.
 pub(crate) fn report_duplicates(context: &Context<'_>, entries: &[Entry]) {
-    for (index, entry) in entries.iter().enumerate() {
-        if let Some(first) = entries.iter().take(index).find(|first| first.key == entry.key) {
-            let key = value::shorten(&entry.key);
-            let message = format!("key `{key}` stands twice, first in line {}", first.key_at.line);
+    let mut first_lines = BTreeMap::new();
+    for entry in entries {
+        if let Some(line) = first_lines.get(entry.key.as_str()) {
+            let message =
+                format!("key `{}` stands twice, first in line {line}", shorten(&entry.key));
             context.report(entry.key_at, wrong(message));
+        } else {
+            first_lines.insert(entry.key.as_str(), entry.key_at.line);
         }
     }
 }

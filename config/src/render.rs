@@ -26,7 +26,7 @@ impl Config {
 }
 
 /// What the fingerprint covers. Changing a name or the order changes every fingerprint.
-fn settings(model: &Model) -> Value {
+pub(crate) fn settings(model: &Model) -> Value {
     let captures = &model.captures;
     let floor = model.tolerance.floor();
     json!({

@@ -104,14 +104,15 @@ fn config(context: &Context<'_>, path: &Path, root: &Node) -> Option<Config> {
     })
 }
 
-/// Each model with the defaults filled in; something that is no map stays as it is, to be reported.
+/// Each model with the defaults filled in, but for the name; something that is no map stays as it is,
+/// to be reported.
 fn with_defaults<'n>(defaults: Option<&Node>, models: impl Iterator<Item = &'n Node>) -> Vec<Node> {
-    models
-        .map(|model| match (defaults, &model.value) {
-            (Some(defaults), Written::Map(_)) => merge(model, defaults),
-            _ => model.clone(),
-        })
-        .collect()
+    let Some(defaults) = defaults else { return models.cloned().collect() };
+    let mut defaults = defaults.clone();
+    if let Written::Map(entries) = &mut defaults.value {
+        entries.retain(|entry| entry.key != "name");
+    }
+    models.map(|model| merge(model, &defaults)).collect()
 }
 
 fn report_store(mut section: Section<'_>) -> Option<ReportStore> {

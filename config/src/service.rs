@@ -17,7 +17,8 @@ pub struct Config {
     pub state: PathBuf,
     /// The HTTP listener.
     pub http: Http,
-    /// At least one model; names are unique.
+    /// At least one model; names are unique. Those of the file itself first, then those of the
+    /// included files in order of their paths.
     pub models: Vec<Model>,
     /// When incidents open and how often they are repeated.
     pub alerts: AlertRules,

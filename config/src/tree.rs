@@ -3,6 +3,7 @@
 //! Scalars stay text, because the reader knows better than YAML which of them is a number:
 //! `version: 4` and `version: "4"` are the same to it, and `no` is a word.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -68,7 +69,7 @@ pub(crate) fn parse(text: &str, file: usize) -> Result<Node, SyntaxError> {
     let raw: Raw =
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| SyntaxError {
             at: error.location().map_or(whole_file, |location| place(file, location)),
-            message: first_line(&error.without_snippet().to_string()),
+            message: sentence(&error),
         })?;
     Source { text, file }.node(raw)
 }
@@ -79,9 +80,12 @@ pub(crate) fn merge(own: &Node, defaults: &Node) -> Node {
     else {
         return own.clone();
     };
+    let defaults: BTreeMap<&str, &Entry> =
+        default_entries.iter().rev().map(|entry| (entry.key.as_str(), entry)).collect();
+    let own_keys: BTreeSet<&str> = own_entries.iter().map(|entry| entry.key.as_str()).collect();
     let mut entries: Vec<Entry> = own_entries
         .iter()
-        .map(|entry| match default_entries.iter().find(|other| other.key == entry.key) {
+        .map(|entry| match defaults.get(entry.key.as_str()) {
             Some(other) => Entry {
                 key: entry.key.clone(),
                 key_at: entry.key_at,
@@ -90,7 +94,7 @@ pub(crate) fn merge(own: &Node, defaults: &Node) -> Node {
             None => entry.clone(),
         })
         .collect();
-    let missing = |entry: &&Entry| !own_entries.iter().any(|other| other.key == entry.key);
+    let missing = |entry: &&Entry| !own_keys.contains(entry.key.as_str());
     entries.extend(default_entries.iter().filter(missing).cloned());
     Node { at: own.at, value: Written::Map(entries) }
 }
@@ -110,10 +114,16 @@ fn options() -> Options {
     options
 }
 
-/// The place is printed by [`crate::Problem`], so it is cut from the parser's sentence.
-fn first_line(message: &str) -> String {
+/// What is wrong, without the place, which [`crate::Problem`] prints, and without advice to
+/// programmers.
+fn sentence(error: &serde_saphyr::Error) -> String {
+    if let serde_saphyr::Error::Budget { .. } = error.without_snippet() {
+        return "too large, or nested too deeply".to_owned();
+    }
+    let message = error.without_snippet().to_string();
     let line = message.lines().next().unwrap_or_default();
-    line.split(" at line ").next().unwrap_or_default().trim().to_owned()
+    let line = line.split(" at line ").next().unwrap_or_default();
+    line.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
 fn place(file: usize, location: Location) -> At {

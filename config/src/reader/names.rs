@@ -8,15 +8,17 @@ use crate::tree::{At, Node, Written};
 impl Value<'_> {
     /// A name of ours: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
     pub(crate) fn name(self) -> super::Read<String> {
-        self.text_where(is_name, "a name").map_err(|problem| {
-            problem.hint("up to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit")
+        self.text_where(is_name, || {
+            self.not("a name")
+                .hint("up to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit")
         })
     }
 
     /// A Kafka topic.
     pub(crate) fn topic(self) -> super::Read<String> {
-        self.text_where(is_topic, "a topic name").map_err(|problem| {
-            problem.hint("up to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`")
+        self.text_where(is_topic, || {
+            self.not("a topic name")
+                .hint("up to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`")
         })
     }
 }
@@ -56,7 +58,7 @@ pub(crate) fn check_unique(context: &Context<'_>, what: &str, names: &[(&str, At
         };
         let file = context.file(before.file);
         let place = format!("{}:{}:{}", file.display(), before.line, before.column);
-        let name = super::value::shorten(name);
+        let name = super::shorten(name);
         let message = format!("a {what} named `{name}` is already at {place}");
         context.report(*at, wrong(message).hint("names must be unique"));
     }

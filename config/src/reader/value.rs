@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::reader::Context;
 use crate::secret::Secret;
-use crate::time::parse_duration_us;
+use crate::time::{DAY_US, parse_duration_us};
 use crate::tree::{Entry, Node, Written};
 
 /// A secret file is a line, not a disk.
 const SECRET_BYTES: u64 = 64 << 10;
+/// A century: sums of an instant and a few durations stay far from the end of the 64 bits.
+const LONGEST_US: i64 = 36_500 * DAY_US;
 /// How much of a wrong value a message quotes.
 const QUOTED_CHARACTERS: usize = 64;
 
@@ -67,10 +69,14 @@ impl<'n> Value<'n> {
         if text.trim().is_empty() { Err(wrong("must not be empty")) } else { Ok(text) }
     }
 
-    /// The text, where `valid` holds; otherwise `"TEXT" is not EXPECTED`.
-    pub(crate) fn text_where(self, valid: impl Fn(&str) -> bool, expected: &str) -> Read<String> {
+    /// The text, where `valid` holds; otherwise the problem that `invalid` makes.
+    pub(crate) fn text_where(
+        self,
+        valid: impl Fn(&str) -> bool,
+        invalid: impl FnOnce() -> Wrong,
+    ) -> Read<String> {
         let text = self.text()?;
-        if valid(&text) { Ok(text) } else { Err(self.not(expected)) }
+        if valid(&text) { Ok(text) } else { Err(invalid()) }
     }
 
     /// The problem `"TEXT" is not EXPECTED`.
@@ -81,7 +87,7 @@ impl<'n> Value<'n> {
         }
     }
 
-    /// A duration in microseconds that is at least `least_us`.
+    /// A duration in microseconds that is at least `least_us` and at most a century.
     pub(crate) fn duration(self, least_us: i64, least: &'static str) -> Read<i64> {
         let text = self.text()?;
         let duration_us = parse_duration_us(&text)
@@ -89,6 +95,12 @@ impl<'n> Value<'n> {
         if duration_us < least_us {
             return Err(wrong(format!(
                 "\"{}\" is too short: at least {least}",
+                shorten(self.written()?)
+            )));
+        }
+        if duration_us > LONGEST_US {
+            return Err(wrong(format!(
+                "\"{}\" is too long: at most 36500d",
                 shorten(self.written()?)
             )));
         }

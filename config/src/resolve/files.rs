@@ -74,7 +74,10 @@ fn matching(value: Value<'_>) -> Read<Vec<PathBuf>> {
             .hint("`*` may stand in the name of the file only"));
     }
     if !name.contains('*') {
-        return Ok(vec![pattern]);
+        return match std::fs::metadata(&pattern) {
+            Ok(_) => Ok(vec![pattern]),
+            Err(error) => Err(wrong(format!("cannot include \"{written}\": {error}"))),
+        };
     }
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = std::fs::read_dir(folder)

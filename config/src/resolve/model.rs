@@ -22,12 +22,11 @@ pub(super) struct Scope {
 
 /// Reports what is wrong with `defaults`, also where no model inherits it.
 pub(super) fn check_defaults(context: &Context<'_>, node: &Node, scope: &Scope) {
-    if let Some(section) = Section::of(context, node, "defaults") {
-        if section.has("name") {
-            section.report(wrong("`defaults` cannot hold a name"));
-        }
-        context.partially(|| read(section, scope));
+    let Some(entries) = (Value { context, node }).get(Value::map) else { return };
+    for entry in entries.iter().filter(|entry| entry.key == "name") {
+        context.report(entry.key_at, wrong("`defaults` cannot hold a name"));
     }
+    context.partially(|| read(Section::of(context, node, "model")?, scope));
 }
 
 pub(super) fn model(context: &Context<'_>, node: &Node, scope: &Scope) -> Option<Model> {
@@ -90,7 +89,8 @@ fn notify(value: Value<'_>, scope: &Scope) -> Vec<String> {
         .into_iter()
         .filter_map(|item| {
             item.get(|item| {
-                item.text_where(known, "the name of a receiver").map_err(|problem| {
+                item.text_where(known, || {
+                    let problem = item.not("the name of a receiver");
                     match scope.receivers.as_slice() {
                         [] => problem.hint("no receiver is declared"),
                         names => problem.hint(format!("declared are {}", names.join(", "))),
@@ -251,7 +251,7 @@ fn errors(value: Value<'_>) -> Option<Errors> {
 fn no_data(mut section: Section<'_>, every_us: i64) -> NoData {
     let after_us = section.read("after", |value| value.duration(SECOND_US, "1s"));
     section.finish();
-    let three_windows_us = every_us.saturating_mul(3).min(DAY_US).max(15 * MINUTE_US);
+    let three_windows_us = every_us.saturating_mul(3).clamp(15 * MINUTE_US, DAY_US);
     NoData { after_us: after_us.unwrap_or(three_windows_us) }
 }
 

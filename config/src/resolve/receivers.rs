@@ -38,13 +38,14 @@ fn classes(value: Value<'_>) -> Option<Vec<String>> {
     if items.is_empty() {
         value.context.report(value.node.at, wrong("`on` names no class of messages"));
     }
-    let expected = "a class of messages";
     items
         .iter()
         .map(|item| {
             item.get(|item| {
-                item.text_where(|text| CLASSES.contains(&text), expected)
-                    .map_err(|problem| problem.hint("write alerts or retrain"))
+                item.text_where(
+                    |text| CLASSES.contains(&text),
+                    || item.not("a class of messages").hint("write alerts or retrain"),
+                )
             })
         })
         .collect()
@@ -70,9 +71,9 @@ fn email_receiver(value: Value<'_>) -> Option<Email> {
         section.report(wrong("`user` and `password` belong together"));
     }
     for key in ["user", "password", "ca"] {
-        section.check(key, folder.is_some() && section.has(key), || {
-            wrong(format!("`{key}` belongs to `server`, not to `folder`"))
-        });
+        if folder.is_some() && server.is_none() && section.has(key) {
+            section.report_at(key, wrong(format!("`{key}` belongs to `server`, not to `folder`")));
+        }
     }
     section.finish();
     let transport = match (server, folder) {
@@ -113,7 +114,7 @@ fn address(value: Value<'_>) -> crate::reader::Read<String> {
         sides.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
             && !text.contains(char::is_control)
     };
-    value.text_where(valid, "a mail address")
+    value.text_where(valid, || value.not("a mail address").hint("write user@host"))
 }
 
 fn addresses(value: Value<'_>) -> Option<Vec<String>> {

@@ -18,9 +18,10 @@ const RESERVED_PROPERTIES: [(&str, &str); 6] = [
 
 pub(super) fn kafka(mut section: Section<'_>) -> Option<Kafka> {
     let bootstrap = section.require("bootstrap", |value| {
-        value
-            .text_where(|text| text.split(',').all(is_broker), "a list of brokers")
-            .map_err(|problem| problem.hint("write host:port, several separated by commas"))
+        value.text_where(
+            |text| text.split(',').all(is_broker),
+            || value.not("a list of brokers").hint("write host:port, several separated by commas"),
+        )
     });
     let group = section.read("group", Value::filled);
     let properties = section
@@ -87,7 +88,9 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         Ok(address)
     });
     let external_url = section.read("external_url", |value| {
-        let text = value.text_where(is_http_url, "a web address")?;
+        let text = value.text_where(is_http_url, || {
+            value.not("a web address").hint("write http://… or https://…")
+        })?;
         Ok(text.trim_end_matches('/').to_owned())
     });
     let token = section.read("token", Value::secret);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{Candidate, CandidateOutput, Purpose};
-use crate::reader::{Read, Section, Value, wrong};
+use crate::reader::{Read, Section, Value, shorten, wrong};
 use crate::resolve::model::share;
 use crate::time::parse_instant_us;
 
@@ -12,9 +12,9 @@ pub(super) fn candidate(value: Value<'_>) -> Option<Candidate> {
     let name = section.require("name", Value::name);
     let onnx = section.require("onnx", Value::path);
     let sha256 = section.require("sha256", |value| {
-        value
-            .text_where(is_sha256, "a sha256")
-            .map_err(|problem| problem.hint("write the 64 lower-case digits that sha256sum prints"))
+        value.text_where(is_sha256, || {
+            value.not("a sha256").hint("write the 64 lower-case digits that sha256sum prints")
+        })
     });
     let inputs_value = section.value("inputs");
     if inputs_value.is_none() {
@@ -64,7 +64,7 @@ fn inputs(value: Value<'_>) -> Option<Vec<String>> {
                 if seen.insert(name.clone()) {
                     Ok(name)
                 } else {
-                    Err(item.not("named once in `inputs`"))
+                    Err(wrong(format!("\"{}\" stands twice in `inputs`", shorten(item.written()?))))
                 }
             })
         })

@@ -1,0 +1,145 @@
+//! Files on disk: what is included, in which order, and where problems in them stand.
+
+use std::path::Path;
+
+use crate::Config;
+
+const MAIN: &str = "kafka: {bootstrap: b}\ninclude: [models.d/*.yaml]\n";
+
+/// Writes `files`, loads the first one, and compares the names of its models, or its problems with
+/// the folder cut off.
+fn check(files: &[(&str, &str)], expected: Result<&[&str], &[&str]>) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let main = folder.path().join("driftline.yaml");
+    let prefix = format!("{}/", folder.path().display());
+    let loaded = Config::load(&main, &|_| None)
+        .map(|config| config.models.into_iter().map(|model| model.name).collect::<Vec<_>>())
+        .map_err(|problems| {
+            let lines = problems.to_string().replace(&prefix, "");
+            lines.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+    match expected {
+        Ok(names) => assert_eq!(loaded.unwrap(), names),
+        Err(lines) => assert_eq!(loaded.unwrap_err(), lines),
+    }
+}
+
+fn model(name: &str) -> String {
+    format!("models: [{{name: {name}, captures: {{topic: t}}, baseline: b}}]\n")
+}
+
+#[test]
+fn included_models_follow_in_order_of_their_paths() {
+    let main = format!("{MAIN}{}", model("own"));
+    check(
+        &[
+            ("driftline.yaml", &main),
+            ("models.d/b.yaml", &model("b")),
+            ("models.d/a.yaml", &model("a")),
+            ("models.d/.hidden.yaml", "not: read"),
+            ("models.d/notes.txt", "not: read"),
+        ],
+        Ok(&["own", "a", "b"]),
+    );
+}
+
+#[test]
+fn a_file_is_included_once_and_never_by_itself() {
+    let main =
+        format!("kafka: {{bootstrap: b}}\ninclude: ['*.yaml', a.yaml, ./a.yaml]\n{}", model("own"));
+    check(&[("driftline.yaml", &main), ("a.yaml", &model("a"))], Ok(&["own", "a"]));
+}
+
+#[test]
+fn defaults_of_the_main_file_hold_for_included_models() {
+    let main = format!("{MAIN}defaults: {{captures: {{topic: shared}}, baseline: b}}\n");
+    check(&[("driftline.yaml", &main), ("models.d/a.yaml", "models: [{name: a}]")], Ok(&["a"]));
+}
+
+#[test]
+fn problems_say_which_file_they_are_in() {
+    check(
+        &[
+            ("driftline.yaml", MAIN),
+            ("models.d/a.yaml", &model("same")),
+            ("models.d/b.yaml", &format!("kafka: {{}}\n{}", model("same"))),
+            ("models.d/c.yaml", "models: ["),
+            ("models.d/d.yaml", "models: [{name: d, captures: {topic: t}, baseline: b, windw: 1}]"),
+        ],
+        Err(&[
+            "models.d/b.yaml:1:1: unknown key `kafka` in an included file: known are models",
+            "models.d/b.yaml:2:17: a model named `same` is already at models.d/a.yaml:1:17: names must be unique",
+            "models.d/c.yaml:1:9: not valid YAML: unclosed bracket '['",
+            "models.d/d.yaml:1:55: unknown key `windw` in model: did you mean `window`?",
+        ]),
+    );
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_a_problem() {
+    let main = format!(
+        "kafka: {{bootstrap: b}}\ninclude: [x/*.yaml, y*/a.yaml, z.yaml, '*.yml']\n{}",
+        model("own")
+    );
+    check(
+        &[("driftline.yaml", &main)],
+        Err(&[
+            "driftline.yaml:2:11: cannot list the folder of \"x/*.yaml\": No such file or directory (os error 2)",
+            "driftline.yaml:2:21: \"y*/a.yaml\" has a `*` in the name of a folder: `*` may stand in the name of the file only",
+            "driftline.yaml:2:32: cannot include \"z.yaml\": No such file or directory (os error 2)",
+            "driftline.yaml:2:40: \"*.yml\" matches no file",
+        ]),
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_problem() {
+    check(
+        &[("other.yaml", "")],
+        Err(&["driftline.yaml: cannot read the file: No such file or directory (os error 2)"]),
+    );
+}
+
+#[test]
+fn secret_files_lose_their_last_line_break_and_must_hold_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = "x".repeat(70_000);
+    let files = [
+        ("line", "s3cret\n"),
+        ("dos", "s3cret\r\n"),
+        ("bare", "s3cret"),
+        ("empty", "\n"),
+        ("large", &large),
+    ];
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let token = |name: &str| {
+        let text =
+            format!("kafka: {{bootstrap: b}}\nhttp: {{token: 'file:{name}'}}\n{}", model("m"));
+        Config::parse(&text, &folder.path().join("driftline.yaml"), &|_| None)
+            .map(|config| config.http.token.unwrap().expose().to_owned())
+            .map_err(|problems| problems.0[0].message.clone())
+    };
+    for name in ["line", "dos", "bare"] {
+        assert_eq!(token(name).as_deref(), Ok("s3cret"), "{name}");
+    }
+    assert_eq!(token("empty").unwrap_err(), "cannot read \"file:empty\": it is empty");
+    assert_eq!(
+        token("large").unwrap_err(),
+        "cannot read \"file:large\": larger than 64 KiB, so no secret"
+    );
+}
+
+#[test]
+fn relative_paths_start_at_a_bare_file_name_too() {
+    let text = format!("kafka: {{bootstrap: b}}\n{}", model("m"));
+    let config = Config::parse(&text, Path::new("driftline.yaml"), &|_| None).unwrap();
+    assert_eq!(config.state, Path::new("state"));
+    assert_eq!(config.models[0].baseline["default"], Path::new("b"));
+}

@@ -1,0 +1,164 @@
+//! Problems of the broker, the listener, the alerts, the limits and the receivers.
+
+use super::check;
+
+#[test]
+fn the_broker_is_checked() {
+    check(
+        "
+kafka:
+  bootstrap: http://x
+  reports: a b
+  dead_letters: folder
+  group: ''
+  properties: {bootstrap.servers: x, enable.auto.commit: true}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &[
+            "2:14: \"http://x\" is not a list of brokers: write host:port, several separated by commas",
+            "3:12: \"a b\" is not a topic name: up to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`",
+            "4:17: \"folder\" is not a place for dead letters: write topic, off or folder:PATH",
+            "5:10: must not be empty",
+            "6:16: `bootstrap.servers` cannot be set here: use kafka.bootstrap",
+            "6:38: `enable.auto.commit` cannot be set here: Driftline commits after its own checkpoint",
+        ],
+    );
+}
+
+#[test]
+fn ports_of_brokers_are_checked() {
+    check(
+        "
+kafka: {bootstrap: 'a:9092,b:99999'}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &[
+            "1:20: \"a:9092,b:99999\" is not a list of brokers: write host:port, several separated by commas",
+        ],
+    );
+}
+
+#[test]
+fn the_listener_is_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+http: {listen: 'localhost:1', external_url: 'ftp://x'}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &[
+            "2:16: \"localhost:1\" is not an address to listen on: write address:port, such as 127.0.0.1:9464",
+            "2:45: \"ftp://x\" is not a web address: write http://… or https://…",
+        ],
+    );
+}
+
+#[test]
+fn listening_beyond_this_machine_needs_a_token() {
+    check(
+        "
+kafka: {bootstrap: b}
+http: {listen: '0.0.0.0:9464'}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &["2:16: listening beyond this machine needs a token: add `token`, or listen on 127.0.0.1"],
+    );
+}
+
+#[test]
+fn alerts_are_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+alerts: {for: {drift: 3 of 2}, repeat: {drift: 1s, operations: x}, max_age: never}
+reports: {keep: off}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &[
+            "2:23: \"3 of 2\" is not a number of windows out of a number of windows: write 2 of 3: the first from 1 to the second, the second at most 100",
+            "2:48: \"1s\" is too short: at least 1m",
+            "2:64: \"x\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
+            "2:77: \"never\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
+            "3:17: \"off\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
+        ],
+    );
+}
+
+#[test]
+fn limits_are_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+limits: {columns: 0, onnx_bytes: 1TB, report_bytes: 99999999999GiB, versions: -1}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &[
+            "2:19: \"0\" is not a positive whole number: sizes may be written as 64KiB, 64MiB, 5GiB",
+            "2:34: \"1TB\" is not a positive whole number: sizes may be written as 64KiB, 64MiB, 5GiB",
+            "2:53: \"99999999999GiB\" is not a positive whole number: sizes may be written as 64KiB, 64MiB, 5GiB",
+            "2:79: \"-1\" is not a positive whole number: sizes may be written as 64KiB, 64MiB, 5GiB",
+        ],
+    );
+}
+
+#[test]
+fn mail_receivers_are_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+receivers:
+  - {name: a, email: {server: 'http://x', from: x, to: []}}
+  - {name: b, on: [], email: {folder: x, server: 'smtp://x', from: a@b, to: [c]}}
+  - {name: c, on: [pages], email: {folder: x, from: a@b, to: b@c}}
+  - {name: d, email: {server: 'smtp://x:0', from: a@b, to: [b@c], user: x}}
+  - {name: e, email: {server: 'smtp://u:p@x', from: a@b, to: [b@c]}}
+  - {name: f, email: {folder: x, from: a@b, to: [b@c], user: u, password: p, ca: x}}
+  - {name: g, email: {folder: x, from: \"a@b\\r\\nBcc: x@y\", to: [b@c]}}
+",
+        &[
+            "5:31: \"http://x\" is not the address of a mail server: write smtp://host:port, smtps://host:port or smtp+insecure://host:port",
+            "5:49: \"x\" is not a mail address: write user@host",
+            "5:56: `to` names nobody",
+            "6:19: `on` names no class of messages",
+            "6:30: email needs either `server` or `folder`",
+            "6:78: \"c\" is not a mail address: write user@host",
+            "7:20: \"pages\" is not a class of messages: write alerts or retrain",
+            "7:62: expected a list, found a single value",
+            "8:22: `user` and `password` belong together",
+            "8:31: \"smtp://x:0\" is not the address of a mail server: write smtp://host:port, smtps://host:port or smtp+insecure://host:port",
+            "9:31: the address of a mail server holds no user: use the keys `user` and `password`",
+            "10:62: `user` belongs to `server`, not to `folder`",
+            "10:75: `password` belongs to `server`, not to `folder`",
+            "10:82: `ca` belongs to `server`, not to `folder`",
+            "11:40: \"a@b  Bcc: x@y\" is not a mail address: write user@host",
+        ],
+    );
+}
+
+#[test]
+fn webhook_receivers_are_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+receivers:
+  - {name: a, webhook: {url: 'mailto:x', headers: {a b: c}, secret: ''}}
+  - {name: b, webhook: {url: 'http://x'}, email: {folder: x, from: a@b, to: [b@c]}}
+",
+        &[
+            "5:30: the address of a webhook must start with http:// or https://",
+            "5:52: a header has no valid name",
+            "5:69: must not be empty",
+            "6:5: a receiver needs either `email` or `webhook`",
+        ],
+    );
+}
