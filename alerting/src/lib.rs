@@ -15,6 +15,8 @@ mod instant;
 mod rules;
 mod signal;
 
+pub mod deliver;
+pub mod dispatch;
 pub mod mail;
 pub mod outbox;
 pub mod repeat;
