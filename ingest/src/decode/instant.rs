@@ -1,0 +1,138 @@
+//! Event times: RFC 3339 text and epoch milliseconds to microseconds.
+
+/// 2000-01-01T00:00:00Z in microseconds: event times before it are mistakes, most often seconds
+/// where milliseconds were meant.
+pub(crate) const EARLIEST_US: i64 = 946_684_800_000_000;
+/// 10000-01-01T00:00:00Z in microseconds: event times from here on are mistakes, most often
+/// microseconds or nanoseconds where milliseconds were meant.
+pub(crate) const BEYOND_US: i64 = 253_402_300_800_000_000;
+
+/// Reads exactly RFC 3339 (`2026-01-02T03:04:05.678Z`, `…+01:00`; `T` may be a space or lower
+/// case) as microseconds since 1970-01-01 UTC. Digits beyond microseconds are dropped; the leap
+/// second 60 is read as 59, as calendars without leap seconds do.
+pub(crate) fn parse_rfc3339_us(text: &[u8]) -> Option<i64> {
+    let (date_time, rest) = text.split_at_checked(19)?;
+    let year = digits(date_time.get(0..4)?)?;
+    let month = digits(date_time.get(5..7)?)?;
+    let day = digits(date_time.get(8..10)?)?;
+    let hour = digits(date_time.get(11..13)?)?;
+    let minute = digits(date_time.get(14..16)?)?;
+    let second = digits(date_time.get(17..19)?)?;
+    let separators = [date_time.get(4)?, date_time.get(7)?, date_time.get(13)?, date_time.get(16)?];
+    let valid = separators == [&b'-', &b'-', &b':', &b':']
+        && matches!(date_time.get(10)?, b'T' | b't' | b' ')
+        && (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour <= 23
+        && minute <= 59
+        && second <= 60;
+    if !valid {
+        return None;
+    }
+    let (fraction_us, zone) = fraction(rest)?;
+    let seconds =
+        days_from_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59)
+            - offset_seconds(zone)?;
+    Some(seconds * 1_000_000 + fraction_us)
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0_i64, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+    })
+}
+
+/// Microseconds of `.678` and what follows it.
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some((b'.', rest)) = text.split_first() else {
+        return Some((0, text));
+    };
+    let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, zone) = rest.split_at_checked(length)?;
+    if fraction.is_empty() {
+        return None;
+    }
+    let micros = (0..6).fold(0, |number, place| {
+        number * 10 + fraction.get(place).map_or(0, |byte| i64::from(byte - b'0'))
+    });
+    Some((micros, zone))
+}
+
+fn offset_seconds(zone: &[u8]) -> Option<i64> {
+    match zone {
+        [b'Z' | b'z'] => Some(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let hours = digits(&[*h1, *h2])?;
+            let minutes = digits(&[*m1, *m2])?;
+            let seconds = hours * 3600 + minutes * 60;
+            let valid = hours <= 23 && minutes <= 59;
+            valid.then_some(if *sign == b'-' { -seconds } else { seconds })
+        }
+        _ => None,
+    }
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar. Source: Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`, for years from 0 on.
+fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rfc_3339_is_read_and_nothing_else() {
+        let table = [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-01-02T03:04:05.678Z", Some(1_767_323_045_678_000)),
+            ("2026-01-02T03:04:05.6789999Z", Some(1_767_323_045_678_999)),
+            ("2026-01-02t03:04:05z", Some(1_767_323_045_000_000)),
+            ("2026-01-02 04:04:05+01:00", Some(1_767_323_045_000_000)),
+            ("2026-01-01T22:34:05-04:30", Some(1_767_323_045_000_000)),
+            ("2016-12-31T23:59:60Z", Some(1_483_228_799_000_000)),
+            ("2024-02-29T00:00:00Z", Some(1_709_164_800_000_000)),
+            ("2023-02-29T00:00:00Z", None),
+            ("2026-01-02T03:04:05", None),
+            ("2026-01-02", None),
+            ("2026-01-02T24:00:00Z", None),
+            ("2026-13-02T00:00:00Z", None),
+            ("2026-01-02T03:04:05.Z", None),
+            ("2026-01-02T03:04:05+0100", None),
+            ("2026-01-02T03:04:05Z ", None),
+            ("+026-01-02T03:04:05Z", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_rfc3339_us(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_instant_reads_back_as_jiff_wrote_it(time_us in 0..BEYOND_US, offset in -23_i8..=23) {
+            let instant = jiff::Timestamp::from_microsecond(time_us).unwrap();
+            prop_assert_eq!(parse_rfc3339_us(instant.to_string().as_bytes()), Some(time_us));
+            let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(offset));
+            let local = instant.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string();
+            let in_years = local.len() >= 25 && !local.starts_with('-');
+            prop_assert!(!in_years || parse_rfc3339_us(local.as_bytes()) == Some(time_us), "{}", local);
+        }
+    }
+}

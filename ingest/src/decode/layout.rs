@@ -1,0 +1,190 @@
+//! Where each key of a capture belongs: compiled once per topic, shared by its partitions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use driftline_config::capture::{
+    CaptureSchema, ID, Kind, LATENCY_US, OFFSET, RECORD_TIME_US, SAMPLE_RATE, STATUS, TIME_US,
+    UNKNOWN_COLUMNS, VERSION, WRONG_TYPE_PREFIX,
+};
+
+use crate::plan::TopicPlan;
+
+/// What a key inside `features` or `prediction` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The value column with this index.
+    Column(u32),
+    /// Known to the baseline, not monitored.
+    Ignored,
+    /// A new column.
+    Unknown,
+}
+
+/// A key and what it stands for.
+#[derive(Debug)]
+struct Known {
+    name: Box<str>,
+    target: Target,
+}
+
+/// The keys of `features`, or of `prediction`.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    known: Vec<Known>,
+    by_name: HashMap<Box<str>, u32>,
+}
+
+/// For each place among the keys, the key that stood there last.
+#[derive(Debug, Default)]
+pub(crate) struct LastSeen {
+    order: Vec<u32>,
+}
+
+impl LastSeen {
+    const NONE: u32 = u32::MAX;
+}
+
+impl Keys {
+    fn insert(&mut self, name: &str, target: Target) {
+        let index = u32::try_from(self.known.len()).unwrap_or(LastSeen::NONE);
+        if self.by_name.contains_key(name) {
+            return;
+        }
+        self.by_name.insert(name.into(), index);
+        self.known.push(Known { name: name.into(), target });
+    }
+
+    /// What `name`, the `place`th key of its object, stands for. Producers write their keys in one
+    /// order, so the key that stood here last is tried before the table.
+    #[inline]
+    pub(crate) fn find(&self, name: &str, place: usize, seen: &mut LastSeen) -> Target {
+        if let Some(known) = seen.order.get(place).and_then(|index| self.known.get(*index as usize))
+            && *known.name == *name
+        {
+            return known.target;
+        }
+        let index = self.by_name.get(name).copied().unwrap_or(LastSeen::NONE);
+        // A message may hold any number of unknown keys; the memory of places need not follow.
+        if place < 2 * self.known.len() {
+            if seen.order.len() <= place {
+                seen.order.resize(place + 1, LastSeen::NONE);
+            }
+            if let Some(slot) = seen.order.get_mut(place) {
+                *slot = index;
+            }
+        }
+        self.known.get(index as usize).map_or(Target::Unknown, |known| known.target)
+    }
+}
+
+/// One model's part of a [`TopicLayout`].
+#[derive(Debug)]
+pub(crate) struct ModelLayout {
+    pub(crate) name: Box<str>,
+    pub(crate) max_ahead_us: i64,
+    pub(crate) columns: Vec<ColumnLayout>,
+    pub(crate) features: Keys,
+    pub(crate) prediction: Keys,
+    /// The envelope and the value columns.
+    pub(crate) schema: Arc<Schema>,
+}
+
+/// One value column.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnLayout {
+    pub(crate) kind: Kind,
+    pub(crate) coerce: bool,
+    /// The column of its wrong values, added where there are any.
+    pub(crate) wrong_type: Arc<Field>,
+}
+
+/// Where each key of a topic's captures belongs.
+#[derive(Debug)]
+pub struct TopicLayout {
+    pub(crate) models: Vec<ModelLayout>,
+    pub(crate) by_name: HashMap<Box<str>, u32>,
+    pub(crate) unknown_columns: Arc<Field>,
+}
+
+impl TopicLayout {
+    /// Compiles a plan. Where two models carry one name, the first has the rows.
+    pub fn new(plan: &TopicPlan) -> TopicLayout {
+        let models: Vec<ModelLayout> = plan
+            .models
+            .iter()
+            .map(|model| ModelLayout::new(&model.name, &model.schema, model.max_ahead_us))
+            .collect();
+        let mut by_name = HashMap::new();
+        for (index, model) in (0_u32..).zip(&models) {
+            by_name.entry(model.name.clone()).or_insert(index);
+        }
+        let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
+        let unknown_columns = Arc::new(Field::new(UNKNOWN_COLUMNS, DataType::List(item), true));
+        TopicLayout { models, by_name, unknown_columns }
+    }
+}
+
+impl ModelLayout {
+    fn new(name: &str, schema: &CaptureSchema, max_ahead_us: i64) -> ModelLayout {
+        let mut features = Keys::default();
+        let mut prediction = Keys::default();
+        for (index, column) in (0_u32..).zip(&schema.columns) {
+            let keys = if column.is_prediction() { &mut prediction } else { &mut features };
+            keys.insert(column.name(), Target::Column(index));
+        }
+        for subject in &schema.ignored {
+            match subject.split_once(':') {
+                Some(("prediction", name)) => prediction.insert(name, Target::Ignored),
+                Some((_, name)) => features.insert(name, Target::Ignored),
+                None => features.insert(subject, Target::Ignored),
+            }
+        }
+        let columns = schema
+            .columns
+            .iter()
+            .map(|column| ColumnLayout {
+                kind: column.kind,
+                coerce: column.coerce,
+                wrong_type: Arc::new(Field::new(
+                    format!("{WRONG_TYPE_PREFIX}{}", column.subject),
+                    DataType::Utf8,
+                    true,
+                )),
+            })
+            .collect();
+        ModelLayout {
+            name: name.into(),
+            max_ahead_us,
+            columns,
+            features,
+            prediction,
+            schema: Arc::new(batch_schema(schema)),
+        }
+    }
+}
+
+/// The Arrow schema of a model's batches without the columns that only some of them have: the
+/// envelope of `driftline_config::capture`, then the value columns. Files and baselines build their
+/// batches by it too.
+pub fn batch_schema(schema: &CaptureSchema) -> Schema {
+    let mut fields = vec![
+        Field::new(OFFSET, DataType::Int64, false),
+        Field::new(TIME_US, DataType::Int64, false),
+        Field::new(RECORD_TIME_US, DataType::Int64, false),
+        Field::new(ID, DataType::Utf8, true),
+        Field::new(VERSION, DataType::Utf8, true),
+        Field::new(LATENCY_US, DataType::Int64, true),
+        Field::new(STATUS, DataType::Int32, true),
+        Field::new(SAMPLE_RATE, DataType::Float64, false),
+    ];
+    fields.extend(schema.columns.iter().map(|column| {
+        let kind = match column.kind {
+            Kind::Numeric => DataType::Float64,
+            Kind::Categorical => DataType::Utf8,
+        };
+        Field::new(&column.subject, kind, true)
+    }));
+    Schema::new(fields)
+}
