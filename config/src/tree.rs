@@ -109,6 +109,10 @@ fn options() -> Options {
     if let Some(budget) = &mut options.budget {
         budget.max_depth = DEPTH;
         budget.max_nodes = NODES;
+        budget.max_events = 2 * NODES;
+        // Two thousand models may share one anchor: what aliases may cost is bounded by what they
+        // replay, below.
+        budget.enforce_alias_anchor_ratio = false;
     }
     options.alias_limits.max_total_replayed_events = NODES;
     options

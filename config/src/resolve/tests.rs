@@ -208,6 +208,20 @@ models:
 }
 
 #[test]
+fn as_many_models_as_the_limit_allows_are_read() {
+    let features: String = (0..3).map(|index| format!("f{index}: {{judge: false}}, ")).collect();
+    let mut text = format!(
+        "kafka: {{bootstrap: b}}\nmodels:\n  - &m {{name: m, captures: {{topic: t}}, baseline: b, features: {{{features}}}}}\n"
+    );
+    for index in 1..2000 {
+        text.push_str(&format!("  - {{<<: *m, name: m{index}, features: {{{features}}}}}\n"));
+    }
+    let config = parse_valid(&text);
+    assert_eq!(config.models.len(), 2000);
+    assert!(config.models.iter().all(|model| model.features.len() == 3));
+}
+
+#[test]
 fn secrets_are_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     let config = contract(folder.path());
