@@ -1,0 +1,143 @@
+//! One real Apache Kafka broker for the whole test run, with fresh topics for each test.
+
+use std::path::Path;
+use std::process::id;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{PATIENCE, Supervised, python};
+
+/// A port found free may be taken before the broker binds it; then others are tried.
+const STARTS: usize = 3;
+
+/// A running broker.
+pub(crate) struct Kafka {
+    _server: Supervised,
+    /// `host:port` for clients.
+    pub(crate) bootstrap: String,
+}
+
+/// The broker that all tests of this run share, started at the first call; `None` where there is none.
+pub(crate) fn broker() -> Option<&'static Kafka> {
+    static BROKER: OnceLock<Option<Kafka>> = OnceLock::new();
+    BROKER.get_or_init(Kafka::start).as_ref()
+}
+
+impl Kafka {
+    /// Starts a broker of one's own, for a test that takes it down.
+    pub(crate) fn start() -> Option<Kafka> {
+        let (jars, _) = (super::part("DRIFTLINE_TEST_KAFKA")?, python::interpreter()?);
+        let mut output = Vec::new();
+        for _ in 0..STARTS {
+            match try_start(&jars) {
+                Ok(kafka) => return Some(kafka),
+                Err(lines) => output = lines,
+            }
+        }
+        panic!("kafka did not start; the last attempt printed:\n{}", output.join("\n"))
+    }
+
+    /// A name that no other test and no earlier run uses.
+    pub(crate) fn fresh_name(&self, stem: &str) -> String {
+        static USED: AtomicU32 = AtomicU32::new(0);
+        format!("{stem}.{}.{}", id(), USED.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Creates a topic with a fresh name, as many partitions, and such settings as
+    /// `("retention.ms", "1000")`, and returns its name.
+    pub(crate) fn create_topic(
+        &self,
+        stem: &str,
+        partitions: u32,
+        settings: &[(&str, &str)],
+    ) -> String {
+        let topic = self.fresh_name(stem);
+        self.create_named_topic(&topic, partitions, settings);
+        topic
+    }
+
+    /// Creates a topic of this very name.
+    pub(crate) fn create_named_topic(
+        &self,
+        topic: &str,
+        partitions: u32,
+        settings: &[(&str, &str)],
+    ) {
+        let settings: Map<_, _> =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        self.ask(topic, "create", json!({"partitions": partitions, "settings": settings}));
+    }
+
+    /// Deletes a topic, so that one of the same name can be created anew.
+    pub(crate) fn delete_topic(&self, topic: &str) {
+        self.ask(topic, "delete", json!({}));
+    }
+
+    /// Removes the records of a partition below `offset`, as retention would.
+    pub(crate) fn delete_records(&self, topic: &str, partition: u32, offset: u64) {
+        self.ask(topic, "delete_records", json!({"partition": partition, "offset": offset}));
+    }
+
+    /// The first and the end offset of each partition, in order of partition.
+    pub(crate) fn offsets(&self, topic: &str) -> Vec<(u64, u64)> {
+        let answer = self.ask(topic, "offsets", json!({}));
+        serde_json::from_value(answer).expect("pairs of offsets")
+    }
+
+    /// Sends records in this order: `{"value", "partition", "timestamp_ms", "key", "headers"}`, all but
+    /// the value optional; bytes that are no UTF-8 as `{"hex": "ff00"}`.
+    pub(crate) fn produce(&self, topic: &str, records: Vec<Value>) {
+        self.ask(topic, "produce", json!({"records": records}));
+    }
+
+    /// All records up to the present end of the topic, in the form of [`produce`](Self::produce) with
+    /// `offset`; ordered within each partition only.
+    pub(crate) fn records(&self, topic: &str) -> Vec<Value> {
+        self.consume(topic, None, PATIENCE)
+    }
+
+    /// Waits until the topic holds at least `count` records and returns what it read by then.
+    pub(crate) fn wait_for_records(
+        &self,
+        topic: &str,
+        count: usize,
+        within: Duration,
+    ) -> Vec<Value> {
+        self.consume(topic, Some(count), within)
+    }
+
+    fn consume(&self, topic: &str, count: Option<usize>, within: Duration) -> Vec<Value> {
+        let wanted = json!({"count": count, "within_s": within.as_secs_f64()});
+        match self.ask(topic, "consume", wanted) {
+            Value::Array(records) => records,
+            other => panic!("no list of records: {other}"),
+        }
+    }
+
+    /// Has `tests/rig/kafka_client.py` do one thing: a client of its own, so that reading and writing
+    /// are tested against another implementation's idea of the same records.
+    fn ask(&self, topic: &str, what: &str, mut request: Value) -> Value {
+        request["bootstrap"] = json!(self.bootstrap);
+        request["topic"] = json!(topic);
+        request["do"] = json!(what);
+        python::run("kafka_client.py", &request)
+            .expect("a broker comes with the Python environment")
+    }
+}
+
+fn try_start(jars: &Path) -> Result<Kafka, Vec<String>> {
+    let (port, controller_port) = (super::free_port(), super::free_port());
+    let arguments =
+        [jars.as_os_str().to_owned(), port.to_string().into(), controller_port.to_string().into()];
+    let script = super::rig_folder().join("kafka.sh");
+    let server = Supervised::start(&super::server_folder("kafka"), &script, &arguments);
+    server.try_wait_for(PATIENCE, |lines| {
+        lines.iter().any(|line| line.contains("Kafka Server started")).then_some(())
+    })?;
+    let bootstrap = format!("127.0.0.1:{port}");
+    std::net::TcpStream::connect(&bootstrap).map_err(|error| vec![error.to_string()])?;
+    Ok(Kafka { _server: server, bootstrap })
+}

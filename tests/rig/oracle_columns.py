@@ -1,0 +1,82 @@
+"""Reads the columns that an oracle compares: out of a JSON case, or out of two Parquet, CSV or JSONL files."""
+
+import datetime
+import math
+import numbers
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+
+IDENTIFIER_VALUES = 1000
+
+
+def read_table(path):
+    """A file as a data frame of Python objects and numbers; an empty CSV field is missing, nothing else is."""
+    path = pathlib.Path(path)
+    if path.suffix == ".parquet":
+        return pyarrow.parquet.read_table(path).to_pandas(integer_object_nulls=True)
+    if path.suffix == ".csv":
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+
+
+def is_missing(value):
+    return value is None or value is pd.NA or value is pd.NaT or (
+        isinstance(value, numbers.Real) and math.isnan(value)
+    )
+
+
+def number(value):
+    """A number, or the words that stand for one in JSON."""
+    return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
+
+
+def present_numbers(values):
+    """The values that are there, as doubles; -0.0 becomes 0.0."""
+    kept = [float(number(value)) for value in values if not is_missing(value)]
+    return np.array([value for value in kept if not math.isnan(value)], dtype=float) + 0.0
+
+
+def text(value):
+    """The text of a category by the contract: booleans lower-case, whole floats as integers."""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, numbers.Real) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def present_texts(values):
+    return [text(value) for value in values if not is_missing(value)]
+
+
+def kind_of(values, categorical):
+    """numeric, categorical or None (skipped): the rules of a check without a configuration."""
+    present = [value for value in values if not is_missing(value)]
+    if not present or isinstance(present[0], (datetime.date, datetime.datetime)):
+        return None
+    if categorical:
+        return "categorical"
+    if isinstance(present[0], (str, bool, np.bool_)):
+        distinct = len(set(map(text, present)))
+        many = distinct > IDENTIFIER_VALUES or distinct > len(present) / 2
+        return None if isinstance(present[0], str) and many else "categorical"
+    return "numeric" if isinstance(present[0], numbers.Real) else None
+
+
+def columns_of(case):
+    """The case's columns: name to {"kind", "reference", "window", …}, read from its files if it names some."""
+    columns = dict(case.get("columns", {}))
+    if "reference_file" in case:
+        reference, window = read_table(case["reference_file"]), read_table(case["current_file"])
+        for name in reference.columns:
+            if name in case.get("ignore", []) or name not in window.columns:
+                continue
+            values = reference[name].tolist()
+            kind = kind_of(values, name in case.get("categorical", []))
+            if kind:
+                found = {"kind": kind, "reference": values, "window": window[name].tolist()}
+                columns[name] = found | columns.get(name, {})
+    return columns

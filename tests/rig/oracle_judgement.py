@@ -1,0 +1,216 @@
+"""The judgement of one window, written a second time from the rules, with scipy for every distribution.
+
+Reads one JSON case on standard input:
+
+    {"columns": {NAME: COLUMN}, "alpha": 0.01, "judged": F, "defaults": {"ks": 0.05, ...}}
+    {"reference_file": PATH, "current_file": PATH, "categorical": [...], "ignore": [...], ...}
+
+A COLUMN has "kind" (numeric or categorical), "tolerance" ({"ks", "psi", "missing", "new_category"},
+each with a default), and one of
+    "reference", "window"               raw values, null for missing
+    "slots": {"reference", "window"}    numeric: 2k+1 counts at and between k cut points
+    "counts": {"reference", "window"}   categorical: {category: count}
+and may have "own_windows" (lists of raw values of the baseline, window by window), from which its
+tolerance then comes. A share on its own is {"kind": "share", "check", "count", "rows",
+"reference_share", "tolerance"}.
+
+Prints {"level", "findings": [...]}, in the words of the report: `value`, `bound`, `tolerance`,
+`baseline_error`, `p_tolerance`, `p_adjusted`, `detectable`, `level`. How the rules are read here:
+- A share's p-values are adjusted among the shares of its own check, a deciding statistic's among the
+  deciding statistics.
+- `detectable` is the smallest effect that alarms alone: with p_tolerance at alpha / F.
+- The pooled rest is always one of the K categories, and takes the window's new categories.
+- PSI warns by its debiased value: the plain one is large by chance alone in a small window.
+"""
+
+import collections
+import json
+import math
+import sys
+
+import numpy as np
+from scipy import stats
+
+from oracle_columns import columns_of, is_missing, present_numbers, present_texts
+
+FLOORS = {"ks": 0.05, "psi": 0.1, "missing": 0.01, "wrong_type": 0.01, "new_category": 0.01}
+JUDGED_MASS, JUDGED_CATEGORIES = 0.99, 50
+OWN_WINDOW_QUANTILE = 0.99
+
+
+def distance(reference, window):
+    return float(stats.ks_2samp(reference, window, method="asymp").statistic)
+
+
+def distance_of_slots(reference, window):
+    """The largest gap between two distribution functions known at and just before each cut point."""
+    below = [np.cumsum(counts)[:-1] / np.sum(counts) for counts in (reference, window)]
+    return float(np.max(np.abs(below[0] - below[1]), initial=0.0))
+
+
+def judged_counts(reference, window):
+    """Both sides' counts of the baseline's largest categories, and of all others together."""
+    total, covered, named = sum(reference.values()), 0, []
+    for name, count in sorted(reference.items(), key=lambda item: (-item[1], item[0])):
+        if len(named) == JUDGED_CATEGORIES or covered >= JUDGED_MASS * total:
+            break
+        named.append(name)
+        covered += count
+    sides = []
+    for side in (reference, window):
+        kept = [side.get(name, 0) for name in named]
+        sides.append(np.array(kept + [sum(side.values()) - sum(kept)], dtype=float))
+    return sides
+
+
+def psi_of(reference, window):
+    """PSI with one half added to each count, and K, the number of categories."""
+    p, q = ((counts + 0.5) / (counts + 0.5).sum() for counts in judged_counts(reference, window))
+    return float(np.sum((q - p) * np.log(q / p))), len(p)
+
+
+def debiased_psi(reference, window):
+    psi, k = psi_of(reference, window)
+    return psi - (k - 1) * (1 / sum(reference.values()) + 1 / sum(window.values()))
+
+
+def own_tolerance(floor, windows, statistic, rest_of):
+    """The largest statistic of each own window against the rest; from 99 windows on their 99 % quantile."""
+    found = sorted(statistic(rest_of(windows, i), windows[i]) for i in range(len(windows)))
+    if not found:
+        return floor
+    rank = min(math.ceil(OWN_WINDOW_QUANTILE * (len(found) + 1)), len(found))
+    return max(floor, found[rank - 1])
+
+
+def numeric(column, tolerance, alpha, judged):
+    if "slots" in column:
+        reference, window = (np.array(column["slots"][side]) for side in ("reference", "window"))
+        m, n, statistic = int(reference.sum()), int(window.sum()), distance_of_slots
+    else:
+        reference, window = (present_numbers(column[side]) for side in ("reference", "window"))
+        m, n, statistic = len(reference), len(window), distance
+    if not m or not n:
+        return {"n": n, "m": m, "level": "not_computable"}
+    windows = [present_numbers(values) for values in column.get("own_windows", [])]
+    rest = lambda all_of, i: np.concatenate([one for j, one in enumerate(all_of) if j != i])
+    t = own_tolerance(tolerance["ks"], windows, distance, rest)
+    error = math.sqrt(math.log(2 * judged / 0.01) / (2 * m))
+    value = statistic(reference, window)
+    margin = lambda level: math.sqrt(math.log(2 / level) / (2 * n))
+    return {
+        "n": n, "m": m, "statistic": "ks", "value": value, "tolerance": t, "baseline_error": error,
+        "p_tolerance": min(1.0, 2 * math.exp(-2 * n * max(0.0, value - t - error) ** 2)),
+        "bound": value - error - margin(alpha),
+        "detectable": t + error + margin(alpha / judged),
+    }
+
+
+def categorical(column, tolerance, alpha, judged):
+    if "counts" in column:
+        reference, window = column["counts"]["reference"], column["counts"]["window"]
+    else:
+        count = lambda side: dict(collections.Counter(present_texts(column[side])))
+        reference, window = count("reference"), count("window")
+    m, n = sum(reference.values()), sum(window.values())
+    if not m or not n:
+        return {"n": n, "m": m, "level": "not_computable"}
+    windows = [collections.Counter(present_texts(values)) for values in column.get("own_windows", [])]
+    rest = lambda all_of, i: sum((one for j, one in enumerate(all_of) if j != i), collections.Counter())
+    t = own_tolerance(tolerance["psi"], windows, debiased_psi, rest)
+    value, k = psi_of(reference, window)
+    debiased = value - (k - 1) * (1 / m + 1 / n)
+    effective = n * m / (n + m)
+    spread = lambda at: math.sqrt(2 * (k - 1) / effective**2 + 4 * at / effective)
+    return {
+        "n": n, "m": m, "statistic": "psi", "value": value, "debiased": debiased, "categories": k,
+        "tolerance": t,
+        "p_tolerance": float(stats.norm.sf((debiased - t) / spread(t))),
+        "bound": debiased - 2.326 * spread(max(debiased, 0.0)),
+        "detectable": t + float(stats.norm.isf(alpha / judged)) * spread(t),
+    }
+
+
+def share(case, alpha, judged):
+    """The exact binomial test of "at most the baseline's share and the tolerance"."""
+    count, rows = case["count"], case["rows"]
+    if not rows:
+        return {"n": rows, "level": "not_computable"}
+    allowed = min(1.0, case["reference_share"] + case["tolerance"])
+    needed = int(stats.binom.isf(alpha / judged, rows, allowed)) + 1
+    return {
+        "n": rows, "statistic": "share", "value": count / rows, "tolerance": case["tolerance"],
+        "reference_share": case["reference_share"], "allowed": allowed,
+        "p_tolerance": float(stats.binom.sf(count - 1, rows, allowed)),
+        "bound": float(stats.beta.ppf(alpha, count, rows - count + 1)) if count else 0.0,
+        "detectable": needed / rows if needed <= rows else math.inf,
+    }
+
+
+def shares_of(column, tolerance):
+    """The share checks that raw values of a column allow."""
+    if "reference" not in column or "window" not in column:
+        return
+    gaps = {side: sum(map(is_missing, column[side])) for side in ("reference", "window")}
+    yield {"check": "missing", "count": gaps["window"], "rows": len(column["window"]),
+           "reference_share": gaps["reference"] / max(1, len(column["reference"])),
+           "tolerance": tolerance["missing"]}
+    if column["kind"] == "categorical":
+        known, window = set(present_texts(column["reference"])), present_texts(column["window"])
+        yield {"check": "new_category", "count": sum(name not in known for name in window),
+               "rows": len(window), "reference_share": 0.0, "tolerance": tolerance["new_category"]}
+
+
+def level_of(finding, alpha):
+    if "level" in finding:
+        return finding["level"]
+    if finding["p_adjusted"] <= alpha:
+        return "alarm"
+    if finding["statistic"] == "share":
+        over, tolerance = finding["value"], finding["allowed"]
+        half = finding["reference_share"] + finding["tolerance"] / 2
+    else:
+        over, tolerance = finding.get("debiased", finding["value"]), finding["tolerance"]
+        half = tolerance / 2
+    if over > tolerance or finding["bound"] > half:
+        return "warn"
+    unreachable = finding["statistic"] != "psi" and finding["detectable"] >= 1
+    return "not_computable" if unreachable else "ok"
+
+
+def adjust(findings):
+    """Benjamini-Hochberg among the computable findings of each check."""
+    checks = collections.defaultdict(list)
+    for finding in findings:
+        if "p_tolerance" in finding:
+            checks[finding["check"]].append(finding)
+    for members in checks.values():
+        adjusted = stats.false_discovery_control([finding["p_tolerance"] for finding in members])
+        for finding, p in zip(members, adjusted):
+            finding["p_adjusted"] = float(p)
+
+
+def judge(case):
+    alpha, columns = case.get("alpha", 0.01), columns_of(case)
+    judged = case.get("judged", sum(column["kind"] != "share" for column in columns.values()))
+    findings = []
+    for name, column in columns.items():
+        if column["kind"] == "share":
+            findings.append({"subject": name, "check": column["check"], **share(column, alpha, judged)})
+            continue
+        tolerance = FLOORS | case.get("defaults", {}) | column.get("tolerance", {})
+        decide = numeric if column["kind"] == "numeric" else categorical
+        findings.append({"subject": name, "check": "distribution", "kind": column["kind"],
+                         **decide(column, tolerance, alpha, judged)})
+        findings += [{"subject": name, "check": one["check"], **share(one, alpha, judged)}
+                     for one in shares_of(column, tolerance)]
+    adjust(findings)
+    for finding in findings:
+        finding["level"] = level_of(finding, alpha)
+    order = ["not_computable", "ok", "warn", "alarm"]
+    level = max((finding["level"] for finding in findings), key=order.index, default="not_computable")
+    return {"level": level, "judged": judged, "findings": findings}
+
+
+if __name__ == "__main__":
+    json.dump(judge(json.load(sys.stdin)), sys.stdout)
