@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Windows, counters, baselines, tests and reports: everything Driftline computes, pure.
+//!
+//! ```text
+//! RecordBatch ─► lane (which window?) ─► window / pane (sums) ─► judgement ─► report
+//!                      baseline ─► layout ┘           statistics ┘
+//! ```
+//!
+//! There is no I/O, clock, channel or metric in here: time is an argument in microseconds, and the
+//! same rows give the same bytes.
+
+pub mod lane;
+
+pub mod baseline;
+
+pub mod layout;
+
+pub mod window;
+
+pub mod pane;
+
+pub mod names;
+
+pub mod exact;
+
+pub mod cells;
+
+mod encoding;
+
+pub mod statistics;
+
+pub use encoding::DecodeError;

@@ -1,0 +1,282 @@
+//! What a model is compared with: the file of CONTRACTS §4, read, checked and written.
+
+use driftline_config::capture::Kind;
+
+/// A baseline, valid by construction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// Rows counted: those with a status under 400 or none.
+    pub rows: u64,
+    /// Monitored columns; features first, each group in the order of the builder's schema.
+    pub columns: Vec<BaselineColumn>,
+    /// Every subject that stood in the source, monitored or not; sorted.
+    pub columns_seen: Vec<String>,
+    /// The source cut into windows, where it had a time column.
+    pub windows: Option<BaselineWindows>,
+    /// Lower-case hex sha256 of the file's bytes.
+    pub sha256: String,
+}
+
+/// Where a baseline came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Provenance {
+    /// What was read: a file name, or a topic with its offsets.
+    pub source: String,
+    /// First event time, in microseconds, where the source had a time column.
+    pub first_us: Option<i64>,
+    /// Last event time, in microseconds, where the source had a time column.
+    pub last_us: Option<i64>,
+    /// Whether the operator declared the predictions held-out or out-of-fold.
+    pub held_out_predictions: bool,
+}
+
+/// The windows into which the source of a baseline was cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaselineWindows {
+    /// Their length in microseconds.
+    pub every_us: i64,
+    /// Rows below which a window was carried into the next.
+    pub at_least: u64,
+    /// Start (microseconds) and rows of each window after carrying, in order of start.
+    pub windows: Vec<(i64, u64)>,
+}
+
+/// One monitored column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BaselineColumn {
+    /// Numbers.
+    Numeric(NumericBaseline),
+    /// Texts.
+    Categorical(CategoricalBaseline),
+}
+
+/// A column of numbers: exact counts at and between cut points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumericBaseline {
+    /// `feature:NAME` or `prediction:NAME`.
+    pub subject: String,
+    /// Ascending, distinct, no NaN, no -0.0; ±inf allowed.
+    pub cut_points: Vec<f64>,
+    /// 2k+1 counts for k cut points: below the first, at it, between it and the second, and so on.
+    /// They add up to `n`.
+    pub counts: Vec<u64>,
+    /// N: values that are neither missing nor of the wrong type.
+    pub n: u64,
+    /// Null or NaN.
+    pub missing: u64,
+    /// NaN alone; part of `missing`.
+    pub nan: u64,
+    /// Values that are no numbers.
+    pub wrong_type: u64,
+    /// Number of distinct values.
+    pub distinct: u64,
+    /// Whole numbers with at most 20 distinct values.
+    pub discrete: bool,
+    /// Whether every distinct value is a cut point, so that KS is exact and not a bracket.
+    pub exact: bool,
+    /// Moments of the finite values, each rounded once from exact sums.
+    pub moments: Moments,
+    /// The bins of PSI, ascending; their edges are cut points.
+    pub psi_bins: Vec<PsiBin>,
+    /// KS of each own window against the rest.
+    pub own_windows: Option<OwnWindows>,
+}
+
+/// A column of texts: exact counts per category.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CategoricalBaseline {
+    /// `feature:NAME` or `prediction:NAME`.
+    pub subject: String,
+    /// Categories kept by name with their counts: largest first, then by name.
+    pub categories: Vec<(String, u64)>,
+    /// How many of `categories`, from the front, are judged on their own: the largest until 99 % of
+    /// the mass, at most 50. The rest is pooled with whatever is not in the baseline.
+    pub judged: usize,
+    /// Keyed hashes of the further known categories; sorted.
+    pub other_hashes: Vec<u64>,
+    /// Rows in those further categories.
+    pub other: u64,
+    /// More distinct values than are kept by hash: the column is shown and not judged. Then
+    /// `categories` and `other_hashes` are empty and `other` equals `n`.
+    pub too_many_values: bool,
+    /// N: values that are neither missing nor of the wrong type.
+    pub n: u64,
+    /// Null.
+    pub missing: u64,
+    /// Values that are no category (objects, lists).
+    pub wrong_type: u64,
+    /// Debiased PSI of each own window against the rest.
+    pub own_windows: Option<OwnWindows>,
+}
+
+/// Moments of the finite values of a column; `None` where there are too few of them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Moments {
+    /// Finite values.
+    pub n: u64,
+    /// Mean; at least one value.
+    pub mean: Option<f64>,
+    /// Variance with n - 1; at least two values.
+    pub variance: Option<f64>,
+    /// Smallest finite value.
+    pub min: Option<f64>,
+    /// Largest finite value.
+    pub max: Option<f64>,
+    /// Values +inf.
+    pub positive_infinities: u64,
+    /// Values -inf.
+    pub negative_infinities: u64,
+}
+
+/// One bin of PSI: the values above the previous bin's edge, up to and with its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PsiBin {
+    /// Upper edge, a cut point; `None` for the last bin, which is open.
+    pub to: Option<f64>,
+    /// Reference values in it.
+    pub count: u64,
+}
+
+/// The deciding statistic of each own window against the rest of the baseline (RULES §4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnWindows {
+    /// Length of the windows in microseconds.
+    pub every_us: i64,
+    /// One value per own window that had values and left a rest, in order of start.
+    pub statistics: Vec<f64>,
+}
+
+/// What is wrong with the bytes of a baseline file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BaselineError {
+    /// Not the JSON that `driftline baseline` writes.
+    #[error("not a baseline file: {detail}")]
+    Json {
+        /// What the JSON reader said.
+        detail: String,
+    },
+    /// Written by a newer Driftline.
+    #[error("baseline format {found} is newer than this program reads ({known}): use the newer program")]
+    Format {
+        /// The format in the file.
+        found: u64,
+        /// The newest format this program reads.
+        known: u64,
+    },
+    /// A part that contradicts itself.
+    #[error("baseline {place}: {problem}")]
+    Invalid {
+        /// The column's subject, or the part of the file.
+        place: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+impl Baseline {
+    /// The column of a subject.
+    pub fn column(&self, subject: &str) -> Option<&BaselineColumn> {
+        self.columns.iter().find(|column| column.subject() == subject)
+    }
+}
+
+impl BaselineColumn {
+    /// `feature:NAME` or `prediction:NAME`.
+    pub fn subject(&self) -> &str {
+        match self {
+            BaselineColumn::Numeric(column) => &column.subject,
+            BaselineColumn::Categorical(column) => &column.subject,
+        }
+    }
+
+    /// What its values are.
+    pub fn kind(&self) -> Kind {
+        match self {
+            BaselineColumn::Numeric(_) => Kind::Numeric,
+            BaselineColumn::Categorical(_) => Kind::Categorical,
+        }
+    }
+
+    /// N: values that are neither missing nor of the wrong type.
+    pub fn n(&self) -> u64 {
+        match self {
+            BaselineColumn::Numeric(column) => column.n,
+            BaselineColumn::Categorical(column) => column.n,
+        }
+    }
+
+    /// Missing values.
+    pub fn missing(&self) -> u64 {
+        match self {
+            BaselineColumn::Numeric(column) => column.missing,
+            BaselineColumn::Categorical(column) => column.missing,
+        }
+    }
+
+    /// Values of the wrong type.
+    pub fn wrong_type(&self) -> u64 {
+        match self {
+            BaselineColumn::Numeric(column) => column.wrong_type,
+            BaselineColumn::Categorical(column) => column.wrong_type,
+        }
+    }
+
+    /// The own windows, where the source had a time column and at least two of them.
+    pub fn own_windows(&self) -> Option<&OwnWindows> {
+        match self {
+            BaselineColumn::Numeric(column) => column.own_windows.as_ref(),
+            BaselineColumn::Categorical(column) => column.own_windows.as_ref(),
+        }
+    }
+}
+
+impl NumericBaseline {
+    /// The slots `from..to` of each PSI bin, in the order of `psi_bins`.
+    pub fn psi_slots(&self) -> Vec<std::ops::Range<usize>> {
+        let mut from = 0;
+        self.psi_bins
+            .iter()
+            .map(|bin| {
+                let to = match bin.to {
+                    Some(edge) => 2 * self.cut_points.partition_point(|&cut| cut <= edge),
+                    None => self.counts.len(),
+                };
+                let range = from..to;
+                from = to;
+                range
+            })
+            .collect()
+    }
+}
+
+impl CategoricalBaseline {
+    /// Reference counts of the judged categories, and last of the pool of all others.
+    pub fn judged_counts(&self) -> Vec<u64> {
+        let mut counts: Vec<u64> =
+            self.categories.iter().take(self.judged).map(|(_, count)| *count).collect();
+        counts.push(self.n - counts.iter().sum::<u64>());
+        counts
+    }
+}
+
+impl OwnWindows {
+    /// What the own windows justify: the largest statistic, or the 99 % quantile from 99 windows
+    /// on (the value of rank ⌈0.99 (B + 1)⌉). `None` without windows.
+    pub fn tolerance(&self) -> Option<f64> {
+        let mut sorted = self.statistics.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let windows = sorted.len();
+        let rank = if windows < 99 { windows } else { (99 * (windows + 1)).div_ceil(100) };
+        sorted.get(rank.min(windows).checked_sub(1)?).copied()
+    }
+}
+
+impl BaselineWindows {
+    /// Fewest and most rows of a window.
+    pub fn rows_range(&self) -> Option<(u64, u64)> {
+        let rows = || self.windows.iter().map(|&(_, rows)| rows);
+        Some((rows().min()?, rows().max()?))
+    }
+}

@@ -1,0 +1,225 @@
+//! Counters of a fixed number of slots: a sorted list while few are used, an array afterwards.
+
+use crate::encoding::{DecodeError, Reader, put_varint};
+
+/// Below this many new indices they are inserted one by one, above it they are sorted and merged.
+const FEW: usize = 24;
+
+/// Exact counters. How they are stored depends on the order of what was counted; what they hold,
+/// compare as and encode to does not.
+#[derive(Debug, Clone, Default)]
+pub struct Slots {
+    store: Store,
+}
+
+#[derive(Debug, Clone)]
+enum Store {
+    /// Used slots, ascending, none zero.
+    Sparse(Vec<(u32, u32)>),
+    Narrow(Box<[u32]>),
+    /// As soon as a counter leaves 32 bits.
+    Wide(Box<[u64]>),
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store::Sparse(Vec::new())
+    }
+}
+
+impl Slots {
+    /// Counts each index once; `slots` is how many slots there are. Sorts `indices`.
+    pub fn count(&mut self, slots: usize, indices: &mut [u32]) {
+        if let Store::Sparse(used) = &mut self.store {
+            // What does not fit 32 bits any more goes the other way.
+            let mut left: Vec<u32> = Vec::new();
+            let sorted = if indices.len() < FEW {
+                left.extend(indices.iter().copied().filter(|&index| !insert(used, index)));
+                left.sort_unstable();
+                &left[..]
+            } else {
+                indices.sort_unstable();
+                &indices[..]
+            };
+            let runs = sorted.chunk_by(|a, b| a == b);
+            let runs = runs.filter_map(|run| Some((*run.first()?, run.len() as u64)));
+            if !sorted.is_empty() {
+                self.add_runs(slots, runs);
+            }
+            self.settle(slots);
+            return;
+        }
+        // A batch has fewer than 2^32 rows, so one check per batch keeps 32 bits from overflowing.
+        if let Store::Narrow(counts) = &self.store
+            && counts.iter().max().is_some_and(|&most| most > u32::MAX - indices.len() as u32)
+        {
+            self.widen(slots);
+        }
+        match &mut self.store {
+            Store::Narrow(counts) => indices.iter().for_each(|&i| counts[i as usize] += 1),
+            Store::Wide(counts) => indices.iter().for_each(|&i| counts[i as usize] += 1),
+            Store::Sparse(_) => {}
+        }
+    }
+
+    /// Adds everything `other` counted over the same `slots`.
+    pub fn merge(&mut self, slots: usize, other: &Slots) {
+        self.add_runs(slots, other.used());
+        self.settle(slots);
+    }
+
+    /// The used slots with their counts, ascending.
+    pub fn used(&self) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
+        let (sparse, narrow, wide): (&[(u32, u32)], &[u32], &[u64]) = match &self.store {
+            Store::Sparse(used) => (used, &[], &[]),
+            Store::Narrow(counts) => (&[], counts, &[]),
+            Store::Wide(counts) => (&[], &[], counts),
+        };
+        let sparse = sparse.iter().map(|&(slot, count)| (slot, u64::from(count)));
+        let narrow = narrow.iter().enumerate().map(|(i, &count)| (i as u32, u64::from(count)));
+        let wide = wide.iter().enumerate().map(|(i, &count)| (i as u32, count));
+        sparse.chain(narrow.chain(wide).filter(|&(_, count)| count != 0))
+    }
+
+    /// All counts as one array of `slots` numbers.
+    pub fn to_vec(&self, slots: usize) -> Vec<u64> {
+        let mut counts = vec![0; slots];
+        for (slot, count) in self.used() {
+            if let Some(place) = counts.get_mut(slot as usize) {
+                *place = count;
+            }
+        }
+        counts
+    }
+
+    /// Sum of all counts.
+    pub fn total(&self) -> u64 {
+        self.used().map(|(_, count)| count).sum()
+    }
+
+    /// As `total`, for counts that were read; `None` beyond 64 bits.
+    pub(crate) fn checked_total(&self) -> Option<u64> {
+        self.used().try_fold(0_u64, |total, (_, count)| total.checked_add(count))
+    }
+
+    /// Heap bytes.
+    pub fn bytes(&self) -> usize {
+        match &self.store {
+            Store::Sparse(used) => used.capacity() * 8,
+            Store::Narrow(counts) => counts.len() * 4,
+            Store::Wide(counts) => counts.len() * 8,
+        }
+    }
+
+    fn add_runs(&mut self, slots: usize, runs: impl Iterator<Item = (u32, u64)> + Clone) {
+        if let Store::Narrow(counts) = &self.store {
+            let most = counts.iter().max().map_or(0, |&most| u64::from(most));
+            let added = runs.clone().map(|(_, count)| count).max().unwrap_or(0);
+            if most + added > u64::from(u32::MAX) {
+                self.widen(slots);
+            }
+        }
+        match &mut self.store {
+            Store::Sparse(used) => match merge_runs(used, runs) {
+                Ok(merged) => *used = merged,
+                Err(counts) => self.store = wide_of(slots, counts.into_iter()),
+            },
+            Store::Narrow(counts) => {
+                runs.for_each(|(slot, count)| counts[slot as usize] += count as u32);
+            }
+            Store::Wide(counts) => runs.for_each(|(slot, count)| counts[slot as usize] += count),
+        }
+    }
+
+    fn widen(&mut self, slots: usize) {
+        self.store = wide_of(slots, self.used().collect::<Vec<_>>().into_iter());
+    }
+
+    /// Turns a list that uses a quarter of the slots into an array.
+    fn settle(&mut self, slots: usize) {
+        if let Store::Sparse(used) = &mut self.store {
+            if used.len() * 4 >= slots.max(8) {
+                let mut counts = vec![0_u32; slots].into_boxed_slice();
+                used.iter().for_each(|&(slot, count)| counts[slot as usize] = count);
+                self.store = Store::Narrow(counts);
+            } else if used.capacity() > used.len() + used.len() / 4 + 8 {
+                used.shrink_to(used.len() + used.len() / 4);
+            }
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.used().count() as u64);
+        let mut next = 0;
+        for (slot, count) in self.used() {
+            put_varint(out, u64::from(slot - next));
+            put_varint(out, count);
+            next = slot + 1;
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>, slots: usize) -> Result<Slots, DecodeError> {
+        const WHAT: &str = "counters";
+        let length = reader.length(slots, WHAT)?;
+        // Two bytes a counter at least: what the bytes cannot hold is not reserved.
+        let mut runs = Vec::with_capacity(length.min(reader.left() / 2));
+        let mut next = 0_usize;
+        for _ in 0..length {
+            let slot = next + reader.length(slots - next, WHAT)?;
+            let count = reader.count(WHAT)?;
+            if slot >= slots || count == 0 {
+                return Err(DecodeError::Invalid { what: WHAT });
+            }
+            runs.push((slot as u32, count));
+            next = slot + 1;
+        }
+        let mut counters = Slots::default();
+        counters.add_runs(slots, runs.iter().copied());
+        counters.settle(slots);
+        Ok(counters)
+    }
+}
+
+impl PartialEq for Slots {
+    fn eq(&self, other: &Slots) -> bool {
+        self.used().eq(other.used())
+    }
+}
+
+/// Counts one index in a sorted list; false where its counter is full.
+fn insert(used: &mut Vec<(u32, u32)>, index: u32) -> bool {
+    match used.binary_search_by_key(&index, |&(slot, _)| slot) {
+        Ok(at) => used[at].1.checked_add(1).map(|count| used[at].1 = count).is_some(),
+        Err(at) => {
+            used.insert(at, (index, 1));
+            true
+        }
+    }
+}
+
+/// Merges two ascending lists; the error holds the merged list where a counter leaves 32 bits.
+fn merge_runs(
+    used: &[(u32, u32)],
+    runs: impl Iterator<Item = (u32, u64)>,
+) -> Result<Vec<(u32, u32)>, Vec<(u32, u64)>> {
+    let mut merged: Vec<(u32, u64)> = Vec::with_capacity(used.len());
+    let mut left = used.iter().map(|&(slot, count)| (slot, u64::from(count))).peekable();
+    for (slot, count) in runs {
+        while let Some(before) = left.next_if(|&(other, _)| other < slot) {
+            merged.push(before);
+        }
+        let same = left.next_if(|&(other, _)| other == slot).map_or(0, |(_, count)| count);
+        merged.push((slot, same + count));
+    }
+    merged.extend(left);
+    if merged.iter().any(|&(_, count)| count > u64::from(u32::MAX)) {
+        return Err(merged);
+    }
+    Ok(merged.into_iter().map(|(slot, count)| (slot, count as u32)).collect())
+}
+
+fn wide_of(slots: usize, runs: impl Iterator<Item = (u32, u64)>) -> Store {
+    let mut counts = vec![0_u64; slots].into_boxed_slice();
+    runs.for_each(|(slot, count)| counts[slot as usize] = count);
+    Store::Wide(counts)
+}

@@ -1,0 +1,184 @@
+//! Everything that is known about one operations pane: requests, latency and broken input, without
+//! any distribution.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Float64Type;
+
+use crate::cells::{LatencyCell, RequestCell};
+use crate::encoding::{DecodeError, Reader, put_varint};
+use crate::layout::Layout;
+use crate::window::{Envelope, text_column, value_column};
+
+/// The newest encoding; older ones are read.
+const VERSION: u8 = 1;
+
+/// What is counted of the rows of one pane.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PaneState {
+    requests: RequestCell,
+    latency: LatencyCell,
+    /// Per column of the layout's schema; none before the first row that did not fail.
+    columns: Vec<ColumnHealth>,
+    rejected: u64,
+}
+
+/// How many values of a column were there, were missing, were of the wrong type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ColumnHealth {
+    /// Neither missing nor of the wrong type.
+    pub n: u64,
+    /// Null or NaN.
+    pub missing: u64,
+    /// Of the wrong type.
+    pub wrong_type: u64,
+}
+
+impl PaneState {
+    /// An empty pane of this layout.
+    pub fn new(_layout: &Layout) -> PaneState {
+        PaneState::default()
+    }
+
+    /// Counts the given rows of a batch in the layout of [`driftline_config::capture`].
+    pub fn absorb(&mut self, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
+        let envelope = Envelope::of(batch);
+        let mut valued = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let class = envelope.class(row);
+            self.requests.record(class, envelope.sample_rate(row));
+            if let Some(latency_us) = envelope.latency_us(row) {
+                self.latency.record(latency_us, layout.under_us());
+            }
+            if !class.is_failure() {
+                valued.push(row);
+            }
+        }
+        if valued.is_empty() {
+            return;
+        }
+        let columns = &layout.schema().columns;
+        self.columns.resize(columns.len(), ColumnHealth::default());
+        for (index, (health, column)) in self.columns.iter_mut().zip(columns).enumerate() {
+            if let Some(values) = value_column(batch, index) {
+                let texts = text_column(batch, &column.subject).map(|texts| texts as &dyn Array);
+                health.absorb(values, texts, &valued);
+            }
+        }
+    }
+
+    /// Counts records that were rejected for this model in the time of this pane.
+    pub fn add_rejected(&mut self, records: u64) {
+        self.rejected += records;
+    }
+
+    /// Adds everything `other` counted under the same layout.
+    pub fn merge(&mut self, _layout: &Layout, other: &PaneState) {
+        self.requests.merge(&other.requests);
+        self.latency.merge(&other.latency);
+        if self.columns.is_empty() {
+            self.columns.clone_from(&other.columns);
+        } else {
+            for (health, added) in self.columns.iter_mut().zip(&other.columns) {
+                health.n += added.n;
+                health.missing += added.missing;
+                health.wrong_type += added.wrong_type;
+            }
+        }
+        self.rejected += other.rejected;
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.requests.requests() == 0 && self.rejected == 0
+    }
+
+    /// Rows counted, whatever their status.
+    pub fn rows(&self) -> u64 {
+        self.requests.requests()
+    }
+
+    /// Requests by class of status.
+    pub fn requests(&self) -> &RequestCell {
+        &self.requests
+    }
+
+    /// Latencies; `over()` counts those above the objective's threshold.
+    pub fn latency(&self) -> &LatencyCell {
+        &self.latency
+    }
+
+    /// Per column of the layout's schema, in its order; none where every row failed.
+    pub fn columns(&self) -> &[ColumnHealth] {
+        &self.columns
+    }
+
+    /// Rejected records.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// Bytes in memory, about.
+    pub fn bytes(&self) -> usize {
+        size_of::<PaneState>()
+            + self.requests.bytes()
+            + self.latency.bytes()
+            + self.columns.capacity() * size_of::<ColumnHealth>()
+    }
+
+    /// Appends the bytes of this pane: equal panes give equal bytes, however they were counted.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        self.requests.encode(out);
+        self.latency.encode(out);
+        put_varint(out, self.rejected);
+        out.push(u8::from(!self.columns.is_empty()));
+        for health in &self.columns {
+            put_varint(out, health.n);
+            put_varint(out, health.missing);
+            put_varint(out, health.wrong_type);
+        }
+    }
+
+    /// Reads the bytes of a pane of this layout.
+    ///
+    /// # Errors
+    /// Bytes of a newer program, or bytes that no pane of this layout has.
+    pub fn decode(layout: &Layout, bytes: &[u8]) -> Result<PaneState, DecodeError> {
+        const WHAT: &str = "a pane";
+        let mut reader = Reader::new(bytes);
+        reader.version(VERSION)?;
+        let mut pane = PaneState {
+            requests: RequestCell::decode(&mut reader)?,
+            latency: LatencyCell::decode(&mut reader)?,
+            rejected: reader.count(WHAT)?,
+            columns: Vec::new(),
+        };
+        if reader.flag(WHAT)? {
+            for _ in &layout.schema().columns {
+                let (n, missing) = (reader.count(WHAT)?, reader.count(WHAT)?);
+                pane.columns.push(ColumnHealth { n, missing, wrong_type: reader.count(WHAT)? });
+            }
+        }
+        reader.finish()?;
+        Ok(pane)
+    }
+}
+
+impl ColumnHealth {
+    fn absorb(&mut self, values: &dyn Array, texts: Option<&dyn Array>, rows: &[u32]) {
+        let numbers = values.as_primitive_opt::<Float64Type>();
+        for &row in rows {
+            let row = row as usize;
+            if values.is_null(row) {
+                match texts.is_some_and(|texts| texts.is_valid(row)) {
+                    true => self.wrong_type += 1,
+                    false => self.missing += 1,
+                }
+            } else if numbers.is_some_and(|numbers| numbers.value(row).is_nan()) {
+                self.missing += 1;
+            } else {
+                self.n += 1;
+            }
+        }
+    }
+}
