@@ -1,0 +1,202 @@
+//! A loaded ONNX model and how it scores rows of a capture batch.
+
+mod features;
+mod inputs;
+mod outputs;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use driftline_config::Candidate;
+use ort::ep;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{RunOptions, Session};
+use sha2::{Digest, Sha256};
+
+use crate::error::{ShadowError, one_line};
+use crate::runtime::Runtime;
+use features::Features;
+pub(crate) use features::{text_at, values_of};
+use inputs::Binding;
+use outputs::Outputs;
+
+/// Sizes to which batches are padded: ONNX Runtime keeps memory per shape it has seen.
+const BATCH_SIZES: [usize; 4] = [1, 8, 64, 512];
+/// Most rows of one run.
+pub(crate) const LARGEST_BATCH: usize = 512;
+
+/// A loaded model. One session, one thread: scoring takes `&mut self`.
+pub struct Model {
+    session: Session,
+    features: Vec<String>,
+    bindings: Vec<Binding>,
+    outputs: Outputs,
+    /// The number of rows that the model insists on, where it does.
+    fixed_rows: Option<usize>,
+    options: Arc<RunOptions>,
+}
+
+/// Predictions of the rows that could be scored.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scores {
+    /// The scored rows, in the order they were given. Rows are left out when an input does not fit
+    /// the model: text in a numeric input, a value of the wrong type, a missing integer.
+    pub rows: Vec<u32>,
+    /// Label texts, one per scored row, where the model has a label output.
+    pub labels: Option<Vec<String>>,
+    /// Scores, one per scored row, where the model has a score output. May be NaN.
+    pub scores: Option<Vec<f64>>,
+}
+
+impl Model {
+    /// Reads and loads the file that the configuration names.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and whatever [`Model::load`] refuses.
+    pub fn open(
+        candidate: &Candidate,
+        max_bytes: u64,
+        runtime: &Runtime,
+    ) -> Result<Model, ShadowError> {
+        let failed = |error: std::io::Error| ShadowError::Read {
+            path: candidate.onnx.clone(),
+            reason: one_line(error),
+        };
+        let file = fs::File::open(&candidate.onnx).map_err(failed)?;
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that is too large from one that just fits.
+        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        Model::load(&bytes, candidate, max_bytes, runtime)
+    }
+
+    /// Loads a model from its bytes. Of `candidate` the checksum, the inputs and the outputs count;
+    /// its path is not read.
+    ///
+    /// # Errors
+    /// Too large, another sha256, external data, custom operators, truncated or refused by ONNX
+    /// Runtime, inputs or outputs that do not fit.
+    pub fn load(
+        bytes: &[u8],
+        candidate: &Candidate,
+        max_bytes: u64,
+        runtime: &Runtime,
+    ) -> Result<Model, ShadowError> {
+        if bytes.len() as u64 > max_bytes {
+            return Err(ShadowError::TooLarge { bytes: bytes.len() as u64, limit: max_bytes });
+        }
+        let found = sha256_hex(bytes);
+        if found != candidate.sha256 {
+            return Err(ShadowError::Sha256 { found, declared: candidate.sha256.clone() });
+        }
+        crate::onnx::check(bytes)?;
+        let refused = |error: ort::Error| ShadowError::Refused { reason: one_line(error) };
+        let session = builder(runtime)
+            .and_then(|mut builder| builder.commit_from_memory(bytes))
+            .map_err(refused)?;
+        let bindings = inputs::bind(session.inputs(), &candidate.inputs)?;
+        let outputs = Outputs::choose(session.outputs(), &candidate.output)?;
+        Ok(Model {
+            fixed_rows: inputs::fixed_rows(session.inputs()),
+            features: candidate.inputs.clone(),
+            bindings,
+            outputs,
+            options: Arc::new(RunOptions::new().map_err(refused)?),
+            session,
+        })
+    }
+
+    /// Scores rows of a capture batch (config's layout; numbers may also be other Arrow numbers).
+    /// Missing numbers are NaN, missing texts empty.
+    ///
+    /// # Errors
+    /// When the batch lacks a feature or a run fails; then no row is scored.
+    pub fn score(&mut self, batch: &RecordBatch, rows: &[u32]) -> Result<Scores, ShadowError> {
+        let features = Features::of(batch, &self.features)?;
+        let usable =
+            |row: &u32| self.bindings.iter().all(|binding| binding.takes(&features, *row as usize));
+        let mut scores = Scores {
+            rows: rows.iter().copied().filter(usable).collect(),
+            labels: self.outputs.has_label().then(Vec::new),
+            scores: self.outputs.has_score().then(Vec::new),
+        };
+        let rows = std::mem::take(&mut scores.rows);
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let padded = self.fixed_rows.unwrap_or_else(|| padded_rows(rest.len()));
+            let (chunk, later) = rest.split_at(padded.min(rest.len()));
+            self.run(&features, chunk, padded, &mut scores)?;
+            rest = later;
+        }
+        scores.rows = rows;
+        Ok(scores)
+    }
+
+    /// Ends a run that another thread is in, and all later ones.
+    pub(crate) fn stopper(&self) -> impl Fn() + Send + Sync + use<> {
+        let options = Arc::clone(&self.options);
+        move || {
+            if let Err(error) = options.terminate() {
+                tracing::warn!(%error, "a model's run could not be ended");
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        features: &Features<'_>,
+        rows: &[u32],
+        padded: usize,
+        scores: &mut Scores,
+    ) -> Result<(), ShadowError> {
+        let failed = |error: ort::Error| ShadowError::Run { reason: one_line(error) };
+        let values = self
+            .bindings
+            .iter()
+            .map(|binding| Ok((binding.input(), binding.tensor(features, rows, padded)?)))
+            .collect::<Result<Vec<_>, ort::Error>>()
+            .map_err(failed)?;
+        let results = self.session.run_with_options(values, &*self.options).map_err(failed)?;
+        self.outputs.read(&results, rows.len(), padded, scores)
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Model")
+            .field("bindings", &self.bindings)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+fn builder(runtime: &Runtime) -> Result<SessionBuilder, ort::Error> {
+    // One thread that does not spin: the main way needs the cores. No arena and no memory pattern,
+    // whose memory grows with every new shape.
+    Ok(Session::builder(&runtime.environment)?
+        .with_optimization_level(GraphOptimizationLevel::Level3)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_memory_pattern(false)?
+        .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?)
+}
+
+/// To how many rows a run of up to `rows` rows is padded: the smallest size that holds them all if
+/// at least half of it is used, else the largest that is filled.
+fn padded_rows(rows: usize) -> usize {
+    BATCH_SIZES
+        .into_iter()
+        .find(|size| *size >= rows && rows * 2 >= *size)
+        .or_else(|| BATCH_SIZES.into_iter().rev().find(|size| *size <= rows))
+        .unwrap_or(LARGEST_BATCH)
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
