@@ -1,6 +1,12 @@
 //! What a model is compared with: the file of CONTRACTS §4, read, checked and written.
 
 use driftline_config::capture::Kind;
+use serde::{Deserialize, Serialize};
+
+pub mod build;
+mod check;
+mod file;
+mod number;
 
 /// A baseline, valid by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +26,8 @@ pub struct Baseline {
 }
 
 /// Where a baseline came from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// What was read: a file name, or a topic with its offsets.
     pub source: String,
@@ -33,18 +40,21 @@ pub struct Provenance {
 }
 
 /// The windows into which the source of a baseline was cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BaselineWindows {
     /// Their length in microseconds.
     pub every_us: i64,
     /// Rows below which a window was carried into the next.
+    #[serde(with = "number::count")]
     pub at_least: u64,
     /// Start (microseconds) and rows of each window after carrying, in order of start.
     pub windows: Vec<(i64, u64)>,
 }
 
 /// One monitored column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum BaselineColumn {
     /// Numbers.
     Numeric(NumericBaseline),
@@ -53,24 +63,32 @@ pub enum BaselineColumn {
 }
 
 /// A column of numbers: exact counts at and between cut points.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NumericBaseline {
     /// `feature:NAME` or `prediction:NAME`.
     pub subject: String,
     /// Ascending, distinct, no NaN, no -0.0; ±inf allowed.
+    #[serde(with = "number::values")]
     pub cut_points: Vec<f64>,
     /// 2k+1 counts for k cut points: below the first, at it, between it and the second, and so on.
     /// They add up to `n`.
+    #[serde(with = "number::counts")]
     pub counts: Vec<u64>,
     /// N: values that are neither missing nor of the wrong type.
+    #[serde(with = "number::count")]
     pub n: u64,
     /// Null or NaN.
+    #[serde(with = "number::count")]
     pub missing: u64,
     /// NaN alone; part of `missing`.
+    #[serde(with = "number::count")]
     pub nan: u64,
     /// Values that are no numbers.
+    #[serde(with = "number::count")]
     pub wrong_type: u64,
     /// Number of distinct values.
+    #[serde(with = "number::count")]
     pub distinct: u64,
     /// Whole numbers with at most 20 distinct values.
     pub discrete: bool,
@@ -85,66 +103,86 @@ pub struct NumericBaseline {
 }
 
 /// A column of texts: exact counts per category.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CategoricalBaseline {
     /// `feature:NAME` or `prediction:NAME`.
     pub subject: String,
     /// Categories kept by name with their counts: largest first, then by name.
+    #[serde(with = "number::categories")]
     pub categories: Vec<(String, u64)>,
     /// How many of `categories`, from the front, are judged on their own: the largest until 99 % of
     /// the mass, at most 50. The rest is pooled with whatever is not in the baseline.
     pub judged: usize,
     /// Keyed hashes of the further known categories; sorted.
+    #[serde(with = "number::hashes")]
     pub other_hashes: Vec<u64>,
     /// Rows in those further categories.
+    #[serde(with = "number::count")]
     pub other: u64,
     /// More distinct values than are kept by hash: the column is shown and not judged. Then
     /// `categories` and `other_hashes` are empty and `other` equals `n`.
     pub too_many_values: bool,
     /// N: values that are neither missing nor of the wrong type.
+    #[serde(with = "number::count")]
     pub n: u64,
     /// Null.
+    #[serde(with = "number::count")]
     pub missing: u64,
     /// Values that are no category (objects, lists).
+    #[serde(with = "number::count")]
     pub wrong_type: u64,
     /// Debiased PSI of each own window against the rest.
     pub own_windows: Option<OwnWindows>,
 }
 
 /// Moments of the finite values of a column; `None` where there are too few of them.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Moments {
     /// Finite values.
+    #[serde(with = "number::count")]
     pub n: u64,
     /// Mean; at least one value.
+    #[serde(with = "number::maybe_value")]
     pub mean: Option<f64>,
     /// Variance with n - 1; at least two values.
+    #[serde(with = "number::maybe_value")]
     pub variance: Option<f64>,
     /// Smallest finite value.
+    #[serde(with = "number::maybe_value")]
     pub min: Option<f64>,
     /// Largest finite value.
+    #[serde(with = "number::maybe_value")]
     pub max: Option<f64>,
     /// Values +inf.
+    #[serde(with = "number::count")]
     pub positive_infinities: u64,
     /// Values -inf.
+    #[serde(with = "number::count")]
     pub negative_infinities: u64,
 }
 
 /// One bin of PSI: the values above the previous bin's edge, up to and with its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PsiBin {
     /// Upper edge, a cut point; `None` for the last bin, which is open.
+    #[serde(with = "number::maybe_value")]
     pub to: Option<f64>,
     /// Reference values in it.
+    #[serde(with = "number::count")]
     pub count: u64,
 }
 
 /// The deciding statistic of each own window against the rest of the baseline (RULES §4).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OwnWindows {
     /// Length of the windows in microseconds.
     pub every_us: i64,
     /// One value per own window that had values and left a rest, in order of start.
+    #[serde(with = "number::values")]
     pub statistics: Vec<f64>,
 }
 
@@ -158,7 +196,9 @@ pub enum BaselineError {
         detail: String,
     },
     /// Written by a newer Driftline.
-    #[error("baseline format {found} is newer than this program reads ({known}): use the newer program")]
+    #[error(
+        "baseline format {found} is newer than this program reads ({known}): use the newer program"
+    )]
     Format {
         /// The format in the file.
         found: u64,
@@ -176,6 +216,21 @@ pub enum BaselineError {
 }
 
 impl Baseline {
+    /// Reads and checks a baseline file.
+    ///
+    /// # Errors
+    /// Bytes that are not such a file, or a file that contradicts itself.
+    pub fn parse(bytes: &[u8]) -> Result<Baseline, BaselineError> {
+        let baseline = file::read(bytes)?;
+        check::check(&baseline)?;
+        Ok(baseline)
+    }
+
+    /// The bytes of the file: the same baseline gives the same bytes. `sha256` is not in them.
+    pub fn to_json(&self) -> Vec<u8> {
+        file::write(self)
+    }
+
     /// The column of a subject.
     pub fn column(&self, subject: &str) -> Option<&BaselineColumn> {
         self.columns.iter().find(|column| column.subject() == subject)

@@ -20,7 +20,9 @@ pub enum DecodeError {
         left: usize,
     },
     /// Written by a newer Driftline.
-    #[error("stored state has encoding {found}, this program reads up to {known}: use the newer program")]
+    #[error(
+        "stored state has encoding {found}, this program reads up to {known}: use the newer program"
+    )]
     Version {
         /// The version in the bytes.
         found: u8,

@@ -120,8 +120,8 @@ impl ExactSum {
     /// Makes room for the limbs `index..index + length`.
     #[inline]
     fn reach(&mut self, index: u32, length: usize) {
-        let covered = index >= self.first
-            && (index - self.first) as usize + length <= self.limbs.len();
+        let covered =
+            index >= self.first && (index - self.first) as usize + length <= self.limbs.len();
         if !covered {
             self.grow(index, length);
         }

@@ -244,13 +244,11 @@ fn reference(column: &BaselineColumn) -> Reference {
         BaselineColumn::Numeric(column) => {
             Reference::Numeric(NumericReference::new(&column.cut_points))
         }
-        BaselineColumn::Categorical(column) => {
-            Reference::Categorical(CategoricalReference::new(
-                column.categories.iter().map(|(name, _)| name.as_str()),
-                &column.other_hashes,
-                column.too_many_values,
-            ))
-        }
+        BaselineColumn::Categorical(column) => Reference::Categorical(CategoricalReference::new(
+            column.categories.iter().map(|(name, _)| name.as_str()),
+            &column.other_hashes,
+            column.too_many_values,
+        )),
     }
 }
 

@@ -55,9 +55,10 @@ impl<const LIMIT: usize> BottomK<LIMIT> {
 
     fn add_hashed(&mut self, hash: u64, name: &str, count: u64) {
         if self.kept.len() >= LIMIT
-            && self.kept.last_key_value().is_none_or(|((largest, last), _)| {
-                (hash, name) > (*largest, last)
-            })
+            && self
+                .kept
+                .last_key_value()
+                .is_none_or(|((largest, last), _)| (hash, name) > (*largest, last))
         {
             self.truncated = true;
             return;

@@ -17,12 +17,7 @@ struct VersionRows {
     valued: Vec<u32>,
 }
 
-pub(super) fn absorb(
-    window: &mut WindowState,
-    layout: &Layout,
-    batch: &RecordBatch,
-    rows: &[u32],
-) {
+pub(super) fn absorb(window: &mut WindowState, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
     let envelope = Envelope::of(batch);
     let mut valued = Vec::with_capacity(rows.len());
     let mut versions: BTreeMap<&str, VersionRows> = BTreeMap::new();
@@ -74,7 +69,8 @@ fn absorb_version(
 }
 
 fn absorb_unknown_columns(window: &mut WindowState, batch: &RecordBatch, valued: &[u32]) {
-    let unknown = batch.column_by_name(capture::UNKNOWN_COLUMNS).and_then(|c| c.as_list_opt::<i32>());
+    let unknown =
+        batch.column_by_name(capture::UNKNOWN_COLUMNS).and_then(|c| c.as_list_opt::<i32>());
     let Some(unknown) = unknown else { return };
     for &row in valued {
         let row = row as usize;

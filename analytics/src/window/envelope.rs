@@ -67,9 +67,11 @@ pub(crate) fn value_column(batch: &RecordBatch, index: usize) -> Option<&dyn Arr
 pub(crate) fn text_column<'a>(batch: &'a RecordBatch, subject: &str) -> Option<&'a StringArray> {
     // Few batches have such a column: look before building its name.
     if batch.num_columns() == 0
-        || !batch.schema_ref().fields().iter().any(|field| {
-            field.name().strip_prefix(capture::WRONG_TYPE_PREFIX) == Some(subject)
-        })
+        || !batch
+            .schema_ref()
+            .fields()
+            .iter()
+            .any(|field| field.name().strip_prefix(capture::WRONG_TYPE_PREFIX) == Some(subject))
     {
         return None;
     }

@@ -1,0 +1,232 @@
+//! From counts to a baseline: own windows, their deciding statistics, PSI bins, judged categories.
+
+use std::collections::BTreeMap;
+
+use super::{BuildError, Built, Counting, OwnWindowRule};
+use crate::baseline::{
+    Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, NumericBaseline, OwnWindows,
+    Provenance, PsiBin, file,
+};
+use crate::cells::{CategoricalCell, Cell, NumericCell, NumericReference, Reference};
+use crate::layout::Layout;
+use crate::statistics::{KolmogorovSmirnov, divergences};
+use crate::window::WindowState;
+
+/// Bins of PSI.
+const PSI_BINS: u64 = 10;
+/// Columns with at most so many distinct values have a bin for each.
+const FEW_VALUES: usize = 20;
+/// RULES §4: at most so many categories are judged on their own.
+const MOST_JUDGED: usize = 50;
+
+pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildError> {
+    let Counting { options, skeleton, observed, layout, windows } = counting;
+    let mut total = WindowState::new(&layout);
+    windows.values().for_each(|window| total.merge(&layout, window));
+    let rows = total.requests().requests() - total.requests().failures();
+    if rows == 0 {
+        return Err(BuildError::NoRows);
+    }
+    let mut baseline = Baseline { rows, ..skeleton };
+    let cells = total.all_cells(&layout);
+    for ((column, cell), first) in baseline.columns.iter_mut().zip(&cells).zip(observed) {
+        if !agrees(column, cell, first) {
+            return Err(BuildError::SourceChanged { subject: column.subject().to_owned() });
+        }
+        fill(column, cell);
+    }
+    let mut own_windows = Vec::new();
+    if let Some(rule) = options.own_windows {
+        own_windows = carried(&layout, windows, rule);
+        let own: Vec<Vec<Cell>> =
+            own_windows.iter().map(|(_, window)| window.all_cells(&layout)).collect();
+        for (index, column) in baseline.columns.iter_mut().enumerate() {
+            let cells: Vec<&Cell> = own.iter().filter_map(|cells| cells.get(index)).collect();
+            compare_own_windows(column, &cells, rule.every_us);
+        }
+    }
+    let span_us = options.own_windows.and(total.span_us());
+    baseline.provenance = Provenance {
+        source: source.to_owned(),
+        first_us: span_us.map(|(first_us, _)| first_us),
+        last_us: span_us.map(|(_, last_us)| last_us),
+        held_out_predictions: options.held_out_predictions,
+    };
+    baseline.windows = options.own_windows.map(|rule| BaselineWindows {
+        every_us: rule.every_us,
+        at_least: rule.at_least,
+        windows: own_windows.iter().map(|(start, window)| (*start, window.rows())).collect(),
+    });
+    baseline.sha256 = file::sha256_of(&baseline);
+    Ok(Built { baseline, own_windows })
+}
+
+/// Merges windows with too few rows into the next one, under the start of the first, as running
+/// windows are carried. What is left at the end is dropped: it would still be open.
+fn carried(
+    layout: &Layout,
+    windows: BTreeMap<i64, WindowState>,
+    rule: OwnWindowRule,
+) -> Vec<(i64, WindowState)> {
+    let mut done = Vec::new();
+    let mut open: Option<(i64, WindowState)> = None;
+    for (start_us, window) in windows {
+        let (first_us, merged) = match open.take() {
+            Some((first_us, mut carried)) => {
+                carried.merge(layout, &window);
+                (first_us, carried)
+            }
+            None => (start_us, window),
+        };
+        if merged.rows() < rule.at_least {
+            open = Some((first_us, merged));
+        } else {
+            done.push((first_us, merged));
+        }
+    }
+    done
+}
+
+/// Whether the second pass counted what the first one saw; `first` is how many values that were,
+/// where it kept them all.
+fn agrees(column: &BaselineColumn, cell: &Cell, first: Option<u64>) -> bool {
+    if first.is_some_and(|first| first != cell.n()) {
+        return false;
+    }
+    match (column, cell) {
+        (BaselineColumn::Numeric(column), Cell::Numeric(cell)) => {
+            let counts = cell.counts(&NumericReference::new(&column.cut_points));
+            !column.exact || counts.iter().step_by(2).all(|&between| between == 0)
+        }
+        (BaselineColumn::Categorical(column), Cell::Categorical(cell)) => {
+            let named: Vec<u64> = column.categories.iter().map(|(_, count)| *count).collect();
+            let mut counts = cell.judged_counts(named.len());
+            counts.pop();
+            cell.new_values() == 0 && counts == named
+        }
+        _ => false,
+    }
+}
+
+fn fill(column: &mut BaselineColumn, cell: &Cell) {
+    match (column, cell) {
+        (BaselineColumn::Numeric(column), Cell::Numeric(cell)) => fill_numeric(column, cell),
+        (BaselineColumn::Categorical(column), Cell::Categorical(cell)) => {
+            fill_categorical(column, cell);
+        }
+        _ => debug_assert!(false, "the layout was made of these columns"),
+    }
+}
+
+fn fill_numeric(column: &mut NumericBaseline, cell: &NumericCell) {
+    column.counts = cell.counts(&NumericReference::new(&column.cut_points));
+    column.n = cell.n();
+    column.missing = cell.missing();
+    column.nan = cell.nan();
+    column.wrong_type = cell.wrong_type();
+    column.moments = cell.moments();
+    column.psi_bins = psi_bins(column);
+}
+
+/// Ten bins of about equal mass, or one per value where there are few. The last one is open.
+fn psi_bins(column: &NumericBaseline) -> Vec<PsiBin> {
+    let few = column.exact && column.cut_points.len() <= FEW_VALUES;
+    let (mut bins, mut below, mut edge) = (Vec::new(), 0, 1);
+    let mut up_to = column.counts.first().copied().unwrap_or(0);
+    for (cut, counts) in column.cut_points.iter().zip(column.counts[1..].chunks(2)) {
+        up_to += counts.first().copied().unwrap_or(0);
+        // A bin ends at the first cut point with a further tenth of the values at or below it.
+        if up_to < column.n && (few || up_to * PSI_BINS >= edge * column.n) {
+            bins.push(PsiBin { to: Some(*cut), count: up_to - below });
+            below = up_to;
+            edge = up_to * PSI_BINS / column.n + 1;
+        }
+        up_to += counts.get(1).copied().unwrap_or(0);
+    }
+    bins.push(PsiBin { to: None, count: column.n - below });
+    bins
+}
+
+fn fill_categorical(column: &mut CategoricalBaseline, cell: &CategoricalCell) {
+    column.n = cell.n();
+    column.missing = cell.missing();
+    column.wrong_type = cell.wrong_type();
+    column.other = cell.other() + cell.new_values();
+    let (mut judged, mut mass) = (0, 0);
+    for (_, count) in column.categories.iter().take(MOST_JUDGED) {
+        if mass * 100 >= column.n * 99 {
+            break;
+        }
+        mass += count;
+        judged += 1;
+    }
+    column.judged = judged;
+}
+
+/// The deciding statistic of each own window against the rest, where both have values.
+fn compare_own_windows(column: &mut BaselineColumn, own: &[&Cell], every_us: i64) {
+    let statistics: Vec<f64> = match column {
+        BaselineColumn::Numeric(column) => {
+            let reference = NumericReference::new(&column.cut_points);
+            let windows = own.iter().filter_map(|cell| match cell {
+                Cell::Numeric(cell) => Some(cell.counts(&reference)),
+                Cell::Categorical(_) => None,
+            });
+            windows
+                .filter_map(|window| {
+                    let rest = rest(&column.counts, &window);
+                    KolmogorovSmirnov::of(&rest, &window).map(|ks| ks.distance)
+                })
+                .collect()
+        }
+        BaselineColumn::Categorical(column) if column.too_many_values => return,
+        BaselineColumn::Categorical(column) => {
+            let total = column.judged_counts();
+            let windows = own.iter().filter_map(|cell| match cell {
+                Cell::Categorical(cell) => Some(cell.judged_counts(column.judged)),
+                Cell::Numeric(_) => None,
+            });
+            windows
+                .filter_map(|window| {
+                    divergences(&rest(&total, &window), &window).map(|d| d.psi_debiased)
+                })
+                .collect()
+        }
+    };
+    let own_windows = (!statistics.is_empty()).then_some(OwnWindows { every_us, statistics });
+    match column {
+        BaselineColumn::Numeric(column) => column.own_windows = own_windows,
+        BaselineColumn::Categorical(column) => column.own_windows = own_windows,
+    }
+}
+
+/// What the baseline holds beyond one of its windows.
+fn rest(total: &[u64], window: &[u64]) -> Vec<u64> {
+    total.iter().zip(window).map(|(total, window)| total - window).collect()
+}
+
+impl WindowState {
+    /// One cell per column of a layout without baselines per version: predictions of all versions
+    /// together.
+    fn all_cells(&self, layout: &Layout) -> Vec<Cell> {
+        let empty = |references: &[Reference]| -> Vec<Cell> {
+            references.iter().map(Reference::empty_cell).collect()
+        };
+        let mut cells = match self.features() {
+            [] => empty(layout.feature_references()),
+            features => features.to_vec(),
+        };
+        let references = layout.prediction_references(None);
+        let mut predictions = empty(references);
+        let named = self.versions().into_iter().map(|(_, version)| version);
+        for version in named.chain(self.other_versions()) {
+            for ((cell, reference), added) in
+                predictions.iter_mut().zip(references).zip(version.predictions())
+            {
+                cell.merge(reference, added);
+            }
+        }
+        cells.append(&mut predictions);
+        cells
+    }
+}
