@@ -104,7 +104,7 @@ pub struct Transition {
     pub subjects: Vec<Subject>,
     /// Subjects of the incident.
     pub subjects_total: usize,
-    /// Keys of subjects that joined or grew by half since the last message, for `changed`.
+    /// Keys of subjects that joined since the last message, for `changed`.
     pub joined: Vec<String>,
     /// Keys of subjects whose effect grew by half since the last message, for `changed`.
     pub grown: Vec<String>,

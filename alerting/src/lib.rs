@@ -31,3 +31,6 @@ pub use incident::{
 };
 pub use rules::Rules;
 pub use signal::{Class, ClassSignal, Level, Observation, Source, Subject, Unit};
+
+#[cfg(test)]
+mod tests;

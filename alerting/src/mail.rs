@@ -8,7 +8,7 @@ use crate::signal::{Class, Subject};
 mod html;
 mod wording;
 
-use wording::{day, instant, one_line, quantity, summary, what_it_means};
+use wording::{day, instant, key_name, one_line, quantity, summary, what_it_means};
 
 /// Findings that a mail explains; the rest is a number.
 const FINDINGS_EXPLAINED: usize = 3;
@@ -206,11 +206,11 @@ fn sentence(context: &MailContext<'_>) -> String {
     let mut sentence = what_it_means(transition.class, model);
     if transition.state == TransitionState::Changed {
         let name = |keys: &[String]| {
-            let shown: Vec<&str> =
-                keys.iter().take(FINDINGS_EXPLAINED).map(String::as_str).collect();
+            let shown: Vec<String> =
+                keys.iter().take(FINDINGS_EXPLAINED).map(|key| key_name(key)).collect();
             let more = keys.len().saturating_sub(shown.len());
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            one_line(&format!("{}{more}", shown.join(", ")), 200)
+            format!("{}{more}", shown.join(", "))
         };
         if !transition.joined.is_empty() {
             sentence

@@ -27,14 +27,36 @@ pub(super) struct GuardedResolver;
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> =
-                found.iter().copied().filter(|found| !is_link_local(found.ip())).collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err("the name resolves to link-local addresses only".into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(without_link_local(found)?.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Why a name may not be connected to.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the name resolves to link-local addresses only")]
+struct OnlyLinkLocal;
+
+fn without_link_local(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, OnlyLinkLocal> {
+    let was_found = !found.is_empty();
+    let allowed: Vec<SocketAddr> =
+        found.into_iter().filter(|found| !is_link_local(found.ip())).collect();
+    if allowed.is_empty() && was_found { Err(OnlyLinkLocal) } else { Ok(allowed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_are_link_local_are_not_connected_to() {
+        let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let metadata = [socket("169.254.169.254:80"), socket("[fe80::1]:80")];
+        let private = socket("10.0.0.1:80");
+        assert_eq!(without_link_local(metadata.to_vec()), Err(OnlyLinkLocal));
+        let both = vec![metadata[0], private];
+        assert_eq!(without_link_local(both), Ok(vec![private]));
+        assert_eq!(without_link_local(Vec::new()), Ok(Vec::new()));
     }
 }

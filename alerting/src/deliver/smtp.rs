@@ -110,7 +110,14 @@ pub(super) struct SmtpSender {
     limit: Duration,
     /// Recipients who are settled, by row, while others of the same row wait. Lost with the
     /// process: then they get the same Message-ID again.
-    settled: Mutex<BTreeMap<String, BTreeSet<usize>>>,
+    settled: Mutex<BTreeMap<String, Settled>>,
+}
+
+/// Recipients of one row, by position, who need no further attempt.
+#[derive(Clone, Default)]
+struct Settled {
+    accepted: BTreeSet<usize>,
+    refused: BTreeSet<usize>,
 }
 
 /// How far a conversation came when it broke.
@@ -141,8 +148,10 @@ impl SmtpSender {
             Err(error) => return unwritable(mail, &error),
         };
         let settled = self.settled_of(id);
-        let waiting: Vec<usize> =
-            (0..self.letterhead.to.len()).filter(|position| !settled.contains(position)).collect();
+        let waits = |position: &usize| {
+            !settled.accepted.contains(position) && !settled.refused.contains(position)
+        };
+        let waiting: Vec<usize> = (0..self.letterhead.to.len()).filter(waits).collect();
         match timeout(self.limit, self.twice(&bytes, &waiting)).await {
             Err(_) => Outcome::retry(format!(
                 "the mail server {} did not finish within {:?}",
@@ -222,8 +231,8 @@ impl SmtpSender {
         let mut by_row = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((position, why)) = replies.deferred.first() {
             let settled = by_row.entry(id.to_owned()).or_default();
-            settled.extend(replies.accepted.iter());
-            settled.extend(replies.refused.iter().map(|(position, _)| position));
+            settled.accepted.extend(replies.accepted.iter());
+            settled.refused.extend(replies.refused.iter().map(|(position, _)| position));
             while by_row.len() > PARTLY_DELIVERED {
                 by_row.pop_first();
             }
@@ -231,14 +240,14 @@ impl SmtpSender {
         }
         let before = by_row.remove(id).unwrap_or_default();
         match replies.refused.first() {
-            Some((position, why)) if replies.accepted.is_empty() && before.is_empty() => {
+            Some((position, why)) if replies.accepted.is_empty() && before.accepted.is_empty() => {
                 Outcome::Failed { why: format!("{} was refused: {why}", address(*position)) }
             }
             _ => Outcome::Delivered,
         }
     }
 
-    fn settled_of(&self, id: &str) -> BTreeSet<usize> {
+    fn settled_of(&self, id: &str) -> Settled {
         let by_row = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         by_row.get(id).cloned().unwrap_or_default()
     }

@@ -19,23 +19,36 @@ pub(super) fn summary(transition: &Transition) -> Option<String> {
 
 /// What a finding is about, without the prefix of reports.
 fn name(subject: &Subject) -> Option<String> {
-    let text = subject.subject.as_str();
-    let name = if let Some(feature) = text.strip_prefix("feature:") {
+    match subject.check.as_str() {
+        "no_data" => None,
+        check => Some(one_line(&subject_name(&subject.subject, check), NAME_CHARS)),
+    }
+}
+
+/// A key of [`Subject::key`] as people read it: `dep_delay`, or `dep_delay (wrong type)` where it is
+/// not about its distribution.
+pub(super) fn key_name(key: &str) -> String {
+    let (subject, check) = key.rsplit_once(' ').unwrap_or((key, ""));
+    let name = subject_name(subject, check);
+    let about = check.replace('_', " ");
+    let long =
+        if about == "distribution" || about == name { name } else { format!("{name} ({about})") };
+    one_line(&long, NAME_CHARS)
+}
+
+fn subject_name(subject: &str, check: &str) -> String {
+    if let Some(feature) = subject.strip_prefix("feature:") {
         feature.to_owned()
-    } else if let Some(prediction) = text.strip_prefix("prediction:") {
+    } else if let Some(prediction) = subject.strip_prefix("prediction:") {
         match prediction.rsplit_once('@') {
             Some((column, version)) => format!("{column} of version {version}"),
             None => prediction.to_owned(),
         }
-    } else if matches!(text, "model" | "status") {
-        match subject.check.as_str() {
-            "no_data" => return None,
-            check => check.replace('_', " "),
-        }
+    } else if matches!(subject, "model" | "status") {
+        check.replace('_', " ")
     } else {
-        text.to_owned()
-    };
-    Some(one_line(&name, NAME_CHARS))
+        subject.to_owned()
+    }
 }
 
 /// One sentence that says what a class is.
@@ -89,7 +102,7 @@ pub(super) fn quantity(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);

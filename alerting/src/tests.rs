@@ -1,0 +1,12 @@
+//! Tests over the public interface, in the order of the way: decide, retrain, write, deliver.
+
+mod decide;
+mod deliver_http;
+mod deliver_mail;
+mod dispatch;
+mod messages;
+mod outbox;
+mod properties;
+mod retrain;
+mod servers;
+mod story;
