@@ -28,4 +28,10 @@ mod encoding;
 
 pub mod statistics;
 
+pub mod judgement;
+
+pub mod burn;
+
+pub mod report;
+
 pub use encoding::DecodeError;

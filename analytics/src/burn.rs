@@ -1,0 +1,307 @@
+//! What operations panes say: how fast the objectives are spent, and whether the input is broken.
+
+use std::collections::BTreeMap;
+
+use driftline_config::Model;
+use driftline_config::time::{HOUR_US, MINUTE_US, format_duration};
+use serde::{Deserialize, Serialize};
+
+use crate::judgement::{ALPHA, sentence, test_share};
+use crate::layout::Layout;
+use crate::pane::{ColumnHealth, PaneState};
+use crate::report::{Check, Level, rounded};
+use crate::statistics::benjamini_hochberg;
+
+/// How far back burn rates reach.
+const REACH_US: i64 = 6 * HOUR_US;
+/// Panes shorter than this are kept together: six hours are then at most 361 sums.
+const GRAIN_US: i64 = MINUTE_US;
+/// Requests in the short stretch below which a burn rate says nothing.
+const SHORT_REQUESTS: u64 = 50;
+/// Share of rejected records in a pane above which the input is broken: RULES §3.
+const REJECTED: f64 = 0.05;
+
+/// The pairs of stretches of RULES §4, each with the speed that both must reach. An allowance meant
+/// for 30 days is spent to 2 % in an hour at 14.4 times its speed, to 5 % in six hours at 6 times.
+const PAIRS: [(i64, i64, f64); 2] =
+    [(5 * MINUTE_US, HOUR_US, 14.4), (30 * MINUTE_US, REACH_US, 6.0)];
+
+/// The requests of the last six hours of event time, pane by pane.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BurnWindow {
+    /// By start of the pane, or of the minute that shorter panes share.
+    sums: BTreeMap<i64, Sums>,
+}
+
+/// What burn rates need of a pane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    requests: u64,
+    /// Requests, each weighted by what it stands for.
+    weighted: f64,
+    /// Failures, weighted.
+    failures: f64,
+    /// Requests with a latency.
+    timed: u64,
+    /// Those above the objective's threshold.
+    over: u64,
+}
+
+/// How fast one objective is spent over a pair of stretches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BurnFinding {
+    /// [`Check::Latency`] or [`Check::Errors`].
+    pub check: Check,
+    /// `alarm` where both stretches spend it too fast; `not_computable` where the short one has too
+    /// few requests, or where even a stretch of failures alone would not be fast enough.
+    pub level: Level,
+    /// How many times too fast is too fast.
+    pub speed: f64,
+    /// Share of requests that the objective allows to fail.
+    pub allowed: f64,
+    /// The short stretch.
+    pub short: Spent,
+    /// The long stretch.
+    pub long: Spent,
+    /// One sentence, without the full stop.
+    pub because: String,
+}
+
+/// One stretch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Its length in microseconds.
+    pub over_us: i64,
+    /// Requests in it that the objective is about.
+    pub requests: u64,
+    /// Share of them that failed or took too long.
+    pub share: f64,
+    /// How many times too fast the allowance is spent: 1 is just as fast as allowed.
+    pub rate: f64,
+}
+
+/// What a pane can say of broken input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaneCheck {
+    /// Share of missing values of a column.
+    Missing,
+    /// Share of values of the wrong type of a column.
+    WrongType,
+    /// Share of records whose envelope could not be read.
+    Rejected,
+}
+
+/// A share of a pane at alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrokenInput {
+    /// `feature:X`, `prediction:X` (all versions together), or `model` for rejected records.
+    pub subject: String,
+    /// What is wrong.
+    pub check: PaneCheck,
+    /// The share above the baseline's.
+    pub value: f64,
+    /// What it is at least, with 99 % confidence.
+    pub bound: f64,
+    /// What is tolerated above the baseline's share.
+    pub tolerance: f64,
+    /// One sentence, without the full stop.
+    pub because: String,
+}
+
+impl BurnWindow {
+    /// Adds a closed pane, and forgets what no stretch reaches any more.
+    pub fn push(&mut self, pane_start_us: i64, pane: &PaneState) {
+        let minute_us = pane_start_us - pane_start_us.rem_euclid(GRAIN_US);
+        let shared = self.sums.range(minute_us..=pane_start_us).next_back();
+        let key_us = shared.map_or(pane_start_us, |(&start_us, _)| start_us);
+        let sums = self.sums.entry(key_us).or_default();
+        let requests = pane.requests();
+        sums.requests += requests.requests();
+        sums.weighted += requests.weighted_requests();
+        sums.failures += requests.weighted_failures();
+        sums.timed += pane.latency().n();
+        sums.over += pane.latency().over();
+        if let Some((&latest_us, _)) = self.sums.last_key_value() {
+            self.sums = self.sums.split_off(&latest_us.saturating_sub(REACH_US));
+        }
+    }
+
+    /// How fast the objectives of `model` are spent at `now_us`, the end of the last pane: one
+    /// finding per objective and pair of stretches, latency first.
+    pub fn judge(&self, model: &Model, now_us: i64) -> Vec<BurnFinding> {
+        let latency = model.latency.as_ref().map(|latency| Objective {
+            check: Check::Latency,
+            allowed: 1.0 - latency.objective,
+            what: format!("took longer than {}", format_duration(latency.under_us)),
+        });
+        let errors = model.errors.as_ref().map(|errors| Objective {
+            check: Check::Errors,
+            allowed: 1.0 - errors.objective,
+            what: "failed".to_owned(),
+        });
+        let mut findings = Vec::new();
+        for objective in latency.into_iter().chain(errors) {
+            for (short_us, long_us, speed) in PAIRS {
+                // A stretch shorter than a pane could never hold one.
+                let spent = |over_us: i64| {
+                    self.spent(&objective, now_us, over_us.max(model.operations.every_us))
+                };
+                findings.push(objective.finding(speed, spent(short_us), spent(long_us)));
+            }
+        }
+        findings
+    }
+
+    fn spent(&self, objective: &Objective, now_us: i64, over_us: i64) -> Spent {
+        let mut all = Sums::default();
+        for sums in self.sums.range(now_us.saturating_sub(over_us)..now_us).map(|(_, sums)| sums) {
+            all.requests += sums.requests;
+            all.weighted += sums.weighted;
+            all.failures += sums.failures;
+            all.timed += sums.timed;
+            all.over += sums.over;
+        }
+        let (requests, bad, of) = match objective.check {
+            Check::Latency => (all.timed, all.over as f64, all.timed as f64),
+            _ => (all.requests, all.failures, all.weighted),
+        };
+        let share = if of > 0.0 { bad / of } else { 0.0 };
+        let rate = match share {
+            share if share <= 0.0 => 0.0,
+            share => share / objective.allowed.max(0.0),
+        };
+        Spent { over_us, requests, share: rounded(share), rate: rounded(rate) }
+    }
+}
+
+/// One objective as a share that may be spent.
+struct Objective {
+    check: Check,
+    allowed: f64,
+    what: String,
+}
+
+impl Objective {
+    fn finding(&self, speed: f64, short: Spent, long: Spent) -> BurnFinding {
+        let reachable = speed * self.allowed < 1.0;
+        let level = if short.requests < SHORT_REQUESTS || !reachable {
+            Level::NotComputable
+        } else if short.rate >= speed && long.rate >= speed {
+            Level::Alarm
+        } else {
+            Level::Ok
+        };
+        let because = format!(
+            "{} % of requests {} in the last {}, and {} % in the last {}; the objective allows {} %",
+            sentence::percent(short.share),
+            self.what,
+            format_duration(short.over_us),
+            sentence::percent(long.share),
+            format_duration(long.over_us),
+            sentence::percent(rounded(self.allowed))
+        );
+        let allowed = rounded(self.allowed);
+        BurnFinding { check: self.check, level, speed, allowed, short, long, because }
+    }
+}
+
+/// The shares of a pane that are at alarm: missing values and values of the wrong type by the exact
+/// binomial against the baseline's share and the tolerance, adjusted over the pane's judged columns;
+/// and more than 5 % rejected records. In the order of the layout's columns.
+pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<BrokenInput> {
+    let floor = model.tolerance.floor();
+    let mut found = Vec::new();
+    for (check, tolerance) in
+        [(PaneCheck::Missing, floor.missing), (PaneCheck::WrongType, floor.wrong_type)]
+    {
+        found.extend(shares(model, layout, pane, (check, tolerance)));
+    }
+    let records = pane.rows() + pane.rejected();
+    if pane.rejected() as f64 > REJECTED * records as f64 {
+        let test = test_share(pane.rejected(), records, REJECTED);
+        found.push(BrokenInput {
+            subject: "model".to_owned(),
+            check: PaneCheck::Rejected,
+            value: rounded(test.value),
+            bound: rounded(test.bound),
+            tolerance: REJECTED,
+            because: format!(
+                "{} % of records could not be read; tolerance {}",
+                sentence::percent(test.value),
+                sentence::percent(REJECTED)
+            ),
+        });
+    }
+    found
+}
+
+fn shares(
+    model: &Model,
+    layout: &Layout,
+    pane: &PaneState,
+    (check, tolerance): (PaneCheck, f64),
+) -> Vec<BrokenInput> {
+    let default = &layout.baselines().default;
+    let baselines: BTreeMap<&str, &crate::baseline::BaselineColumn> =
+        default.columns.iter().map(|column| (column.subject(), column)).collect();
+    let mut tests = Vec::new();
+    for (column, health) in layout.schema().columns.iter().zip(pane.columns()) {
+        let judged = column.is_prediction()
+            || model.features.get(column.name()).is_none_or(|feature| feature.judge);
+        let Some(baseline) = baselines.get(column.subject.as_str()).filter(|_| judged) else {
+            continue;
+        };
+        let of = baseline.n() + baseline.missing() + baseline.wrong_type();
+        let rows = rows(health);
+        if of == 0 || rows == 0 {
+            continue;
+        }
+        let (count, reference) = match check {
+            PaneCheck::WrongType => (health.wrong_type, baseline.wrong_type()),
+            _ => (health.missing, baseline.missing()),
+        };
+        let reference = reference as f64 / of as f64;
+        tests.push((column, reference, test_share(count, rows, reference + tolerance)));
+    }
+    let p_values: Vec<f64> = tests.iter().map(|(_, _, test)| test.p_tolerance).collect();
+    let adjusted = benjamini_hochberg(&p_values);
+    let alarms = tests.into_iter().zip(adjusted).filter(|&(_, p_adjusted)| p_adjusted <= ALPHA);
+    alarms
+        .map(|((column, reference, test), _)| {
+            let what = match check {
+                PaneCheck::WrongType => {
+                    format!("have a value of {} of the wrong type", column.name())
+                }
+                _ => format!("lack {}", column.name()),
+            };
+            let (value, bound) = (test.value - reference, test.bound - reference);
+            BrokenInput {
+                subject: column.subject.clone(),
+                check,
+                value: rounded(value),
+                bound: rounded(bound),
+                tolerance,
+                because: sentence::of_requests(&what, (reference, test.value), bound, tolerance),
+            }
+        })
+        .collect()
+}
+
+impl PaneCheck {
+    /// Its name: `wrong_type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            PaneCheck::Missing => "missing",
+            PaneCheck::WrongType => "wrong_type",
+            PaneCheck::Rejected => "rejected",
+        }
+    }
+}
+
+fn rows(health: &ColumnHealth) -> u64 {
+    health.n + health.missing + health.wrong_type
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Burn rates and broken input, pane by pane.

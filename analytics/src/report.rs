@@ -1,0 +1,212 @@
+//! What one window said, in the shape of CONTRACTS §5.
+//!
+//! A [`Report`] is written by the judgement, published, stored, and read again by the API, by
+//! `replay` and by the translation into alerts. The same report always gives the same bytes.
+
+mod finding;
+mod number;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::lane::{Cut, CutBy, Incomplete};
+pub use finding::{
+    BinShare, CategoryShare, Check, Comparison, Effect, Finding, Kind, Ks, Level, Moments,
+    NameCount, Psi, Share, Shift, Volume,
+};
+pub use number::{Ordered, rounded, rounded_or_none};
+
+/// Version of the report's shape: its key `driftline`.
+pub const FORMAT: u32 = 1;
+/// Version of the rules by which reports are made (RULES §4).
+pub const RULES: u32 = 1;
+
+/// The report on one window of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub driftline: u32,
+    /// Name of the model.
+    pub model: String,
+    /// Requests by version of the model that answered.
+    pub versions: BTreeMap<String, u64>,
+    /// Which window, and how much of the log it holds.
+    pub window: Window,
+    /// The highest level of the judged findings; `not_computable` only where all are.
+    pub level: Level,
+    /// What changed about the versions, where something did.
+    pub release: Option<Release>,
+    /// What changed in the settings since the window before.
+    pub changed: Vec<String>,
+    /// Alarms first, then warnings, then the rest; by adjusted p and subject within.
+    pub findings: Vec<Finding>,
+    /// Latency of all requests that had one; `None` where none had.
+    pub latency: Option<Latency>,
+    /// Requests by class of status: `2xx`, …, `none`.
+    pub status: BTreeMap<String, u64>,
+    /// sha256 of the default baseline's file.
+    pub baseline_sha256: String,
+    /// sha256 of the model's own settings.
+    pub config_sha256: String,
+    /// [`RULES`].
+    pub rules: u32,
+    /// sha256 of the baselines of versions that have their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines: BTreeMap<String, String>,
+    /// Requests, each weighted by what it stands for; left out where every row stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_weighted: Option<f64>,
+    /// Kinds of names of which there were more than are kept: `new_column`, `version`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names_truncated: Vec<String>,
+}
+
+/// Which window it was. Instants are RFC 3339 in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Unique per model.
+    pub id: String,
+    /// Inclusive.
+    pub start: String,
+    /// Exclusive.
+    pub end: String,
+    /// Counted rows.
+    pub rows: u64,
+    /// Windows of the declared length that it holds.
+    pub parts: u32,
+    /// Whether all rows of it can have been read.
+    pub complete: bool,
+    /// Id of the window before it.
+    pub previous: Option<String>,
+    /// What became of the records of its stretch of the log.
+    pub ledger: Ledger,
+    /// The stretch, by topic and partition.
+    pub cuts: BTreeMap<String, BTreeMap<i32, Cut>>,
+    /// Why rows may be missing, where some may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<Incomplete>,
+}
+
+/// What the judgement is told about a window, beside what was counted in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowMeta {
+    /// Unique per model.
+    pub id: String,
+    /// Inclusive, event time in microseconds.
+    pub start_us: i64,
+    /// Exclusive, event time in microseconds.
+    pub end_us: i64,
+    /// Windows of the declared length that it holds.
+    pub parts: u32,
+    /// Why rows may be missing; empty where none can be.
+    pub incomplete: Vec<Incomplete>,
+    /// Id of the window before it.
+    pub previous: Option<String>,
+    /// What became of the records of its stretch of the log.
+    pub ledger: Ledger,
+    /// The stretch, by topic and partition.
+    pub cuts: BTreeMap<String, BTreeMap<i32, Cut>>,
+}
+
+/// Records by what became of them: `read` is the sum of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// All records.
+    pub read: u64,
+    /// Rows that a window took.
+    pub counted: u64,
+    /// Rows that came after their window was cut.
+    pub late: u64,
+    /// Records whose envelope could not be read.
+    pub rejected: u64,
+    /// Records of models that the topic is not configured for.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Heartbeats.
+    #[serde(default)]
+    pub control: u64,
+}
+
+/// What changed about the versions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Versions that no earlier window had.
+    pub new: Vec<String>,
+    /// Versions whose share of the requests moved by more than 10 points.
+    pub moved: Vec<MovedVersion>,
+    /// One sentence.
+    pub because: String,
+}
+
+/// A version whose share moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MovedVersion {
+    /// Its name.
+    pub version: String,
+    /// Its share of the requests of the window before.
+    pub from: f64,
+    /// Its share now.
+    pub to: f64,
+}
+
+/// Latency of the requests, in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Requests with a latency.
+    pub n: u64,
+    /// The median.
+    pub p50_us: Percentile,
+    /// The 90 % quantile.
+    pub p90_us: Percentile,
+    /// The 99 % quantile.
+    pub p99_us: Percentile,
+    /// The largest.
+    pub max_us: u64,
+    /// Share of the requests that took longer than the objective allows; `None` without one.
+    pub over_objective: Option<f64>,
+}
+
+/// A percentile with the bounds of its order statistics, 99 % together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percentile {
+    /// Its value to two digits.
+    pub value: u64,
+    /// What it is at least.
+    pub low: u64,
+    /// What it is at most; `None` where there are too few requests to say.
+    pub high: Option<u64>,
+}
+
+impl Report {
+    /// The report's JSON, on one line: the same report gives the same bytes.
+    pub fn to_json(&self) -> String {
+        // Nothing in a report can fail to be written: its keys are text, its numbers finite.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Report::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Text that is no report.
+    pub fn from_json(text: &str) -> Result<Report, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The finding of a subject and a check.
+    pub fn finding(&self, subject: &str, check: Check) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.subject == subject && finding.check == check)
+    }
+
+    /// Puts the findings into the order of the contract.
+    pub fn sort(&mut self) {
+        self.findings.sort_by(|left, right| {
+            let by_level = left.level.place().cmp(&right.level.place());
+            by_level
+                .then_with(|| left.p_order().total_cmp(&right.p_order()))
+                .then_with(|| (&left.subject, left.check).cmp(&(&right.subject, right.check)))
+        });
+    }
+}
