@@ -9,6 +9,7 @@
 //! A missing library or a bad model degrades its candidate with a reason and stops nothing else.
 
 mod comparison;
+mod elf;
 mod error;
 mod grid;
 mod lane;

@@ -4,7 +4,7 @@ mod features;
 mod inputs;
 mod outputs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fs;
 use std::io::Read;
@@ -141,6 +141,16 @@ impl Model {
         move || {
             if let Err(error) = options.terminate() {
                 tracing::warn!(%error, "a model's run could not be ended");
+            }
+        }
+    }
+
+    /// Allows runs again after the [`Model::stopper`] was used.
+    pub(crate) fn starter(&self) -> impl Fn() + Send + Sync + use<> {
+        let options = Arc::clone(&self.options);
+        move || {
+            if let Err(error) = options.unterminate() {
+                tracing::warn!(%error, "a model's runs could not be allowed again");
             }
         }
     }

@@ -31,16 +31,21 @@ struct State {
     gave_up: bool,
     stopping: bool,
     stopped: bool,
-    stop_run: Option<StopRun>,
+    switch: Option<RunSwitch>,
+    /// Ticket of the window whose rows are being scored.
+    running: Option<u64>,
     next_ticket: u64,
 }
 
-/// Ends a run from another thread.
-pub(super) struct StopRun(pub(super) Box<dyn Fn() + Send + Sync>);
+/// Ends a run from another thread, and allows the next.
+pub(super) struct RunSwitch {
+    pub(super) stop: Box<dyn Fn() + Send + Sync>,
+    pub(super) allow: Box<dyn Fn() + Send + Sync>,
+}
 
-impl std::fmt::Debug for StopRun {
+impl std::fmt::Debug for RunSwitch {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("StopRun")
+        formatter.write_str("RunSwitch")
     }
 }
 
@@ -86,7 +91,8 @@ impl Queue {
                 gave_up: false,
                 stopping: false,
                 stopped: false,
-                stop_run: None,
+                switch: None,
+                running: None,
                 next_ticket: 0,
             }),
             changed: Condvar::new(),
@@ -244,6 +250,7 @@ impl Queue {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.health = health;
+        state.running = None;
         let rows = slice.rows.len() as u64;
         let window = state.windows.get_mut(&slice.window_start_us);
         let Some(window) = window.filter(|window| window.ticket == slice.ticket) else { return };
@@ -258,10 +265,10 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    pub(super) fn ready(&self, stop_run: StopRun) {
+    pub(super) fn ready(&self, switch: RunSwitch) {
         let mut state = self.lock();
         state.health = Health::Ready;
-        state.stop_run = Some(stop_run);
+        state.switch = Some(switch);
     }
 
     /// The model will never score: what waits and what comes fails.
@@ -270,6 +277,7 @@ impl Queue {
         let state = &mut *guard;
         state.health = Health::Degraded(reason);
         state.gave_up = true;
+        state.running = None;
         state.waiting.clear();
         for window in state.windows.values_mut() {
             window.comparison.failed += window.pending;
@@ -291,8 +299,8 @@ impl Queue {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         state.stopping = true;
-        if let Some(StopRun(stop_run)) = &state.stop_run {
-            stop_run();
+        if let Some(switch) = &state.switch {
+            (switch.stop)();
         }
         self.changed.notify_all();
         while !state.stopped {
@@ -324,6 +332,10 @@ impl State {
         if front.taken == front.rows.len() {
             self.waiting.pop_front();
         }
+        self.running = Some(slice.ticket);
+        if let Some(switch) = &self.switch {
+            (switch.allow)();
+        }
         Some(slice)
     }
 
@@ -341,7 +353,8 @@ impl State {
         }
     }
 
-    /// Turns a window into its report; rows that still wait are shed.
+    /// Turns a window into its report; rows that still wait are shed, and a run that is still busy
+    /// with them is ended, so that an endless one does not take the later windows with it.
     fn finish(&mut self, start_us: i64, candidate: &Candidate) {
         let Some(mut window) = self.windows.remove(&start_us) else { return };
         if window.pending > 0 {
@@ -349,6 +362,11 @@ impl State {
             window.shed += window.pending;
             self.counters.shed += window.pending;
             self.counters.queued -= window.pending;
+        }
+        if let (Some(switch), true) = (&self.switch, self.running == Some(window.ticket)) {
+            (switch.stop)();
+            let reason = "its run did not end before the window's deadline";
+            self.health = Health::Degraded(reason.to_owned());
         }
         let problem = match &self.health {
             Health::Degraded(reason) => Some(reason.clone()),

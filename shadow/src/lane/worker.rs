@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use driftline_config::Candidate;
 
 use super::pairing::Champion;
-use super::queue::{Queue, Slice, StopRun};
+use super::queue::{Queue, RunSwitch, Slice};
 use super::{Health, Ids};
 use crate::comparison::Comparison;
 use crate::error::ShadowError;
@@ -22,13 +22,14 @@ type Score = dyn FnMut(&RecordBatch, &[u32]) -> Result<Scores, ShadowError>;
 /// Something that scores rows, and how its run is ended from outside.
 pub(super) struct Scorer {
     pub(super) score: Box<Score>,
-    pub(super) stop_run: StopRun,
+    pub(super) switch: RunSwitch,
 }
 
 impl Scorer {
     pub(super) fn of(mut model: Model) -> Scorer {
-        let stop_run = StopRun(Box::new(model.stopper()));
-        Scorer { score: Box::new(move |batch, rows| model.score(batch, rows)), stop_run }
+        let (stop, allow) = (Box::new(model.stopper()), Box::new(model.starter()));
+        let switch = RunSwitch { stop, allow };
+        Scorer { score: Box::new(move |batch, rows| model.score(batch, rows)), switch }
     }
 }
 
@@ -53,8 +54,8 @@ pub(super) fn run(
 }
 
 fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
-    let Scorer { mut score, stop_run } = scorer;
-    queue.ready(stop_run);
+    let Scorer { mut score, switch } = scorer;
+    queue.ready(switch);
     let mut well = true;
     while let Some(slice) = queue.next() {
         let mut scored = Comparison::new(&candidate.output.classes);
