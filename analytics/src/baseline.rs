@@ -335,3 +335,6 @@ impl BaselineWindows {
         Some((rows().min()?, rows().max()?))
     }
 }
+
+#[cfg(test)]
+mod tests;

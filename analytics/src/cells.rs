@@ -134,7 +134,7 @@ impl Cell {
 }
 
 /// The values of one column in one batch, and which rows of it count.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Values<'a, A> {
     /// The value column.
     pub values: &'a A,
@@ -143,3 +143,6 @@ pub struct Values<'a, A> {
     /// Indices of the rows that count.
     pub rows: &'a [u32],
 }
+
+#[cfg(test)]
+mod tests;

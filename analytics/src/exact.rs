@@ -213,3 +213,6 @@ fn parts(value: f64) -> (u64, u32) {
         _ => (fraction | 1 << 52, exponent - 1),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,3 +261,6 @@ impl Reference {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

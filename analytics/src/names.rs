@@ -124,3 +124,6 @@ impl<const LIMIT: usize> BottomK<LIMIT> {
         Ok(names)
     }
 }
+
+#[cfg(test)]
+mod tests;

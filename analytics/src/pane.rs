@@ -60,7 +60,8 @@ impl PaneState {
         self.columns.resize(columns.len(), ColumnHealth::default());
         for (index, (health, column)) in self.columns.iter_mut().zip(columns).enumerate() {
             if let Some(values) = value_column(batch, index) {
-                let texts = text_column(batch, &column.subject).map(|texts| texts as &dyn Array);
+                let texts = text_column(batch, columns.len(), &column.subject);
+                let texts = texts.map(|texts| texts as &dyn Array);
                 health.absorb(values, texts, &valued);
             }
         }
@@ -182,3 +183,6 @@ impl ColumnHealth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,3 +174,8 @@ fn merge_cells(cells: &mut Vec<Cell>, references: &[crate::cells::Reference], ot
         cell.merge(reference, added);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

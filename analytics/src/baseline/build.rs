@@ -253,3 +253,6 @@ impl Counting {
         finish::finish(self, source)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ fn check_psi_bins(column: &NumericBaseline) -> Result<(), String> {
     if last.to.is_some() || edges.iter().any(|bin| bin.to.is_none()) {
         return Err("the last of psi_bins, and no other, must have \"to\": null".to_owned());
     }
-    let cut = |edge: f64| column.cut_points.iter().any(|&cut| cut == edge);
+    let cut = |edge: f64| column.cut_points.contains(&edge);
     if !edges.iter().filter_map(|bin| bin.to).all(cut) {
         return Err("the edges of psi_bins must be cut_points".to_owned());
     }

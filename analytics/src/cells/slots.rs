@@ -120,10 +120,14 @@ impl Slots {
             }
         }
         match &mut self.store {
-            Store::Sparse(used) => match merge_runs(used, runs) {
-                Ok(merged) => *used = merged,
-                Err(counts) => self.store = wide_of(slots, counts.into_iter()),
-            },
+            Store::Sparse(used) => {
+                let merged = merge_runs(used, runs);
+                match merged.iter().map(|&(slot, n)| Some((slot, u32::try_from(n).ok()?))).collect()
+                {
+                    Some(narrow) => *used = narrow,
+                    None => self.store = wide_of(slots, merged.into_iter()),
+                }
+            }
             Store::Narrow(counts) => {
                 runs.for_each(|(slot, count)| counts[slot as usize] += count as u32);
             }
@@ -197,11 +201,8 @@ fn insert(used: &mut Vec<(u32, u32)>, index: u32) -> bool {
     }
 }
 
-/// Merges two ascending lists; the error holds the merged list where a counter leaves 32 bits.
-fn merge_runs(
-    used: &[(u32, u32)],
-    runs: impl Iterator<Item = (u32, u64)>,
-) -> Result<Vec<(u32, u32)>, Vec<(u32, u64)>> {
+/// Merges two ascending lists.
+fn merge_runs(used: &[(u32, u32)], runs: impl Iterator<Item = (u32, u64)>) -> Vec<(u32, u64)> {
     let mut merged: Vec<(u32, u64)> = Vec::with_capacity(used.len());
     let mut left = used.iter().map(|&(slot, count)| (slot, u64::from(count))).peekable();
     for (slot, count) in runs {
@@ -212,10 +213,7 @@ fn merge_runs(
         merged.push((slot, same + count));
     }
     merged.extend(left);
-    if merged.iter().any(|&(_, count)| count > u64::from(u32::MAX)) {
-        return Err(merged);
-    }
-    Ok(merged.into_iter().map(|(slot, count)| (slot, count as u32)).collect())
+    merged
 }
 
 fn wide_of(slots: usize, runs: impl Iterator<Item = (u32, u64)>) -> Store {

@@ -104,8 +104,9 @@ impl Columns<'_> {
         for (offset, (cell, reference)) in cells.iter_mut().zip(references).enumerate() {
             let index = first + offset;
             let Some(values) = value_column(self.batch, index) else { continue };
-            let subject = self.layout.schema().columns.get(index).map_or("", |c| &c.subject);
-            let wrong_type = text_column(self.batch, subject);
+            let schema = &self.layout.schema().columns;
+            let subject = schema.get(index).map_or("", |column| &column.subject);
+            let wrong_type = text_column(self.batch, schema.len(), subject);
             match (cell, reference) {
                 (Cell::Numeric(cell), Reference::Numeric(reference)) => {
                     if let Some(values) = values.as_primitive_opt::<Float64Type>() {

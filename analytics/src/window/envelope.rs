@@ -63,19 +63,17 @@ pub(crate) fn value_column(batch: &RecordBatch, index: usize) -> Option<&dyn Arr
     batch.columns().get(capture::ENVELOPE_COLUMNS + index).map(AsRef::as_ref)
 }
 
-/// The texts of a subject's values of the wrong type, where the batch has any.
-pub(crate) fn text_column<'a>(batch: &'a RecordBatch, subject: &str) -> Option<&'a StringArray> {
-    // Few batches have such a column: look before building its name.
-    if batch.num_columns() == 0
-        || !batch
-            .schema_ref()
-            .fields()
-            .iter()
-            .any(|field| field.name().strip_prefix(capture::WRONG_TYPE_PREFIX) == Some(subject))
-    {
-        return None;
-    }
-    batch
-        .column_by_name(&format!("{}{subject}", capture::WRONG_TYPE_PREFIX))
-        .and_then(|column| column.as_string_opt())
+/// The texts of a subject's values of the wrong type, where the batch has any: among what follows
+/// the envelope and the value columns, `columns` of them.
+pub(crate) fn text_column<'a>(
+    batch: &'a RecordBatch,
+    columns: usize,
+    subject: &str,
+) -> Option<&'a StringArray> {
+    let fields = batch.schema_ref().fields().iter();
+    let mut extra = fields.zip(batch.columns()).skip(capture::ENVELOPE_COLUMNS + columns);
+    let (_, texts) = extra.find(|(field, _)| {
+        field.name().strip_prefix(capture::WRONG_TYPE_PREFIX) == Some(subject)
+    })?;
+    texts.as_string_opt()
 }
