@@ -56,8 +56,18 @@ pub struct Increment {
     pub encode: Encode,
 }
 
+impl std::fmt::Debug for Increment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Increment")
+            .field("window", &self.window)
+            .field("replaces", &self.replaces)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Everything that changed since the last snapshot; committed as one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Snapshot {
     /// Counts snapshots of this process.
     pub epoch: u64,

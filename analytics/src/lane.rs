@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use driftline_config::time::ALIGNMENT_US;
 use serde::{Deserialize, Serialize};
 
-use clock::PartitionClock;
 pub use clock::Crossing;
+use clock::PartitionClock;
 
 /// The fixed figures of a lane, in microseconds and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,9 +180,32 @@ impl Lane {
         &self.settings
     }
 
+    /// Takes over new figures after a restart. Length and lateness must not change while windows are
+    /// open: their rows were sent to a grid of windows already.
+    pub fn settle(&mut self, settings: LaneSettings) {
+        debug_assert!(
+            self.open_windows() == 0
+                || (self.settings.every_us, self.settings.lateness_us)
+                    == (settings.every_us, settings.lateness_us)
+        );
+        self.settings = settings;
+    }
+
     /// Makes a partition known whose first record to be read is at `from`; a second call is ignored.
     pub fn add_partition(&mut self, partition: i32, from: i64) {
         self.partitions.entry(partition).or_insert_with(|| PartitionClock::new(from));
+    }
+
+    /// Reading of a known partition begins, or begins anew in another log, at `from`: offsets before
+    /// it mean nothing any more. The watermark stays where it was.
+    pub fn begin(&mut self, partition: i32, from: i64) {
+        self.add_partition(partition, from);
+        if let Some(clock) = self.partitions.get_mut(&partition) {
+            clock.begin(from);
+        }
+        for window in self.open.values_mut().chain(self.carried.as_mut()) {
+            window.rows_from.remove(&partition);
+        }
     }
 
     /// The partitions that take part.

@@ -46,17 +46,23 @@ impl Alignment {
     /// Who waits and who goes on, given the length of the topic's longest window. `crowded` topics
     /// hold as many open windows as they may, so that only their slowest partition goes on. A
     /// partition changes at most once a second, and the slowest is never paused.
-    pub fn changes(&mut self, topic: usize, every_us: i64, crowded: bool, now_us: i64) -> Vec<Change> {
+    pub fn changes(
+        &mut self,
+        topic: usize,
+        every_us: i64,
+        crowded: bool,
+        now_us: i64,
+    ) -> Vec<Change> {
         let reach_us = (2 * every_us).max(10 * MINUTE_US);
         let behind = |progress: &&Progress| !progress.caught_up;
         let of_topic = || self.progress.range((topic, i32::MIN)..=(topic, i32::MAX));
-        let slowest = of_topic().map(|(_, progress)| progress).filter(behind).map(|p| p.time_us).min();
+        let slowest =
+            of_topic().map(|(_, progress)| progress).filter(behind).map(|p| p.time_us).min();
         let Some(slowest_us) = slowest else {
             return self.release(topic, now_us);
         };
         let mut changes = Vec::new();
-        for (&partition, progress) in
-            self.progress.range_mut((topic, i32::MIN)..=(topic, i32::MAX))
+        for (&partition, progress) in self.progress.range_mut((topic, i32::MIN)..=(topic, i32::MAX))
         {
             let ahead_us = progress.time_us.saturating_sub(slowest_us);
             let wanted = if progress.paused {
@@ -64,7 +70,8 @@ impl Alignment {
             } else {
                 ahead_us > if crowded { 0 } else { reach_us }
             };
-            if wanted != progress.paused && now_us.saturating_sub(progress.changed_us) >= SECOND_US {
+            if wanted != progress.paused && now_us.saturating_sub(progress.changed_us) >= SECOND_US
+            {
                 progress.paused = wanted;
                 progress.changed_us = now_us;
                 changes.push(Change { partition, paused: wanted });
@@ -75,8 +82,7 @@ impl Alignment {
 
     fn release(&mut self, topic: usize, now_us: i64) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (&partition, progress) in
-            self.progress.range_mut((topic, i32::MIN)..=(topic, i32::MAX))
+        for (&partition, progress) in self.progress.range_mut((topic, i32::MIN)..=(topic, i32::MAX))
         {
             if progress.paused {
                 progress.paused = false;

@@ -152,7 +152,10 @@ mod tests {
         };
         let head = outcomes.before(15);
         let whole = outcomes.total();
-        assert_eq!(head, Counts { read: 5, counted: 2, late: 1, rejected: 1, skipped: 1, control: 0 });
+        assert_eq!(
+            head,
+            Counts { read: 5, counted: 2, late: 1, rejected: 1, skipped: 1, control: 0 }
+        );
         assert_eq!((head.imbalance(), whole.imbalance(), (whole - head).imbalance()), (0, 0, 0));
         assert_eq!((whole - head).read, 3);
     }

@@ -55,6 +55,12 @@ impl PartitionClock {
         }
     }
 
+    /// Forgets offsets of an earlier log; the next cut counts from `from`.
+    pub(super) fn begin(&mut self, from: i64) {
+        self.crossings.clear();
+        self.last_cut = from;
+    }
+
     pub(super) fn watermark_us(&self) -> Option<i64> {
         self.watermark_us
     }

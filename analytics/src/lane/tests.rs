@@ -69,11 +69,10 @@ impl Bench {
 
     fn advance(&mut self, now_us: i64) {
         let (idle, positions) = (&self.idle, &self.positions);
-        let steps = self.lane.advance(
-            now_us,
-            &|partition| idle.contains(&partition),
-            &|partition| positions[&partition],
-        );
+        let steps =
+            self.lane.advance(now_us, &|partition| idle.contains(&partition), &|partition| {
+                positions[&partition]
+            });
         for step in steps {
             match step {
                 Step::Close(closed) => self.closed.push(closed),
@@ -309,11 +308,10 @@ fn run(times: &BTreeMap<i32, Vec<i64>>, splits: &[usize]) -> Outcome {
 }
 
 fn closes(lane: &mut Lane, positions: &BTreeMap<i32, usize>, idle: &[i32]) -> Vec<Closed> {
-    let steps = lane.advance(
-        T0 + 365 * DAY_US,
-        &|partition| idle.contains(&partition),
-        &|partition| positions[&partition] as i64,
-    );
+    let steps =
+        lane.advance(T0 + 365 * DAY_US, &|partition| idle.contains(&partition), &|partition| {
+            positions[&partition] as i64
+        });
     steps
         .into_iter()
         .filter_map(|step| match step {

@@ -1,0 +1,249 @@
+//! Takes committed messages to their receivers, again and again until they are settled.
+//!
+//! Deciding and delivering are two stages: nothing here changes a decision, and the pipeline waits
+//! for nobody here. Messages that are not settled at the end are in the store and come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings, Outcome};
+use driftline_alerting::dispatch::{Dispatcher, Receipt, SubmitError};
+use driftline_alerting::outbox::{OutboxRow, Silence, silenced_by};
+use driftline_config::Receiver;
+use tokio::sync::mpsc;
+
+use crate::checkpoint::OutboxItem;
+use crate::clock::now_us;
+use crate::messages::OutboxBody;
+
+/// Messages handed over and not yet looked at. The rest waits with the sender.
+const HANDED_OVER: usize = 1024;
+/// How often a silenced message, or one whose receiver is busy, is looked at again.
+const LOOK_AGAIN_US: i64 = 1_000_000;
+/// How long messages on their way may take when the process stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What became of a message.
+#[derive(Debug)]
+pub struct Settled {
+    /// Its sequence number.
+    pub sequence: u64,
+}
+
+/// One attempt, for metrics and the terminal.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The message.
+    pub row: OutboxRow,
+    /// How it went.
+    pub receipt: Receipt,
+}
+
+/// The handle of the delivering task.
+#[derive(Debug)]
+pub struct Delivery {
+    items: Option<mpsc::Sender<(u64, OutboxRow)>>,
+    settled: Inbox<Settled>,
+    attempts: Inbox<Attempt>,
+    silences: Arc<RwLock<Vec<Silence>>>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Delivery {
+    /// Starts the task on `runtime`.
+    ///
+    /// # Errors
+    /// A receiver cannot be used as it was declared.
+    pub fn start(
+        runtime: &tokio::runtime::Handle,
+        receivers: &[Receiver],
+    ) -> Result<Delivery, DeliverError> {
+        let deliverer = Deliverer::new(receivers, &DeliverySettings::default())?;
+        let (items, inbox) = mpsc::channel(HANDED_OVER);
+        // The driver reads both in every turn of its loop; a full queue only delays deliveries.
+        let (settled, settled_inbox) = sync_channel(HANDED_OVER);
+        let (attempts, attempts_inbox) = sync_channel(HANDED_OVER);
+        let silences = Arc::new(RwLock::new(Vec::new()));
+        let worker = Worker {
+            waiting: BTreeMap::new(),
+            on_their_way: BTreeMap::new(),
+            settled,
+            attempts,
+            silences: Arc::clone(&silences),
+        };
+        let task = runtime.spawn(async move {
+            let (dispatcher, receipts) = Dispatcher::start(deliverer);
+            worker.run(dispatcher, inbox, receipts).await;
+        });
+        Ok(Delivery {
+            items: Some(items),
+            settled: settled_inbox,
+            attempts: attempts_inbox,
+            silences,
+            task: Some(task),
+        })
+    }
+
+    /// Hands a message over; `Err` gives it back when too many wait already.
+    ///
+    /// # Errors
+    /// The item, where it must be handed over later.
+    pub fn submit(&self, item: OutboxItem) -> Result<(), OutboxItem> {
+        let Ok(OutboxBody::Message(row)) = serde_json::from_str(&item.body) else {
+            tracing::error!(
+                sequence = item.sequence,
+                "an outbox row cannot be read and is passed over"
+            );
+            return Ok(());
+        };
+        match &self.items {
+            Some(items) => items.try_send((item.sequence, row)).map_err(|_| item),
+            None => Err(item),
+        }
+    }
+
+    /// Messages that are settled, since the last call.
+    pub fn take_settled(&self) -> Vec<Settled> {
+        self.settled.try_iter().collect()
+    }
+
+    /// Attempts that were made, since the last call.
+    pub fn take_attempts(&self) -> Vec<Attempt> {
+        self.attempts.try_iter().collect()
+    }
+
+    /// The silences from now on.
+    pub fn silence(&self, silences: &[Silence]) {
+        *self.silences.write().unwrap_or_else(PoisonError::into_inner) = silences.to_vec();
+    }
+
+    /// Takes no more messages, and waits a moment for those on their way.
+    pub fn stop(&mut self, runtime: &tokio::runtime::Handle) {
+        self.items = None;
+        if let Some(task) = self.task.take() {
+            let ended = runtime.block_on(tokio::time::timeout(GRACE + GRACE, task));
+            if ended.is_err() {
+                tracing::warn!(
+                    "delivery did not end in time; unsettled messages are sent at the next start"
+                );
+            }
+        }
+    }
+}
+
+struct Worker {
+    /// By time of the next attempt, then by sequence number.
+    waiting: BTreeMap<(i64, u64), (OutboxRow, u32)>,
+    /// Sequence numbers by id and receiver.
+    on_their_way: BTreeMap<(String, String), (u64, OutboxRow)>,
+    settled: SyncSender<Settled>,
+    attempts: SyncSender<Attempt>,
+    silences: Arc<RwLock<Vec<Silence>>>,
+}
+
+impl Worker {
+    async fn run(
+        mut self,
+        dispatcher: Dispatcher,
+        mut items: mpsc::Receiver<(u64, OutboxRow)>,
+        mut receipts: mpsc::Receiver<Receipt>,
+    ) {
+        loop {
+            self.send_due(&dispatcher);
+            let wait = self.until_next();
+            tokio::select! {
+                item = items.recv() => match item {
+                    Some((sequence, row)) => {
+                        self.waiting.insert((0, sequence), (row, 0));
+                    }
+                    None => break,
+                },
+                Some(receipt) = receipts.recv() => self.on_receipt(receipt),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let stopping = dispatcher.stop(GRACE);
+        tokio::pin!(stopping);
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                Some(receipt) = receipts.recv() => self.on_receipt(receipt),
+            }
+        }
+        while let Ok(receipt) = receipts.try_recv() {
+            self.on_receipt(receipt);
+        }
+    }
+
+    fn until_next(&self) -> Duration {
+        let next_us = self.waiting.keys().next().map_or(i64::MAX, |(at_us, _)| *at_us);
+        let wait_us = next_us.saturating_sub(now_us()).clamp(0, 3600 * 1_000_000);
+        Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))
+    }
+
+    fn send_due(&mut self, dispatcher: &Dispatcher) {
+        let now_us = now_us();
+        let mut busy: BTreeSet<String> = BTreeSet::new();
+        let due: Vec<(i64, u64)> =
+            self.waiting.range(..=(now_us, u64::MAX)).map(|(key, _)| *key).collect();
+        for key in due {
+            let Some((row, attempts)) = self.waiting.remove(&key) else { continue };
+            let later = (now_us + LOOK_AGAIN_US, key.1);
+            let silenced = {
+                let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner);
+                silenced_by(&row, &silences, now_us).is_some()
+            };
+            if silenced || busy.contains(&row.receiver) {
+                self.waiting.insert(later, (row, attempts));
+                continue;
+            }
+            let id = (row.id.clone(), row.receiver.clone());
+            match dispatcher.submit(row.clone(), attempts) {
+                Ok(()) => {
+                    self.on_their_way.insert(id, (key.1, row));
+                }
+                Err(SubmitError::UnknownReceiver(receiver)) => {
+                    tracing::warn!(
+                        receiver,
+                        id = row.id,
+                        "the receiver of a message is no longer configured"
+                    );
+                    self.settle(key.1);
+                }
+                Err(SubmitError::OnItsWay(_)) => self.settle(key.1),
+                Err(SubmitError::Full(_) | SubmitError::Stopping) => {
+                    busy.insert(row.receiver.clone());
+                    self.waiting.insert(later, (row, attempts));
+                }
+            }
+        }
+    }
+
+    fn on_receipt(&mut self, receipt: Receipt) {
+        let id = (receipt.row_id.clone(), receipt.receiver.clone());
+        let Some((sequence, row)) = self.on_their_way.remove(&id) else { return };
+        if let Outcome::Failed { why } | Outcome::Disabled { why } = &receipt.outcome {
+            tracing::error!(
+                receiver = receipt.receiver,
+                id = receipt.row_id,
+                why,
+                "a message was given up"
+            );
+        }
+        match receipt.next_at_us {
+            Some(next_at_us) => {
+                self.waiting.insert((next_at_us, sequence), (row.clone(), receipt.attempt));
+            }
+            None => self.settle(sequence),
+        }
+        // Attempts are shown, not kept: nobody waits where the driver is slow.
+        let _ = self.attempts.try_send(Attempt { row, receipt });
+    }
+
+    fn settle(&self, sequence: u64) {
+        // The receiver is gone only when the process ends; the row is then still in the store.
+        let _ = self.settled.send(Settled { sequence });
+    }
+}

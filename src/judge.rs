@@ -1,0 +1,116 @@
+//! The judge: one thread that compares closed windows with their baselines, in order.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use driftline_analytics::judgement::{History, JudgeInput, judge};
+use driftline_analytics::lane::Closed;
+use driftline_analytics::report::{Report, WindowMeta};
+use driftline_analytics::window::WindowState;
+
+use crate::setup::Setup;
+
+/// Windows that wait for the judge. Each model has at most one under judgement, so the bound is
+/// only reached when very many close together; the pipeline then waits, and so does reading.
+const QUEUE: usize = 4096;
+
+/// A closed window and everything that its report depends on.
+#[derive(Debug)]
+pub struct Job {
+    /// Index of the unit.
+    pub unit: usize,
+    /// Where and when it was.
+    pub closed: Closed,
+    /// What it was opened under.
+    pub setup: Arc<Setup>,
+    /// What it counted.
+    pub state: Arc<WindowState>,
+    /// The report's `window` section.
+    pub window: WindowMeta,
+    /// What is known of earlier windows.
+    pub history: History,
+}
+
+/// A judged window.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Index of the unit.
+    pub unit: usize,
+    /// What it was opened under.
+    pub setup: Arc<Setup>,
+    /// The finding.
+    pub report: Report,
+    /// The report as it is published, byte for byte.
+    pub json: String,
+    /// What the judgement knew beside the rows, as JSON.
+    pub told: String,
+    /// What the next judgement of the model will know.
+    pub history: History,
+}
+
+/// Judges one window. Pure: the same job gives the same bytes.
+pub fn decide(job: &Job) -> Verdict {
+    let (report, history) = judge(&JudgeInput {
+        model: &job.setup.model,
+        config_sha256: &job.setup.config_sha256,
+        layout: &job.setup.layout,
+        baselines: &job.setup.baselines,
+        state: &job.state,
+        window: job.window.clone(),
+        history: &job.history,
+    });
+    let json = report.to_json();
+    let told = serde_json::to_string(&job.history).unwrap_or_default();
+    Verdict { unit: job.unit, setup: Arc::clone(&job.setup), report, json, told, history }
+}
+
+/// The handle of the judge's thread; dropping it waits for the window under judgement.
+#[derive(Debug)]
+pub struct Judge {
+    jobs: Option<SyncSender<Box<Job>>>,
+    verdicts: Receiver<Verdict>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Judge {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn start() -> std::io::Result<Judge> {
+        let (jobs, inbox) = sync_channel::<Box<Job>>(QUEUE);
+        let (outbox, verdicts) = sync_channel(QUEUE);
+        let work = move || {
+            while let Ok(job) = inbox.recv() {
+                if outbox.send(decide(&job)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("judge".to_owned()).spawn(work)?;
+        Ok(Judge { jobs: Some(jobs), verdicts, thread: Some(thread) })
+    }
+
+    /// Hands a window over.
+    pub fn submit(&self, job: Box<Job>) {
+        if let Some(jobs) = &self.jobs {
+            // The thread ends only when this handle is dropped.
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// A verdict, where one is ready.
+    pub fn poll(&self) -> Option<Verdict> {
+        self.verdicts.try_recv().ok()
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Driftline's binary as a library: the only place that knows the whole way.
+//!
+//! Read [`pipeline`] first: one window's journey. Everything else stands around it.
+
+pub mod pipeline;
+
+pub mod setup;
+
+pub mod judge;
+
+pub mod translate;
+
+pub mod messages;
+
+pub mod retraining;
+
+pub mod checkpoint;
+
+pub mod delivery;
+
+pub mod clock;
+
+pub mod inline;

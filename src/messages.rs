@@ -1,0 +1,173 @@
+//! What is written to people and programs about a decision: mail, webhooks, retraining requests.
+
+use std::collections::BTreeMap;
+
+use driftline_alerting::mail::{MailContext, RetrainNote, Unmoved};
+use driftline_alerting::outbox::{self, OutboxRow, retrain_rows, rows_for};
+use driftline_alerting::retrain::{RetrainDecision, RetrainRequest};
+use driftline_alerting::{Transition, TransitionState};
+use driftline_config::{Config, Receiver};
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::unit::Unit;
+use crate::retraining;
+
+/// One entry of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxBody {
+    /// A mail or a webhook.
+    Message(OutboxRow),
+    /// A record for the reports topic.
+    Report {
+        /// Name of the model.
+        key: String,
+        /// The report or the shadow record, byte for byte.
+        value: String,
+    },
+}
+
+/// Everything that messages need beside the decision.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    receivers: Vec<Receiver>,
+    reports_topic: bool,
+    external_url: Option<String>,
+    max_age_us: Option<Option<i64>>,
+    /// The configuration file as commands in messages name it.
+    config_path: String,
+    /// How long each topic keeps records, in microseconds; absent where it keeps them for ever or
+    /// nobody knows.
+    retention_us: BTreeMap<String, i64>,
+}
+
+/// A transition and what is said about it.
+#[derive(Debug)]
+pub struct Occasion {
+    transition: Transition,
+    ordinal: u32,
+    unmoved: Vec<Unmoved>,
+    note: RetrainNote,
+    decision: RetrainDecision,
+}
+
+impl Messages {
+    /// The receivers and links of a configuration.
+    pub fn new(config: &Config, retention_us: BTreeMap<String, i64>) -> Messages {
+        let url = config.http.external_url.as_deref();
+        Messages {
+            receivers: config.receivers.clone(),
+            reports_topic: config.kafka.reports.is_some(),
+            external_url: url.map(|url| url.trim_end_matches('/').to_owned()),
+            max_age_us: config.alerts.max_age_us,
+            config_path: config.path.display().to_string(),
+            retention_us,
+        }
+    }
+
+    /// Whether reports go to a topic.
+    pub fn reports_are_published(&self) -> bool {
+        self.reports_topic
+    }
+
+    /// Whether a transition of this event time is recorded rather than sent.
+    pub fn is_too_old(&self, unit: &Unit, at_us: i64, now_us: i64) -> bool {
+        let every_us = unit.setup.model.window.every_us;
+        let max_age_us = outbox::max_age_us(self.max_age_us, every_us);
+        outbox::is_too_old(at_us, now_us, max_age_us)
+    }
+
+    /// The retraining request that a decision asks for, and what mails say about it.
+    pub fn request(
+        &self,
+        unit: &Unit,
+        topic: &str,
+        occasion: &mut Occasion,
+    ) -> Option<RetrainRequest> {
+        match &occasion.decision {
+            RetrainDecision::None => None,
+            RetrainDecision::HeldBack { why } => {
+                occasion.note = RetrainNote::HeldBack { why: why.clone() };
+                None
+            }
+            RetrainDecision::Request { id } => {
+                let source = retraining::Source {
+                    topic,
+                    retention_us: self.retention_us.get(topic).copied(),
+                    config_path: &self.config_path,
+                };
+                let request = retraining::request(unit, &occasion.transition, id, &source);
+                occasion.note = match &request {
+                    Ok(request) => {
+                        RetrainNote::Requested { id: id.clone(), rows: request.data.train_on.rows }
+                    }
+                    Err(why) => RetrainNote::HeldBack { why: why.to_string() },
+                };
+                request.ok()
+            }
+        }
+    }
+
+    /// The mails and alert webhooks about a transition.
+    pub fn rows(&self, unit: &Unit, occasion: &Occasion) -> Vec<OutboxRow> {
+        let replay = self.replay(&occasion.transition);
+        let context = MailContext {
+            transition: &occasion.transition,
+            ordinal: occasion.ordinal,
+            unmoved: &occasion.unmoved,
+            retrain: &occasion.note,
+            replay: replay.as_deref(),
+            external_url: self.external_url.as_deref(),
+        };
+        rows_for(&context, &self.receivers, &unit.setup.model.notify).unwrap_or_else(|error| {
+            tracing::error!(%error, "a message could not be written");
+            Vec::new()
+        })
+    }
+
+    /// The webhooks of a retraining request.
+    pub fn retrain_rows(
+        &self,
+        unit: &Unit,
+        transition: &Transition,
+        request: &RetrainRequest,
+    ) -> Vec<OutboxRow> {
+        let notify = &unit.setup.model.notify;
+        retrain_rows(request, transition.class, &transition.id, &self.receivers, notify)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a retraining request could not be written");
+                Vec::new()
+            })
+    }
+
+    fn replay(&self, transition: &Transition) -> Option<String> {
+        let window = transition.windows.last()?;
+        Some(format!("driftline replay --config {} --window {window}", self.config_path))
+    }
+}
+
+impl Occasion {
+    /// A transition, with what the last report says did not move.
+    pub fn new(unit: &Unit, transition: &Transition, ordinal: u32) -> Occasion {
+        let moved = |unmoved: &&Unmoved| {
+            !transition.subjects.iter().any(|subject| subject.check == unmoved.name)
+        };
+        let unmoved = match transition.state {
+            TransitionState::Resolved => Vec::new(),
+            _ => unit.facts.unmoved.iter().filter(moved).cloned().collect(),
+        };
+        Occasion {
+            transition: transition.clone(),
+            ordinal,
+            unmoved,
+            note: RetrainNote::None,
+            decision: RetrainDecision::None,
+        }
+    }
+
+    /// The same, with a decision about retraining.
+    pub fn with_decision(mut self, decision: RetrainDecision) -> Occasion {
+        self.decision = decision;
+        self
+    }
+}

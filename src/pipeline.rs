@@ -1,0 +1,494 @@
+//! One window's journey, from a stretch of the log to a decision. Read this file first.
+//!
+//! ```text
+//! Chunk ─► absorb ─► lanes: which window? ─► counted ─┐
+//!                      │ a boundary was crossed       │
+//!                      ▼                              ▼
+//!                    close ─► judge (another thread) ─► decide ─► messages
+//!                                                       │
+//!            snapshot: positions, windows, alerts, reports, outbox ─► commit ─► seen outside
+//! ```
+//!
+//! The pipeline is a function of its events: it reads no clock, no socket and no file. Whoever drives
+//! it ([`crate::monitor`], the demo, a backtest, a test) carries out the [`Effect`]s.
+
+pub mod alignment;
+mod close;
+pub mod ledger;
+mod persist;
+mod quiet;
+mod topic;
+pub mod unit;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use driftline_alerting::Rules;
+use driftline_alerting::outbox::Silence;
+use driftline_alerting::repeat::RepeatRules;
+use driftline_analytics::lane::{Heartbeat, Incomplete};
+use driftline_ingest::{Chunk, MarkKind};
+
+use crate::checkpoint::{Committed, LaneKind, OutboxItem, Snapshot, WindowKey};
+use crate::judge::{Job, Verdict};
+use crate::messages::Messages;
+use alignment::{Alignment, Change};
+use ledger::ChunkOutcomes;
+use topic::Topic;
+use unit::{Absorbed, Strip, Unit};
+
+pub use persist::RestoreError;
+pub use topic::TopicFacts;
+
+/// Rows after which a snapshot is due, whatever the clock says.
+const ROWS_PER_SNAPSHOT: u64 = 2_000_000;
+
+/// Everything the pipeline reacts to. Closed on purpose: to learn what can happen, read this list.
+#[derive(Debug)]
+pub enum Event {
+    /// What the readers tell.
+    Read(driftline_ingest::Event),
+    /// The judge has looked at a window.
+    Judged(Box<Verdict>),
+    /// A snapshot is in the store.
+    Committed(Committed),
+    /// A message is done: delivered, given up or refused for good.
+    Done {
+        /// Its sequence number.
+        sequence: u64,
+    },
+    /// A candidate's record of a window is final.
+    Scored {
+        /// Name of the model.
+        model: String,
+        /// The shadow record as it is published.
+        record: String,
+    },
+    /// Somebody accepted an incident.
+    Accept {
+        /// Id of the incident.
+        incident: String,
+        /// Who and why.
+        acceptance: driftline_alerting::Acceptance,
+    },
+    /// Somebody silenced messages.
+    Silence(Silence),
+    /// The wall clock went on.
+    Tick,
+}
+
+/// What whoever drives the pipeline must do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Judge a window and answer with [`Event::Judged`].
+    Judge(Box<Job>),
+    /// Show these rows to the candidates of a model.
+    Offer {
+        /// Index of the unit.
+        unit: usize,
+        /// Start of the window they belong to.
+        start_us: i64,
+        /// The batch.
+        rows: RecordBatch,
+        /// The rows of it that belong to the window.
+        indices: Vec<u32>,
+    },
+    /// A window of a model has no more rows: ask its candidates for their record.
+    CloseShadow {
+        /// Index of the unit.
+        unit: usize,
+        /// Start of the window.
+        start_us: i64,
+        /// As in the report.
+        id: String,
+    },
+    /// A small window became part of an earlier one, for candidates too.
+    CarryShadow {
+        /// Index of the unit.
+        unit: usize,
+        /// Start of the window that ends here.
+        from_us: i64,
+        /// Start of the window that goes on.
+        into_us: i64,
+    },
+    /// Let a partition wait, or go on.
+    Align(Change),
+    /// A retraining request is in the store: show it.
+    Requested(Arc<driftline_alerting::retrain::RetrainRequest>),
+    /// A report is in the store: show it.
+    Published(Arc<driftline_analytics::report::Report>),
+    /// A message is in the store: deliver it.
+    Deliver(OutboxItem),
+}
+
+/// The whole state between two events.
+#[derive(Debug)]
+pub struct Pipeline {
+    topics: Vec<Topic>,
+    units: Vec<Unit>,
+    alignment: Alignment,
+    rules: Rules,
+    repeats: RepeatRules,
+    messages: Messages,
+    silences: Vec<Silence>,
+    open_windows_limit: usize,
+    /// sha256 of the set-ups and baselines that the store has.
+    kept: BTreeSet<String>,
+    /// What the next snapshot takes along.
+    pending: Snapshot,
+    /// What may be seen outside once `pending` is committed.
+    after_commit: Vec<Effect>,
+    /// The snapshot that is being written, and what may be seen once it is.
+    in_flight: Option<(u64, Vec<Effect>)>,
+    epoch: u64,
+    next_sequence: u64,
+    /// Somebody waits for the next commit.
+    urgent: bool,
+    rows_since_snapshot: u64,
+    effects: Vec<Effect>,
+}
+
+/// What the pipeline is told once.
+#[derive(Debug)]
+pub struct Settings {
+    /// When incidents open, change and clear.
+    pub rules: Rules,
+    /// How often messages are repeated.
+    pub repeats: RepeatRules,
+    /// How messages are written, and for whom.
+    pub messages: Messages,
+    /// Open windows of one lane at which a topic's other partitions wait for the slowest.
+    pub open_windows_limit: usize,
+}
+
+impl Pipeline {
+    /// A pipeline over these topics and units, that has seen nothing. Each unit names its topic by
+    /// index.
+    pub fn new(settings: Settings, topics: Vec<String>, units: Vec<Unit>) -> Pipeline {
+        let topics = topics.into_iter().enumerate().map(|(index, name)| {
+            let of_topic = units.iter().enumerate().filter(|(_, unit)| unit.topic == index);
+            Topic::new(name, of_topic.map(|(unit, _)| unit).collect())
+        });
+        Pipeline {
+            topics: topics.collect(),
+            units,
+            alignment: Alignment::default(),
+            rules: settings.rules,
+            repeats: settings.repeats,
+            messages: settings.messages,
+            silences: Vec::new(),
+            open_windows_limit: settings.open_windows_limit,
+            kept: BTreeSet::new(),
+            pending: Snapshot::default(),
+            after_commit: Vec::new(),
+            in_flight: None,
+            epoch: 0,
+            next_sequence: 1,
+            urgent: false,
+            rows_since_snapshot: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes one event at wall time `now_us` and says what is to be done about it.
+    pub fn handle(&mut self, event: Event, now_us: i64) -> Vec<Effect> {
+        match event {
+            Event::Read(driftline_ingest::Event::Chunk(chunk)) => self.on_chunk(chunk, now_us),
+            Event::Read(driftline_ingest::Event::EndOfPartition {
+                topic,
+                partition,
+                offset,
+                wall_us,
+            }) => self.on_end(topic, partition, offset, wall_us),
+            Event::Read(driftline_ingest::Event::Partitions { topic, count }) => {
+                self.on_partitions(topic, count);
+            }
+            Event::Read(driftline_ingest::Event::Gap { topic, partition, to, .. }) => {
+                self.on_gap(topic, partition, to, false);
+            }
+            Event::Read(driftline_ingest::Event::Recreated {
+                topic, partition, offset, ..
+            }) => {
+                self.on_gap(topic, partition, offset, true);
+            }
+            // Readers that are in trouble are the driver's to report; no row is concerned.
+            Event::Read(_) => {}
+            Event::Judged(verdict) => self.on_verdict(*verdict, now_us),
+            Event::Committed(committed) => self.on_committed(&committed),
+            Event::Done { sequence } => self.pending.outbox_done.push(sequence),
+            Event::Scored { model, record } => self.publish(model, record),
+            Event::Accept { incident, acceptance } => self.on_accept(&incident, &acceptance),
+            Event::Silence(silence) => self.on_silence(silence, now_us),
+            Event::Tick => self.on_tick(now_us),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The models in the order of their indices.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// What is known of a topic, by name.
+    pub fn topics(&self) -> impl Iterator<Item = (&str, &TopicFacts)> {
+        self.topics.iter().map(|topic| (topic.name.as_str(), &topic.facts))
+    }
+
+    /// The silences in force.
+    pub fn silences(&self) -> &[Silence] {
+        &self.silences
+    }
+
+    /// Whether everything that was read has been decided on and committed.
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_none()
+            && !self.is_dirty()
+            && self.units.iter().all(|unit| unit.closing.is_empty())
+    }
+
+    /// Counts a chunk: each record goes into its window, or into the ledger as what it is instead.
+    fn on_chunk(&mut self, chunk: Chunk, now_us: i64) {
+        let index = chunk.topic;
+        let Some(chunk) = self.first_contact(chunk, now_us) else { return };
+        let Some(topic) = self.topics.get(index) else { return };
+        let mut outcomes = topic.outcomes_of_marks(&chunk);
+        let before = topic.facts.counts(chunk.partition);
+        let members = topic.units.clone();
+        let mut crossed = Vec::new();
+        for (member, &unit) in members.iter().enumerate() {
+            let absorbed = self.absorb(member, unit, &chunk, &outcomes.rejected, now_us);
+            outcomes.accepted.extend_from_slice(&absorbed.accepted);
+            outcomes.late.extend_from_slice(&absorbed.late);
+            if !absorbed.crossed.is_empty() || !absorbed.panes_crossed.is_empty() {
+                crossed.push((unit, absorbed.crossed));
+            }
+        }
+        outcomes.sort();
+        let touched: Vec<usize> = crossed.iter().map(|(unit, _)| *unit).collect();
+        for (unit, crossings) in crossed {
+            let Some(unit) = self.units.get_mut(unit) else { continue };
+            for crossing in crossings {
+                let mut counts = before;
+                counts += outcomes.before(crossing.offset);
+                let strip = Strip { partition: chunk.partition, offset: crossing.offset, counts };
+                unit.facts.strips.push(strip);
+            }
+        }
+        self.enter(&chunk, &outcomes);
+        for unit in touched {
+            self.close_due(unit, now_us);
+        }
+        self.align(index, now_us);
+    }
+
+    fn absorb(
+        &mut self,
+        member: usize,
+        unit: usize,
+        chunk: &Chunk,
+        rejected: &[i64],
+        now_us: i64,
+    ) -> Absorbed {
+        let rows = chunk.rows.iter().find(|rows| rows.model == member).map(|rows| &rows.rows);
+        let heartbeats = heartbeats_of(chunk, member);
+        let Some(target) = self.units.get_mut(unit) else { return Absorbed::default() };
+        if rows.is_none() && heartbeats.is_empty() && rejected.is_empty() {
+            return Absorbed::default();
+        }
+        let absorbed = target.absorb(chunk.partition, rows, &heartbeats, chunk.producer_timestamps);
+        target.count_rejected(chunk.partition, rejected, &absorbed);
+        if rows.is_some() || !heartbeats.is_empty() {
+            target.quiet.disturb(chunk.partition);
+        }
+        if let Some(rows) = rows {
+            target.last_row_wall_us = now_us;
+            self.rows_since_snapshot += rows.num_rows() as u64;
+            if !target.setup.model.shadow.is_empty() {
+                for (start_us, indices) in &absorbed.windows {
+                    self.effects.push(Effect::Offer {
+                        unit,
+                        start_us: *start_us,
+                        rows: rows.clone(),
+                        indices: indices.clone(),
+                    });
+                }
+            }
+        }
+        absorbed
+    }
+
+    /// Adds a chunk's outcomes to the ledger and moves the position behind it.
+    fn enter(&mut self, chunk: &Chunk, outcomes: &ChunkOutcomes) {
+        if let Some(topic) = self.topics.get_mut(chunk.topic) {
+            topic.enter(chunk, outcomes);
+        }
+        if let Some(time_us) = chunk.last_record_us {
+            self.alignment.advance((chunk.topic, chunk.partition), time_us);
+        }
+    }
+
+    fn on_end(&mut self, topic: usize, partition: i32, offset: i64, wall_us: i64) {
+        self.alignment.catch_up((topic, partition));
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        let gap = topic.begin(partition, offset);
+        for &unit in &topic.units {
+            let Some(unit) = self.units.get_mut(unit) else { continue };
+            unit.quiet.reached_end(partition, wall_us);
+            if let Some(gap) = gap {
+                begin_unit(unit, partition, offset, topic.facts.counts(partition));
+                mark(unit, partition, gap, wall_us);
+            }
+        }
+    }
+
+    fn on_partitions(&mut self, topic: usize, count: i32) {
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        topic.count = topic.count.max(count);
+        for &unit in &topic.units {
+            let Some(unit) = self.units.get_mut(unit) else { continue };
+            let known: Vec<i32> = unit.drift.partitions().collect();
+            for partition in (0..count).filter(|partition| !known.contains(partition)) {
+                match topic.facts.partitions.get(&partition) {
+                    // The topic has been read without this model.
+                    Some(reading) => {
+                        let counts = topic.facts.counts(partition);
+                        begin_unit(unit, partition, reading.position, counts);
+                        topic.joined.insert(partition);
+                    }
+                    None => unit.add_partition(partition, 0),
+                }
+                unit.dirty = true;
+            }
+        }
+    }
+
+    /// Reading goes on at `to`: records before it were lost, or belong to a log that is no more.
+    fn on_gap(&mut self, topic: usize, partition: i32, to: i64, recreated: bool) {
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        topic.skip(partition, to);
+        if recreated {
+            for &unit in &topic.units {
+                let Some(unit) = self.units.get_mut(unit) else { continue };
+                begin_unit(unit, partition, to, topic.facts.counts(partition));
+            }
+        }
+    }
+
+    /// Prepares the first chunk of a partition, and drops what was counted already.
+    fn first_contact(&mut self, chunk: Chunk, now_us: i64) -> Option<Chunk> {
+        let topic = self.topics.get_mut(chunk.topic)?;
+        let gap = topic.begin(chunk.partition, chunk.from);
+        let joined = topic.joined.remove(&chunk.partition);
+        let counts = topic.facts.counts(chunk.partition);
+        for (member, &unit) in topic.units.iter().enumerate() {
+            let Some(unit) = self.units.get_mut(unit) else { continue };
+            let why = match (gap, joined) {
+                (Some(gap), _) => {
+                    if gap.is_beginning {
+                        begin_unit(unit, chunk.partition, chunk.from, counts);
+                    }
+                    gap
+                }
+                (None, true) if unit.facts.counted == 0 => {
+                    topic::Beginning { why: Some(Incomplete::ModelAdded), is_beginning: false }
+                }
+                _ => continue,
+            };
+            mark(unit, chunk.partition, why, first_time_us(&chunk, member).unwrap_or(now_us));
+        }
+        topic.without_counted(chunk)
+    }
+
+    fn align(&mut self, topic: usize, now_us: i64) {
+        let Some(of) = self.topics.get(topic) else { return };
+        let members = of.units.iter().filter_map(|unit| self.units.get(*unit));
+        let (mut every_us, mut crowded) = (0, false);
+        for unit in members {
+            every_us = every_us.max(unit.drift.settings().every_us);
+            crowded |= unit.drift.open_windows() > self.open_windows_limit
+                || unit.operations.open_windows() > self.open_windows_limit.max(unit_panes(unit));
+        }
+        let changes = self.alignment.changes(topic, every_us, crowded, now_us);
+        self.effects.extend(changes.into_iter().map(Effect::Align));
+    }
+
+    fn on_tick(&mut self, now_us: i64) {
+        for unit in 0..self.units.len() {
+            self.close_due(unit, now_us);
+            self.look_at_the_clock(unit, now_us);
+        }
+        for topic in 0..self.topics.len() {
+            self.align(topic, now_us);
+        }
+    }
+
+    /// Whether a snapshot is due: now where somebody waits for it, else when the driver's clock says so.
+    pub fn wants_snapshot(&self) -> bool {
+        self.in_flight.is_none() && (self.urgent || self.rows_since_snapshot >= ROWS_PER_SNAPSHOT)
+    }
+
+    fn on_committed(&mut self, committed: &Committed) {
+        for (window, bytes) in &committed.sizes {
+            if window.lane == LaneKind::Drift {
+                self.stored(window, *bytes);
+            }
+        }
+        if let Some((epoch, effects)) = self.in_flight.take() {
+            debug_assert_eq!(epoch, committed.epoch, "one commit in flight");
+            self.effects.extend(effects);
+        }
+    }
+
+    fn stored(&mut self, window: &WindowKey, bytes: usize) {
+        let unit = self.units.iter_mut().find(|unit| unit.name() == window.model);
+        let open = unit.and_then(|unit| unit.windows.get_mut(&window.start_us));
+        if let Some(open) = open {
+            match open.stored.0 {
+                0 => open.stored.0 = bytes,
+                _ => open.stored.1 += bytes,
+            }
+        }
+    }
+}
+
+/// How many panes may be open before a topic is crowded: those of two drift windows are kept at hand
+/// while catching up, since partitions are held together at that distance.
+fn unit_panes(unit: &Unit) -> usize {
+    let panes = 3 * unit.drift.settings().every_us / unit.operations.settings().every_us.max(1);
+    usize::try_from(panes).unwrap_or(usize::MAX)
+}
+
+fn begin_unit(unit: &mut Unit, partition: i32, from: i64, counts: ledger::Counts) {
+    unit.drift.begin(partition, from);
+    unit.operations.begin(partition, from);
+    unit.facts.strips.retain(|strip| strip.partition != partition);
+    unit.facts.strips.push(Strip { partition, offset: from, counts });
+    unit.dirty = true;
+}
+
+fn mark(unit: &mut Unit, partition: i32, gap: topic::Beginning, before_us: i64) {
+    if let Some(why) = gap.why {
+        unit.mark_incomplete(partition, before_us, why);
+    }
+}
+
+/// The heartbeats of a chunk that concern the topic's model at `member`.
+fn heartbeats_of(chunk: &Chunk, member: usize) -> Vec<Heartbeat> {
+    let beats = chunk.marks.iter().filter_map(|mark| match mark.kind {
+        MarkKind::Heartbeat { model, time_us, record_time_us }
+            if model.is_none_or(|model| model as usize == member) =>
+        {
+            Some(Heartbeat { offset: mark.offset, time_us, record_time_us })
+        }
+        _ => None,
+    });
+    beats.collect()
+}
+
+/// The time of the first record of a chunk, as the model at `member` sees it.
+fn first_time_us(chunk: &Chunk, member: usize) -> Option<i64> {
+    let rows = chunk.rows.iter().find(|rows| rows.model == member)?;
+    let times = rows.rows.column(1).as_any().downcast_ref::<arrow::array::Int64Array>()?;
+    times.values().first().copied().or(chunk.last_record_us)
+}

@@ -1,0 +1,426 @@
+//! From a boundary that was crossed to a decision: close, judge, decide, tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use driftline_alerting::outbox::{OutboxRow, Silence};
+use driftline_alerting::repeat::Due;
+use driftline_alerting::retrain::RetrainLimits;
+use driftline_alerting::{Acceptance, Class, Observation, Transition, accept, decide};
+use driftline_analytics::lane::{Closed, CutBy, Step};
+
+use super::ledger::Counts;
+use super::unit::{Closing, OpenPane, OpenWindow, PastWindow, Strip, Unit};
+use super::{Effect, Pipeline, Topic};
+use crate::checkpoint::{LaneKind, OutboxItem, StoredReport, WindowKey};
+use crate::judge::{Job, Verdict};
+use crate::messages::{Occasion, OutboxBody};
+use crate::translate;
+
+impl Pipeline {
+    /// Closes what is due in both lanes of a unit, and decides on what can be decided.
+    pub(super) fn close_due(&mut self, index: usize, now_us: i64) {
+        let Some(unit) = self.units.get_mut(index) else { return };
+        let Some(topic) = self.topics.get(unit.topic) else { return };
+        let idle_us = unit.setup.model.window.idle_us;
+        let quiet = &unit.quiet;
+        let idle = |partition: i32| quiet.is_idle(partition, now_us, idle_us);
+        let position = |partition: i32| topic.facts.position(partition);
+        let drift = unit.drift.advance(now_us, &idle, &position);
+        let panes = unit.operations.advance(now_us, &idle, &position);
+        if drift.is_empty() && panes.is_empty() {
+            return;
+        }
+        unit.dirty = true;
+        self.urgent |= !drift.is_empty();
+        // Decisions follow the order in which windows and panes are due, whatever the batches were.
+        let mut closing: Vec<(i64, Closing)> = Vec::new();
+        for step in drift {
+            match step {
+                Step::Carry { from_us, into_us } => {
+                    let key = |start_us| WindowKey {
+                        model: unit.name().to_owned(),
+                        lane: LaneKind::Drift,
+                        start_us,
+                    };
+                    self.pending.carried.push((key(from_us), key(into_us)));
+                    self.effects.push(Effect::CarryShadow { unit: index, from_us, into_us });
+                    unit.carry(from_us, into_us);
+                }
+                Step::Close(closed) => {
+                    let due_us = closed.end_us + unit.drift.settings().lateness_us;
+                    unit.note_idle_cuts(&closed, topic);
+                    let increment = unit.last_increment(closed.start_us);
+                    self.pending.increments.extend(increment);
+                    closing.extend(unit.take_window(closed).map(|window| (due_us, window)));
+                }
+            }
+        }
+        for step in panes {
+            if let Step::Close(closed) = step {
+                let due_us = closed.end_us + unit.operations.settings().lateness_us;
+                closing.extend(unit.take_pane(&closed).map(|pane| (due_us, pane)));
+            }
+        }
+        closing.sort_by_key(|(due_us, _)| *due_us);
+        unit.closing.extend(closing.into_iter().map(|(_, closing)| closing));
+        self.proceed(index, now_us);
+    }
+
+    /// Decides on everything that closed, in order, up to the first window that is being judged.
+    pub(super) fn proceed(&mut self, index: usize, now_us: i64) {
+        loop {
+            let Some(unit) = self.units.get_mut(index) else { return };
+            match unit.closing.front_mut() {
+                Some(Closing::Window { closed, setup, state, judging }) => {
+                    if *judging {
+                        return;
+                    }
+                    *judging = true;
+                    let (closed, setup, state) =
+                        (closed.clone(), Arc::clone(setup), Arc::clone(state));
+                    let job = self.job(index, closed, setup, state);
+                    self.effects.extend(job.map(|job| Effect::Judge(Box::new(job))));
+                    return;
+                }
+                Some(Closing::Pane { .. }) => {
+                    let Some(Closing::Pane { start_us, setup, state, .. }) =
+                        unit.closing.pop_front()
+                    else {
+                        return;
+                    };
+                    let model = &setup.model;
+                    unit.facts.burn.push(start_us, &state);
+                    let end_us = start_us + unit.operations.settings().every_us;
+                    let at_us = end_us + unit.operations.settings().lateness_us;
+                    let observation = translate::pane(
+                        &unit.facts.burn,
+                        &setup,
+                        &state,
+                        (start_us, end_us),
+                        at_us,
+                    );
+                    let key = WindowKey {
+                        model: model.name.clone(),
+                        lane: LaneKind::Operations,
+                        start_us,
+                    };
+                    self.pending.dropped.push(key);
+                    self.decide(index, &observation, None, now_us);
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// What the judge needs for a window: also the strip of the log that it stands for.
+    fn job(
+        &self,
+        index: usize,
+        closed: Closed,
+        setup: Arc<crate::setup::Setup>,
+        state: Arc<driftline_analytics::window::WindowState>,
+    ) -> Option<Job> {
+        let unit = self.units.get(index)?;
+        let topic = self.topics.get(unit.topic)?;
+        let window = translate::window_meta(
+            &closed,
+            &setup,
+            &topic.name,
+            &unit.ledger(&closed),
+            unit.facts.previous.clone(),
+        );
+        let mut history = unit.facts.history.clone();
+        history.changed.clone_from(&unit.facts.changed);
+        Some(Job { unit: index, closed, setup, state, window, history })
+    }
+
+    /// A window was judged: its report is kept, its model's incidents are decided on.
+    pub(super) fn on_verdict(&mut self, verdict: Verdict, now_us: i64) {
+        let index = verdict.unit;
+        let Some(unit) = self.units.get_mut(index) else { return };
+        let Some(Closing::Window { closed, .. }) = unit.closing.pop_front() else { return };
+        let report = Arc::new(verdict.report);
+        let id = report.window.id.clone();
+        unit.facts.history = verdict.history;
+        unit.facts.changed.clear();
+        unit.forget_strips(&closed);
+        unit.remember(PastWindow {
+            id: id.clone(),
+            closed: closed.clone(),
+            versions: translate::versions(&report),
+        });
+        unit.dirty = true;
+        let model = unit.name().to_owned();
+        let at_us = closed.end_us + unit.drift.settings().lateness_us;
+        let observation = translate::window(&report, &closed, at_us);
+        self.pending.dropped.push(WindowKey {
+            model: model.clone(),
+            lane: LaneKind::Drift,
+            start_us: closed.start_us,
+        });
+        self.pending.reports.push(StoredReport {
+            model: model.clone(),
+            start_us: closed.start_us,
+            end_us: closed.end_us,
+            report: verdict.json.clone(),
+            history: verdict.told,
+            config_sha256: verdict.setup.sha256(),
+        });
+        self.effects.push(Effect::CloseShadow { unit: index, start_us: closed.start_us, id });
+        self.publish(model, verdict.json);
+        self.after_commit.push(Effect::Published(Arc::clone(&report)));
+        self.decide(index, &observation, Some(&report), now_us);
+        self.urgent = true;
+        self.proceed(index, now_us);
+    }
+
+    /// Puts a report or a shadow record into the outbox of the reports topic.
+    pub(super) fn publish(&mut self, model: String, record: String) {
+        if self.messages.reports_are_published() {
+            self.enqueue(OutboxBody::Report { key: model, value: record });
+        }
+    }
+
+    /// Applies an observation to the incidents of a model and tells what came of it.
+    fn decide(
+        &mut self,
+        index: usize,
+        observation: &Observation,
+        report: Option<&driftline_analytics::report::Report>,
+        now_us: i64,
+    ) {
+        let Some(unit) = self.units.get_mut(index) else { return };
+        let (alerts, transitions) = decide(&unit.facts.alerts, observation, &self.rules);
+        if unit.facts.alerts != alerts {
+            unit.facts.alerts = alerts;
+            unit.dirty = true;
+        }
+        if let Some(report) = report {
+            unit.facts.unmoved = translate::unmoved(report);
+        }
+        let window = matches!(observation.source, driftline_alerting::Source::Window { .. });
+        for transition in &transitions {
+            self.tell(index, transition, now_us);
+        }
+        if window {
+            self.retry_retraining(index, observation);
+        }
+        if let Some(unit) = self.units.get_mut(index) {
+            unit.facts.sent.prune(&unit.facts.alerts);
+        }
+    }
+
+    /// Writes the messages about a transition into the outbox, and asks for retraining where it helps.
+    fn tell(&mut self, index: usize, transition: &Transition, now_us: i64) {
+        let Some(unit) = self.units.get_mut(index) else { return };
+        let broken = translate::broken_input(&unit.facts.alerts);
+        let (state, decision) = driftline_alerting::retrain::decide(
+            &unit.facts.retrain,
+            transition,
+            broken.as_deref(),
+            &retrain_limits(unit),
+        );
+        unit.facts.retrain = state;
+        unit.facts.log(transition, now_us);
+        unit.dirty = true;
+        let mut occasion = Occasion::new(unit, transition, 0).with_decision(decision);
+        self.request_retraining(index, transition, &mut occasion);
+        let Some(unit) = self.units.get_mut(index) else { return };
+        if !self.messages.is_too_old(unit, transition.at_us, now_us) {
+            unit.facts.sent.note(&transition.incident, &transition.id, 0, now_us);
+            let rows = self.messages.rows(unit, &occasion);
+            self.enqueue_rows(rows);
+        }
+    }
+
+    /// Once a window, asks again for the retraining that was held back.
+    fn retry_retraining(&mut self, index: usize, observation: &Observation) {
+        let Some(unit) = self.units.get_mut(index) else { return };
+        let broken = translate::broken_input(&unit.facts.alerts);
+        let (state, decisions) = driftline_alerting::retrain::retry(
+            &unit.facts.retrain,
+            &unit.facts.alerts,
+            observation.at_us,
+            broken.as_deref(),
+            &retrain_limits(unit),
+        );
+        unit.facts.retrain = state;
+        for (incident, decision) in decisions {
+            let Some(unit) = self.units.get(index) else { return };
+            let mut occasion = Occasion::new(unit, &incident.last, 0).with_decision(decision);
+            self.request_retraining(index, &incident.last, &mut occasion);
+        }
+    }
+
+    /// Puts the retraining request of an occasion into the store and the outbox.
+    fn request_retraining(
+        &mut self,
+        index: usize,
+        transition: &Transition,
+        occasion: &mut Occasion,
+    ) {
+        let Some(unit) = self.units.get(index) else { return };
+        let topic = self.topics.get(unit.topic).map_or("", |topic| topic.name.as_str());
+        let Some(request) = self.messages.request(unit, topic, occasion) else { return };
+        let rows = self.messages.retrain_rows(unit, transition, &request);
+        if let Ok(json) = serde_json::to_vec(&request) {
+            let key = format!("retrain/{}", request.data.retrain_id);
+            self.pending.documents.push((key, json));
+        }
+        self.after_commit.push(Effect::Requested(Arc::new(request)));
+        self.enqueue_rows(rows);
+    }
+
+    fn enqueue_rows(&mut self, rows: impl IntoIterator<Item = OutboxRow>) {
+        for row in rows {
+            self.enqueue(OutboxBody::Message(row));
+        }
+    }
+
+    fn enqueue(&mut self, body: OutboxBody) {
+        let Ok(body) = serde_json::to_string(&body) else { return };
+        let item = OutboxItem { sequence: self.next_sequence, body };
+        self.next_sequence += 1;
+        self.pending.outbox.push(item.clone());
+        self.after_commit.push(Effect::Deliver(item));
+        self.urgent = true;
+    }
+
+    /// What only the wall clock shows: a model that fell silent, and messages that are due again.
+    pub(super) fn look_at_the_clock(&mut self, index: usize, now_us: i64) {
+        let Some(unit) = self.units.get(index) else { return };
+        let caught_up = unit.is_caught_up();
+        if caught_up || unit.facts.alerts.state(Class::NoData) != driftline_alerting::State::Ok {
+            let silent_us = now_us.saturating_sub(unit.last_row_wall_us);
+            let silent = caught_up && silent_us >= unit.setup.model.no_data.after_us;
+            let firing = unit.facts.alerts.state(Class::NoData) != driftline_alerting::State::Ok;
+            if silent != firing {
+                let whose = self.who_is_silent(index);
+                let observation =
+                    translate::silence(unit.name(), silent, &whose, silent_us, now_us);
+                self.decide(index, &observation, None, now_us);
+            }
+        }
+        let Some(unit) = self.units.get(index) else { return };
+        let due: Vec<(Transition, u32)> = unit
+            .facts
+            .sent
+            .due(&unit.facts.alerts, now_us, caught_up, &self.repeats)
+            .into_iter()
+            .map(|Due { incident, ordinal }| (incident.last.clone(), ordinal))
+            .collect();
+        for (transition, ordinal) in due {
+            self.remind(index, &transition, ordinal, now_us);
+        }
+    }
+
+    /// Sends a transition's messages again, or for the first time where they were too old before.
+    fn remind(&mut self, index: usize, transition: &Transition, ordinal: u32, now_us: i64) {
+        let Some(unit) = self.units.get_mut(index) else { return };
+        let occasion = Occasion::new(unit, transition, ordinal);
+        let rows = self.messages.rows(unit, &occasion);
+        unit.facts.sent.note(&transition.incident, &transition.id, ordinal, now_us);
+        unit.dirty = true;
+        self.enqueue_rows(rows);
+    }
+
+    /// Whether the whole topic, some partitions, or only this model is silent.
+    fn who_is_silent(&self, index: usize) -> String {
+        let Some(unit) = self.units.get(index) else { return String::new() };
+        let Some(topic) = self.topics.get(unit.topic) else { return String::new() };
+        let others = topic.units.iter().filter(|other| **other != index);
+        let mut others = others.filter_map(|other| self.units.get(*other)).peekable();
+        if others.peek().is_none()
+            || others.all(|other| {
+                other.is_caught_up() && other.last_row_wall_us <= unit.last_row_wall_us
+            })
+        {
+            format!("the whole topic {} is silent", topic.name)
+        } else {
+            format!("only this model is silent, other models of topic {} are not", topic.name)
+        }
+    }
+
+    pub(super) fn on_accept(&mut self, incident: &str, acceptance: &Acceptance) {
+        for unit in &mut self.units {
+            if let Ok(alerts) = accept(&unit.facts.alerts, incident, acceptance.clone()) {
+                unit.facts.alerts = alerts;
+                unit.dirty = true;
+                self.urgent = true;
+            }
+        }
+    }
+
+    pub(super) fn on_silence(&mut self, silence: Silence, now_us: i64) {
+        self.silences.retain(|known| known.until_us > now_us && known.id != silence.id);
+        self.silences.push(silence);
+        self.urgent = true;
+    }
+}
+
+fn retrain_limits(unit: &Unit) -> RetrainLimits {
+    let retrain = &unit.setup.model.retrain;
+    RetrainLimits { cooldown_us: retrain.cooldown_us, max_per_day: retrain.max_per_day }
+}
+
+impl Unit {
+    /// Whether every partition was read to its end and no row of the model came since.
+    pub(super) fn is_caught_up(&self) -> bool {
+        let mut partitions = self.drift.partitions().peekable();
+        partitions.peek().is_some() && partitions.all(|partition| self.quiet.is_quiet(partition))
+    }
+
+    fn carry(&mut self, from_us: i64, into_us: i64) {
+        let Some(from) = self.windows.remove(&from_us) else { return };
+        let OpenWindow { counted, fresh, setup, .. } = from;
+        let into = self.windows.entry(into_us).or_insert_with(|| OpenWindow::new(setup));
+        // What the store knows of the window that ends here moves with `Snapshot::carried`.
+        into.counted.merge(&into.setup.layout, &counted);
+        into.fresh.merge(&into.setup.layout, &fresh);
+        into.dirty = true;
+    }
+
+    fn take_window(&mut self, closed: Closed) -> Option<Closing> {
+        let open = self.windows.remove(&closed.start_us)?;
+        let setup = Arc::clone(&open.setup);
+        let state = Arc::new(open.into_state());
+        Some(Closing::Window { closed, setup, state, judging: false })
+    }
+
+    fn take_pane(&mut self, closed: &Closed) -> Option<Closing> {
+        let open = self.panes.remove(&closed.start_us)?;
+        let OpenPane { setup, counted, .. } = open;
+        let state = Arc::new(counted);
+        Some(Closing::Pane { start_us: closed.start_us, setup, state, saved: false })
+    }
+
+    /// An idle cut lies where the reader stands, so the ledger there is the ledger now.
+    fn note_idle_cuts(&mut self, closed: &Closed, topic: &Topic) {
+        for (&partition, cut) in &closed.cuts {
+            if cut.by == CutBy::Idle {
+                let counts = topic.facts.counts(partition);
+                self.facts.strips.push(Strip { partition, offset: cut.to, counts });
+            }
+        }
+    }
+
+    /// What became of the records between the previous window's cuts and this window's.
+    fn ledger(&self, closed: &Closed) -> BTreeMap<i32, Counts> {
+        let at = |partition: i32, offset: i64| {
+            let strips = self.facts.strips.iter().rev();
+            let mut of = strips.filter(|strip| strip.partition == partition);
+            of.find(|strip| strip.offset == offset).map(|strip| strip.counts).unwrap_or_default()
+        };
+        let strip = |(&partition, cut): (&i32, &driftline_analytics::lane::Cut)| {
+            (partition, at(partition, cut.to) - at(partition, cut.from))
+        };
+        closed.cuts.iter().map(strip).collect()
+    }
+
+    fn forget_strips(&mut self, closed: &Closed) {
+        self.facts.strips.retain(|strip| {
+            closed.cuts.get(&strip.partition).is_none_or(|cut| strip.offset >= cut.to)
+        });
+    }
+}

@@ -1,0 +1,203 @@
+//! A model ready to be monitored: its settings, its baselines and what its windows count.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use driftline_analytics::baseline::{Baseline, BaselineError};
+use driftline_analytics::lane::LaneSettings;
+use driftline_analytics::layout::{Baselines, Layout, LayoutError};
+use driftline_config::{Limits, Model};
+use serde::{Deserialize, Serialize};
+
+/// The name under which `baseline` lists the one for all versions without their own.
+pub const DEFAULT_BASELINE: &str = "default";
+
+/// Everything about one model that is fixed while a window is open.
+#[derive(Debug)]
+pub struct Setup {
+    /// What the operator declared.
+    pub model: Model,
+    /// What the windows are compared with.
+    pub baselines: Baselines,
+    /// What the windows count.
+    pub layout: Layout,
+    /// sha256 of the model's own settings.
+    pub config_sha256: String,
+    /// The baseline files, byte for byte, by version.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// A [`Setup`] as it is kept in the checkpoint, so that a window is judged as it was opened.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    model: Model,
+    /// sha256 of the baseline file by version.
+    baselines: BTreeMap<String, String>,
+}
+
+/// Why a model cannot be monitored.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A baseline file cannot be read.
+    #[error("model {model}: baseline {}: {source}", path.display())]
+    Read {
+        /// Name of the model.
+        model: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A baseline file is not one.
+    #[error("model {model}: baseline {}: {source}", path.display())]
+    Baseline {
+        /// Name of the model.
+        model: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BaselineError,
+    },
+    /// The settings do not fit the baseline.
+    #[error("model {model}: {source}")]
+    Layout {
+        /// Name of the model.
+        model: String,
+        /// What does not fit.
+        source: LayoutError,
+    },
+    /// A kept set-up cannot be read back.
+    #[error("kept settings {sha256}: {why}")]
+    Kept {
+        /// Under which sha256 it was kept.
+        sha256: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Setup {
+    /// Reads the model's baseline files.
+    ///
+    /// # Errors
+    /// [`SetupError`] with the file and what is wrong with it.
+    pub fn load(model: &Model, limits: &Limits) -> Result<Setup, SetupError> {
+        let mut files = BTreeMap::new();
+        for (version, path) in &model.baseline {
+            let bytes = std::fs::read(path).map_err(|source| SetupError::Read {
+                model: model.name.clone(),
+                path: path.clone(),
+                source,
+            })?;
+            files.insert(version.clone(), bytes);
+        }
+        Setup::new(model.clone(), files, limits)
+    }
+
+    /// Takes the baseline files as bytes, by version; `default` is required.
+    ///
+    /// # Errors
+    /// [`SetupError`] with the file and what is wrong with it.
+    pub fn new(
+        model: Model,
+        files: BTreeMap<String, Vec<u8>>,
+        limits: &Limits,
+    ) -> Result<Setup, SetupError> {
+        let mut by_version = BTreeMap::new();
+        for (version, bytes) in &files {
+            let baseline = Baseline::parse(bytes).map_err(|source| SetupError::Baseline {
+                model: model.name.clone(),
+                path: model.baseline.get(version).map_or_else(PathBuf::new, PathBuf::clone),
+                source,
+            })?;
+            by_version.insert(version.clone(), Arc::new(baseline));
+        }
+        let default = by_version.remove(DEFAULT_BASELINE).ok_or_else(|| SetupError::Read {
+            model: model.name.clone(),
+            path: Path::new(DEFAULT_BASELINE).to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
+        let baselines = Baselines { default, by_version };
+        let layout = Layout::new(&model, &baselines, limits)
+            .map_err(|source| SetupError::Layout { model: model.name.clone(), source })?;
+        let config_sha256 = model.fingerprint_sha256();
+        Ok(Setup { model, baselines, layout, config_sha256, files })
+    }
+
+    /// The name under which windows remember it: settings and baselines together.
+    pub fn sha256(&self) -> String {
+        let baselines: Vec<String> = self.files.values().map(|bytes| sha256(bytes)).collect();
+        sha256(format!("{}{}", self.config_sha256, baselines.concat()).as_bytes())
+    }
+
+    /// What the checkpoint must keep to build it again: sha256 and bytes.
+    ///
+    /// # Errors
+    /// [`SetupError::Kept`] where the settings cannot be written as JSON.
+    pub fn keep(&self) -> Result<Vec<(String, Vec<u8>)>, SetupError> {
+        let mut kept = Vec::new();
+        let mut baselines = BTreeMap::new();
+        for (version, bytes) in &self.files {
+            let name = sha256(bytes);
+            baselines.insert(version.clone(), name.clone());
+            kept.push((name, bytes.clone()));
+        }
+        let name = self.sha256();
+        let document = Kept { model: self.model.clone(), baselines };
+        let json = serde_json::to_vec(&document)
+            .map_err(|error| SetupError::Kept { sha256: name.clone(), why: error.to_string() })?;
+        kept.push((name, json));
+        Ok(kept)
+    }
+
+    /// Builds a set-up from what [`Setup::keep`] gave; `named` finds bytes by sha256.
+    ///
+    /// # Errors
+    /// [`SetupError`]: a part is missing or cannot be read.
+    pub fn restore(
+        name: &str,
+        named: &dyn Fn(&str) -> Option<Vec<u8>>,
+        limits: &Limits,
+    ) -> Result<Setup, SetupError> {
+        let broken = |why: String| SetupError::Kept { sha256: name.to_owned(), why };
+        let json = named(name).ok_or_else(|| broken("not in the checkpoint".to_owned()))?;
+        let kept: Kept =
+            serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))?;
+        let mut files = BTreeMap::new();
+        for (version, file) in kept.baselines {
+            let bytes =
+                named(&file).ok_or_else(|| broken(format!("baseline {file} is missing")))?;
+            files.insert(version, bytes);
+        }
+        Setup::new(kept.model, files, limits)
+    }
+
+    /// The figures of the drift lane.
+    pub fn drift_lane(&self) -> LaneSettings {
+        let window = &self.model.window;
+        LaneSettings {
+            every_us: window.every_us,
+            lateness_us: window.lateness_us,
+            at_least: window.at_least,
+            at_most_us: window.at_most_us,
+        }
+    }
+
+    /// The figures of the operations lane; panes are never carried.
+    pub fn operations_lane(&self) -> LaneSettings {
+        let operations = &self.model.operations;
+        LaneSettings {
+            every_us: operations.every_us,
+            lateness_us: operations.lateness_us,
+            at_least: 1,
+            at_most_us: operations.every_us,
+        }
+    }
+}
+
+/// Lower-case hex sha256.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,387 @@
+//! Between the crates that do not know one another: reports become signals, closes become reports.
+
+use std::collections::BTreeMap;
+
+use driftline_alerting::mail::Unmoved;
+use driftline_alerting::{
+    Class, ClassSignal, Level, ModelAlerts, Observation, Source, State, Subject, Unit,
+};
+use driftline_analytics::burn::{
+    BrokenInput, BurnFinding, BurnWindow, PaneCheck, broken_input as broken_input_of,
+};
+use driftline_analytics::lane::Closed;
+use driftline_analytics::pane::PaneState;
+use driftline_analytics::report::{self, Check, Finding, Report};
+use driftline_config::time::{format_duration, format_instant, parse_instant_us};
+
+use crate::pipeline::ledger::Counts;
+use crate::setup::Setup;
+
+/// The classes that a drift window judges; latency and errors are judged by panes.
+const OF_WINDOWS: [Class; 4] =
+    [Class::BrokenInput, Class::Release, Class::InputShift, Class::PredictionShift];
+
+/// What the judge is told about a window, beside what it counted.
+pub fn window_meta(
+    closed: &Closed,
+    setup: &Setup,
+    topic: &str,
+    ledger: &BTreeMap<i32, Counts>,
+    previous: Option<String>,
+) -> report::WindowMeta {
+    let mut total = Counts::default();
+    for counts in ledger.values() {
+        total += *counts;
+    }
+    report::WindowMeta {
+        id: window_id(&setup.model.name, closed.start_us, setup.model.window.every_us),
+        start_us: closed.start_us,
+        end_us: closed.end_us,
+        parts: closed.parts,
+        incomplete: closed.incomplete.clone(),
+        previous,
+        ledger: report::Ledger {
+            read: total.read,
+            counted: total.counted,
+            late: total.late,
+            rejected: total.rejected,
+            skipped: total.skipped,
+            control: total.control,
+        },
+        cuts: [(topic.to_owned(), closed.cuts.clone())].into(),
+    }
+}
+
+/// `flight-delay@20261109T000000Z.1d`
+pub fn window_id(model: &str, start_us: i64, every_us: i64) -> String {
+    let start: String =
+        format_instant(start_us).chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
+    format!("{model}@{start}.{}", format_duration(every_us))
+}
+
+/// The model and the start that a window id names.
+pub fn parse_window_id(id: &str) -> Option<(String, i64)> {
+    let (model, rest) = id.rsplit_once('@')?;
+    let start = rest.split_once('Z').map(|(start, _)| start)?;
+    let digits = |range: std::ops::Range<usize>| start.get(range);
+    let instant = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        digits(0..4)?,
+        digits(4..6)?,
+        digits(6..8)?,
+        digits(9..11)?,
+        digits(11..13)?,
+        start.get(13..)?,
+    );
+    parse_instant_us(&instant).ok().map(|start_us| (model.to_owned(), start_us))
+}
+
+/// What a window's report says about the model's classes. `at_us` is when it was due.
+pub fn window(report: &Report, closed: &Closed, at_us: i64) -> Observation {
+    let mut findings: BTreeMap<Class, Vec<&Finding>> =
+        OF_WINDOWS.into_iter().map(|class| (class, Vec::new())).collect();
+    for finding in report.findings.iter().filter(|finding| finding.judged) {
+        if let Some(of_class) = class_of(finding).and_then(|class| findings.get_mut(&class)) {
+            of_class.push(finding);
+        }
+    }
+    let signals = findings.into_iter().map(|(class, findings)| (class, signal(&findings)));
+    Observation {
+        model: report.model.clone(),
+        source: Source::Window {
+            id: report.window.id.clone(),
+            start_us: closed.start_us,
+            end_us: closed.end_us,
+            complete: report.window.complete,
+        },
+        at_us,
+        classes: signals.collect(),
+    }
+}
+
+/// What a pane says about serving and broken input. `at_us` is when it was due.
+pub fn pane(
+    burn: &BurnWindow,
+    setup: &Setup,
+    state: &PaneState,
+    (start_us, end_us): (i64, i64),
+    at_us: i64,
+) -> Observation {
+    let rates = burn.judge(&setup.model, end_us);
+    let serving = rates.iter().map(|finding| finding.level).reduce(report::Level::higher);
+    let fast = rates.iter().filter(|finding| finding.level == report::Level::Alarm);
+    let serving = ClassSignal {
+        level: serving.map_or(Level::Ok, level_of),
+        subjects: fast.map(rate_subject).collect(),
+    };
+    let broken: Vec<Subject> = broken_input_of(&setup.model, &setup.layout, state)
+        .into_iter()
+        .map(|broken| broken_subject(broken, start_us))
+        .collect();
+    let level = if broken.is_empty() { Level::Ok } else { Level::Alarm };
+    let broken = ClassSignal { level, subjects: broken };
+    Observation {
+        model: setup.model.name.clone(),
+        source: Source::Pane { start_us, end_us },
+        at_us,
+        classes: [(Class::Serving, serving), (Class::BrokenInput, broken)].into(),
+    }
+}
+
+fn rate_subject(finding: &BurnFinding) -> Subject {
+    let subject = if finding.check == Check::Latency { "latency" } else { "status" };
+    Subject {
+        subject: subject.to_owned(),
+        check: check_name(finding.check).to_owned(),
+        level: Level::Alarm,
+        value: Some(finding.short.rate),
+        bound: Some(finding.short.rate.min(finding.long.rate)),
+        tolerance: Some(finding.speed),
+        unit: Unit::BurnRate,
+        because: finding.because.clone(),
+        first_over_us: None,
+    }
+}
+
+fn broken_subject(broken: BrokenInput, start_us: i64) -> Subject {
+    let check = match broken.check {
+        PaneCheck::Missing => "missing",
+        PaneCheck::WrongType => "wrong_type",
+        PaneCheck::Rejected => "rejected",
+    };
+    Subject {
+        subject: broken.subject,
+        check: check.to_owned(),
+        level: Level::Alarm,
+        value: Some(broken.value),
+        bound: Some(broken.bound),
+        tolerance: Some(broken.tolerance),
+        unit: Unit::Share,
+        because: broken.because,
+        first_over_us: Some(start_us),
+    }
+}
+
+/// What a look at the wall clock says about a model without rows.
+pub fn silence(model: &str, silent: bool, whose: &str, silent_us: i64, now_us: i64) -> Observation {
+    let minutes_us =
+        silent_us / driftline_config::time::MINUTE_US * driftline_config::time::MINUTE_US;
+    let signal = if silent {
+        ClassSignal {
+            level: Level::Alarm,
+            subjects: vec![Subject {
+                subject: "model".to_owned(),
+                check: "no_data".to_owned(),
+                level: Level::Alarm,
+                value: None,
+                bound: None,
+                tolerance: None,
+                unit: Unit::Microseconds,
+                because: format!(
+                    "no capture was accepted for {}: {whose}",
+                    format_duration(minutes_us.max(driftline_config::time::SECOND_US))
+                ),
+                first_over_us: Some(now_us.saturating_sub(silent_us)),
+            }],
+        }
+    } else {
+        ClassSignal::ok()
+    };
+    Observation {
+        model: model.to_owned(),
+        source: Source::Wall,
+        at_us: now_us,
+        classes: [(Class::NoData, signal)].into(),
+    }
+}
+
+/// The broken input that holds retraining back, named, where it is at alarm.
+pub fn broken_input(alerts: &ModelAlerts) -> Option<String> {
+    if alerts.state(Class::BrokenInput) == State::Ok {
+        return None;
+    }
+    let incident = alerts.incidents().find(|incident| incident.class == Class::BrokenInput);
+    let first = incident.and_then(|incident| incident.last.subjects.first());
+    Some(first.map_or_else(
+        || "under observation".to_owned(),
+        |subject| format!("{} of {}", subject.check.replace('_', " "), subject.subject),
+    ))
+}
+
+/// The versions that answered in a window; `None` where some row had none or too many had to be named.
+pub fn versions(report: &Report) -> Option<Vec<String>> {
+    let named: u64 = report.versions.values().sum();
+    let whole =
+        named == report.window.rows && !report.names_truncated.iter().any(|kind| kind == "version");
+    let special = ["other", "none"].iter().any(|name| report.versions.contains_key(*name));
+    (whole && !special).then(|| report.versions.keys().cloned().collect())
+}
+
+/// The quantities that a mail lists as not moved, with what they are compared with.
+pub fn unmoved(report: &Report) -> Vec<Unmoved> {
+    let mut unmoved = Vec::new();
+    let mut add = |name: &str, value: String, reference: String| {
+        unmoved.push(Unmoved { name: name.to_owned(), value, reference });
+    };
+    for finding in &report.findings {
+        match (finding.check, &finding.share, &finding.volume) {
+            (Check::Errors, Some(share), _) => {
+                add("errors", percent(share.value), percent(share.reference))
+            }
+            (Check::Volume, _, Some(volume)) => {
+                if let (Some(smallest), Some(largest)) = (volume.smallest, volume.largest) {
+                    let range = format!("{smallest} to {largest} requests");
+                    add("volume", format!("{:.0} requests", volume.value), range);
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(latency) = &report.latency {
+        let over = latency.over_objective.map_or("no objective".to_owned(), |share| {
+            format!("{} over the objective", percent(share))
+        });
+        add("p99", milliseconds(latency.p99_us.value), over);
+    }
+    let calm = |check: Check| {
+        let of_check = report.findings.iter().filter(|finding| finding.check == check);
+        let moved = of_check.filter(|finding| finding.level == report::Level::Alarm).count();
+        (moved == 0).then_some(())
+    };
+    if calm(Check::Missing).is_some() {
+        let worst = largest_share(report, Check::Missing);
+        if let Some((value, reference)) = worst {
+            add("missing", format!("at most {}", percent(value)), percent(reference));
+        }
+    }
+    if report.release.is_none() {
+        let versions: Vec<&str> = report.versions.keys().map(String::as_str).collect();
+        add("versions", versions.join(", "), "as before".to_owned());
+    }
+    let prediction = |finding: &&Finding| {
+        finding.subject.starts_with("prediction:") && finding.check == Check::Distribution
+    };
+    let predictions = report.findings.iter().filter(prediction);
+    for finding in predictions.filter(|finding| finding.level != report::Level::Alarm).take(2) {
+        if let Some((value, _, tolerance)) = numbers(finding) {
+            add(&finding.subject, format!("{value:.3}"), format!("tolerance {tolerance:.3}"));
+        }
+    }
+    unmoved
+}
+
+fn largest_share(report: &Report, check: Check) -> Option<(f64, f64)> {
+    let of_check = report.findings.iter().filter(|finding| finding.check == check);
+    let shares = of_check.filter_map(|finding| finding.share.as_ref());
+    shares.map(|share| (share.value, share.reference)).max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+fn milliseconds(latency_us: u64) -> String {
+    format!("{:.1} ms", latency_us as f64 / 1000.0)
+}
+
+fn class_of(finding: &Finding) -> Option<Class> {
+    match finding.check {
+        Check::Distribution if finding.release => Some(Class::Release),
+        Check::Distribution if finding.subject.starts_with("prediction:") => {
+            Some(Class::PredictionShift)
+        }
+        Check::Distribution => Some(Class::InputShift),
+        Check::Missing
+        | Check::WrongType
+        | Check::NewCategory
+        | Check::Absent
+        | Check::NewColumn
+        | Check::Volume => Some(Class::BrokenInput),
+        Check::Latency | Check::Errors => None,
+    }
+}
+
+fn signal(findings: &[&Finding]) -> ClassSignal {
+    let Some(level) = findings.iter().map(|finding| finding.level).reduce(report::Level::higher)
+    else {
+        return ClassSignal::ok();
+    };
+    let told = findings.iter().filter(|finding| finding.level != report::Level::Ok);
+    ClassSignal { level: level_of(level), subjects: told.map(|finding| subject(finding)).collect() }
+}
+
+fn level_of(level: report::Level) -> Level {
+    match level {
+        report::Level::Ok => Level::Ok,
+        report::Level::Warn => Level::Warn,
+        report::Level::Alarm => Level::Alarm,
+        report::Level::NotComputable => Level::NotComputable,
+    }
+}
+
+fn subject(finding: &Finding) -> Subject {
+    let numbers = numbers(finding);
+    Subject {
+        subject: finding.subject.clone(),
+        check: check_name(finding.check).to_owned(),
+        level: level_of(finding.level),
+        value: numbers.map(|(value, _, _)| value),
+        bound: numbers.map(|(_, bound, _)| bound),
+        tolerance: numbers.map(|(_, _, tolerance)| tolerance),
+        unit: if finding.share.is_some() { Unit::Share } else { Unit::Statistic },
+        because: finding.because.clone(),
+        first_over_us: finding.first_over.as_deref().and_then(|text| parse_instant_us(text).ok()),
+    }
+}
+
+/// Value, bound and tolerance of the statistic that decides. Shares count from the baseline's.
+pub fn numbers(finding: &Finding) -> Option<(f64, f64, f64)> {
+    let ks = finding.ks.as_ref().map(|ks| (ks.value, ks.bound, ks.tolerance));
+    let psi = || {
+        let psi = finding.psi.as_ref()?;
+        Some((psi.debiased, psi.bound, psi.tolerance?))
+    };
+    let share = || {
+        let share = finding.share.as_ref()?;
+        Some((share.value - share.reference, share.bound - share.reference, share.tolerance))
+    };
+    ks.or_else(psi).or_else(share)
+}
+
+/// The check as reports write it.
+pub fn check_name(check: Check) -> &'static str {
+    match check {
+        Check::Distribution => "distribution",
+        Check::Missing => "missing",
+        Check::WrongType => "wrong_type",
+        Check::NewCategory => "new_category",
+        Check::Absent => "absent",
+        Check::NewColumn => "new_column",
+        Check::Volume => "volume",
+        Check::Latency => "latency",
+        Check::Errors => "errors",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftline_config::time::{DAY_US, SECOND_US};
+
+    #[test]
+    fn window_ids_name_their_model_and_start() {
+        let table = [
+            ("flight-delay", "2026-11-09T00:00:00Z", DAY_US, "flight-delay@20261109T000000Z.1d"),
+            ("a@b.c", "2026-11-09T01:02:03Z", SECOND_US, "a@b.c@20261109T010203Z.1s"),
+        ];
+        for (model, start, every_us, id) in table {
+            let start_us = parse_instant_us(start).unwrap();
+            assert_eq!(window_id(model, start_us, every_us), id);
+            assert_eq!(parse_window_id(id), Some((model.to_owned(), start_us)), "{id}");
+        }
+        for id in ["", "flight-delay", "flight-delay@2026Z", "x@yesterdayZ.1d", "x@äöüäöüäöüZ.1d"]
+        {
+            assert_eq!(parse_window_id(id), None, "{id}");
+        }
+    }
+}
