@@ -143,4 +143,6 @@ fn names_truncated(input: &JudgeInput<'_>) -> Vec<String> {
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;

@@ -1,1 +1,167 @@
-//! Burn rates and broken input, pane by pane.
+//! Burn rates and broken input, pane by pane, as RULES §4 and §3 have them.
+
+use super::*;
+use crate::judgement::fixture::{Case, Row};
+
+const OBJECTIVE_MET: usize = 100;
+
+/// One pane of `rows` requests, of which `bad` are too slow and fail.
+fn pane(case: &Case, rows: usize, bad: usize) -> PaneState {
+    case.pane(rows, |index| Row {
+        latency_us: Some(if index < bad { 5000 } else { 1000 }),
+        status: Some(if index < bad { 503 } else { 200 }),
+        ..Row::usual(index)
+    })
+}
+
+/// Six hours of panes of a minute, the last of them ending at 0; `bad(minutes before the end)`.
+fn hours(rows: usize, bad: impl Fn(i64) -> usize) -> BurnWindow {
+    let case = Case::new();
+    let mut window = BurnWindow::default();
+    for minute in (1..=360).rev() {
+        window.push(-minute * MINUTE_US, &pane(&case, rows, bad(minute)));
+    }
+    window
+}
+
+fn level(window: &BurnWindow, check: Check, speed: f64) -> Level {
+    let findings = window.judge(&Case::new().model, 0);
+    let found = findings.iter().find(|found| found.check == check && found.speed == speed);
+    found.unwrap().level
+}
+
+/// The model allows 1 % slow and 0.1 % failed requests.
+#[test]
+fn both_stretches_must_spend_the_objective_too_fast() {
+    let calm = hours(OBJECTIVE_MET, |_| 0);
+    // Every request fails for the last six minutes: 10 % of the last hour, 100 times too fast.
+    let sudden = hours(OBJECTIVE_MET, |minute| if minute <= 6 { OBJECTIVE_MET } else { 0 });
+    // All of it was over half an hour ago.
+    let over = hours(OBJECTIVE_MET, |minute| if (31..=60).contains(&minute) { 50 } else { 0 });
+    // 8 slow of 100 for six hours: 8 times too fast, which is over 6 and under 14.4.
+    let slow = hours(OBJECTIVE_MET, |_| 8);
+    let table = [
+        ("calm", &calm, Check::Errors, 14.4, Level::Ok),
+        ("calm", &calm, Check::Errors, 6.0, Level::Ok),
+        ("sudden", &sudden, Check::Errors, 14.4, Level::Alarm),
+        ("sudden, latency of an hour only 10 times", &sudden, Check::Latency, 14.4, Level::Ok),
+        ("over", &over, Check::Errors, 14.4, Level::Ok),
+        ("over", &over, Check::Errors, 6.0, Level::Ok),
+        ("slow", &slow, Check::Latency, 14.4, Level::Ok),
+        ("slow", &slow, Check::Latency, 6.0, Level::Alarm),
+    ];
+    for (name, window, check, speed, expected) in table {
+        assert_eq!(level(window, check, speed), expected, "{name} {check:?} {speed}");
+    }
+}
+
+#[test]
+fn fewer_than_fifty_requests_in_the_short_stretch_say_nothing() {
+    // Five panes of 9 are 45, of 10 are 50.
+    assert_eq!(level(&hours(9, |_| 9), Check::Errors, 14.4), Level::NotComputable);
+    assert_eq!(level(&hours(9, |_| 9), Check::Errors, 6.0), Level::Alarm);
+    assert_eq!(level(&hours(10, |_| 10), Check::Errors, 14.4), Level::Alarm);
+    assert_eq!(level(&BurnWindow::default(), Check::Errors, 6.0), Level::NotComputable);
+}
+
+#[test]
+fn a_burn_says_how_fast_and_in_shares() {
+    let window = hours(100, |minute| if minute <= 5 { 20 } else { 2 });
+    let findings = window.judge(&Case::new().model, 0);
+    let errors = findings.iter().find(|found| found.check == Check::Errors).unwrap();
+    assert_eq!((errors.short.requests, errors.long.requests), (500, 6000));
+    assert_eq!((errors.short.share, errors.short.rate, errors.allowed), (0.2, 200.0, 0.001));
+    assert_eq!((errors.long.share, errors.long.rate), (0.035, 35.0));
+    assert_eq!(
+        errors.because,
+        "20 % of requests failed in the last 5m, and 3.5 % in the last 1h; the objective allows 0.1 %"
+    );
+}
+
+#[test]
+fn an_objective_that_cannot_be_overspent_that_fast_is_not_computable() {
+    let mut model = Case::new().model;
+    model.errors = Some(driftline_config::Errors { objective: 0.9 });
+    let findings = hours(100, |_| 100).judge(&model, 0);
+    let levels: Vec<Level> = findings
+        .iter()
+        .filter(|found| found.check == Check::Errors)
+        .map(|found| found.level)
+        .collect();
+    assert_eq!(levels, [Level::NotComputable, Level::Alarm]);
+}
+
+#[test]
+fn six_hours_are_kept_however_short_the_panes() {
+    let case = Case::new();
+    let one = pane(&case, 1, 0);
+    let mut window = BurnWindow::default();
+    for second in 0..10 * 3600 {
+        window.push(second * 1_000_000, &one);
+    }
+    assert!(window.sums.len() <= 361, "{}", window.sums.len());
+    let end_us = 10 * HOUR_US;
+    let findings = window.judge(&case.model, end_us);
+    assert_eq!(findings.last().unwrap().long.requests, 6 * 3600);
+    let json = serde_json::to_string(&window).unwrap();
+    assert_eq!(serde_json::from_str::<BurnWindow>(&json).unwrap(), window);
+}
+
+#[test]
+fn panes_longer_than_the_short_stretch_are_its_stretch() {
+    let mut case = Case::new();
+    case.model.operations.every_us = 10 * MINUTE_US;
+    let mut window = BurnWindow::default();
+    for start in (1..=36).rev() {
+        window.push(-10 * start * MINUTE_US, &pane(&case, 100, 100));
+    }
+    let findings = window.judge(&case.model, 0);
+    assert_eq!(findings[0].short.requests, 100);
+    assert!(
+        findings
+            .iter()
+            .filter(|found| found.check == Check::Errors)
+            .all(|found| found.level == Level::Alarm)
+    );
+}
+
+#[test]
+fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
+    let case = Case::new();
+    let broken = |pane: &PaneState| -> Vec<(String, PaneCheck)> {
+        let found = broken_input(&case.model, &case.layout(), pane);
+        found.into_iter().map(|found| (found.subject, found.check)).collect()
+    };
+    let delay = || "feature:delay".to_owned();
+    assert_eq!(broken(&case.pane(200, Row::usual)), []);
+    assert_eq!(broken(&PaneState::default()), []);
+    let lacking = case.pane(200, |index| Row {
+        delay: Row::usual(index).delay.filter(|_| index % 10 > 0),
+        ..Row::usual(index)
+    });
+    assert_eq!(broken(&lacking), [(delay(), PaneCheck::Missing)]);
+    let texts = case.pane(200, |index| Row {
+        wrong_delay: (index % 10 == 0).then_some("12 min"),
+        ..Row::usual(index)
+    });
+    assert_eq!(broken(&texts), [(delay(), PaneCheck::WrongType)]);
+    // Just 5 % are not more than 5 %.
+    for (rejected, expected) in [(10, 0), (11, 1)] {
+        let mut pane = case.pane(190, Row::usual);
+        pane.add_rejected(rejected);
+        assert_eq!(broken(&pane).len(), expected, "{rejected}");
+    }
+    let found = broken_input(&case.model, &case.layout(), &lacking);
+    assert_eq!(
+        found[0].because,
+        "10 % of requests lack delay, in the baseline 0 %: 10 points more, at least 5 with 99 % confidence; tolerance 1"
+    );
+}
+
+#[test]
+fn columns_that_are_not_judged_break_no_pane() {
+    let unjudged = driftline_config::Feature { judge: false, ..Default::default() };
+    let case = Case::new().feature("delay", unjudged);
+    let gone = case.pane(200, |index| Row { delay: None, ..Row::usual(index) });
+    assert!(broken_input(&case.model, &case.layout(), &gone).is_empty());
+}

@@ -18,7 +18,8 @@ pub(crate) fn percent(share: f64) -> String {
     if size >= 1.0 {
         return trimmed(size, 1);
     }
-    if size < 0.0001 {
+    // Just under it is binary arithmetic's way to write it.
+    if size < 0.000_099_9 {
         return "under 0.0001".to_owned();
     }
     format!("{size:.1e}")

@@ -1,1 +1,7 @@
-//! One test per rule of RULES §4.
+//! One test per rule of RULES §4, on a small model with two features and a score.
+
+mod rules;
+mod shares;
+mod whole;
+
+use super::fixture::{self, Case, Row};

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// have are far behind them. NaN becomes 0 and infinities the largest number, which JSON can hold;
 /// where those can occur use [`rounded_or_none`].
 pub fn rounded(value: f64) -> f64 {
-    rounded_or_none(value).unwrap_or(if value.is_nan() { 0.0 } else { f64::MAX.copysign(value) })
+    const LARGEST: f64 = 1.79769313486e308;
+    rounded_or_none(value).unwrap_or(if value.is_nan() { 0.0 } else { LARGEST.copysign(value) })
 }
 
 /// Like [`rounded`]; `None`, which is written as null, for NaN and infinities.

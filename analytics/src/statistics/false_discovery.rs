@@ -10,7 +10,8 @@ pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let mut smallest = 1.0_f64;
     for (place, (index, p_value)) in descending.into_iter().enumerate() {
         let rank = count - place as f64;
-        smallest = smallest.min(p_value * count / rank);
+        // In this order the largest p-value stays exactly as it is.
+        smallest = smallest.min(p_value * (count / rank));
         if let Some(slot) = adjusted.get_mut(index) {
             *slot = smallest;
         }
