@@ -4,13 +4,16 @@
 use driftline_config::time::format_instant;
 
 /// The text of a number as a category: whole numbers without a point, others in the shortest
-/// decimal form that reads back as the same number, never with an exponent; both zeros are `0`,
-/// infinities are `inf` and `-inf`. `None` for NaN, which is a missing value.
+/// decimal form that reads back as the same number; both zeros are `0`, infinities are `inf` and
+/// `-inf`. An exponent is written below 1e-7 and from 1e21 on (`1e21`, `2.5e-8`),
+/// so that no category is longer than 25 characters. `None` for NaN, which is a missing value.
 pub fn category_of_f64(value: f64) -> Option<String> {
     if value.is_nan() {
         None
     } else if value == 0.0 {
         Some("0".to_owned())
+    } else if value.is_finite() && !(1e-7..1e21).contains(&value.abs()) {
+        Some(format!("{value:e}"))
     } else {
         Some(value.to_string())
     }
@@ -68,6 +71,8 @@ mod tests {
             (1e-7, Some("0.0000001")),
             (-2.5, Some("-2.5")),
             (1e20, Some("100000000000000000000")),
+            (-1e21, Some("-1e21")),
+            (2.5e-8, Some("2.5e-8")),
             (f64::INFINITY, Some("inf")),
             (f64::NEG_INFINITY, Some("-inf")),
             (f64::NAN, None),

@@ -195,9 +195,13 @@ impl Decoder {
         let text = self.checked_text(record)?;
         let mut scanner = Scanner::new(text, 0);
         scanner.blanks();
-        if scanner.peek() != Some(b'{') {
-            no_more_values(&mut scanner)?;
-            return Err(Rejection::new(Reason::NotAnObject, "the value is not an object"));
+        match scanner.peek() {
+            Some(b'{') => {}
+            Some(_) => {
+                no_more_values(&mut scanner)?;
+                return Err(Rejection::new(Reason::NotAnObject, "the value is not an object"));
+            }
+            None => return Err(Rejection::new(Reason::InvalidJson, "nothing but blanks")),
         }
         let mut envelope = Envelope::default();
         let mut more = scanner.enter_object();
@@ -428,11 +432,9 @@ impl Decoder {
 
 /// Passes every further value, so that invalid JSON is told from too much of it.
 fn no_more_values(scanner: &mut Scanner<'_>) -> Result<(), Fault> {
-    loop {
-        scanner.blanks();
-        if scanner.peek().is_none() {
-            return if scanner.at() == 0 { scanner.fault("expected an object") } else { Ok(()) };
-        }
+    while scanner.peek().is_some() {
         scanner.skip(0)?;
+        scanner.blanks();
     }
+    Ok(())
 }

@@ -1,0 +1,220 @@
+//! Kafka clients: their settings, their logs and their errors, in one place.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, Timestamp};
+
+use crate::error::IngestError;
+use crate::plan::Connection;
+
+/// How long one question to a broker may take.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a client's statistics say about one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    /// The end of the log, by the last fetch.
+    pub(crate) end: i64,
+    /// The last offset for which the end of the partition was signalled.
+    pub(crate) end_signalled: i64,
+}
+
+/// Receives what librdkafka says beside messages.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    figures: Mutex<Option<Vec<Figures>>>,
+    error: Mutex<Option<String>>,
+}
+
+impl Context {
+    /// The statistics since the last call, if any came.
+    pub(crate) fn take_figures(&self) -> Option<Vec<Figures>> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The last error that an operator should know, if any came since the last call.
+    pub(crate) fn take_error(&self) -> Option<String> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(facility, message, "librdkafka");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let figures = statistics
+            .topics
+            .into_iter()
+            .flat_map(|(topic, figures)| {
+                figures.partitions.into_iter().map(move |(partition, figures)| Figures {
+                    topic: topic.clone(),
+                    partition,
+                    end: figures.hi_offset,
+                    end_signalled: figures.eof_offset,
+                })
+            })
+            .collect();
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(figures);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // A single lost connection is repaired by librdkafka and nobody's business.
+        let serious = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::SSL
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed
+            )
+        );
+        tracing::debug!(%error, reason, serious, "librdkafka error");
+        if serious {
+            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+pub(crate) type Consumer = BaseConsumer<Context>;
+
+/// Driftline's settings, then the operator's.
+pub(crate) fn settings(connection: &Connection, ours: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "driftline");
+    config.set("log.connection.close", "false");
+    config.set("reconnect.backoff.max.ms", "2000");
+    config.set("socket.keepalive.enable", "true");
+    for (key, value) in ours {
+        config.set(*key, *value);
+    }
+    for (key, value) in &connection.properties {
+        config.set(key, value.expose());
+    }
+    config.set("bootstrap.servers", &connection.bootstrap);
+    config
+}
+
+/// A consumer that is told its partitions and offsets, and decides nothing by itself.
+pub(crate) fn consumer(
+    connection: &Connection,
+    ours: &[(&str, &str)],
+) -> Result<Consumer, IngestError> {
+    let mut config = settings(connection, ours);
+    let group = if connection.group.is_empty() { "driftline" } else { &connection.group };
+    // These are not the operator's: the checkpoint holds the positions, and a position that the log
+    // does not hold must be noticed.
+    config.set("group.id", group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("auto.offset.reset", "error");
+    config.set("enable.partition.eof", "true");
+    config.set("allow.auto.create.topics", "false");
+    create(&config, connection, Context::default())
+}
+
+/// Makes any client.
+pub(crate) fn create<X, T: FromClientConfigAndContext<X>>(
+    config: &ClientConfig,
+    connection: &Connection,
+    context: X,
+) -> Result<T, IngestError>
+where
+    X: ClientContext,
+{
+    config.create_with_context(context).map_err(|error| match error {
+        KafkaError::ClientConfig(_, why, property, value) => {
+            let why = if value.is_empty() { why } else { why.replace(&value, "<value>") };
+            IngestError::Property { property, why }
+        }
+        other => {
+            IngestError::Client { bootstrap: connection.bootstrap.clone(), why: other.to_string() }
+        }
+    })
+}
+
+/// Tells an unreachable broker from an answer.
+pub(crate) fn unreachable(connection: &Connection, error: &KafkaError) -> IngestError {
+    IngestError::Unreachable { bootstrap: connection.bootstrap.clone(), why: error.to_string() }
+}
+
+/// The number of partitions of a topic; `None` where it does not exist.
+pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Option<i32> {
+    let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+    if found.error().is_some() || found.partitions().is_empty() {
+        return None;
+    }
+    i32::try_from(found.partitions().len()).ok()
+}
+
+/// Asks for one topic.
+pub(crate) fn partitions_of(
+    client: &Consumer,
+    connection: &Connection,
+    topic: &str,
+) -> Result<Option<i32>, IngestError> {
+    let metadata = client
+        .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
+        .map_err(|error| unreachable(connection, &error))?;
+    Ok(partition_count(&metadata, topic))
+}
+
+/// A Kafka timestamp in microseconds and whether the producer set it.
+pub(crate) fn timestamp_us(timestamp: Timestamp) -> (Option<i64>, bool) {
+    match timestamp {
+        Timestamp::CreateTime(ms) if ms >= 0 => (Some(ms.saturating_mul(1000)), true),
+        Timestamp::LogAppendTime(ms) if ms >= 0 => (Some(ms.saturating_mul(1000)), false),
+        _ => (None, true),
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future on this thread: the administrative calls of rdkafka are futures, and ingest
+/// has no runtime.
+pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = TaskContext::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

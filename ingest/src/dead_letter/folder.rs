@@ -1,0 +1,100 @@
+//! Dead letters to a folder: one JSON Lines file per topic, synced before a letter counts as
+//! arrived.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::DeadLetter;
+use super::pending::Pending;
+use crate::error::IngestError;
+
+pub(crate) struct Folder {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queued: Vec<DeadLetter>,
+    files: BTreeMap<String, File>,
+}
+
+impl Folder {
+    pub(crate) fn open(path: &Path) -> Result<Folder, IngestError> {
+        std::fs::create_dir_all(path)
+            .map_err(|source| IngestError::Folder { path: path.to_owned(), source })?;
+        Ok(Folder { path: path.to_owned(), state: Mutex::default() })
+    }
+
+    pub(crate) fn queue(&self, letter: DeadLetter) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).queued.push(letter);
+    }
+
+    /// Writes and syncs what is queued. After an error everything queued stays so, and is written
+    /// again: at least once.
+    pub(crate) fn settle(&self, pending: &Pending) -> Result<(), IngestError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        if state.queued.is_empty() {
+            return Ok(());
+        }
+        let mut lines: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+        for letter in &state.queued {
+            let lines = lines.entry(&letter.topic).or_default();
+            lines.extend_from_slice(line(letter).as_bytes());
+            lines.push(b'\n');
+        }
+        for (topic, lines) in lines {
+            // Kafka's topic names are file names: letters, digits, dot, underscore and hyphen.
+            let path = self.path.join(format!("{topic}.jsonl"));
+            append(&mut state.files, topic, &path, &lines).map_err(|source| {
+                pending.refused(source.to_string());
+                IngestError::Folder { path, source }
+            })?;
+        }
+        for letter in state.queued.drain(..) {
+            pending.arrived(&letter);
+        }
+        Ok(())
+    }
+}
+
+fn append(
+    files: &mut BTreeMap<String, File>,
+    topic: &str,
+    path: &Path,
+    lines: &[u8],
+) -> std::io::Result<()> {
+    if !files.contains_key(topic) {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        files.insert(topic.to_owned(), file);
+    }
+    let Some(file) = files.get_mut(topic) else { return Ok(()) };
+    file.write_all(lines)?;
+    file.sync_data()
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let base64 = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| STANDARD.encode(bytes));
+    let headers: Vec<_> =
+        letter.headers.iter().map(|(name, value)| json!([name, base64(value)])).collect();
+    json!({
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "timestamp_us": letter.timestamp_us,
+        "reason": letter.reason.as_str(),
+        "detail": letter.detail,
+        "key": base64(&letter.key),
+        "value": base64(&letter.value),
+        "headers": headers,
+    })
+    .to_string()
+}

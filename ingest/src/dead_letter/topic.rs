@@ -1,0 +1,193 @@
+//! Dead letters to a Kafka topic beside the one they came from.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use sha2::{Digest, Sha256};
+
+use super::pending::Pending;
+use super::{DeadLetter, KEPT_BYTES, SUFFIX};
+use crate::client::{Context, create, settings};
+use crate::error::IngestError;
+use crate::event::Reason;
+use crate::plan::Connection;
+use crate::topic::ensure_topic;
+
+/// How long a refused letter waits before it is sent again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) struct Topic {
+    connection: Connection,
+    producer: ThreadedProducer<Receipts>,
+    refused: Arc<Mutex<Vec<Refused>>>,
+    /// Partitions of each dead-letter topic.
+    partitions: Mutex<BTreeMap<String, i32>>,
+}
+
+/// A letter on its way.
+struct Sending {
+    letter: DeadLetter,
+    /// Whether only the beginning of its value is sent.
+    cut: bool,
+}
+
+struct Refused {
+    sending: Box<Sending>,
+    after: Instant,
+}
+
+struct Receipts {
+    pending: Arc<Pending>,
+    refused: Arc<Mutex<Vec<Refused>>>,
+    logs: Context,
+}
+
+impl ClientContext for Receipts {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.logs.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.logs.error(error, reason);
+    }
+}
+
+impl ProducerContext for Receipts {
+    type DeliveryOpaque = Box<Sending>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sending: Box<Sending>) {
+        match result {
+            Ok(_) => self.pending.arrived(&sending.letter),
+            Err((error, _)) => put_back(&self.refused, sending, &self.pending, error),
+        }
+    }
+}
+
+fn put_back(
+    refused: &Mutex<Vec<Refused>>,
+    mut sending: Box<Sending>,
+    pending: &Pending,
+    error: &KafkaError,
+) {
+    let too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+    sending.cut |= too_large;
+    pending.refused(error.to_string());
+    let after = Instant::now() + if too_large { Duration::ZERO } else { RETRY_AFTER };
+    let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+    refused.push(Refused { sending, after });
+}
+
+impl Topic {
+    pub(crate) fn start(
+        connection: &Connection,
+        pending: Arc<Pending>,
+    ) -> Result<Topic, IngestError> {
+        let ours = [
+            ("acks", "all"),
+            ("compression.type", "zstd"),
+            ("linger.ms", "20"),
+            // A letter waits for its broker as long as it takes: its offset holds the checkpoint.
+            ("message.timeout.ms", "0"),
+            ("message.max.bytes", "4000000"),
+        ];
+        let refused = Arc::new(Mutex::new(Vec::new()));
+        let receipts =
+            Receipts { pending, refused: Arc::clone(&refused), logs: Context::default() };
+        let producer = create(&settings(connection, &ours), connection, receipts)?;
+        let connection = connection.clone();
+        Ok(Topic { connection, producer, refused, partitions: Mutex::default() })
+    }
+
+    pub(crate) fn prepare(&self, topic: &str, partitions: i32) -> Result<(), IngestError> {
+        let name = format!("{topic}{SUFFIX}");
+        let instead = "kafka.dead_letters to off or folder:PATH";
+        let count = ensure_topic(&self.connection, &name, partitions, instead)?;
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(name, count);
+        Ok(())
+    }
+
+    pub(crate) fn send(&self, letter: DeadLetter, pending: &Pending) {
+        let cut = letter.reason == Reason::TooLarge;
+        self.put(Box::new(Sending { letter, cut }), pending);
+    }
+
+    fn put(&self, sending: Box<Sending>, pending: &Pending) {
+        let letter = &sending.letter;
+        let name = format!("{}{SUFFIX}", letter.topic);
+        let count = {
+            let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+            partitions.get(&name).copied()
+        };
+        let partition = letter.partition;
+        let timestamp_ms = letter.timestamp_us.map(|time_us| time_us.div_euclid(1000));
+        let (key, value, headers) = (letter.key.clone(), kept(&sending), headers(&sending));
+        let mut record =
+            BaseRecord::<[u8], [u8], _>::with_opaque_to(&name, sending).headers(headers);
+        record.key = key.as_deref();
+        record.payload = value.as_deref();
+        record.timestamp = timestamp_ms;
+        record.partition = (count > Some(partition)).then_some(partition);
+        if let Err((error, record)) = self.producer.send(record) {
+            put_back(&self.refused, record.delivery_opaque, pending, &error);
+        }
+    }
+
+    /// Sends the letters again that were refused a while ago.
+    pub(crate) fn retry(&self, pending: &Pending) {
+        let due = {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let (due, later): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut *refused).into_iter().partition(|refused| refused.after <= now);
+            *refused = later;
+            due
+        };
+        for refused in due {
+            self.put(refused.sending, pending);
+        }
+    }
+}
+
+/// The value as it was; the beginning of one that is too large.
+fn kept(sending: &Sending) -> Option<Vec<u8>> {
+    let value = sending.letter.value.as_deref()?;
+    let length = if sending.cut { KEPT_BYTES } else { value.len() };
+    Some(value.get(..length).unwrap_or(value).to_vec())
+}
+
+fn headers(sending: &Sending) -> OwnedHeaders {
+    let letter = &sending.letter;
+    let mut headers = OwnedHeaders::new();
+    for (name, value) in &letter.headers {
+        headers = headers.insert(Header { key: name, value: value.as_deref() });
+    }
+    let mut ours = vec![
+        ("driftline.reason", letter.reason.as_str().to_owned()),
+        ("driftline.detail", letter.detail.clone()),
+        ("driftline.topic", letter.topic.clone()),
+        ("driftline.partition", letter.partition.to_string()),
+        ("driftline.offset", letter.offset.to_string()),
+    ];
+    if let Some(value) = &letter.value
+        && sending.cut
+        && value.len() > KEPT_BYTES
+    {
+        ours.push(("driftline.bytes", value.len().to_string()));
+        ours.push(("driftline.sha256", hex(&Sha256::digest(value))));
+    }
+    for (name, value) in &ours {
+        headers = headers.insert(Header { key: name, value: Some(value.as_str()) });
+    }
+    headers
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,241 @@
+//! What a worker does with its partitions beside reading them: begin, pause, verify, start over.
+
+use std::sync::mpsc::TryRecvError;
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::outlet::Stopped;
+use super::stretch::Stretch;
+use super::worker::{Assignment, Order, Reading, Worker};
+use crate::client::{Consumer, consumer};
+use crate::event::Event;
+use crate::topic::watermarks;
+
+impl Worker {
+    /// Some partition's position is not in its log, and librdkafka does not say which.
+    pub(super) fn out_of_range(&mut self, consumer: &Consumer) -> Result<(), Stopped> {
+        for index in 0..self.readings.len() {
+            let Some(reading) = self.readings.get(index) else { continue };
+            let (topic, partition) = (reading.topic, reading.partition);
+            let position = reading.stretch.position();
+            let name = self.plan.topic_name(topic);
+            let (low, high) = match watermarks(consumer, &self.plan.connection, name, partition) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.outlet.trouble(None, error.to_string())?;
+                    continue;
+                }
+            };
+            if position > high {
+                let why = format!("the log ends at {high}, before the next offset {position}");
+                self.recreated(consumer, index, why)?;
+            } else if position < low {
+                self.hand_over(index)?;
+                let why = format!("retention removed the records before offset {low}");
+                self.restart(consumer, index, low)?;
+                let (from, to) = (position, low);
+                self.outlet.send(Event::Gap { topic, partition, from, to, why })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The log is another one: goes on at its beginning.
+    pub(super) fn recreated(
+        &mut self,
+        consumer: &Consumer,
+        index: usize,
+        why: String,
+    ) -> Result<(), Stopped> {
+        self.hand_over(index)?;
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
+        let (topic, partition) = (reading.topic, reading.partition);
+        let position = reading.stretch.position();
+        reading.last = None;
+        let name = self.plan.topic_name(topic);
+        // Without an answer, 0: the next fetch tells whether the log begins later.
+        let offset =
+            watermarks(consumer, &self.plan.connection, name, partition).map_or(0, |(low, _)| low);
+        self.restart(consumer, index, offset)?;
+        self.outlet.send(Event::Recreated { topic, partition, position, offset, why })
+    }
+
+    fn restart(&mut self, consumer: &Consumer, index: usize, offset: i64) -> Result<(), Stopped> {
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
+        reading.check = None;
+        reading.at_end = false;
+        reading.stretch.restart(offset);
+        self.note(index);
+        self.assign(consumer, index, offset)
+    }
+
+    /// Tells the consumer to fetch a partition from `offset` on.
+    fn assign(&self, consumer: &Consumer, index: usize, offset: i64) -> Result<(), Stopped> {
+        let Some(reading) = self.readings.get(index) else { return Ok(()) };
+        let mut list = TopicPartitionList::new();
+        let name = self.plan.topic_name(reading.topic);
+        let assigned = list
+            .add_partition_offset(name, reading.partition, Offset::Offset(offset))
+            .and_then(|()| {
+                // Unassigning what is not assigned is refused, and does no harm.
+                let _ = consumer.incremental_unassign(&list);
+                consumer.incremental_assign(&list)
+            });
+        if let Err(error) = assigned {
+            let partition = reading.partition;
+            let message = format!("partition {partition} of {name} cannot be read: {error}");
+            return self.outlet.trouble(Some(reading.topic), message);
+        }
+        if reading.paused || reading.held {
+            self.set_paused(consumer, index, true);
+        }
+        Ok(())
+    }
+
+    fn set_paused(&self, consumer: &Consumer, index: usize, pause: bool) {
+        let Some(reading) = self.readings.get(index) else { return };
+        let mut list = TopicPartitionList::new();
+        list.add_partition(self.plan.topic_name(reading.topic), reading.partition);
+        let done = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
+        if let Err(error) = done {
+            tracing::warn!(%error, pause, partition = reading.partition, "pausing failed");
+        }
+        self.note(index);
+    }
+
+    /// Holds up the topic of a partition whose dead letters do not arrive.
+    pub(super) fn hold_up(&mut self, consumer: &Consumer, index: usize) {
+        let Some(topic) = self.readings.get(index).map(|reading| reading.topic) else { return };
+        if !self.dead_letters.is_full_for(self.plan.topic_name(topic)) {
+            return;
+        }
+        for index in 0..self.readings.len() {
+            let Some(reading) = self.readings.get_mut(index) else { continue };
+            if reading.topic == topic && !reading.held {
+                reading.held = true;
+                self.held = true;
+                self.set_paused(consumer, index, true);
+            }
+        }
+    }
+
+    /// Lets the held topics go on once the dead letters have room.
+    pub(super) fn let_go(&mut self, consumer: &Consumer) -> Result<(), Stopped> {
+        if !self.held {
+            return Ok(());
+        }
+        if let Err(error) = self.dead_letters.settle() {
+            self.outlet.trouble(None, error.to_string())?;
+        }
+        let room = self.dead_letters.has_room();
+        for index in 0..self.readings.len() {
+            let Some(reading) = self.readings.get_mut(index).filter(|reading| reading.held) else {
+                continue;
+            };
+            let topic = Some(reading.topic);
+            if room {
+                reading.held = false;
+                let resume = !reading.paused;
+                reading.at_end = false;
+                if resume {
+                    self.set_paused(consumer, index, false);
+                }
+                self.outlet.recovered(topic)?;
+            } else {
+                let why = self.dead_letters.trouble();
+                let why = why.unwrap_or_else(|| "they are not acknowledged".to_owned());
+                let message = format!("the topic is paused until its dead letters arrive: {why}");
+                self.outlet.trouble(topic, message)?;
+            }
+        }
+        self.held = !room;
+        Ok(())
+    }
+
+    pub(super) fn obey(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
+        loop {
+            let order = match self.orders.try_recv() {
+                Ok(order) => order,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(Stopped),
+            };
+            match order {
+                Order::Read(assignment) => self.read(consumer, assignment)?,
+                Order::Pause(topic, partition) => self.pause(consumer, (topic, partition), true),
+                Order::Resume(topic, partition) => self.pause(consumer, (topic, partition), false),
+                Order::Verify(topic) => self.verify(consumer, topic)?,
+                Order::Rebuild => self.rebuild(consumer)?,
+            }
+        }
+    }
+
+    fn read(&mut self, consumer: &Consumer, assignment: Assignment) -> Result<(), Stopped> {
+        let Assignment { topic, partition, offset, check } = assignment;
+        let Some(layout) = self.plan.layouts.get(topic) else { return Ok(()) };
+        let stretch = Stretch::new(topic, partition, offset, (layout, &self.plan.limits));
+        self.readings.push(Reading {
+            topic,
+            partition,
+            stretch,
+            last: check,
+            check,
+            at_end: false,
+            paused: false,
+            held: false,
+        });
+        let index = self.readings.len() - 1;
+        self.note(index);
+        self.assign(consumer, index, check.map_or(offset, |check| check.offset))
+    }
+
+    fn pause(&mut self, consumer: &Consumer, partition: (usize, i32), pause: bool) {
+        let found = self
+            .readings
+            .iter_mut()
+            .enumerate()
+            .find(|(_, reading)| (reading.topic, reading.partition) == partition);
+        let Some((index, reading)) = found else { return };
+        if reading.paused != pause {
+            reading.paused = pause;
+            // The end is signalled again after a resume.
+            reading.at_end = reading.at_end && pause;
+            if !reading.held {
+                self.set_paused(consumer, index, pause);
+            }
+        }
+    }
+
+    /// Reads the last record of each of a topic's partitions again.
+    fn verify(&mut self, consumer: &Consumer, topic: usize) -> Result<(), Stopped> {
+        for index in 0..self.readings.len() {
+            self.hand_over(index)?;
+            let Some(reading) = self.readings.get_mut(index) else { continue };
+            if reading.topic == topic {
+                reading.check = reading.last;
+                reading.at_end = false;
+                let next = reading.stretch.position();
+                let offset = reading.check.map_or(next, |check| check.offset);
+                self.assign(consumer, index, offset)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rebuild(&mut self, old: &mut Consumer) -> Result<(), Stopped> {
+        tracing::warn!("the consumer was silent although it lags: it is built anew");
+        match consumer(&self.plan.connection, &super::consumer_settings(&self.plan.memory)) {
+            Ok(new) => *old = new,
+            Err(error) => return self.outlet.trouble(None, error.to_string()),
+        }
+        self.by_address.clear();
+        for index in 0..self.readings.len() {
+            let Some(reading) = self.readings.get_mut(index) else { continue };
+            reading.at_end = false;
+            let offset = reading.check.map_or(reading.stretch.position(), |check| check.offset);
+            self.assign(old, index, offset)?;
+            self.note(index);
+        }
+        Ok(())
+    }
+}

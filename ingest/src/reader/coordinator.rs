@@ -1,0 +1,357 @@
+//! The thread that knows which partitions there are: it finds them, decides where they start, gives
+//! them to workers, and watches that the workers get on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use driftline_config::Start;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::outlet::{Outlet, Stopped};
+use super::worker::{Assignment, Order, Worker};
+use super::{Plan, consumer_settings};
+use crate::client::{ANSWER_TIMEOUT, Consumer, consumer, partition_count, unreachable};
+use crate::dead_letter::DeadLetters;
+use crate::error::IngestError;
+use crate::event::Event;
+use crate::plan::Position;
+use crate::topic::{offsets_at, watermarks};
+
+/// How often the broker is asked for new partitions, well inside any window's lateness.
+const REFRESH: Duration = Duration::from_secs(5);
+/// How often it is asked while something is in trouble.
+const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
+/// How often orders are looked for.
+const LOOK: Duration = Duration::from_millis(50);
+/// Silence of a partition that lags, after which its consumer is built anew.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// What the owner of the readers wants.
+pub(crate) enum Wish {
+    Pause(usize, i32),
+    Resume(usize, i32),
+    Commit(BTreeMap<(usize, i32), i64>),
+}
+
+struct Hand {
+    orders: Sender<Order>,
+    thread: JoinHandle<()>,
+    /// How many partitions it reads.
+    load: usize,
+}
+
+/// What is known of one topic.
+#[derive(Default)]
+struct Known {
+    /// Partitions that were told to the other end.
+    told: i32,
+    /// Partitions that workers read.
+    read: BTreeSet<i32>,
+    /// Whether the topic was there once.
+    seen: bool,
+    /// Whether it was away since.
+    away: bool,
+    /// Partitions at the first sight, when there was no position: these start where the plan says.
+    initial: i32,
+    /// Whether it may not be read at all.
+    refused: bool,
+}
+
+pub(crate) struct Coordinator {
+    plan: Arc<Plan>,
+    probe: Consumer,
+    positions: BTreeMap<(usize, i32), Position>,
+    outlet: Outlet,
+    dead_letters: DeadLetters,
+    wishes: Receiver<Wish>,
+    hands: Vec<Hand>,
+    owners: BTreeMap<(usize, i32), usize>,
+    known: Vec<Known>,
+    started: bool,
+}
+
+impl Coordinator {
+    pub(crate) fn new(
+        (plan, probe): (Arc<Plan>, Consumer),
+        positions: BTreeMap<(usize, i32), Position>,
+        outlet: Outlet,
+        dead_letters: DeadLetters,
+        wishes: Receiver<Wish>,
+    ) -> Coordinator {
+        let known = plan.topics.iter().map(|_| Known::default()).collect();
+        Coordinator {
+            plan,
+            probe,
+            positions,
+            outlet,
+            dead_letters,
+            wishes,
+            hands: Vec::new(),
+            owners: BTreeMap::new(),
+            known,
+            started: false,
+        }
+    }
+
+    /// Coordinates until the readers are stopped, then waits for the workers.
+    pub(crate) fn run(mut self) {
+        while self.round().is_ok() {}
+        self.outlet.stop();
+        for hand in self.hands {
+            drop(hand.orders);
+            if hand.thread.join().is_err() {
+                tracing::error!("a reading thread panicked");
+            }
+        }
+    }
+
+    fn round(&mut self) -> Result<(), Stopped> {
+        self.refresh()?;
+        let pause = if self.outlet.in_trouble() { REFRESH_IN_TROUBLE } else { REFRESH };
+        let next = Instant::now() + pause;
+        while Instant::now() < next {
+            self.wish()?;
+            // Answers to commits are events of this consumer.
+            let _ = self.probe.poll(Duration::ZERO);
+        }
+        if let Err(error) = self.dead_letters.settle() {
+            self.outlet.trouble(None, error.to_string())?;
+        }
+        self.watch()
+    }
+
+    /// Waits for one wish, or for a moment.
+    fn wish(&mut self) -> Result<(), Stopped> {
+        let wish = self.wishes.recv_timeout(LOOK);
+        if self.outlet.stopped() || self.hands.iter().any(|hand| hand.thread.is_finished()) {
+            return Err(Stopped);
+        }
+        match wish {
+            Ok(Wish::Pause(topic, partition)) => {
+                self.order((topic, partition), Order::Pause(topic, partition));
+            }
+            Ok(Wish::Resume(topic, partition)) => {
+                self.order((topic, partition), Order::Resume(topic, partition));
+            }
+            Ok(Wish::Commit(positions)) => self.commit(&positions),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+        }
+        Ok(())
+    }
+
+    fn order(&self, partition: (usize, i32), order: Order) {
+        if let Some(hand) = self.owners.get(&partition).and_then(|owner| self.hands.get(*owner)) {
+            let _ = hand.orders.send(order);
+        }
+    }
+
+    fn commit(&self, positions: &BTreeMap<(usize, i32), i64>) {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in positions {
+            let name = self.plan.topic_name(*topic);
+            let _ = list.add_partition_offset(name, *partition, Offset::Offset(*offset));
+        }
+        if let Err(error) = self.probe.commit(&list, CommitMode::Async) {
+            tracing::debug!(%error, "offsets were not committed to the group");
+        }
+    }
+
+    /// Asks which partitions there are and has every new one read.
+    fn refresh(&mut self) -> Result<(), Stopped> {
+        // One topic is asked for by name: a broker may hold thousands of others.
+        let only = match self.plan.topics.as_slice() {
+            [plan] => Some(plan.topic.clone()),
+            _ => None,
+        };
+        let metadata = match self.probe.fetch_metadata(only.as_deref(), ANSWER_TIMEOUT) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let error = unreachable(&self.plan.connection, &error);
+                return self.outlet.trouble(None, error.to_string());
+            }
+        };
+        self.outlet.recovered(None)?;
+        for topic in 0..self.plan.topics.len() {
+            let count = partition_count(&metadata, self.plan.topic_name(topic));
+            self.topic(topic, count)?;
+            if self.outlet.stopped() {
+                return Err(Stopped);
+            }
+        }
+        self.started = true;
+        Ok(())
+    }
+
+    fn topic(&mut self, topic: usize, count: Option<i32>) -> Result<(), Stopped> {
+        let name = self.plan.topic_name(topic).to_owned();
+        let positioned = self.positions.keys().any(|(positioned, _)| *positioned == topic);
+        let started = self.started;
+        let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
+        if known.refused {
+            return Ok(());
+        }
+        let Some(count) = count else {
+            known.away = known.seen;
+            return self
+                .outlet
+                .trouble(Some(topic), IngestError::NoTopic { topic: name }.to_string());
+        };
+        if !known.seen {
+            match self.dead_letters.prepare(&name, count) {
+                Ok(()) => {}
+                Err(error @ IngestError::Unreachable { .. }) => {
+                    return self.outlet.trouble(None, error.to_string());
+                }
+                Err(error) => {
+                    known.refused = true;
+                    let (topic, message) = (Some(topic), error.to_string());
+                    return self.outlet.send(Event::Trouble { topic, message, fatal: true });
+                }
+            }
+            known.seen = true;
+            // A topic that was created later was empty when reading began.
+            known.initial = if positioned || started { 0 } else { count };
+        }
+        if std::mem::take(&mut known.away) {
+            for hand in &self.hands {
+                let _ = hand.orders.send(Order::Verify(topic));
+            }
+        }
+        if count > known.told {
+            known.told = count;
+            self.outlet.send(Event::Partitions { topic, count })?;
+        }
+        self.new_partitions(topic, count)
+    }
+
+    fn new_partitions(&mut self, topic: usize, count: i32) -> Result<(), Stopped> {
+        for partition in 0..count {
+            let Some(known) = self.known.get(topic) else { return Ok(()) };
+            if known.read.contains(&partition) {
+                continue;
+            }
+            let initial = partition < known.initial;
+            let assignment = match self.start_of(topic, partition, initial) {
+                Ok(found) => found?,
+                Err(error) => return self.outlet.trouble(Some(topic), error.to_string()),
+            };
+            self.give(assignment)?;
+            if let Some(known) = self.known.get_mut(topic) {
+                known.read.insert(partition);
+            }
+        }
+        self.outlet.recovered(Some(topic))
+    }
+
+    /// Where reading of a partition begins, compared with what the log still holds.
+    fn start_of(
+        &self,
+        topic: usize,
+        partition: i32,
+        initial: bool,
+    ) -> Result<Result<Assignment, Stopped>, IngestError> {
+        let (connection, name) = (&self.plan.connection, self.plan.topic_name(topic));
+        let (low, high) = watermarks(&self.probe, connection, name, partition)?;
+        let at = |offset| Assignment { topic, partition, offset, check: None };
+        let Some(position) = self.positions.get(&(topic, partition)) else {
+            let start = self.plan.topics.get(topic).map(|plan| plan.start);
+            let offset = match start {
+                Some(Start::Latest) if initial => high,
+                Some(Start::At(time_us)) if initial => {
+                    let found = offsets_at(&self.probe, connection, name, &[partition], time_us)?;
+                    found.get(&partition).copied().unwrap_or(high)
+                }
+                _ => low,
+            };
+            return Ok(Ok(at(offset)));
+        };
+        let offset = position.offset;
+        if offset > high {
+            let why = format!("the log ends at {high}, before the next offset {offset}");
+            let event = Event::Recreated { topic, partition, position: offset, offset: low, why };
+            return Ok(self.outlet.send(event).map(|()| at(low)));
+        }
+        if offset < low {
+            let why = format!("retention removed the records before offset {low}");
+            let event = Event::Gap { topic, partition, from: offset, to: low, why };
+            return Ok(self.outlet.send(event).map(|()| at(low)));
+        }
+        let held = |check: &crate::plan::Fingerprint| (low..high).contains(&check.offset);
+        let check = position.fingerprint.filter(held);
+        Ok(Ok(Assignment { topic, partition, offset, check }))
+    }
+
+    /// Gives a partition to the worker with the fewest, or to a new one.
+    fn give(&mut self, assignment: Assignment) -> Result<(), Stopped> {
+        let idle = self.hands.iter().any(|hand| hand.load == 0);
+        if !idle && self.hands.len() < self.plan.threads {
+            match self.hire() {
+                Ok(hand) => self.hands.push(hand),
+                Err(error) if self.hands.is_empty() => {
+                    let message = error.to_string();
+                    self.outlet.send(Event::Trouble { topic: None, message, fatal: true })?;
+                    return Err(Stopped);
+                }
+                Err(error) => tracing::warn!(%error, "reading goes on with fewer threads"),
+            }
+        }
+        let least = self.hands.iter_mut().enumerate().min_by_key(|(_, hand)| hand.load);
+        let Some((owner, hand)) = least else { return Err(Stopped) };
+        hand.load += 1;
+        self.owners.insert((assignment.topic, assignment.partition), owner);
+        hand.orders.send(Order::Read(assignment)).map_err(|_| Stopped)
+    }
+
+    fn hire(&self) -> Result<Hand, IngestError> {
+        let settings = consumer_settings(&self.plan.memory);
+        let consumer = consumer(&self.plan.connection, &settings)?;
+        let (orders, received) = channel();
+        let worker = Worker::new(
+            Arc::clone(&self.plan),
+            self.outlet.clone(),
+            self.dead_letters.clone(),
+            received,
+        );
+        let name = format!("ingest-{}", self.hands.len());
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || worker.run(consumer))
+            .map_err(|source| IngestError::Thread { name, source })?;
+        Ok(Hand { orders, thread, load: 0 })
+    }
+
+    /// Has a consumer built anew that is silent although there is something to read: librdkafka is
+    /// known to stop consuming without a word.
+    fn watch(&mut self) -> Result<(), Stopped> {
+        let silent: Vec<_> = {
+            let partitions = self.outlet.partitions();
+            let silent = partitions
+                .iter()
+                .filter(|(_, status)| !status.paused && status.heard.elapsed() > STALLED_AFTER);
+            silent.map(|(partition, status)| (*partition, status.position)).collect()
+        };
+        for ((topic, partition), position) in silent {
+            let name = self.plan.topic_name(topic);
+            // No answer is the broker's trouble, not the consumer's.
+            let Ok((_, high)) = watermarks(&self.probe, &self.plan.connection, name, partition)
+            else {
+                return Ok(());
+            };
+            if let Some(status) = self.outlet.partitions().get_mut(&(topic, partition)) {
+                status.heard = Instant::now();
+                let stalled = status.position == position && high > position;
+                if !stalled {
+                    continue;
+                }
+            }
+            self.order((topic, partition), Order::Rebuild);
+            return self.wish();
+        }
+        Ok(())
+    }
+}

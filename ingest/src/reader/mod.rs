@@ -1,0 +1,180 @@
+//! Reading Kafka: threads with a consumer each, told by one coordinator what to read, all sending
+//! into one bounded channel.
+//!
+//! ```text
+//! coordinator: metadata, starts, watchdog ──► worker (consumer ► decoder ► chunk) ──► Event
+//!                                        └──► worker …                            ──► Event
+//! ```
+//!
+//! Partitions are assigned explicitly with offsets: the checkpoint knows the positions, and Kafka's
+//! group only names the offsets that are committed for lag tools.
+
+mod assignments;
+mod coordinator;
+mod outlet;
+pub(crate) mod stretch;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, SyncSender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::budget::Budget;
+use crate::client::consumer;
+use crate::dead_letter::DeadLetters;
+use crate::decode::TopicLayout;
+use crate::error::IngestError;
+use crate::event::Event;
+use crate::plan::{Connection, Limits, ReadPlan, TopicPlan};
+use coordinator::{Coordinator, Wish};
+use outlet::Outlet;
+
+/// How long the threads may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Least and most memory of one consumer's fetched records, in KiB.
+const FETCHED_KIB: std::ops::RangeInclusive<usize> = 8 * 1024..=64 * 1024;
+
+/// What all threads know.
+pub(crate) struct Plan {
+    pub(crate) connection: Connection,
+    pub(crate) topics: Vec<TopicPlan>,
+    pub(crate) layouts: Vec<Arc<TopicLayout>>,
+    pub(crate) limits: Limits,
+    pub(crate) threads: usize,
+    /// Decoded bytes that one worker gathers before it hands all of them over.
+    pub(crate) share_bytes: usize,
+    /// Bound of one consumer's fetched records, in KiB.
+    pub(crate) memory: String,
+}
+
+impl Plan {
+    pub(crate) fn topic_name(&self, topic: usize) -> &str {
+        self.topics.get(topic).map_or("", |plan| plan.topic.as_str())
+    }
+}
+
+/// Driftline's settings of a reading consumer.
+pub(crate) fn consumer_settings(memory_kib: &str) -> [(&str, &str); 6] {
+    [
+        // The default of a second makes throughput a saw-tooth whenever the queue is full.
+        ("fetch.queue.backoff.ms", "20"),
+        ("fetch.wait.max.ms", "100"),
+        ("queued.max.messages.kbytes", memory_kib),
+        ("queued.min.messages", "100000"),
+        ("statistics.interval.ms", "1000"),
+        ("topic.metadata.refresh.interval.ms", "30000"),
+    ]
+}
+
+/// The running readers. Dropping them stops them without waiting.
+pub struct Readers {
+    outlet: Outlet,
+    wishes: Sender<Wish>,
+    coordinator: Option<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Starts reading; everything else, also that no broker answers, comes as an [`Event`].
+    ///
+    /// Events of one partition come in order. `Partitions` of a topic comes before its first chunk.
+    /// `dead_letters` takes the rejected records.
+    ///
+    /// # Errors
+    /// When librdkafka refuses a property or a thread cannot be started.
+    pub fn start(
+        plan: ReadPlan,
+        dead_letters: DeadLetters,
+        events: SyncSender<Event>,
+    ) -> Result<Readers, IngestError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = plan.threads.unwrap_or(cores / 2).max(1);
+        let memory = (FETCHED_KIB.end() / threads).max(*FETCHED_KIB.start()).to_string();
+        let shared = Arc::new(Plan {
+            connection: plan.connection,
+            layouts: plan.topics.iter().map(|plan| Arc::new(TopicLayout::new(plan))).collect(),
+            topics: plan.topics,
+            share_bytes: (plan.limits.batch_bytes / (4 * threads)).max(1),
+            limits: plan.limits,
+            threads,
+            memory,
+        });
+        let budget = Budget::new(shared.limits.batch_bytes);
+        let outlet = Outlet::new(events, budget);
+        // The coordinator asks questions; it reads nothing.
+        let probe = consumer(&shared.connection, &consumer_settings(&shared.memory))?;
+        let (wishes, received) = channel();
+        let coordinator = Coordinator::new(
+            (shared, probe),
+            plan.positions,
+            outlet.clone(),
+            dead_letters,
+            received,
+        );
+        let name = "ingest-coordinator".to_owned();
+        let coordinator = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || coordinator.run())
+            .map_err(|source| IngestError::Thread { name, source })?;
+        Ok(Readers { outlet, wishes, coordinator: Some(coordinator) })
+    }
+
+    /// Hands out no more of a partition; up to a chunk that is on its way may still come.
+    pub fn pause(&self, topic: usize, partition: i32) {
+        let _ = self.wishes.send(Wish::Pause(topic, partition));
+    }
+
+    /// Goes on with a paused partition.
+    pub fn resume(&self, topic: usize, partition: i32) {
+        let _ = self.wishes.send(Wish::Resume(topic, partition));
+    }
+
+    /// Commits the next offsets to the group, for lag tools: best effort, and not waited for.
+    pub fn commit(&self, positions: &BTreeMap<(usize, i32), i64>) {
+        let _ = self.wishes.send(Wish::Commit(positions.clone()));
+    }
+
+    /// The next offset to read, by (topic, partition); what is in the channel counts as read.
+    pub fn positions(&self) -> BTreeMap<(usize, i32), i64> {
+        let partitions = self.outlet.partitions();
+        partitions.iter().map(|(partition, status)| (*partition, status.position)).collect()
+    }
+
+    /// Records between the position and the end of the log, by (topic, partition); at most a second
+    /// old.
+    pub fn lag(&self) -> BTreeMap<(usize, i32), i64> {
+        let partitions = self.outlet.partitions();
+        partitions
+            .iter()
+            .filter_map(|(partition, status)| {
+                Some((*partition, (status.end? - status.position).max(0)))
+            })
+            .collect()
+    }
+
+    /// Stops reading and waits for the threads, at most ten seconds. What was read and not sent is
+    /// dropped; it is read again from the checkpoint's positions.
+    pub fn stop(mut self) {
+        self.outlet.stop();
+        let Some(coordinator) = self.coordinator.take() else { return };
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while !coordinator.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if coordinator.is_finished() {
+            let _ = coordinator.join();
+        } else {
+            tracing::warn!("a kafka consumer does not close: it is left behind");
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.outlet.stop();
+    }
+}

@@ -1,0 +1,126 @@
+//! The way out of the readers: events in order, waiting for the other end but never for ever, and
+//! what the readers' threads share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::budget::Budget;
+use crate::event::{Chunk, Event};
+
+/// How long a reader sleeps while the other end is busy.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How long one wait for memory lasts before the reader looks whether it should stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The readers were stopped, or the other end is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stopped;
+
+/// What is known of one partition while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// The next offset to read.
+    pub(crate) position: i64,
+    /// The end of the log, as far as known.
+    pub(crate) end: Option<i64>,
+    /// Whether the caller or the dead letters hold it up.
+    pub(crate) paused: bool,
+    /// When a record of it, or its end, came last.
+    pub(crate) heard: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    partitions: Mutex<BTreeMap<(usize, i32), Status>>,
+    troubles: Mutex<BTreeSet<Option<usize>>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    events: SyncSender<Event>,
+    budget: Budget,
+    shared: Arc<Shared>,
+}
+
+impl Outlet {
+    pub(crate) fn new(events: SyncSender<Event>, budget: Budget) -> Outlet {
+        Outlet { events, budget, shared: Arc::default() }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    /// Sends an event as soon as the other end takes it.
+    pub(crate) fn send(&self, mut event: Event) -> Result<(), Stopped> {
+        loop {
+            match self.events.try_send(event) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => {
+                    self.stop();
+                    return Err(Stopped);
+                }
+                Err(TrySendError::Full(refused)) => event = refused,
+            }
+            if self.stopped() {
+                return Err(Stopped);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Sends a chunk once there is memory for it.
+    pub(crate) fn send_chunk(&self, mut chunk: Chunk) -> Result<(), Stopped> {
+        let rows: usize = chunk.rows.iter().map(|rows| rows.rows.get_array_memory_size()).sum();
+        let bytes = rows + std::mem::size_of_val(chunk.marks.as_slice());
+        loop {
+            if let Some(lease) = self.budget.take(bytes, PATIENCE) {
+                chunk.lease = lease;
+                return self.send(Event::Chunk(chunk));
+            }
+            if self.stopped() {
+                return Err(Stopped);
+            }
+        }
+    }
+
+    pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Status>> {
+        self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a trouble, once until it is over.
+    pub(crate) fn trouble(&self, topic: Option<usize>, message: String) -> Result<(), Stopped> {
+        let new = self.troubles().insert(topic);
+        if !new {
+            return Ok(());
+        }
+        tracing::warn!(topic, message, "reading is in trouble");
+        self.send(Event::Trouble { topic, message, fatal: false })
+    }
+
+    /// Tells that a trouble is over, if there was one.
+    pub(crate) fn recovered(&self, topic: Option<usize>) -> Result<(), Stopped> {
+        let known = self.troubles().remove(&topic);
+        if !known {
+            return Ok(());
+        }
+        tracing::info!(topic, "reading goes on");
+        self.send(Event::Recovered { topic })
+    }
+
+    pub(crate) fn in_trouble(&self) -> bool {
+        !self.troubles().is_empty()
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, BTreeSet<Option<usize>>> {
+        self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,208 @@
+//! One partition between two chunks: what was read of it and not handed over yet.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::error::ArrowError;
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers};
+use sha2::{Digest, Sha256};
+
+use crate::client::timestamp_us;
+use crate::dead_letter::DeadLetter;
+use crate::decode::{Decoder, Outcome, Record, Rejection, TopicLayout};
+use crate::event::Chunk;
+use crate::plan::{Fingerprint, Limits};
+
+/// Bytes of a record that are kept to be hashed at the end of a chunk, rather than at once.
+const KEPT_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Stretch {
+    topic: usize,
+    partition: i32,
+    decoder: Decoder,
+    from: i64,
+    position: i64,
+    records: u64,
+    value_bytes: usize,
+    last: LastRecord,
+    last_record_us: Option<i64>,
+    producer_timestamps: bool,
+    since: Option<Instant>,
+}
+
+/// The record that was read last, so that only one record of a chunk is hashed.
+#[derive(Default)]
+struct LastRecord {
+    offset: i64,
+    bytes: Vec<u8>,
+    hash: Option<u64>,
+}
+
+impl Stretch {
+    pub(crate) fn new(
+        topic: usize,
+        partition: i32,
+        position: i64,
+        layout: (&Arc<TopicLayout>, &Limits),
+    ) -> Stretch {
+        Stretch {
+            topic,
+            partition,
+            decoder: Decoder::with_layout(Arc::clone(layout.0), layout.1),
+            from: position,
+            position,
+            records: 0,
+            value_bytes: 0,
+            last: LastRecord::default(),
+            last_record_us: None,
+            producer_timestamps: false,
+            since: None,
+        }
+    }
+
+    /// The next offset to read.
+    pub(crate) fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Records that wait to be handed over.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// What they occupy, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.decoder.bytes()
+    }
+
+    /// When the first of them came.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Takes the next record; `Some` where it must become a dead letter. Records before the
+    /// position were taken already and are dropped.
+    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>) -> Option<Rejection> {
+        let offset = message.offset();
+        if offset < self.position {
+            return None;
+        }
+        let value = message.payload();
+        let (time_us, producers) = timestamp_us(message.timestamp());
+        self.since.get_or_insert_with(Instant::now);
+        self.records += 1;
+        self.value_bytes += value.map_or(0, <[u8]>::len);
+        self.last.set(message);
+        self.last_record_us = time_us.or(self.last_record_us);
+        self.producer_timestamps |= producers;
+        self.position = offset + 1;
+        match self.decoder.decode(&Record { value, offset, time_us }) {
+            Outcome::Rejected(rejection) => Some(rejection),
+            _ => None,
+        }
+    }
+
+    /// The log holds nothing more before `offset`.
+    pub(crate) fn advance(&mut self, offset: i64) {
+        self.position = self.position.max(offset);
+    }
+
+    /// Reading goes on at `offset`; what was not handed over stays and must be handed over before.
+    pub(crate) fn restart(&mut self, offset: i64) {
+        self.position = offset;
+        self.from = offset;
+    }
+
+    /// Hands over what was read, `None` where that is nothing at all.
+    pub(crate) fn take(&mut self) -> Result<Option<Chunk>, ArrowError> {
+        if self.position == self.from {
+            return Ok(None);
+        }
+        let decoded = self.decoder.take()?;
+        let fingerprint = (self.records > 0).then(|| self.last.fingerprint());
+        self.since = None;
+        let from = std::mem::replace(&mut self.from, self.position);
+        Ok(Some(Chunk {
+            topic: self.topic,
+            partition: self.partition,
+            from,
+            to: self.position,
+            records: std::mem::take(&mut self.records),
+            rows: decoded.rows,
+            marks: decoded.marks,
+            skipped_names: decoded.skipped_names,
+            ignored: decoded.ignored,
+            bytes: std::mem::take(&mut self.value_bytes),
+            fingerprint,
+            last_record_us: self.last_record_us,
+            producer_timestamps: std::mem::take(&mut self.producer_timestamps),
+            lease: crate::budget::Lease::default(),
+        }))
+    }
+}
+
+impl LastRecord {
+    fn set(&mut self, message: &BorrowedMessage<'_>) {
+        self.offset = message.offset();
+        self.bytes.clear();
+        self.hash = None;
+        if message.payload_len() + message.key_len() > KEPT_BYTES {
+            self.hash = Some(fingerprint_of(message));
+            return;
+        }
+        record_bytes(message, |part| self.bytes.extend_from_slice(part));
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let hash = self.hash.unwrap_or_else(|| short(&Sha256::digest(&self.bytes)));
+        Fingerprint { offset: self.offset, hash }
+    }
+}
+
+/// The hash in a record's [`Fingerprint`].
+pub(crate) fn fingerprint_of(message: &BorrowedMessage<'_>) -> u64 {
+    let mut digest = Sha256::new();
+    record_bytes(message, |part| digest.update(part));
+    short(&digest.finalize())
+}
+
+fn record_bytes(message: &BorrowedMessage<'_>, mut put: impl FnMut(&[u8])) {
+    let time_us = timestamp_us(message.timestamp()).0.unwrap_or(-1);
+    put(&time_us.to_le_bytes());
+    let key = message.key();
+    // A length, so that no other split of the same bytes into key and value has the same hash.
+    put(&key.map_or(u64::MAX, |key| key.len() as u64).to_le_bytes());
+    put(key.unwrap_or_default());
+    put(message.payload().unwrap_or_default());
+}
+
+fn short(digest: &[u8]) -> u64 {
+    let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+    u64::from_be_bytes(first)
+}
+
+/// A rejected record as it was.
+pub(crate) fn dead_letter(
+    topic: &str,
+    message: &BorrowedMessage<'_>,
+    rejection: Rejection,
+) -> DeadLetter {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
+    });
+    DeadLetter {
+        topic: topic.to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_us: timestamp_us(message.timestamp()).0,
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+        reason: rejection.reason,
+        detail: crate::category::cut_text(&rejection.detail, 256).to_owned(),
+    }
+}

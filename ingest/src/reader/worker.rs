@@ -1,0 +1,301 @@
+//! One reading thread: a consumer, the partitions it was told to read, and the loop between them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::Message;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::Plan;
+use super::outlet::{Outlet, Status, Stopped};
+use super::stretch::{Stretch, dead_letter, fingerprint_of};
+use crate::client::Consumer;
+use crate::dead_letter::DeadLetters;
+use crate::event::Event;
+use crate::plan::Fingerprint;
+
+/// Records after which a partition's chunk is handed over.
+const CHUNK_RECORDS: u64 = 8192;
+/// Age after which it is.
+const CHUNK_AGE: Duration = Duration::from_millis(200);
+/// Size above which it is.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Records between two looks at the clock and at the orders.
+const RECORDS_PER_LOOK: u32 = 64;
+
+/// What the coordinator tells a worker.
+pub(crate) enum Order {
+    /// Read this partition.
+    Read(Assignment),
+    /// Hand out no more of this partition.
+    Pause(usize, i32),
+    /// Go on.
+    Resume(usize, i32),
+    /// The topic was away: make sure that it is the same.
+    Verify(usize),
+    /// The consumer is silent although there is something to read.
+    Rebuild,
+}
+
+/// A partition to read and where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Assignment {
+    pub(crate) topic: usize,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    /// The record before it, read again to make sure that the log is the same.
+    pub(crate) check: Option<Fingerprint>,
+}
+
+/// A partition that this worker reads.
+pub(super) struct Reading {
+    pub(super) topic: usize,
+    pub(super) partition: i32,
+    pub(super) stretch: Stretch,
+    /// The last record that was handed over.
+    pub(super) last: Option<Fingerprint>,
+    /// The record that must come first.
+    pub(super) check: Option<Fingerprint>,
+    /// Whether the end was reached and nothing came since.
+    pub(super) at_end: bool,
+    pub(super) paused: bool,
+    /// Held up because its dead letters do not arrive.
+    pub(super) held: bool,
+}
+
+pub(crate) struct Worker {
+    pub(super) plan: Arc<Plan>,
+    pub(super) outlet: Outlet,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) orders: Receiver<Order>,
+    pub(super) readings: Vec<Reading>,
+    /// Index of the reading by the address of librdkafka's topic and the partition: comparing names
+    /// would cost more than decoding a small record.
+    pub(super) by_address: HashMap<(usize, i32), usize>,
+    looks: u32,
+    pub(super) held: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        outlet: Outlet,
+        dead_letters: DeadLetters,
+        orders: Receiver<Order>,
+    ) -> Worker {
+        Worker {
+            plan,
+            outlet,
+            dead_letters,
+            orders,
+            readings: Vec::new(),
+            by_address: HashMap::new(),
+            looks: 0,
+            held: false,
+        }
+    }
+
+    /// Reads until the readers are stopped.
+    pub(crate) fn run(mut self, mut consumer: Consumer) {
+        while self.step(&mut consumer).is_ok() {}
+    }
+
+    fn step(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
+        let pending = self.readings.iter().any(|reading| reading.stretch.records() > 0);
+        let patience = Duration::from_millis(if pending { 5 } else { 50 });
+        match consumer.poll(patience) {
+            Some(Ok(message)) => {
+                self.message(consumer, &message)?;
+                self.looks += 1;
+                if self.looks < RECORDS_PER_LOOK {
+                    return Ok(());
+                }
+                self.hand_over_old()?;
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => self.end_of(partition)?,
+            Some(Err(error)) => self.failure(consumer, &error)?,
+            None => {
+                self.hand_over_all()?;
+                self.read_figures(consumer, true)?;
+            }
+        }
+        self.looks = 0;
+        if self.outlet.stopped() {
+            return Err(Stopped);
+        }
+        self.read_figures(consumer, false)?;
+        self.let_go(consumer)?;
+        self.obey(consumer)
+    }
+
+    fn message(
+        &mut self,
+        consumer: &Consumer,
+        message: &BorrowedMessage<'_>,
+    ) -> Result<(), Stopped> {
+        let Some(index) = self.index_of(message) else { return Ok(()) };
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
+        if let Some(check) = reading.check.take()
+            && message.offset() == check.offset
+            && fingerprint_of(message) != check.hash
+        {
+            let why = format!("offset {} holds another record than it did", check.offset);
+            return self.recreated(consumer, index, why);
+        }
+        reading.at_end = false;
+        let rejection = reading.stretch.add(message);
+        let full = reading.stretch.records() >= CHUNK_RECORDS
+            || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
+        if let Some(rejection) = rejection {
+            let topic = self.plan.topic_name(reading.topic);
+            let letter = dead_letter(topic, message, rejection);
+            self.dead_letters.send(letter);
+            self.hold_up(consumer, index);
+        }
+        if full {
+            self.hand_over(index)?;
+        }
+        Ok(())
+    }
+
+    fn index_of(&mut self, message: &BorrowedMessage<'_>) -> Option<usize> {
+        let address = (message.topic_ptr() as usize, message.partition());
+        if let Some(index) = self.by_address.get(&address) {
+            return Some(*index);
+        }
+        let name = message.topic();
+        let index = self.readings.iter().position(|reading| {
+            reading.partition == message.partition() && self.plan.topic_name(reading.topic) == name
+        })?;
+        self.by_address.insert(address, index);
+        Some(index)
+    }
+
+    fn hand_over_all(&mut self) -> Result<(), Stopped> {
+        (0..self.readings.len()).try_for_each(|index| self.hand_over(index))
+    }
+
+    fn hand_over_old(&mut self) -> Result<(), Stopped> {
+        let total: usize = self.readings.iter().map(|reading| reading.stretch.bytes()).sum();
+        if total >= self.plan.share_bytes {
+            return self.hand_over_all();
+        }
+        for index in 0..self.readings.len() {
+            let since = self.readings.get(index).and_then(|reading| reading.stretch.since());
+            if since.is_some_and(|since| since.elapsed() >= CHUNK_AGE) {
+                self.hand_over(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn hand_over(&mut self, index: usize) -> Result<(), Stopped> {
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
+        let chunk = match reading.stretch.take() {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let topic = Some(reading.topic);
+                let message = crate::error::IngestError::from(error).to_string();
+                self.outlet.send(Event::Trouble { topic, message, fatal: true })?;
+                return Err(Stopped);
+            }
+        };
+        reading.last = chunk.fingerprint.or(reading.last);
+        self.note(index);
+        if let Err(error) = self.dead_letters.settle() {
+            self.outlet.trouble(None, error.to_string())?;
+        }
+        self.outlet.send_chunk(chunk)
+    }
+
+    /// Publishes what is known of a partition.
+    pub(super) fn note(&self, index: usize) {
+        let Some(reading) = self.readings.get(index) else { return };
+        let position = reading.stretch.position();
+        let mut partitions = self.outlet.partitions();
+        let end = partitions.get(&(reading.topic, reading.partition)).and_then(|known| known.end);
+        let paused = reading.paused || reading.held;
+        let heard = Instant::now();
+        let status = Status { position, end: end.max(Some(position)), paused, heard };
+        partitions.insert((reading.topic, reading.partition), status);
+    }
+
+    /// librdkafka says which partition ended but not of which topic. With one topic that is clear;
+    /// else the statistics, a second later, say it.
+    fn end_of(&mut self, partition: i32) -> Result<(), Stopped> {
+        let mut found = None;
+        for (index, reading) in self.readings.iter().enumerate() {
+            if reading.partition == partition && found.replace(index).is_some() {
+                return Ok(());
+            }
+        }
+        let Some(index) = found else { return Ok(()) };
+        let position = self.readings.get(index).map_or(0, |reading| reading.stretch.position());
+        self.reached_end(index, position)
+    }
+
+    fn reached_end(&mut self, index: usize, offset: i64) -> Result<(), Stopped> {
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
+        reading.at_end = true;
+        // A record that should have come again did not: retention took it, or a new log is short.
+        reading.check = None;
+        reading.stretch.advance(offset);
+        let (topic, partition) = (reading.topic, reading.partition);
+        self.hand_over(index)?;
+        self.note(index);
+        self.outlet.send(Event::EndOfPartition { topic, partition, offset, wall_us: wall_us() })
+    }
+
+    /// Reads the statistics: ends of logs for the lag, and ends that were signalled. With `drained`
+    /// everything that was fetched before was taken, so an end beyond the position is one too: only
+    /// transaction markers or compacted records lie between.
+    fn read_figures(&mut self, consumer: &Consumer, drained: bool) -> Result<(), Stopped> {
+        let Some(figures) = consumer.context().take_figures() else { return Ok(()) };
+        for figures in figures {
+            let index = self.readings.iter().position(|reading| {
+                reading.partition == figures.partition
+                    && self.plan.topic_name(reading.topic) == figures.topic
+            });
+            let Some(index) = index else { continue };
+            let Some(reading) = self.readings.get(index) else { continue };
+            let key = (reading.topic, reading.partition);
+            if let Some(status) = self.outlet.partitions().get_mut(&key)
+                && figures.end >= 0
+            {
+                status.end = Some(figures.end);
+            }
+            let position = reading.stretch.position();
+            let ended =
+                figures.end_signalled == position || (drained && figures.end_signalled > position);
+            if !reading.at_end && reading.check.is_none() && ended && figures.end_signalled >= 0 {
+                self.reached_end(index, figures.end_signalled)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&mut self, consumer: &Consumer, error: &KafkaError) -> Result<(), Stopped> {
+        let code = error.rdkafka_error_code();
+        if matches!(
+            code,
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        ) {
+            return self.out_of_range(consumer);
+        }
+        match consumer.context().take_error() {
+            Some(message) => self.outlet.trouble(None, format!("kafka: {message}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
