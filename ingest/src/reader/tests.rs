@@ -1,1 +1,457 @@
-//! Readers against the embedded broker.
+//! Readers, dead letters, ranges and producers against the embedded broker.
+
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use driftline_config::capture::{CaptureSchema, Column, Kind, OFFSET};
+use driftline_config::{DeadLetters as Mode, Start};
+
+use super::*;
+use crate::embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};
+use crate::event::{Chunk, MarkKind, Reason};
+use crate::plan::{Fingerprint, ModelPlan, Position};
+use crate::produce::{Capture, CaptureProducer, ReportProducer};
+use crate::range::{OffsetRange, RangeEvent, read_ranges};
+use crate::topic::describe_topic;
+
+/// No event is awaited longer: a hang is a failure, not a wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// 2026-01-02T03:04:05.678Z
+const TS_US: i64 = 1_767_323_045_678_000;
+
+struct Rig {
+    broker: EmbeddedBroker,
+    connection: Connection,
+    producer: CaptureProducer,
+}
+
+impl Rig {
+    fn new(topics: &[(&str, i32)]) -> Rig {
+        let broker = EmbeddedBroker::start().unwrap();
+        for (topic, partitions) in topics {
+            broker.create_topic(topic, *partitions).unwrap();
+        }
+        let connection = Connection {
+            bootstrap: broker.bootstrap().to_owned(),
+            group: "test".to_owned(),
+            ..Connection::default()
+        };
+        let producer = CaptureProducer::start(&connection).unwrap();
+        Rig { broker, connection, producer }
+    }
+
+    fn send(&self, topic: &str, partition: i32, values: &[String]) {
+        for value in values {
+            let capture = Capture {
+                topic,
+                partition: Some(partition),
+                key: Some(b"key"),
+                value: value.as_bytes(),
+                timestamp_us: Some(TS_US),
+            };
+            self.producer.send(&capture).unwrap();
+        }
+        self.producer.flush(PATIENCE).unwrap();
+    }
+
+    fn read(&self, topics: &[&str], positions: BTreeMap<(usize, i32), Position>) -> Reading {
+        let dead_letters = DeadLetters::start(&self.connection, &Mode::Off, 1 << 20).unwrap();
+        self.read_with(topics, positions, &dead_letters)
+    }
+
+    fn read_with(
+        &self,
+        topics: &[&str],
+        positions: BTreeMap<(usize, i32), Position>,
+        dead_letters: &DeadLetters,
+    ) -> Reading {
+        let plan = ReadPlan {
+            connection: self.connection.clone(),
+            topics: topics.iter().map(|topic| plan(topic)).collect(),
+            positions,
+            threads: Some(2),
+            limits: Limits::default(),
+        };
+        let (sender, events) = sync_channel(4);
+        let readers = Readers::start(plan, dead_letters.clone(), sender).unwrap();
+        Reading { readers, events, seen: Seen::default() }
+    }
+}
+
+fn plan(topic: &str) -> TopicPlan {
+    let columns =
+        vec![Column { subject: "feature:x".to_owned(), kind: Kind::Numeric, coerce: false }];
+    let schema = CaptureSchema { columns, ignored: Vec::new() };
+    let model = ModelPlan { name: "m".to_owned(), schema, max_ahead_us: 0 };
+    TopicPlan { topic: topic.to_owned(), models: vec![model], start: Start::Earliest }
+}
+
+fn captures(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|x| format!(r#"{{"ts":1767323045678,"features":{{"x":{x}}}}}"#)).collect()
+}
+
+/// What came out, by (topic, partition).
+#[derive(Debug, Default)]
+struct Seen {
+    offsets: BTreeMap<(usize, i32), Vec<i64>>,
+    marks: BTreeMap<(usize, i32), Vec<i64>>,
+    positions: BTreeMap<(usize, i32), Position>,
+    ends: BTreeMap<(usize, i32), i64>,
+    others: Vec<Event>,
+}
+
+struct Reading {
+    readers: Readers,
+    events: Receiver<Event>,
+    seen: Seen,
+}
+
+impl Reading {
+    /// Takes events until `done`, checking that chunks tile their partitions.
+    fn until(&mut self, done: impl Fn(&Seen) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(&self.seen) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(Event::Chunk(chunk)) => self.seen.chunk(&chunk),
+                Ok(Event::EndOfPartition { topic, partition, offset, wall_us }) => {
+                    assert!(wall_us > TS_US);
+                    self.seen.ends.insert((topic, partition), offset);
+                }
+                Ok(event) => self.seen.others.push(event),
+                Err(_) => panic!("awaited in vain; seen: {:?}", self.seen),
+            }
+        }
+    }
+
+    fn until_ends(&mut self, ends: &[((usize, i32), i64)]) {
+        let ends: BTreeMap<_, _> = ends.iter().copied().collect();
+        self.until(|seen| ends.iter().all(|(key, end)| seen.ends.get(key) >= Some(end)));
+        assert!(ends.iter().all(|(key, end)| self.seen.ends.get(key) == Some(end)), "{ends:?}");
+    }
+}
+
+impl Seen {
+    fn chunk(&mut self, chunk: &Chunk) {
+        let key = (chunk.topic, chunk.partition);
+        if let Some(position) = self.positions.get(&key) {
+            assert_eq!(position.offset, chunk.from, "chunks tile their partition");
+        }
+        let rows: usize = chunk.rows.iter().map(|rows| rows.rows.num_rows()).sum();
+        assert_eq!(rows + chunk.marks.len(), chunk.records as usize, "a row or a mark each");
+        assert!(chunk.lease.bytes() > 0 || chunk.records == 0);
+        for rows in &chunk.rows {
+            let offsets = rows.rows.column_by_name(OFFSET).unwrap();
+            let offsets = offsets.as_primitive::<Int64Type>().values().to_vec();
+            assert!(offsets.iter().all(|offset| (chunk.from..chunk.to).contains(offset)));
+            self.offsets.entry(key).or_default().extend(offsets);
+        }
+        self.marks.entry(key).or_default().extend(chunk.marks.iter().map(|mark| mark.offset));
+        let before = self.positions.get(&key).and_then(|position| position.fingerprint);
+        let fingerprint = chunk.fingerprint.or(before);
+        self.positions.insert(key, Position { offset: chunk.to, fingerprint });
+    }
+}
+
+#[test]
+fn every_record_comes_once_and_a_restart_goes_on_where_it_stopped() {
+    let rig = Rig::new(&[("a", 3), ("b", 2)]);
+    for partition in 0..3 {
+        rig.send("a", partition, &captures(0..1000));
+    }
+    rig.send("b", 0, &captures(0..10));
+    let mut reading = rig.read(&["a", "b"], BTreeMap::new());
+    // Both topics have a partition 0, and librdkafka names the partition alone.
+    let ends = [((0, 0), 1000), ((0, 1), 1000), ((0, 2), 1000), ((1, 0), 10), ((1, 1), 0)];
+    reading.until_ends(&ends);
+    for ((topic, partition), end) in ends {
+        let expected: Vec<i64> = (0..end).collect();
+        let offsets = reading.seen.offsets.remove(&(topic, partition)).unwrap_or_default();
+        assert_eq!(offsets, expected, "{topic} {partition}");
+    }
+    let counts: Vec<_> = reading
+        .seen
+        .others
+        .iter()
+        .map(|event| match event {
+            Event::Partitions { topic, count } => (*topic, *count),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(counts, [(0, 3), (1, 2)]);
+    rig.send("a", 1, &captures(1000..1100));
+    reading.until_ends(&[((0, 1), 1100)]);
+    assert_eq!(reading.readers.positions().get(&(0, 1)), Some(&1100));
+    assert_eq!(reading.readers.lag().get(&(0, 1)), Some(&0));
+    let positions = reading.seen.positions;
+    reading.readers.stop();
+
+    rig.send("a", 0, &captures(1000..1010));
+    let mut reading = rig.read(&["a", "b"], positions);
+    let ends = [((0, 0), 1010), ((0, 1), 1100), ((0, 2), 1000), ((1, 0), 10), ((1, 1), 0)];
+    reading.until_ends(&ends);
+    let offsets: Vec<_> = reading.seen.offsets.into_iter().collect();
+    assert_eq!(offsets, [((0, 0), (1000..1010).collect::<Vec<_>>())]);
+    assert!(!reading.seen.others.iter().any(|event| matches!(event, Event::Recreated { .. })));
+    reading.readers.stop();
+}
+
+#[test]
+fn a_paused_partition_gives_nothing_until_it_goes_on() {
+    let rig = Rig::new(&[("a", 2)]);
+    let mut reading = rig.read(&["a"], BTreeMap::new());
+    reading.until_ends(&[((0, 0), 0), ((0, 1), 0)]);
+    reading.readers.pause(0, 0);
+    let paused = |readers: &Readers| readers.outlet.partitions()[&(0, 0)].paused;
+    while !paused(&reading.readers) {
+        std::thread::yield_now();
+    }
+    rig.send("a", 0, &captures(0..50));
+    rig.send("a", 1, &captures(0..50));
+    reading.until_ends(&[((0, 1), 50)]);
+    assert_eq!(reading.seen.offsets.get(&(0, 0)), None);
+    reading.readers.resume(0, 0);
+    reading.until_ends(&[((0, 0), 50)]);
+    assert_eq!(reading.seen.offsets[&(0, 0)], (0..50).collect::<Vec<_>>());
+    reading.readers.stop();
+}
+
+#[test]
+fn rejected_records_reach_the_dead_letter_topic_with_their_bytes_and_reason() {
+    let rig = Rig::new(&[("a", 2), ("a.driftline.dead-letter", 2)]);
+    let mut values = captures(0..10);
+    values[3] = r#"{"ts":"#.to_owned();
+    values[7] = r#"{"ts":1767323045}"#.to_owned();
+    rig.send("a", 1, &values);
+    let dead_letters = DeadLetters::start(&rig.connection, &Mode::Topic, 1 << 20).unwrap();
+    let mut reading = rig.read_with(&["a"], BTreeMap::new(), &dead_letters);
+    reading.until_ends(&[((0, 1), 10)]);
+    assert_eq!(reading.seen.marks[&(0, 1)], [3, 7]);
+    dead_letters.flush(PATIENCE).unwrap();
+    assert_eq!(dead_letters.unacknowledged_below("a", 1), None);
+    reading.readers.stop();
+
+    let letters = consumer(&rig.connection, &consumer_settings("8192")).unwrap();
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset("a.driftline.dead-letter", 1, rdkafka::Offset::Beginning).unwrap();
+    rdkafka::consumer::Consumer::assign(&letters, &list).unwrap();
+    for (offset, reason) in [("3", Reason::InvalidJson), ("7", Reason::BadTimestamp)] {
+        let message = letters.poll(PATIENCE).unwrap().unwrap();
+        let letter = stretch::dead_letter("", &message, rejection());
+        let header = |name: &str| {
+            let found = letter.headers.iter().find(|(header, _)| header == name).unwrap();
+            String::from_utf8(found.1.clone().unwrap()).unwrap()
+        };
+        let index: usize = offset.parse().unwrap();
+        assert_eq!(letter.value.as_deref(), Some(values[index].as_bytes()));
+        assert_eq!((letter.key.as_deref(), letter.timestamp_us), (Some(&b"key"[..]), Some(TS_US)));
+        assert_eq!(header("driftline.reason"), reason.as_str());
+        assert_eq!(header("driftline.offset"), offset);
+        assert_eq!(
+            (header("driftline.topic"), header("driftline.partition")),
+            ("a".into(), "1".into())
+        );
+        assert!(!header("driftline.detail").is_empty());
+    }
+}
+
+fn rejection() -> crate::decode::Rejection {
+    crate::decode::Rejection { reason: Reason::Empty, detail: String::new() }
+}
+
+#[test]
+fn a_dead_letter_topic_that_cannot_be_created_stops_its_topic_with_the_command_to_run() {
+    let rig = Rig::new(&[("a", 1)]);
+    rig.send("a", 0, &captures(0..1));
+    let dead_letters = DeadLetters::start(&rig.connection, &Mode::Topic, 1 << 20).unwrap();
+    let mut reading = rig.read_with(&["a"], BTreeMap::new(), &dead_letters);
+    reading.until(|seen| !seen.others.is_empty());
+    let Event::Trouble { topic: Some(0), message, fatal: true } = &reading.seen.others[0] else {
+        panic!("{:?}", reading.seen.others)
+    };
+    assert!(message.contains("--topic a.driftline.dead-letter --partitions 1"), "{message}");
+    assert!(message.contains("kafka.dead_letters"), "{message}");
+    reading.readers.stop();
+}
+
+#[test]
+fn a_topic_that_is_created_later_is_read_from_its_beginning() {
+    let rig = Rig::new(&[("a", 1)]);
+    let mut reading = rig.read(&["a", "late"], BTreeMap::new());
+    reading.until(|seen| {
+        seen.others.iter().any(|event| matches!(event, Event::Trouble { topic: Some(1), .. }))
+    });
+    rig.broker.create_topic("late", 1).unwrap();
+    rig.send("late", 0, &captures(0..5));
+    reading.until_ends(&[((1, 0), 5)]);
+    assert_eq!(reading.seen.offsets[&(1, 0)], [0, 1, 2, 3, 4]);
+    reading.until(|seen| {
+        seen.others.iter().any(|event| matches!(event, Event::Recovered { topic: Some(1) }))
+    });
+    reading.readers.stop();
+}
+
+#[test]
+fn no_broker_is_a_trouble_and_no_end() {
+    let dead_letters = DeadLetters::start(&Connection::default(), &Mode::Off, 10).unwrap();
+    let connection = Connection { bootstrap: "127.0.0.1:1".to_owned(), ..Connection::default() };
+    let plan = ReadPlan {
+        connection,
+        topics: vec![plan("a")],
+        positions: BTreeMap::new(),
+        threads: None,
+        limits: Limits::default(),
+    };
+    let (sender, events) = sync_channel(4);
+    let readers = Readers::start(plan, dead_letters, sender).unwrap();
+    let Ok(Event::Trouble { topic: None, message, fatal: false }) = events.recv_timeout(PATIENCE)
+    else {
+        panic!("no trouble was told")
+    };
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+    readers.stop();
+}
+
+#[test]
+fn a_position_beyond_the_log_or_another_record_before_it_is_a_recreated_topic() {
+    let rig = Rig::new(&[("a", 2)]);
+    rig.send("a", 0, &captures(0..10));
+    rig.send("a", 1, &captures(0..10));
+    let other = Fingerprint { offset: 4, hash: 1 };
+    let positions = BTreeMap::from([
+        ((0, 0), Position { offset: 99, fingerprint: None }),
+        ((0, 1), Position { offset: 5, fingerprint: Some(other) }),
+    ]);
+    let mut reading = rig.read(&["a"], positions);
+    reading.until_ends(&[((0, 0), 10), ((0, 1), 10)]);
+    for partition in 0..2 {
+        assert_eq!(reading.seen.offsets[&(0, partition)], (0..10).collect::<Vec<_>>());
+        let recreated = reading.seen.others.iter().any(|event| {
+            matches!(event, Event::Recreated { partition: p, offset: 0, .. } if *p == partition)
+        });
+        assert!(recreated, "partition {partition}: {:?}", reading.seen.others);
+    }
+    reading.readers.stop();
+}
+
+#[test]
+fn records_that_retention_took_are_a_gap() {
+    let rig = Rig::new(&[("a", 1)]);
+    let filler = "x".repeat(100_000);
+    let value = format!(r#"{{"ts":1767323045678,"id":"{filler}"}}"#);
+    // No compression, so that the broker's bound is reached.
+    let mut connection = rig.connection.clone();
+    let none = driftline_config::Secret::new("none");
+    connection.properties.insert("compression.type".to_owned(), none);
+    let producer = CaptureProducer::start(&connection).unwrap();
+    for _ in 0..2 * EMBEDDED_PARTITION_BYTES / value.len() {
+        let value = value.as_bytes();
+        let capture =
+            Capture { topic: "a", partition: Some(0), key: None, value, timestamp_us: None };
+        producer.send(&capture).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    let facts = describe_topic(&rig.connection, "a").unwrap();
+    let (low, high) = facts.partitions[0];
+    assert!(low > 5, "the broker trims: {low}");
+    let positions = BTreeMap::from([((0, 0), Position { offset: 5, fingerprint: None })]);
+    let mut reading = rig.read(&["a"], positions);
+    reading.until_ends(&[((0, 0), high)]);
+    let gap = reading.seen.others.iter().find_map(|event| match event {
+        Event::Gap { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    });
+    assert_eq!(gap, Some((5, low)));
+    assert_eq!(reading.seen.offsets[&(0, 0)], (low..high).collect::<Vec<_>>());
+    reading.readers.stop();
+
+    let range = OffsetRange { partition: 0, from: 0, to: high + 7 };
+    let (found, gaps) = read_again(&rig.connection, &[range]);
+    assert_eq!(found[&0], (low..high).collect::<Vec<_>>());
+    let gap = |from, to| OffsetRange { partition: 0, from, to };
+    assert_eq!(gaps, [gap(0, low), gap(high, high + 7)]);
+}
+
+fn read_again(
+    connection: &Connection,
+    ranges: &[OffsetRange],
+) -> (BTreeMap<i32, Vec<i64>>, Vec<OffsetRange>) {
+    let mut found = Seen::default();
+    let mut gaps = Vec::new();
+    read_ranges(connection, &plan("a"), &Limits::default(), ranges, |event| {
+        match event {
+            RangeEvent::Chunk(mut chunk) => {
+                found.positions.clear();
+                chunk.lease = Budget::new(1).take(1, Duration::ZERO).unwrap();
+                found.chunk(&chunk);
+            }
+            RangeEvent::Gap(gap) => gaps.push(gap),
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let offsets = found.offsets.into_iter().map(|((_, partition), offsets)| (partition, offsets));
+    (offsets.collect(), gaps)
+}
+
+#[test]
+fn ranges_are_read_exactly() {
+    let rig = Rig::new(&[("a", 2)]);
+    rig.send("a", 0, &captures(0..100));
+    rig.send("a", 1, &captures(0..100));
+    let range = |partition, from, to| OffsetRange { partition, from, to };
+    let ranges = [range(0, 60, 70), range(1, 99, 100), range(0, 10, 20), range(1, 5, 5)];
+    let (found, gaps) = read_again(&rig.connection, &ranges);
+    let expected: Vec<i64> = (10..20).chain(60..70).collect();
+    assert_eq!(found, BTreeMap::from([(0, expected), (1, vec![99])]));
+    assert!(gaps.is_empty());
+}
+
+#[test]
+fn reports_are_acknowledged_or_refused() {
+    let rig = Rig::new(&[("reports", 1)]);
+    let producer = ReportProducer::start(&rig.connection, "reports").unwrap();
+    producer.prepare().unwrap();
+    producer.send("m", b"{}", PATIENCE).unwrap();
+    assert_eq!(describe_topic(&rig.connection, "reports").unwrap().partitions, [(0, 1)]);
+    let nowhere = Connection { bootstrap: "127.0.0.1:1".to_owned(), ..Connection::default() };
+    let producer = ReportProducer::start(&nowhere, "reports").unwrap();
+    assert!(producer.send("m", b"{}", Duration::from_millis(50)).is_err());
+}
+
+#[test]
+fn a_refused_property_is_named_without_its_value() {
+    let mut connection = Connection { bootstrap: "x:1".to_owned(), ..Connection::default() };
+    let secret = driftline_config::Secret::new("hunter2");
+    connection.properties.insert("security.protocol".to_owned(), secret);
+    let error = CaptureProducer::start(&connection).err().unwrap().to_string();
+    assert!(error.contains("security.protocol") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn heartbeats_and_foreign_models_are_marks() {
+    let rig = Rig::new(&[("a", 1)]);
+    let mut values = captures(0..1);
+    values.push(r#"{"ts":1767323045678,"heartbeat":true}"#.to_owned());
+    values.push(r#"{"ts":1767323045678,"model":"other"}"#.to_owned());
+    rig.send("a", 0, &values);
+    let mut kinds = Vec::new();
+    let range = OffsetRange { partition: 0, from: 0, to: 3 };
+    read_ranges(&rig.connection, &plan("a"), &Limits::default(), &[range], |event| {
+        if let RangeEvent::Chunk(chunk) = event {
+            assert!(chunk.producer_timestamps);
+            assert_eq!(chunk.last_record_us, Some(TS_US));
+            assert_eq!(
+                chunk.skipped_names.iter().map(|name| &**name).collect::<Vec<_>>(),
+                ["other"]
+            );
+            kinds.extend(chunk.marks.iter().map(|mark| mark.kind));
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let heartbeat = MarkKind::Heartbeat { model: None, time_us: TS_US, record_time_us: TS_US };
+    assert_eq!(kinds, [heartbeat, MarkKind::Skipped { name: 0 }]);
+}
