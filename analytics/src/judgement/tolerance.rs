@@ -5,7 +5,7 @@ use driftline_config::time::format_duration;
 
 use crate::baseline::OwnWindows;
 
-/// What is said of a column whose own windows justify more than [`WIDE`].
+/// What is said of a column whose own windows justify a tolerance over 0.3.
 pub const VARIES_TOO_MUCH: &str =
     "varies too much from window to window: longer windows or a seasonal baseline";
 

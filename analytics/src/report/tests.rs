@@ -4,8 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// The example of CONTRACTS §5, with every key that a report can have.
-fn example() -> Report {
+/// The finding of CONTRACTS §5's example.
+fn delay() -> Finding {
     let mut delay = Finding::new("feature:dep_delay", Check::Distribution);
     delay.kind = Some(Kind::Numeric);
     (delay.n, delay.m, delay.level) = (812, 5455, Level::Alarm);
@@ -47,6 +47,11 @@ fn example() -> Report {
     });
     delay.because = "57 % of requests have dep_delay > 3.25, in the baseline 41 %: 16 points more, at least 7 with 99 % confidence; tolerance 5".to_owned();
     delay.first_over = Some("2026-11-02T00:00:00Z".to_owned());
+    delay
+}
+
+/// The example of CONTRACTS §5, with a few findings more.
+fn example() -> Report {
     let percentile = |value| Percentile { value, low: value - 10, high: Some(value + 10) };
     let mut report = Report {
         driftline: FORMAT,
@@ -71,7 +76,7 @@ fn example() -> Report {
         level: Level::Alarm,
         release: None,
         changed: Vec::new(),
-        findings: vec![delay],
+        findings: vec![delay()],
         latency: Some(Latency {
             n: 812,
             p50_us: percentile(1100),
