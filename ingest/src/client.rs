@@ -168,12 +168,21 @@ pub(crate) fn unreachable(connection: &Connection, error: &KafkaError) -> Ingest
 }
 
 /// The number of partitions of a topic; `None` where it does not exist.
-pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Option<i32> {
-    let found = metadata.topics().iter().find(|found| found.name() == topic)?;
-    if found.error().is_some() || found.partitions().is_empty() {
-        return None;
+///
+/// # Errors
+/// What the broker says where it does not tell.
+pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Result<Option<i32>, String> {
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(None);
+    };
+    match found.error().map(RDKafkaErrorCode::from) {
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Ok(None)
+        }
+        Some(code) => Err(code.to_string()),
+        None if found.partitions().is_empty() => Err("it has no partitions yet".to_owned()),
+        None => Ok(i32::try_from(found.partitions().len()).ok()),
     }
-    i32::try_from(found.partitions().len()).ok()
 }
 
 /// Asks for one topic.
@@ -185,7 +194,8 @@ pub(crate) fn partitions_of(
     let metadata = client
         .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
         .map_err(|error| unreachable(connection, &error))?;
-    Ok(partition_count(&metadata, topic))
+    partition_count(&metadata, topic)
+        .map_err(|why| IngestError::Topic { topic: topic.to_owned(), why })
 }
 
 /// A Kafka timestamp in microseconds and whether the producer set it.

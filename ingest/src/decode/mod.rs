@@ -12,6 +12,7 @@
 mod envelope;
 mod instant;
 mod layout;
+mod number;
 mod rows;
 mod scan;
 mod values;

@@ -4,6 +4,8 @@
 //! It accepts what RFC 8259 does, plus the bare tokens `NaN`, `Infinity` and `-Infinity` that
 //! Python writes. Nesting is bounded, and skipping never recurses.
 
+use super::number::{Mantissa, parse_f64};
+
 /// Open containers above which a text is refused; serde_json has the same bound.
 pub(crate) const MAX_DEPTH: u32 = 127;
 
@@ -418,44 +420,6 @@ impl Containers {
         self.bits >>= 1;
         self.depth -= 1;
     }
-}
-
-/// The first nineteen significant digits of a number.
-#[derive(Default)]
-struct Mantissa {
-    value: u64,
-    digits: u32,
-}
-
-impl Mantissa {
-    #[inline]
-    fn push(&mut self, digit: u8) {
-        self.value = self.value.wrapping_mul(10).wrapping_add(u64::from(digit));
-        // Leading zeros ("0.00012") take no room.
-        self.digits += u32::from(self.digits > 0 || digit > 0);
-    }
-
-    /// The number where double arithmetic gives it exactly rounded: both the digits and the power of
-    /// ten are exact doubles, so that the one operation rounds once. Source: W. D. Clinger, "How to
-    /// Read Floating Point Numbers Accurately", 1990.
-    #[inline]
-    fn exact(&self, scale: i32) -> Option<f64> {
-        const POWERS: [f64; 23] = [
-            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-            1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-        ];
-        if self.digits > 19 || self.value > (1 << 53) {
-            return None;
-        }
-        let power = POWERS.get(scale.unsigned_abs() as usize)?;
-        let digits = self.value as f64;
-        Some(if scale < 0 { digits / power } else { digits * power })
-    }
-}
-
-fn parse_f64(raw: &[u8]) -> f64 {
-    // The grammar of JSON numbers is part of what Rust reads, so this never fails.
-    std::str::from_utf8(raw).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
 
 /// The high bit of each byte that is a quote, a backslash or below 0x20; only the lowest set bit is

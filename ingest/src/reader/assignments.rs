@@ -5,7 +5,7 @@ use std::sync::mpsc::TryRecvError;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::outlet::Stopped;
+use super::outlet::{Cause, Stopped};
 use super::stretch::Stretch;
 use super::worker::{Assignment, Order, Reading, Worker};
 use crate::client::{Consumer, consumer};
@@ -23,7 +23,7 @@ impl Worker {
             let (low, high) = match watermarks(consumer, &self.plan.connection, name, partition) {
                 Ok(found) => found,
                 Err(error) => {
-                    self.outlet.trouble(None, error.to_string())?;
+                    self.outlet.trouble(None, Cause::Broker, error.to_string())?;
                     continue;
                 }
             };
@@ -71,7 +71,9 @@ impl Worker {
     }
 
     /// Tells the consumer to fetch a partition from `offset` on.
-    fn assign(&self, consumer: &Consumer, index: usize, offset: i64) -> Result<(), Stopped> {
+    fn assign(&mut self, consumer: &Consumer, index: usize, offset: i64) -> Result<(), Stopped> {
+        // Unassigning may free librdkafka's topic, whose address may then be another's.
+        self.by_address.clear();
         let Some(reading) = self.readings.get(index) else { return Ok(()) };
         let mut list = TopicPartitionList::new();
         let name = self.plan.topic_name(reading.topic);
@@ -85,7 +87,7 @@ impl Worker {
         if let Err(error) = assigned {
             let partition = reading.partition;
             let message = format!("partition {partition} of {name} cannot be read: {error}");
-            return self.outlet.trouble(Some(reading.topic), message);
+            return self.outlet.trouble(Some(reading.topic), Cause::Topic, message);
         }
         if reading.paused || reading.held {
             self.set_paused(consumer, index, true);
@@ -125,9 +127,7 @@ impl Worker {
         if !self.held {
             return Ok(());
         }
-        if let Err(error) = self.dead_letters.settle() {
-            self.outlet.trouble(None, error.to_string())?;
-        }
+        self.settle()?;
         let room = self.dead_letters.has_room();
         for index in 0..self.readings.len() {
             let Some(reading) = self.readings.get_mut(index).filter(|reading| reading.held) else {
@@ -141,12 +141,12 @@ impl Worker {
                 if resume {
                     self.set_paused(consumer, index, false);
                 }
-                self.outlet.recovered(topic)?;
+                self.outlet.recovered(topic, Cause::DeadLetters)?;
             } else {
                 let why = self.dead_letters.trouble();
                 let why = why.unwrap_or_else(|| "they are not acknowledged".to_owned());
                 let message = format!("the topic is paused until its dead letters arrive: {why}");
-                self.outlet.trouble(topic, message)?;
+                self.outlet.trouble(topic, Cause::DeadLetters, message)?;
             }
         }
         self.held = !room;
@@ -226,7 +226,7 @@ impl Worker {
         tracing::warn!("the consumer was silent although it lags: it is built anew");
         match consumer(&self.plan.connection, &super::consumer_settings(&self.plan.memory)) {
             Ok(new) => *old = new,
-            Err(error) => return self.outlet.trouble(None, error.to_string()),
+            Err(error) => return self.outlet.trouble(None, Cause::Broker, error.to_string()),
         }
         self.by_address.clear();
         for index in 0..self.readings.len() {

@@ -11,7 +11,7 @@ use driftline_config::Start;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::outlet::{Outlet, Stopped};
+use super::outlet::{Cause, Outlet, Stopped};
 use super::worker::{Assignment, Order, Worker};
 use super::{Plan, consumer_settings};
 use crate::client::{ANSWER_TIMEOUT, Consumer, consumer, partition_count, unreachable};
@@ -29,6 +29,9 @@ const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 /// Silence of a partition that lags, after which its consumer is built anew.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// Silent partitions whose end is asked for in one round.
+const WATCHED: usize = 64;
 
 /// What the owner of the readers wants.
 pub(crate) enum Wish {
@@ -53,7 +56,7 @@ struct Known {
     read: BTreeSet<i32>,
     /// Whether the topic was there once.
     seen: bool,
-    /// Whether it was away since.
+    /// Whether it was not there when the broker was asked last.
     away: bool,
     /// Partitions at the first sight, when there was no position: these start where the plan says.
     initial: i32,
@@ -71,7 +74,6 @@ pub(crate) struct Coordinator {
     hands: Vec<Hand>,
     owners: BTreeMap<(usize, i32), usize>,
     known: Vec<Known>,
-    started: bool,
 }
 
 impl Coordinator {
@@ -93,7 +95,6 @@ impl Coordinator {
             hands: Vec::new(),
             owners: BTreeMap::new(),
             known,
-            started: false,
         }
     }
 
@@ -118,8 +119,10 @@ impl Coordinator {
             // Answers to commits are events of this consumer.
             let _ = self.probe.poll(Duration::ZERO);
         }
-        if let Err(error) = self.dead_letters.settle() {
-            self.outlet.trouble(None, error.to_string())?;
+        // A worker without records settles no letters.
+        match self.dead_letters.settle() {
+            Ok(()) => self.outlet.recovered(None, Cause::DeadLetters)?,
+            Err(error) => self.outlet.trouble(None, Cause::DeadLetters, error.to_string())?,
         }
         self.watch()
     }
@@ -172,10 +175,10 @@ impl Coordinator {
             Ok(metadata) => metadata,
             Err(error) => {
                 let error = unreachable(&self.plan.connection, &error);
-                return self.outlet.trouble(None, error.to_string());
+                return self.outlet.trouble(None, Cause::Broker, error.to_string());
             }
         };
-        self.outlet.recovered(None)?;
+        self.outlet.recovered(None, Cause::Broker)?;
         for topic in 0..self.plan.topics.len() {
             let count = partition_count(&metadata, self.plan.topic_name(topic));
             self.topic(topic, count)?;
@@ -183,29 +186,33 @@ impl Coordinator {
                 return Err(Stopped);
             }
         }
-        self.started = true;
         Ok(())
     }
 
-    fn topic(&mut self, topic: usize, count: Option<i32>) -> Result<(), Stopped> {
+    fn topic(&mut self, topic: usize, count: Result<Option<i32>, String>) -> Result<(), Stopped> {
         let name = self.plan.topic_name(topic).to_owned();
         let positioned = self.positions.keys().any(|(positioned, _)| *positioned == topic);
-        let started = self.started;
         let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
         if known.refused {
             return Ok(());
         }
-        let Some(count) = count else {
-            known.away = known.seen;
-            return self
-                .outlet
-                .trouble(Some(topic), IngestError::NoTopic { topic: name }.to_string());
+        let count = match count {
+            Ok(Some(count)) => count,
+            Ok(None) => {
+                known.away = true;
+                let message = IngestError::NoTopic { topic: name }.to_string();
+                return self.outlet.trouble(Some(topic), Cause::Topic, message);
+            }
+            Err(why) => {
+                let message = IngestError::Topic { topic: name, why }.to_string();
+                return self.outlet.trouble(Some(topic), Cause::Topic, message);
+            }
         };
         if !known.seen {
             match self.dead_letters.prepare(&name, count) {
                 Ok(()) => {}
                 Err(error @ IngestError::Unreachable { .. }) => {
-                    return self.outlet.trouble(None, error.to_string());
+                    return self.outlet.trouble(None, Cause::Broker, error.to_string());
                 }
                 Err(error) => {
                     known.refused = true;
@@ -213,11 +220,12 @@ impl Coordinator {
                     return self.outlet.send(Event::Trouble { topic, message, fatal: true });
                 }
             }
-            known.seen = true;
             // A topic that was created later was empty when reading began.
-            known.initial = if positioned || started { 0 } else { count };
+            known.initial = if positioned || known.away { 0 } else { count };
         }
-        if std::mem::take(&mut known.away) {
+        let again = std::mem::take(&mut known.away) && known.seen;
+        known.seen = true;
+        if again {
             for hand in &self.hands {
                 let _ = hand.orders.send(Order::Verify(topic));
             }
@@ -238,14 +246,17 @@ impl Coordinator {
             let initial = partition < known.initial;
             let assignment = match self.start_of(topic, partition, initial) {
                 Ok(found) => found?,
-                Err(error) => return self.outlet.trouble(Some(topic), error.to_string()),
+                Err(error) => {
+                    let message = error.to_string();
+                    return self.outlet.trouble(Some(topic), Cause::Topic, message);
+                }
             };
             self.give(assignment)?;
             if let Some(known) = self.known.get_mut(topic) {
                 known.read.insert(partition);
             }
         }
-        self.outlet.recovered(Some(topic))
+        self.outlet.recovered(Some(topic), Cause::Topic)
     }
 
     /// Where reading of a partition begins, compared with what the log still holds.
@@ -333,7 +344,8 @@ impl Coordinator {
             let silent = partitions
                 .iter()
                 .filter(|(_, status)| !status.paused && status.heard.elapsed() > STALLED_AFTER);
-            silent.map(|(partition, status)| (*partition, status.position)).collect()
+            let silent = silent.map(|(partition, status)| (*partition, status.position));
+            silent.take(WATCHED).collect()
         };
         for ((topic, partition), position) in silent {
             let name = self.plan.topic_name(topic);

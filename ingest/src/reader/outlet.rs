@@ -19,6 +19,17 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
+/// What is in trouble. A topic (or, without one, everything) has recovered when nothing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// The broker does not answer, or refuses the connection.
+    Broker,
+    /// The topic is not there or may not be read.
+    Topic,
+    /// Dead letters do not arrive.
+    DeadLetters,
+}
+
 /// What is known of one partition while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status {
@@ -36,7 +47,7 @@ pub(crate) struct Status {
 struct Shared {
     stop: AtomicBool,
     partitions: Mutex<BTreeMap<(usize, i32), Status>>,
-    troubles: Mutex<BTreeSet<Option<usize>>>,
+    troubles: Mutex<BTreeSet<(Option<usize>, Cause)>>,
 }
 
 #[derive(Clone)]
@@ -97,8 +108,13 @@ impl Outlet {
     }
 
     /// Tells of a trouble, once until it is over.
-    pub(crate) fn trouble(&self, topic: Option<usize>, message: String) -> Result<(), Stopped> {
-        let new = self.troubles().insert(topic);
+    pub(crate) fn trouble(
+        &self,
+        topic: Option<usize>,
+        cause: Cause,
+        message: String,
+    ) -> Result<(), Stopped> {
+        let new = self.troubles().insert((topic, cause));
         if !new {
             return Ok(());
         }
@@ -106,10 +122,13 @@ impl Outlet {
         self.send(Event::Trouble { topic, message, fatal: false })
     }
 
-    /// Tells that a trouble is over, if there was one.
-    pub(crate) fn recovered(&self, topic: Option<usize>) -> Result<(), Stopped> {
-        let known = self.troubles().remove(&topic);
-        if !known {
+    /// Tells that a trouble is over, if there was one and no other is left.
+    pub(crate) fn recovered(&self, topic: Option<usize>, cause: Cause) -> Result<(), Stopped> {
+        let over = {
+            let mut troubles = self.troubles();
+            troubles.remove(&(topic, cause)) && !troubles.iter().any(|(other, _)| *other == topic)
+        };
+        if !over {
             return Ok(());
         }
         tracing::info!(topic, "reading goes on");
@@ -120,7 +139,7 @@ impl Outlet {
         !self.troubles().is_empty()
     }
 
-    fn troubles(&self) -> MutexGuard<'_, BTreeSet<Option<usize>>> {
+    fn troubles(&self) -> MutexGuard<'_, BTreeSet<(Option<usize>, Cause)>> {
         self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

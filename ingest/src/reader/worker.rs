@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Plan;
-use super::outlet::{Outlet, Status, Stopped};
+use super::outlet::{Cause, Outlet, Status, Stopped};
 use super::stretch::{Stretch, dead_letter, fingerprint_of};
 use crate::client::Consumer;
 use crate::dead_letter::DeadLetters;
@@ -27,6 +27,8 @@ const CHUNK_AGE: Duration = Duration::from_millis(200);
 const CHUNK_BYTES: usize = 4 << 20;
 /// Records between two looks at the clock and at the orders.
 const RECORDS_PER_LOOK: u32 = 64;
+/// Least time between two looks at the ages of all chunks: there may be many partitions.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What the coordinator tells a worker.
 pub(crate) enum Order {
@@ -77,7 +79,12 @@ pub(crate) struct Worker {
     /// Index of the reading by the address of librdkafka's topic and the partition: comparing names
     /// would cost more than decoding a small record.
     pub(super) by_address: HashMap<(usize, i32), usize>,
-    looks: u32,
+    /// Whether records wait to be handed over.
+    gathering: bool,
+    records_since_look: u32,
+    /// When the ages of all chunks were looked at.
+    looked: Instant,
+    /// Whether some partition is held up by its dead letters.
     pub(super) held: bool,
 }
 
@@ -95,7 +102,9 @@ impl Worker {
             orders,
             readings: Vec::new(),
             by_address: HashMap::new(),
-            looks: 0,
+            gathering: false,
+            records_since_look: 0,
+            looked: Instant::now(),
             held: false,
         }
     }
@@ -106,13 +115,12 @@ impl Worker {
     }
 
     fn step(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
-        let pending = self.readings.iter().any(|reading| reading.stretch.records() > 0);
-        let patience = Duration::from_millis(if pending { 5 } else { 50 });
+        let patience = Duration::from_millis(if self.gathering { 5 } else { 50 });
         match consumer.poll(patience) {
             Some(Ok(message)) => {
                 self.message(consumer, &message)?;
-                self.looks += 1;
-                if self.looks < RECORDS_PER_LOOK {
+                self.records_since_look += 1;
+                if self.records_since_look < RECORDS_PER_LOOK {
                     return Ok(());
                 }
                 self.hand_over_old()?;
@@ -124,7 +132,7 @@ impl Worker {
                 self.read_figures(consumer, true)?;
             }
         }
-        self.looks = 0;
+        self.records_since_look = 0;
         if self.outlet.stopped() {
             return Err(Stopped);
         }
@@ -149,6 +157,7 @@ impl Worker {
         }
         reading.at_end = false;
         let rejection = reading.stretch.add(message);
+        self.gathering = true;
         let full = reading.stretch.records() >= CHUNK_RECORDS
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
         if let Some(rejection) = rejection {
@@ -177,10 +186,15 @@ impl Worker {
     }
 
     fn hand_over_all(&mut self) -> Result<(), Stopped> {
+        self.gathering = false;
         (0..self.readings.len()).try_for_each(|index| self.hand_over(index))
     }
 
     fn hand_over_old(&mut self) -> Result<(), Stopped> {
+        if self.looked.elapsed() < LOOK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
         let total: usize = self.readings.iter().map(|reading| reading.stretch.bytes()).sum();
         if total >= self.plan.share_bytes {
             return self.hand_over_all();
@@ -208,10 +222,16 @@ impl Worker {
         };
         reading.last = chunk.fingerprint.or(reading.last);
         self.note(index);
-        if let Err(error) = self.dead_letters.settle() {
-            self.outlet.trouble(None, error.to_string())?;
-        }
+        self.settle()?;
         self.outlet.send_chunk(chunk)
+    }
+
+    /// Moves the dead letters on.
+    pub(super) fn settle(&self) -> Result<(), Stopped> {
+        match self.dead_letters.settle() {
+            Ok(()) => self.outlet.recovered(None, Cause::DeadLetters),
+            Err(error) => self.outlet.trouble(None, Cause::DeadLetters, error.to_string()),
+        }
     }
 
     /// Publishes what is known of a partition.
@@ -289,7 +309,7 @@ impl Worker {
             return self.out_of_range(consumer);
         }
         match consumer.context().take_error() {
-            Some(message) => self.outlet.trouble(None, format!("kafka: {message}")),
+            Some(message) => self.outlet.trouble(None, Cause::Broker, format!("kafka: {message}")),
             None => Ok(()),
         }
     }
