@@ -1,0 +1,105 @@
+//! Connections: how many, for how long, and how they end.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// The bounds of one listener.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Connections at the same time; further ones wait in the system's queue.
+    pub(super) connections: u32,
+    /// How long a client may take for a request's head, and stay without asking.
+    pub(super) head: Duration,
+    /// How long a connection lives: then it ends after the answer in progress.
+    pub(super) life: Duration,
+    /// How long an answer in progress may go on once its connection is to end.
+    pub(super) grace: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            connections: 256,
+            head: Duration::from_secs(30),
+            life: Duration::from_secs(300),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Answers until `shutdown`, then lets the answers in progress end.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    shutdown: impl Future<Output = ()>,
+) {
+    let slots = Arc::new(Semaphore::new(bounds.connections as usize));
+    let (stop, stopping) = watch::channel(());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        match accepted {
+            Ok((stream, slot)) => {
+                let (router, stopping) = (router.clone(), stopping.clone());
+                tokio::spawn(async move {
+                    answer(stream, router, bounds, stopping).await;
+                    drop(slot);
+                });
+            }
+            // The system is out of descriptors or the like: that passes, or other parts say so.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    drop(stop);
+    // All slots are free once all connections have ended.
+    let _ = tokio::time::timeout(bounds.grace, slots.acquire_many(bounds.connections)).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+/// Answers one client until it leaves, its time is over or we stop.
+async fn answer(
+    stream: TcpStream,
+    router: Router,
+    bounds: Bounds,
+    mut stopping: watch::Receiver<()>,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // However it ended: a client that broke off has had what it wanted of us.
+        _ = connection.as_mut() => return,
+        () = tokio::time::sleep(bounds.life) => {}
+        _ = stopping.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(bounds.grace, connection).await;
+}
