@@ -56,6 +56,28 @@ impl Rig {
         self.producer.flush(PATIENCE).unwrap();
     }
 
+    /// Sends twice what the broker keeps of a partition.
+    fn overflow(&self, topic: &str, partition: i32) {
+        let filler = "x".repeat(100_000);
+        let value = format!(r#"{{"ts":1767323045678,"id":"{filler}"}}"#);
+        // No compression, so that the broker's bound is reached.
+        let mut connection = self.connection.clone();
+        let none = driftline_config::Secret::new("none");
+        connection.properties.insert("compression.type".to_owned(), none);
+        let producer = CaptureProducer::start(&connection).unwrap();
+        for _ in 0..2 * EMBEDDED_PARTITION_BYTES / value.len() {
+            let capture = Capture {
+                topic,
+                partition: Some(partition),
+                key: None,
+                value: value.as_bytes(),
+                timestamp_us: None,
+            };
+            producer.send(&capture).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
     fn read(&self, topics: &[&str], positions: BTreeMap<(usize, i32), Position>) -> Reading {
         let dead_letters = DeadLetters::start(&self.connection, &Mode::Off, 1 << 20).unwrap();
         self.read_with(topics, positions, &dead_letters)
@@ -339,20 +361,7 @@ fn a_position_beyond_the_log_or_another_record_before_it_is_a_recreated_topic() 
 #[test]
 fn records_that_retention_took_are_a_gap() {
     let rig = Rig::new(&[("a", 1)]);
-    let filler = "x".repeat(100_000);
-    let value = format!(r#"{{"ts":1767323045678,"id":"{filler}"}}"#);
-    // No compression, so that the broker's bound is reached.
-    let mut connection = rig.connection.clone();
-    let none = driftline_config::Secret::new("none");
-    connection.properties.insert("compression.type".to_owned(), none);
-    let producer = CaptureProducer::start(&connection).unwrap();
-    for _ in 0..2 * EMBEDDED_PARTITION_BYTES / value.len() {
-        let value = value.as_bytes();
-        let capture =
-            Capture { topic: "a", partition: Some(0), key: None, value, timestamp_us: None };
-        producer.send(&capture).unwrap();
-    }
-    producer.flush(PATIENCE).unwrap();
+    rig.overflow("a", 0);
     let facts = describe_topic(&rig.connection, "a").unwrap();
     let (low, high) = facts.partitions[0];
     assert!(low > 5, "the broker trims: {low}");
@@ -372,6 +381,32 @@ fn records_that_retention_took_are_a_gap() {
     assert_eq!(found[&0], (low..high).collect::<Vec<_>>());
     let gap = |from, to| OffsetRange { partition: 0, from, to };
     assert_eq!(gaps, [gap(0, low), gap(high, high + 7)]);
+}
+
+#[test]
+fn a_reader_that_retention_overtakes_names_the_gap_and_goes_on() {
+    let rig = Rig::new(&[("a", 1)]);
+    rig.send("a", 0, &captures(0..5));
+    let mut reading = rig.read(&["a"], BTreeMap::new());
+    reading.until_ends(&[((0, 0), 5)]);
+    reading.readers.pause(0, 0);
+    while !reading.readers.outlet.partitions()[&(0, 0)].paused {
+        std::thread::yield_now();
+    }
+    rig.overflow("a", 0);
+    let (low, high) = describe_topic(&rig.connection, "a").unwrap().partitions[0];
+    assert!(low > 5, "the broker trims: {low}");
+    reading.seen.positions.clear();
+    reading.readers.resume(0, 0);
+    reading.until_ends(&[((0, 0), high)]);
+    let gaps = reading.seen.others.iter().filter_map(|event| match event {
+        Event::Gap { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    });
+    assert_eq!(gaps.collect::<Vec<_>>(), [(5, low)]);
+    let expected: Vec<i64> = (0..5).chain(low..high).collect();
+    assert_eq!(reading.seen.offsets[&(0, 0)], expected);
+    reading.readers.stop();
 }
 
 fn read_again(
