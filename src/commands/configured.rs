@@ -1,0 +1,29 @@
+//! The configuration, as the commands need it.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use driftline_config::{Config, Model, Problems};
+
+/// Reads a configuration; secrets come from the environment.
+pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
+    Config::load(path, &|name| std::env::var(name).ok())
+}
+
+/// The model of this name, or the only one.
+pub(crate) fn model<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a Model> {
+    let names = || config.models.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (name, config.models.as_slice()) {
+        (Some(name), models) => models.iter().find(|model| model.name == name).ok_or_else(|| {
+            anyhow!("{}: no model {name}; it has {}", config.path.display(), names())
+        }),
+        (None, [model]) => Ok(model),
+        (None, _) => Err(anyhow!("{}: write --model, one of {}", config.path.display(), names())),
+    }
+}
+
+/// Subjects of the model's columns in which a string that holds a number is that number.
+pub(crate) fn coerced(model: &Model) -> Vec<String> {
+    let coerced = model.features.iter().filter(|(_, feature)| feature.coerce);
+    coerced.map(|(name, _)| format!("feature:{name}")).collect()
+}

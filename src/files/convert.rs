@@ -1,0 +1,174 @@
+//! Batches of a file to capture batches: the layout of `driftline_config::capture`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ListBuilder, RecordBatchOptions, StringArray, StringBuilder, new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use driftline_config::capture::{CaptureSchema, Kind, UNKNOWN_COLUMNS, WRONG_TYPE_PREFIX};
+use driftline_ingest::{batch_schema, cut_text};
+
+use super::envelope::EnvelopeRows;
+use super::error::FileError;
+use super::mapping::Target;
+use super::values::{Converted, Reading};
+
+/// Turns the batches of one file into capture batches.
+#[derive(Debug)]
+pub(crate) struct Converter {
+    name: String,
+    schema: CaptureSchema,
+    arrow: Schema,
+    /// Name and target of each column of the file.
+    columns: Vec<(String, Target)>,
+    /// Per column of the schema: the column of the file that holds it.
+    places: Vec<Option<usize>>,
+    /// Subjects of the file that are neither monitored nor known.
+    unknown: Vec<String>,
+    reading: Reading,
+    /// Offset of the next row.
+    next: i64,
+}
+
+impl Converter {
+    /// For files whose columns are `columns`.
+    pub(crate) fn new(
+        name: &str,
+        columns: Vec<(String, Target)>,
+        schema: &CaptureSchema,
+        reading: Reading,
+    ) -> Converter {
+        let subjects: HashMap<&str, usize> = columns
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (_, target))| match target {
+                Target::Subject(subject) => Some((subject.as_str(), index)),
+                _ => None,
+            })
+            .collect();
+        let places: Vec<Option<usize>> = schema
+            .columns
+            .iter()
+            .map(|column| subjects.get(column.subject.as_str()).copied())
+            .collect();
+        let unknown = columns
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !places.contains(&Some(*index)))
+            .filter_map(|(_, (_, target))| match target {
+                Target::Subject(subject) if !schema.ignored.contains(subject) => {
+                    Some(unknown_name(subject, reading.string_bytes))
+                }
+                _ => None,
+            })
+            .collect();
+        Converter {
+            name: name.to_owned(),
+            arrow: batch_schema(schema),
+            schema: schema.clone(),
+            columns,
+            places,
+            unknown,
+            reading,
+            next: 0,
+        }
+    }
+
+    /// The next rows of the file as captures.
+    pub(crate) fn convert(&mut self, batch: &RecordBatch) -> Result<RecordBatch, FileError> {
+        let envelope = EnvelopeRows {
+            name: &self.name,
+            first: self.next,
+            rows: batch.num_rows(),
+            columns: self
+                .columns
+                .iter()
+                .zip(batch.columns())
+                .map(|((name, target), array)| (name.as_str(), target, array))
+                .collect(),
+        };
+        let envelope = envelope.columns()?;
+        let values = self.values(batch).map_err(|error| self.refused(error))?;
+        let unknown = self.unknown_columns(batch.num_rows());
+        let captures = assemble(&self.schema, &self.arrow, envelope, values, unknown)
+            .map_err(|error| self.refused(error))?;
+        self.next += i64::try_from(batch.num_rows()).unwrap_or(0);
+        Ok(captures)
+    }
+
+    fn values(&self, batch: &RecordBatch) -> Result<Vec<Converted>, ArrowError> {
+        let columns = self.schema.columns.iter().zip(&self.places);
+        columns
+            .map(|(column, place)| match place.and_then(|place| batch.columns().get(place)) {
+                Some(array) => self.reading.convert(column, array),
+                None => Ok(absent(column.kind, batch.num_rows())),
+            })
+            .collect()
+    }
+
+    /// A file's column is in every row of it, as a key of JSON may be.
+    fn unknown_columns(&self, rows: usize) -> Option<ArrayRef> {
+        if self.unknown.is_empty() {
+            return None;
+        }
+        let mut names = ListBuilder::new(StringBuilder::new());
+        for _ in 0..rows {
+            names.append_value(self.unknown.iter().map(Some));
+        }
+        Some(Arc::new(names.finish()))
+    }
+
+    fn refused(&self, source: ArrowError) -> FileError {
+        FileError::Arrow { name: self.name.clone(), source }
+    }
+}
+
+/// The name under which an unknown subject is counted: cut as the stream cuts it.
+pub(crate) fn unknown_name(subject: &str, string_bytes: usize) -> String {
+    match subject.split_once(':') {
+        Some((part, name)) => format!("{part}:{}", cut_text(name, string_bytes)),
+        None => cut_text(subject, string_bytes).to_owned(),
+    }
+}
+
+/// A column that a file does not have: missing in every row.
+pub(crate) fn absent(kind: Kind, rows: usize) -> Converted {
+    let data_type = match kind {
+        Kind::Numeric => DataType::Float64,
+        Kind::Categorical => DataType::Utf8,
+    };
+    Converted { values: new_null_array(&data_type, rows), wrong: None }
+}
+
+/// Puts the columns of a capture batch together.
+pub(crate) fn assemble(
+    schema: &CaptureSchema,
+    arrow: &Schema,
+    envelope: Vec<ArrayRef>,
+    values: Vec<Converted>,
+    unknown: Option<ArrayRef>,
+) -> Result<RecordBatch, ArrowError> {
+    let rows = envelope.first().map_or(0, |column| column.len());
+    let mut fields: Vec<Arc<Field>> = arrow.fields().to_vec();
+    let mut columns = envelope;
+    let mut wrong: Vec<(&str, StringArray)> = Vec::new();
+    for (column, converted) in schema.columns.iter().zip(values) {
+        columns.push(converted.values);
+        wrong.extend(converted.wrong.map(|wrong| (column.subject.as_str(), wrong)));
+    }
+    for (subject, values) in wrong {
+        let name = format!("{WRONG_TYPE_PREFIX}{subject}");
+        fields.push(Arc::new(Field::new(name, DataType::Utf8, true)));
+        columns.push(Arc::new(values));
+    }
+    if let Some(unknown) = unknown {
+        fields.push(Arc::new(Field::new(UNKNOWN_COLUMNS, unknown.data_type().clone(), true)));
+        columns.push(unknown);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+}
