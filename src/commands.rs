@@ -1,13 +1,19 @@
 //! The commands, one file each: arguments, and what they do.
 
+pub mod backtest;
 pub mod baseline;
 pub mod check;
+pub mod doctor;
+pub mod export;
+pub mod produce;
+pub mod replay;
 pub mod run;
 pub mod validate;
 
 mod configured;
 mod progress;
 mod reading;
+mod recorded;
 mod text_table;
 
 use std::io::{ErrorKind, Write};

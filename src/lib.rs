@@ -18,6 +18,20 @@ pub mod checkpoint;
 
 pub mod delivery;
 
+pub mod monitor;
+
+pub mod metrics;
+
+pub mod http;
+
+pub mod files;
+
+pub mod commands;
+
+pub mod demo;
+
+pub mod libraries;
+
 pub mod clock;
 
 pub mod inline;

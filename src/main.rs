@@ -1,2 +1,44 @@
-//! The binary.
-fn main() {}
+//! The `driftline` command: reads its arguments, runs one command, and says in one sentence why not.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use driftline::commands::{baseline, check, run, validate};
+use driftline::demo;
+use tracing_subscriber::EnvFilter;
+
+/// Watches machine-learning models in production over Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "driftline", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Check(check::CheckArgs),
+    Baseline(baseline::BaselineArgs),
+    Validate(validate::ValidateArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // The demo tells its own story; everything else logs what an operator may act on.
+    let default = if matches!(arguments.command, Command::Demo(_)) { "error" } else { "info" };
+    let filter = EnvFilter::try_from_env("DRIFTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let outcome = match &arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Baseline(arguments) => baseline::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("driftline: {error:#}");
+        ExitCode::from(2)
+    })
+}

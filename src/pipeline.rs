@@ -17,6 +17,8 @@ mod close;
 pub mod ledger;
 mod persist;
 mod quiet;
+#[cfg(test)]
+mod tests;
 mod topic;
 pub mod unit;
 
@@ -143,6 +145,8 @@ pub struct Pipeline {
     in_flight: Option<(u64, Vec<Effect>)>,
     epoch: u64,
     next_sequence: u64,
+    /// Messages that are not done.
+    outbox_open: u64,
     /// Somebody waits for the next commit.
     urgent: bool,
     rows_since_snapshot: u64,
@@ -185,6 +189,7 @@ impl Pipeline {
             in_flight: None,
             epoch: 0,
             next_sequence: 1,
+            outbox_open: 0,
             urgent: false,
             rows_since_snapshot: 0,
             effects: Vec::new(),
@@ -216,7 +221,10 @@ impl Pipeline {
             Event::Read(_) => {}
             Event::Judged(verdict) => self.on_verdict(*verdict, now_us),
             Event::Committed(committed) => self.on_committed(&committed),
-            Event::Done { sequence } => self.pending.outbox_done.push(sequence),
+            Event::Done { sequence } => {
+                self.pending.outbox_done.push(sequence);
+                self.outbox_open = self.outbox_open.saturating_sub(1);
+            }
             Event::Scored { model, record } => self.publish(model, record),
             Event::Accept { incident, acceptance } => self.on_accept(&incident, &acceptance),
             Event::Silence(silence) => self.on_silence(silence, now_us),
@@ -238,6 +246,11 @@ impl Pipeline {
     /// The silences in force.
     pub fn silences(&self) -> &[Silence] {
         &self.silences
+    }
+
+    /// Messages that are decided on and not done.
+    pub fn outbox_open(&self) -> u64 {
+        self.outbox_open
     }
 
     /// Whether everything that was read has been decided on and committed.

@@ -148,6 +148,11 @@ impl Store {
         Ok(store)
     }
 
+    /// The database file of a state folder.
+    pub fn file_in(folder: &Path) -> PathBuf {
+        folder.join(FILE_NAME)
+    }
+
     /// Writes a snapshot as one durable transaction and returns the stored bytes of each window
     /// that it touched, per increment.
     ///
@@ -184,9 +189,8 @@ impl Store {
         (from_us, to_us): (i64, i64),
         limit: usize,
     ) -> Result<Vec<StoredReport>, StoreError> {
-        let packed = self
-            .try_reports(model, from_us, to_us, limit)
-            .map_err(|source| self.failed(source))?;
+        let packed =
+            self.try_reports(model, from_us, to_us, limit).map_err(|source| self.failed(source))?;
         let mut reports = Vec::with_capacity(packed.len());
         for bytes in packed.iter().rev() {
             reports.push(self.unpack(bytes)?);
@@ -215,6 +219,18 @@ impl Store {
                 table => table?,
             };
             Ok(table.get(sha256)?.map(|value| value.value().to_vec()))
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// A document by its key.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn document(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(DOCUMENTS)?;
+            Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
         read().map_err(|source| self.failed(source))
     }

@@ -282,6 +282,7 @@ impl Pipeline {
         let Ok(body) = serde_json::to_string(&body) else { return };
         let item = OutboxItem { sequence: self.next_sequence, body };
         self.next_sequence += 1;
+        self.outbox_open += 1;
         self.pending.outbox.push(item.clone());
         self.after_commit.push(Effect::Deliver(item));
         self.urgent = true;

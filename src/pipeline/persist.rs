@@ -155,6 +155,7 @@ impl Pipeline {
                 unit.restore(document, saved, limits)?;
             }
         }
+        self.outbox_open = saved.outbox.len() as u64;
         Ok(saved.outbox.iter().cloned().map(Effect::Deliver).collect())
     }
 }

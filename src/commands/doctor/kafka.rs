@@ -1,0 +1,197 @@
+//! The broker and the topics.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use driftline_config::time::{MINUTE_US, format_duration};
+use driftline_config::{Config, DeadLetters, Model, Start};
+use driftline_ingest::{
+    Connection, IngestError, Limits, OffsetRange, RangeEvent, TopicFacts, TopicPlan,
+    describe_topic, read_ranges,
+};
+
+use super::Finding;
+use crate::clock::now_us;
+
+/// How far clocks may differ before timestamps mislead.
+const CLOCK_US: i64 = MINUTE_US;
+/// What a record has beside its value, about: key, headers, framing.
+const OVERHEAD_BYTES: i64 = 1024;
+/// Suffix of the topic of dead letters.
+const DEAD_LETTER_SUFFIX: &str = ".driftline.dead-letter";
+
+/// Looks at the broker and at each topic.
+pub(super) fn examine(config: &Config) -> Vec<Finding> {
+    let connection = Connection::from(&config.kafka);
+    let mut findings = Vec::new();
+    let mut topics: BTreeMap<&str, Vec<&Model>> = BTreeMap::new();
+    for model in &config.models {
+        topics.entry(&model.captures.topic).or_default().push(model);
+    }
+    let mut answered = false;
+    for (topic, models) in topics {
+        let facts = match describe_topic(&connection, topic) {
+            Err(error @ (IngestError::Unreachable { .. } | IngestError::Property { .. } | IngestError::Client { .. })) => {
+                let says = format!("{error}: start it, or correct kafka.bootstrap and kafka.properties");
+                findings.push(Finding::fail("broker", says));
+                return findings;
+            }
+            facts => facts,
+        };
+        if !std::mem::replace(&mut answered, true) {
+            findings.push(Finding::ok("broker", format!("{} answers", connection.bootstrap)));
+        }
+        let check = format!("topic {topic}");
+        match facts {
+            Err(error) => findings.push(Finding::fail(check, error.to_string())),
+            Ok(facts) => {
+                findings.extend(topic_findings(&check, &facts, &models, config));
+                findings.extend(clock(&connection, config, (topic, &check), &facts));
+            }
+        }
+        if config.kafka.dead_letters == DeadLetters::Topic {
+            let name = format!("{topic}{DEAD_LETTER_SUFFIX}");
+            findings.push(written(&connection, &name, "kafka.dead_letters: off or folder:PATH"));
+        }
+    }
+    if let Some(topic) = &config.kafka.reports {
+        findings.push(written(&connection, topic, "kafka.reports: off"));
+    }
+    findings
+}
+
+/// What is known of a topic against what its models need.
+pub(super) fn topic_findings(
+    check: &str,
+    facts: &TopicFacts,
+    models: &[&Model],
+    config: &Config,
+) -> Vec<Finding> {
+    let records: i64 = facts.partitions.iter().map(|(from, to)| to - from).sum();
+    let count = facts.partitions.len();
+    let mut findings = vec![Finding::ok(check, format!("{count} partitions, about {records} records"))];
+    if let Some(why) = &facts.settings_unknown {
+        let says = format!("its settings may not be read ({why}): retention and sizes are not checked");
+        findings.push(Finding::warn(format!("{check}: settings"), says));
+        return findings;
+    }
+    findings.extend(models.iter().map(|model| retention(check, facts, model)));
+    let stamped = match facts.broker_timestamps {
+        Some(true) => "stamped by the broker",
+        Some(false) => "stamped by producers: a wrong clock is believed after 20 rows",
+        None => "not known",
+    };
+    findings.push(Finding::ok(format!("{check}: timestamps"), stamped));
+    if let Some(bytes) = facts.max_message_bytes {
+        let limit = i64::try_from(config.limits.record_bytes).unwrap_or(i64::MAX);
+        let check = format!("{check}: sizes");
+        findings.push(if bytes > limit.saturating_add(OVERHEAD_BYTES) {
+            let says = format!(
+                "the topic takes records of {bytes} bytes, limits.record_bytes is {limit}: larger captures become dead letters; raise limits.record_bytes"
+            );
+            Finding::warn(check, says)
+        } else {
+            Finding::ok(check, format!("records of up to {bytes} bytes fit limits.record_bytes ({limit})"))
+        });
+    }
+    findings
+}
+
+/// Whether the log outlives the windows, and what replay and retraining read again.
+fn retention(check: &str, facts: &TopicFacts, model: &Model) -> Finding {
+    let check = format!("{check}: retention for {}", model.name);
+    let window = &model.window;
+    let least_us = window.every_us.saturating_add(window.lateness_us);
+    let longest_us = window.every_us.max(window.at_most_us).saturating_add(window.lateness_us);
+    let wanted_us = longest_us.saturating_add(model.retrain.history_us);
+    let bytes = facts
+        .retention_bytes
+        .map(|bytes| format!(" (and {bytes} bytes per partition, whichever comes first)"))
+        .unwrap_or_default();
+    let Some(kept_us) = facts.retention_ms.map(|ms| ms.saturating_mul(1000)) else {
+        return match facts.retention_bytes {
+            None => Finding::ok(check, "records are kept for ever"),
+            Some(bytes) => Finding::warn(
+                check,
+                format!("records are kept up to {bytes} bytes per partition: whether that is {} cannot be known", format_duration(longest_us)),
+            ),
+        };
+    };
+    let kept = format_duration(kept_us);
+    if kept_us < least_us {
+        let needed = format_duration(least_us);
+        return Finding::fail(
+            check,
+            format!("records are kept for {kept}{bytes}, a window needs {needed}: raise retention.ms, or shorten window.every"),
+        );
+    }
+    if kept_us < longest_us {
+        let needed = format_duration(longest_us);
+        return Finding::warn(
+            check,
+            format!("records are kept for {kept}{bytes}, a window of few rows may grow to {needed}: raise retention.ms, or lower window.at_most"),
+        );
+    }
+    if kept_us < wanted_us {
+        let needed = format_duration(wanted_us);
+        return Finding::warn(
+            check,
+            format!("records are kept for {kept}{bytes}, retraining with its history wants {needed}: requests will not reach back as far; raise retention.ms, or lower retrain.history"),
+        );
+    }
+    Finding::ok(check, format!("records are kept for {kept}{bytes}"))
+}
+
+/// Kafka does not tell its time. The newest records do: none should come from the future.
+fn clock(
+    connection: &Connection,
+    config: &Config,
+    (topic, check): (&str, &str),
+    facts: &TopicFacts,
+) -> Option<Finding> {
+    let last = (0i32..).zip(&facts.partitions).filter(|(_, (from, to))| from < to);
+    let ranges: Vec<OffsetRange> =
+        last.map(|(partition, (_, to))| OffsetRange { partition, from: to - 1, to: *to }).collect();
+    if ranges.is_empty() {
+        return None;
+    }
+    let plan = TopicPlan { topic: topic.to_owned(), models: Vec::new(), start: Start::Earliest };
+    let mut newest_us = None;
+    let read = read_ranges(connection, &plan, &Limits::from(&config.limits), &ranges, |event| {
+        if let RangeEvent::Chunk(chunk) = event {
+            newest_us = newest_us.max(chunk.last_record_us);
+        }
+        ControlFlow::Continue(())
+    });
+    let check = format!("{check}: clock");
+    if let Err(error) = read {
+        return Some(Finding::warn(check, format!("the last records cannot be read: {error}")));
+    }
+    newest_us.map(|newest_us| clocks(check, newest_us, now_us()))
+}
+
+/// Whether a record of the present comes from the future.
+pub(super) fn clocks(check: String, newest_us: i64, now_us: i64) -> Finding {
+    let ahead_us = newest_us.saturating_sub(now_us);
+    if ahead_us <= CLOCK_US {
+        return Finding::ok(check, "no record is from the future of this machine's clock");
+    }
+    let ahead = format_duration(ahead_us / MINUTE_US * MINUTE_US);
+    Finding::warn(
+        check,
+        format!("the newest record is {ahead} ahead of this machine's clock: synchronise the clocks"),
+    )
+}
+
+/// A topic that Driftline writes.
+fn written(connection: &Connection, topic: &str, instead: &str) -> Finding {
+    let check = format!("topic {topic}");
+    match describe_topic(connection, topic) {
+        Ok(facts) => Finding::ok(check, format!("{} partitions", facts.partitions.len())),
+        Err(IngestError::NoTopic { .. }) => Finding::warn(
+            check,
+            format!("it does not exist yet: the service creates it where it may; else create it, or set {instead}"),
+        ),
+        Err(error) => Finding::fail(check, error.to_string()),
+    }
+}

@@ -1,0 +1,116 @@
+//! The machine: state folder, listener, ONNX Runtime and candidates.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use driftline_config::Config;
+use driftline_shadow::{Model, Runtime};
+
+use super::Finding;
+use crate::libraries;
+
+/// How long a listener of our own may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// What ours answers to `/livez`, at the end.
+const ALIVE: &[u8] = b"\r\n\r\nok\n";
+
+/// Looks at the machine.
+pub(super) fn examine(config: &Config, named_library: Option<&Path>) -> Vec<Finding> {
+    let mut findings = vec![state_folder(&config.state), listener(&config.http.listen)];
+    findings.extend(candidates(config, named_library));
+    findings
+}
+
+/// Whether the state folder can be written, and whether somebody holds it.
+pub(super) fn state_folder(folder: &Path) -> Finding {
+    let shown = folder.display();
+    if !folder.exists() {
+        let above = folder.ancestors().skip(1).find(|above| above.exists() || *above == Path::new(""));
+        let above = above.filter(|above| *above != Path::new("")).unwrap_or(Path::new("."));
+        return match tempfile::tempfile_in(above) {
+            Ok(_) => Finding::ok("state folder", format!("{shown}: will be created")),
+            Err(error) => unwritable(folder, &error),
+        };
+    }
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        return unwritable(folder, &error);
+    }
+    let held = File::options().write(true).open(folder.join("lock"));
+    let held = held.map(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    if held.unwrap_or(false) {
+        return Finding::ok("state folder", format!("{shown}: held by a running driftline"));
+    }
+    Finding::ok("state folder", format!("{shown}: writable"))
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> Finding {
+    let says = format!(
+        "{}: {error}: make it writable, or set state to another folder",
+        folder.display()
+    );
+    Finding::fail("state folder", says)
+}
+
+/// Whether the address can be bound, or is served by a running driftline.
+pub(super) fn listener(listen: &str) -> Finding {
+    match TcpListener::bind(listen) {
+        Ok(_) => Finding::ok("http.listen", format!("{listen} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_ours(listen) => {
+            Finding::ok("http.listen", format!("{listen} is served by a running driftline"))
+        }
+        Err(error) => {
+            let says = format!("{listen}: {error}: stop what uses it, or choose another address");
+            Finding::fail("http.listen", says)
+        }
+    }
+}
+
+fn is_ours(listen: &str) -> bool {
+    let ask = || -> std::io::Result<Vec<u8>> {
+        let mut address: SocketAddr = listen.parse().map_err(std::io::Error::other)?;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(ANSWER))?;
+        write!(stream, "GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.ends_with(ALIVE))
+}
+
+/// Loads ONNX Runtime and every candidate, where there are any.
+fn candidates(config: &Config, named: Option<&Path>) -> Vec<Finding> {
+    let of = |model: &driftline_config::Model| model.shadow.len();
+    if config.models.iter().map(of).sum::<usize>() == 0 {
+        return Vec::new();
+    }
+    let named = named.or(config.onnxruntime.as_deref());
+    let runtime = match Runtime::load(&libraries::paths(named)) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let says = format!("{error}: name it with --onnxruntime or ORT_DYLIB_PATH; candidates will not be scored");
+            return vec![Finding::fail("ONNX Runtime", says)];
+        }
+    };
+    let mut findings = vec![Finding::ok("ONNX Runtime", runtime.path().display().to_string())];
+    for model in &config.models {
+        for candidate in &model.shadow {
+            let check = format!("candidate {} of {}", candidate.name, model.name);
+            findings.push(match Model::open(candidate, config.limits.onnx_bytes, &runtime) {
+                Ok(_) => Finding::ok(check, format!("{} loads", candidate.onnx.display())),
+                Err(error) => Finding::fail(check, format!("{}: {error}", candidate.onnx.display())),
+            });
+        }
+    }
+    findings
+}

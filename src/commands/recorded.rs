@@ -1,0 +1,231 @@
+//! What was recorded about a window, and exactly the rows that it counted, read from the log again:
+//! for `replay` and `export`.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::ops::Range;
+
+use anyhow::anyhow;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use driftline_alerting::retrain::RetrainRequest;
+use driftline_analytics::judgement::History;
+use driftline_analytics::report::{Cut, Report};
+use driftline_config::capture::CaptureSchema;
+use driftline_config::time::parse_instant_us;
+use driftline_config::{Config, Model, Start};
+use driftline_ingest::{
+    Chunk, Connection, Limits, ModelPlan, OffsetRange, RangeEvent, TopicPlan, read_ranges,
+};
+
+use crate::checkpoint::StoredReport;
+use crate::setup::Setup;
+use crate::translate::parse_window_id;
+
+mod store;
+
+pub(crate) use store::StoredState;
+
+/// Envelope columns of a capture batch.
+const OFFSET_COLUMN: usize = 0;
+const TIME_COLUMN: usize = 1;
+const VERSION_COLUMN: usize = 4;
+
+/// A window as the checkpoint keeps it.
+#[derive(Debug)]
+pub(crate) struct RecordedWindow {
+    /// The report.
+    pub(crate) report: Report,
+    /// The report's bytes.
+    pub(crate) text: String,
+    /// What the judgement knew of earlier windows.
+    pub(crate) history: History,
+    /// Settings and baselines of the window.
+    pub(crate) setup: Setup,
+    /// Which rows it counted.
+    pub(crate) selection: Selection,
+    /// The stretches of the log that hold its rows and its ledger.
+    pub(crate) ranges: Vec<OffsetRange>,
+}
+
+/// Which accepted rows of a model, among those of the ranges that are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Event times in microseconds.
+    pub(crate) times_us: Range<i64>,
+    /// Versions; empty takes all.
+    pub(crate) versions: Vec<String>,
+    /// Rows of the ranges that were late all the same, by partition and offset.
+    pub(crate) late: BTreeSet<(i32, i64)>,
+}
+
+/// What is read again: a topic, and the model on it whose rows are wanted (index 0).
+#[derive(Debug)]
+pub(crate) struct Source {
+    connection: Connection,
+    plan: TopicPlan,
+    limits: Limits,
+}
+
+impl RecordedWindow {
+    /// The window of this id.
+    ///
+    /// # Errors
+    /// An id of another form, or a report that is not kept or cannot be read.
+    pub(crate) fn find(state: &StoredState, id: &str, config: &Config) -> anyhow::Result<Self> {
+        let (model, start_us) = parse_window_id(id).ok_or_else(|| {
+            anyhow!("--window {id}: write an id as reports have it, such as flight-delay@20261109T000000Z.1d")
+        })?;
+        let stored = state.report(&model, start_us)?;
+        let stored = stored.ok_or_else(|| not_kept(id))?;
+        let damaged = |why: String| anyhow!("the stored report of {id} cannot be read: {why}");
+        let StoredReport { report: text, history, config_sha256, .. } = stored;
+        let report = Report::from_json(&text).map_err(|error| damaged(error.to_string()))?;
+        if report.window.id != id {
+            return Err(not_kept(id));
+        }
+        let history = serde_json::from_str(&history).map_err(|error| damaged(error.to_string()))?;
+        let setup = state.setup(&config_sha256, &config.limits)?;
+        let instant = |text: &str| parse_instant_us(text).map_err(&damaged);
+        let times_us = instant(&report.window.start)?..instant(&report.window.end)?;
+        // A window that was carried on has one cut per part, and only the last is in the report.
+        let late = if report.window.parts > 1 {
+            state.late_rows(&model, &times_us)?
+        } else {
+            BTreeSet::new()
+        };
+        let cuts = report.window.cuts.get(&setup.model.captures.topic);
+        let ranges = cuts.map(ranges).unwrap_or_default();
+        let selection = Selection { times_us, versions: Vec::new(), late };
+        Ok(RecordedWindow { report, text, history, setup, selection, ranges })
+    }
+}
+
+fn not_kept(id: &str) -> anyhow::Error {
+    anyhow!("no report of {id} is kept: the id is another one, or reports.keep has passed")
+}
+
+/// Rows may stand before the previous window's cut; those of the ledger do not.
+fn ranges(cuts: &std::collections::BTreeMap<i32, Cut>) -> Vec<OffsetRange> {
+    let range = |(&partition, cut): (&i32, &Cut)| {
+        let from = cut.rows_from.unwrap_or(cut.from).min(cut.from);
+        (from < cut.to).then_some(OffsetRange { partition, from, to: cut.to })
+    };
+    cuts.iter().filter_map(range).collect()
+}
+
+/// The rows that a retraining request names.
+pub(crate) fn requested(request: &RetrainRequest) -> (Selection, Vec<OffsetRange>) {
+    let train_on = &request.data.train_on;
+    let select = &train_on.select;
+    let selection = Selection {
+        times_us: select.ts_from..select.ts_before,
+        versions: select.versions.clone(),
+        late: BTreeSet::new(),
+    };
+    let ranges = train_on.ranges.iter().map(|range| OffsetRange {
+        partition: range.partition,
+        from: range.from,
+        to: range.to,
+    });
+    (selection, ranges.collect())
+}
+
+impl Selection {
+    /// The rows of a batch that belong to it.
+    pub(crate) fn of(&self, partition: i32, batch: &RecordBatch) -> Vec<u32> {
+        let numbers = |column: usize| -> &[i64] {
+            let array = batch.columns().get(column);
+            array.and_then(|array| array.as_primitive_opt::<Int64Type>()).map_or(&[], |a| a.values())
+        };
+        let versions = batch.columns().get(VERSION_COLUMN).and_then(|a| a.as_string_opt::<i32>());
+        let of_version = |row: usize| {
+            self.versions.is_empty()
+                || versions.is_some_and(|versions| {
+                    versions.is_valid(row) && self.versions.iter().any(|v| v == versions.value(row))
+                })
+        };
+        let rows = numbers(OFFSET_COLUMN).iter().zip(numbers(TIME_COLUMN)).enumerate();
+        let chosen = rows.filter(|(row, (offset, time_us))| {
+            self.times_us.contains(time_us)
+                && !self.late.contains(&(partition, **offset))
+                && of_version(*row)
+        });
+        chosen.filter_map(|(row, _)| u32::try_from(row).ok()).collect()
+    }
+}
+
+impl Source {
+    /// The topic of a model. What the other models on it declare decides which records are skipped.
+    pub(crate) fn new(config: &Config, setup: &Setup) -> Source {
+        let model = &setup.model;
+        let ours = plan(model, setup.layout.schema().clone());
+        let on_topic = |other: &&Model| {
+            other.captures.topic == model.captures.topic && other.name != model.name
+        };
+        let others = config.models.iter().filter(on_topic);
+        let others = others.map(|other| plan(other, CaptureSchema::default()));
+        Source {
+            connection: Connection::from(&config.kafka),
+            plan: TopicPlan {
+                topic: model.captures.topic.clone(),
+                models: std::iter::once(ours).chain(others).collect(),
+                start: Start::Earliest,
+            },
+            limits: Limits::from(&config.limits),
+        }
+    }
+
+    /// The topic.
+    pub(crate) fn topic(&self) -> &str {
+        &self.plan.topic
+    }
+
+    /// Reads the ranges, giving every chunk to `each` until it breaks. Returns what the log does
+    /// not hold.
+    ///
+    /// # Errors
+    /// When the topic or the broker is not there, or a log is silent for a minute.
+    pub(crate) fn read(
+        &self,
+        ranges: &[OffsetRange],
+        mut each: impl FnMut(&Chunk) -> ControlFlow<()>,
+    ) -> anyhow::Result<Vec<OffsetRange>> {
+        let mut gaps = Vec::new();
+        read_ranges(&self.connection, &self.plan, &self.limits, ranges, |event| match event {
+            RangeEvent::Chunk(chunk) => each(&chunk),
+            RangeEvent::Gap(gap) => {
+                gaps.push(gap);
+                ControlFlow::Continue(())
+            }
+        })?;
+        gaps.sort_unstable();
+        Ok(gaps)
+    }
+}
+
+fn plan(model: &Model, schema: CaptureSchema) -> ModelPlan {
+    ModelPlan { name: model.name.clone(), schema, max_ahead_us: model.captures.max_ahead_us }
+}
+
+/// The rows of the model that is wanted, where the chunk has any.
+pub(crate) fn rows_of(chunk: &Chunk) -> Option<&RecordBatch> {
+    chunk.rows.iter().find(|rows| rows.model == 0).map(|rows| &rows.rows)
+}
+
+/// Names what the log does not hold.
+pub(crate) fn say_gaps(topic: &str, gaps: &[OffsetRange]) -> String {
+    // Enough to see the pattern.
+    const SHOWN: usize = 5;
+    let named = gaps.iter().take(SHOWN).map(|gap| {
+        format!("offsets {} to {} of partition {}", gap.from, gap.to - 1, gap.partition)
+    });
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if gaps.len() > SHOWN {
+        text.push_str(&format!(" and {} more", gaps.len() - SHOWN));
+    }
+    format!("the log of topic {topic} does not hold {text} (any more)")
+}
+
+#[cfg(test)]
+mod tests;

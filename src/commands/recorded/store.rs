@@ -1,0 +1,131 @@
+//! The checkpoint, read beside a service that may be running.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use driftline_alerting::retrain::RetrainRequest;
+use driftline_config::Limits;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::checkpoint::{Store, StoreError, StoredReport};
+use crate::pipeline::unit::Facts;
+use crate::setup::Setup;
+
+/// How often a copy is tried while the service keeps committing.
+const TRIES: u32 = 20;
+/// How long to wait between two copies.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The first bytes of the database: which of its two roots is in force is written in them.
+const HEADER_BYTES: u64 = 4096;
+
+/// The checkpoint of a state folder.
+#[derive(Debug)]
+pub(crate) struct StoredState {
+    store: Store,
+    /// Where the store is a copy, its folder.
+    _copy: Option<TempDir>,
+}
+
+/// The part of a model's document that is needed here.
+#[derive(Debug, Deserialize)]
+struct ModelDocument {
+    facts: Facts,
+}
+
+impl StoredState {
+    /// Opens the checkpoint of a state folder, or a copy of it where a running service holds it.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<StoredState> {
+        let file = Store::file_in(folder);
+        if !file.is_file() {
+            bail!("state folder {}: no checkpoint: the service has not run with it", folder.display());
+        }
+        match Store::open(folder, Duration::ZERO, false) {
+            Ok(store) => Ok(StoredState { store, _copy: None }),
+            // In use, or of another user who lets us read it.
+            Err(StoreError::Locked { .. } | StoreError::Folder { .. }) => copied(&file),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The report of a window.
+    pub(crate) fn report(&self, model: &str, start_us: i64) -> anyhow::Result<Option<StoredReport>> {
+        Ok(self.store.report(model, start_us)?)
+    }
+
+    /// The settings and baselines that are kept under this sha256.
+    pub(crate) fn setup(&self, sha256: &str, limits: &Limits) -> anyhow::Result<Setup> {
+        let named = |sha256: &str| self.store.named(sha256).ok().flatten();
+        Ok(Setup::restore(sha256, &named, limits)?)
+    }
+
+    /// Late rows of a model with these event times, by partition and offset.
+    pub(crate) fn late_rows(
+        &self,
+        model: &str,
+        times_us: &Range<i64>,
+    ) -> anyhow::Result<BTreeSet<(i32, i64)>> {
+        let Some(document) = self.store.document(&format!("model/{model}"))? else {
+            return Ok(BTreeSet::new());
+        };
+        let document: ModelDocument = serde_json::from_slice(&document)
+            .with_context(|| format!("the checkpoint of model {model} cannot be read"))?;
+        let late = document.facts.late_rows.iter().filter(|row| times_us.contains(&row.time_us));
+        Ok(late.map(|row| (row.partition, row.offset)).collect())
+    }
+
+    /// The retraining request of this id.
+    pub(crate) fn request(&self, id: &str) -> anyhow::Result<RetrainRequest> {
+        let document = self.store.document(&format!("retrain/{id}"))?;
+        let document =
+            document.ok_or_else(|| anyhow!("--retrain {id}: no such request was ever made"))?;
+        serde_json::from_slice(&document)
+            .with_context(|| format!("the retraining request {id} cannot be read"))
+    }
+}
+
+/// Opens a copy of the file of a running service.
+///
+/// redb never writes over pages that its last commit can reach, and makes a commit by writing the
+/// file's head. So a copy is whole where the head is the same before and after copying; where the
+/// service committed meanwhile, it is taken again.
+fn copied(file: &Path) -> anyhow::Result<StoredState> {
+    let failed = || format!("checkpoint {}: it cannot be copied", file.display());
+    let mut refused = None;
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        let folder = tempfile::tempdir().with_context(failed)?;
+        let head = head(file).with_context(failed)?;
+        std::fs::copy(file, Store::file_in(folder.path())).with_context(failed)?;
+        if self::head(file).with_context(failed)? != head {
+            continue;
+        }
+        match Store::open(folder.path(), Duration::ZERO, false) {
+            Ok(store) => return Ok(StoredState { store, _copy: Some(folder) }),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) => Err(error).with_context(failed),
+        None => bail!(
+            "checkpoint {}: the running service commits faster than it can be copied: try again when it is caught up, or stop it",
+            file.display()
+        ),
+    }
+}
+
+fn head(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(file)?.take(HEADER_BYTES).read_to_end(&mut head)?;
+    Ok(head)
+}

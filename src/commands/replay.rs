@@ -1,0 +1,194 @@
+//! `driftline replay`: a stored report, computed again from the log by its own cuts.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use clap::Args;
+use driftline_analytics::lane::Closed;
+use driftline_analytics::report::{Cut, Ledger, WindowMeta};
+use driftline_analytics::window::WindowState;
+use driftline_config::Config;
+use driftline_ingest::{Chunk, MarkKind, OffsetRange};
+
+use super::configured;
+use super::progress::Progress;
+use super::recorded::{RecordedWindow, Source, StoredState, rows_of, say_gaps};
+use crate::judge::{Job, decide};
+use crate::pipeline::ledger::Counts;
+
+mod difference;
+#[cfg(test)]
+mod tests;
+
+use difference::{Difference, first_difference};
+
+/// Computes a stored report again.
+#[derive(Debug, Clone, Args)]
+#[command(about = "Compute a stored report again from Kafka, by its own cuts, and compare the bytes")]
+pub struct ReplayArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Id of the window, as in its report
+    #[arg(long, value_name = "ID")]
+    pub window: String,
+}
+
+/// How a replay ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Replay {
+    /// The same bytes: the report.
+    Same(String),
+    /// The first place where the reports differ.
+    Differs(Difference),
+    /// The log no longer holds everything; one sentence.
+    Gone(String),
+}
+
+/// Runs the command: 0 where the bytes are the same, 1 where they are not.
+///
+/// # Errors
+/// What cannot be read, in one sentence.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let config = configured::load(&args.config)?;
+    let (text, code) = match replay(&config, &args.window)? {
+        Replay::Same(report) => (format!("{report}\n"), ExitCode::SUCCESS),
+        Replay::Differs(difference) => {
+            (format!("{}: {difference}\n", args.window), ExitCode::from(1))
+        }
+        Replay::Gone(sentence) => (format!("{}: {sentence}\n", args.window), ExitCode::from(1)),
+    };
+    super::write(&mut std::io::stdout().lock(), &text)?;
+    Ok(code)
+}
+
+/// Reads the rows of a window again by its cuts, counts and judges them under the settings, the
+/// baselines and the history that were kept with the report, and compares.
+///
+/// The ledger of a window also covers the rows of other windows in its strip of the log, and which of
+/// those were late is known by their windows' cuts alone, which this report does not have. So
+/// `rejected`, `skipped`, `control` and the sum of `counted` and `late` are computed; how the sum
+/// divides is taken from the stored report.
+///
+/// # Errors
+/// The report is not kept, or the broker does not answer.
+pub fn replay(config: &Config, window: &str) -> anyhow::Result<Replay> {
+    let state = StoredState::open(&config.state)?;
+    let recorded = RecordedWindow::find(&state, window, config)?;
+    // A service that is being started waits for the folder.
+    drop(state);
+    let source = Source::new(config, &recorded.setup);
+    let mut counting = Counting::new(&recorded, source.topic());
+    let records = recorded.ranges.iter().map(|range| range.to - range.from).sum::<i64>();
+    let progress = Progress::of("reading the log again", u64::try_from(records).ok());
+    let gaps = source.read(&recorded.ranges, |chunk| {
+        counting.count(chunk);
+        progress.add(chunk.records);
+        ControlFlow::Continue(())
+    })?;
+    progress.end();
+    let Counting { state, counts, .. } = counting;
+    if !gaps.is_empty() {
+        return Ok(Replay::Gone(say_gaps(source.topic(), &gaps)));
+    }
+    let stored = recorded.text.clone();
+    let computed = judged(recorded, state, &counts);
+    Ok(match first_difference(&stored, &computed) {
+        None => Replay::Same(computed),
+        Some(difference) => Replay::Differs(difference),
+    })
+}
+
+/// What is counted while reading.
+struct Counting<'a> {
+    recorded: &'a RecordedWindow,
+    cuts: BTreeMap<i32, Cut>,
+    state: WindowState,
+    counts: Counts,
+}
+
+impl<'a> Counting<'a> {
+    fn new(recorded: &'a RecordedWindow, topic: &str) -> Counting<'a> {
+        let cuts = recorded.report.window.cuts.get(topic).cloned().unwrap_or_default();
+        let state = WindowState::new(&recorded.setup.layout);
+        Counting { recorded, cuts, state, counts: Counts::default() }
+    }
+
+    fn count(&mut self, chunk: &Chunk) {
+        if let Some(rows) = rows_of(chunk) {
+            let chosen = self.recorded.selection.of(chunk.partition, rows);
+            if !chosen.is_empty() {
+                self.state.absorb(&self.recorded.setup.layout, rows, &chosen);
+            }
+        }
+        if let Some(cut) = self.cuts.get(&chunk.partition) {
+            let strip = OffsetRange { partition: chunk.partition, from: cut.from, to: cut.to };
+            self.counts += outcomes(chunk, strip);
+        }
+    }
+}
+
+/// What became of the records of a chunk inside a strip; late rows stand among the counted.
+fn outcomes(chunk: &Chunk, strip: OffsetRange) -> Counts {
+    let inside = |offset: &i64| (strip.from..strip.to).contains(offset);
+    let mut counts = Counts::default();
+    for rows in &chunk.rows {
+        let offsets = rows.rows.columns().first().and_then(|a| a.as_primitive_opt::<Int64Type>());
+        let offsets = offsets.map_or(&[] as &[i64], |offsets| offsets.values());
+        counts.counted += offsets.iter().filter(|offset| inside(offset)).count() as u64;
+    }
+    for mark in chunk.marks.iter().filter(|mark| inside(&mark.offset)) {
+        match mark.kind {
+            MarkKind::Rejected(_) => counts.rejected += 1,
+            MarkKind::Skipped { .. } => counts.skipped += 1,
+            MarkKind::Heartbeat { .. } => counts.control += 1,
+        }
+    }
+    counts.read = counts.counted + counts.rejected + counts.skipped + counts.control;
+    counts
+}
+
+/// The ledger as computed; the stored one says how many of the accepted rows were late.
+fn ledger(counts: &Counts, stored: &Ledger) -> Ledger {
+    let late = stored.late.min(counts.counted);
+    Ledger {
+        read: counts.read,
+        counted: counts.counted - late,
+        late,
+        rejected: counts.rejected,
+        skipped: counts.skipped,
+        control: counts.control,
+    }
+}
+
+/// The report by the judgement of the service.
+fn judged(recorded: RecordedWindow, state: WindowState, counts: &Counts) -> String {
+    let RecordedWindow { report, history, setup, selection, .. } = recorded;
+    let stored = report.window;
+    let cuts = stored.cuts.values().next().cloned().unwrap_or_default();
+    let closed = Closed {
+        start_us: selection.times_us.start,
+        end_us: selection.times_us.end,
+        rows: state.rows(),
+        parts: stored.parts,
+        incomplete: stored.incomplete.clone(),
+        cuts,
+    };
+    let window = WindowMeta {
+        id: stored.id,
+        start_us: closed.start_us,
+        end_us: closed.end_us,
+        parts: stored.parts,
+        incomplete: stored.incomplete,
+        previous: stored.previous,
+        ledger: ledger(counts, &stored.ledger),
+        cuts: stored.cuts,
+    };
+    let (setup, state) = (Arc::new(setup), Arc::new(state));
+    decide(&Job { unit: 0, closed, setup, state, window, history }).json
+}

@@ -1,0 +1,76 @@
+//! `driftline run`: the service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::configured;
+use crate::demo::stop_on_signal;
+use crate::libraries;
+use crate::monitor::{Monitor, Notice, Options};
+
+/// Runs the service.
+#[derive(Debug, Clone, Args)]
+#[command(about = "Watch the models of a configuration until told to stop")]
+pub struct RunArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The ONNX Runtime library, where it is not found by itself
+    #[arg(long, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Begin with an empty state folder: the old checkpoint is moved aside
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+/// Runs the command until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// One sentence: what cannot be used, and what to do.
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let config = match configured::load(&args.config) {
+        Ok(config) => config,
+        Err(problems) => bail!("{problems}"),
+    };
+    let named = args.onnxruntime.as_deref().or(config.onnxruntime.as_deref());
+    let candidates = config.models.iter().any(|model| !model.shadow.is_empty());
+    let onnxruntime = if candidates { libraries::paths(named) } else { Vec::new() };
+    let options = Options { rebuild: args.rebuild, onnxruntime, ..Options::default() };
+    let stop = stop_on_signal()?;
+    let monitor = Monitor::build(&config, options)?;
+    tracing::info!(http = %monitor.address(), models = config.models.len(), "driftline runs");
+    monitor.run(&stop, &mut |notice| log(notice))?;
+    tracing::info!("driftline has stopped, everything read is in the checkpoint");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log(notice: &Notice<'_>) {
+    match notice {
+        Notice::Report(report) => tracing::info!(
+            window = report.window.id,
+            rows = report.window.rows,
+            level = ?report.level,
+            "window judged"
+        ),
+        Notice::Request(request) => tracing::info!(
+            id = request.data.retrain_id,
+            model = request.data.model,
+            rows = request.data.train_on.rows,
+            "retraining requested"
+        ),
+        Notice::Attempt(attempt) => tracing::info!(
+            receiver = attempt.receipt.receiver,
+            id = attempt.receipt.row_id,
+            outcome = attempt.receipt.outcome.name(),
+            "message attempted"
+        ),
+        Notice::Shadow(record) => tracing::info!(
+            window = record.window.id,
+            candidates = record.shadow.len(),
+            "candidates compared"
+        ),
+    }
+}

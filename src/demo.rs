@@ -1,0 +1,217 @@
+//! `driftline demo`: nine months of real flights through the whole service, on an embedded broker.
+//!
+//! The champion scores every departure as a serving system would, the captures go through the
+//! broker into the same [`Monitor`] that `driftline run` drives, and the terminal tells what it
+//! found. Data and models are embedded, so it runs from any folder.
+
+mod flights;
+mod job;
+mod quality;
+mod story;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use driftline_config::Config;
+use driftline_ingest::EmbeddedBroker;
+use driftline_shadow::Runtime;
+use serde_json::json;
+
+use crate::libraries;
+use crate::monitor::{Monitor, Options};
+use crate::setup::sha256;
+use job::TrainingJob;
+use story::Story;
+use traffic::{Speed, Traffic};
+
+/// Topic of the captures.
+const TOPIC: &str = "flights.captures";
+/// Its partitions: the embedded broker keeps 5 MiB of each.
+const PARTITIONS: i32 = 6;
+/// Event time (RFC 3339) up to which `recent` was trained: the end of the rows that the first
+/// retraining request of the replay names. A test holds the two together.
+pub const RECENT_UNTIL: &str = "2013-07-01T00:00:00Z";
+/// How long the end waits for messages that are on their way.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const CONFIG: &str = include_str!("../examples/flights/driftline.yaml");
+const BASELINE: &[u8] = include_bytes!("../examples/flights/baseline.json");
+const CHAMPION: &[u8] = include_bytes!("../examples/flights/champion.onnx");
+const SPRING: &[u8] = include_bytes!("../examples/flights/spring.onnx");
+const RECENT: &[u8] = include_bytes!("../examples/flights/recent.onnx");
+
+/// Runs the demo.
+#[derive(Debug, Clone, Args)]
+#[command(about = "Replay nine months of real flights through the whole service")]
+pub struct DemoArgs {
+    /// How many times faster than it happened, such as 1x or 100000x, or "max"
+    #[arg(long, value_name = "N|max", default_value = "max", value_parser = traffic::parse_speed)]
+    pub speed: Speed,
+    /// End after the replay, with its sums as the last line on stdout
+    #[arg(long)]
+    pub exit_after_replay: bool,
+    /// Port of the page and the API; any free one by default when ending after the replay
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// The ONNX Runtime library, where it is not found by itself
+    #[arg(long, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Keep state, mails and configuration in this folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// How far reading has come, for the producer: it never outruns what the broker keeps.
+#[derive(Debug, Default)]
+struct Progress {
+    read: AtomicU64,
+    waiting_for_candidates: AtomicU64,
+}
+
+/// Runs the command: 0 where the replay was told to its end.
+///
+/// # Errors
+/// One sentence: what is missing, and what to do.
+pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let libraries = libraries::paths(args.onnxruntime.as_deref());
+    let runtime = Runtime::load(&libraries).context(
+        "the demo scores real models and needs ONNX Runtime: run `make setup`, or name the library \
+         with --onnxruntime",
+    )?;
+    let temporary = tempfile::tempdir().context("no temporary folder")?;
+    let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let job = TrainingJob::start()?;
+    let broker = EmbeddedBroker::start()?;
+    broker.create_topic(TOPIC, PARTITIONS)?;
+    broker.create_topic("driftline.reports", 1)?;
+    let port = args.port.unwrap_or(if args.exit_after_replay { 0 } else { 9464 });
+    let config = lay_out(&folder, broker.bootstrap(), port, &job)?;
+
+    let options = Options { onnxruntime: libraries, ..Options::default() };
+    let mut monitor = Monitor::build(&config, options)?;
+    let mut story = Story::new(args.exit_after_replay);
+    story.begin(monitor.address(), &folder);
+    monitor.start()?;
+
+    let progress = Arc::new(Progress::default());
+    let traffic = Traffic::start(broker.bootstrap(), &runtime, args.speed, Arc::clone(&progress))?;
+    let stop = stop_on_signal()?;
+    let mut all_read: Option<Instant> = None;
+    while !stop.load(Ordering::Relaxed) {
+        monitor.turn(&mut |notice| story.tell(notice))?;
+        let read = monitor.pipeline().topics().map(|(_, facts)| facts.ledger.total().read).sum();
+        progress.read.store(read, Ordering::Relaxed);
+        progress.waiting_for_candidates.store(monitor.shadow_queued(), Ordering::Relaxed);
+        for request in job.take_requests() {
+            story.requested(&request);
+        }
+        if all_read.is_none() && traffic.is_finished() && read >= traffic.produced() {
+            all_read = Some(Instant::now());
+        }
+        let Some(since) = all_read else { continue };
+        monitor.hurry();
+        let settled = monitor.is_settled() && monitor.outbox_open() == 0;
+        if settled || since.elapsed() > PATIENCE {
+            if !story.is_over() {
+                for request in job.take_requests() {
+                    story.requested(&request);
+                }
+                story.end(traffic.quality(), monitor.shadow_rows());
+            }
+            if args.exit_after_replay {
+                break;
+            }
+        }
+    }
+    let sums = sums(&monitor, &story);
+    traffic.stop()?;
+    monitor.finish(&mut |_| {})?;
+    if args.exit_after_replay {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{sums}").context("stdout")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sums(monitor: &Monitor, story: &Story) -> serde_json::Value {
+    let mut ledger = crate::pipeline::ledger::Counts::default();
+    for (_, facts) in monitor.pipeline().topics() {
+        ledger += facts.ledger.total();
+    }
+    json!({
+        "windows": story.windows(),
+        "alarms": story.alarms(),
+        "mails": story.mails(),
+        "webhooks": story.webhooks(),
+        "shadow_rows": monitor.shadow_rows(),
+        "ledger": ledger,
+    })
+}
+
+/// Writes the configuration and everything it names into the folder, and reads it as an operator's.
+fn lay_out(
+    folder: &Path,
+    bootstrap: &str,
+    port: u16,
+    job: &TrainingJob,
+) -> anyhow::Result<Config> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let files: [(&str, &[u8]); 4] = [
+        ("driftline.yaml", CONFIG.as_bytes()),
+        ("baseline.json", BASELINE),
+        ("spring.onnx", SPRING),
+        ("recent.onnx", RECENT),
+    ];
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+    }
+    let values: BTreeMap<&str, String> = [
+        ("DEMO_BOOTSTRAP", bootstrap.to_owned()),
+        ("DEMO_LISTEN", format!("127.0.0.1:{port}")),
+        ("DEMO_SPRING_SHA256", sha256(SPRING)),
+        ("DEMO_RECENT_SHA256", sha256(RECENT)),
+        ("DEMO_RECENT_UNTIL", RECENT_UNTIL.to_owned()),
+        ("DEMO_WEBHOOK", job.url().to_owned()),
+        ("DEMO_SECRET", job.secret().to_owned()),
+    ]
+    .into();
+    let environment = |name: &str| values.get(name).cloned();
+    match Config::load(&folder.join("driftline.yaml"), &environment) {
+        Ok(config) => Ok(config),
+        Err(problems) => bail!("the demo's configuration: {problems}"),
+    }
+}
+
+/// Set by the first Ctrl-C or termination.
+pub(crate) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let wait = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            flag.store(true, Ordering::Relaxed);
+        });
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)
+        .context("the operating system refuses a thread")?;
+    Ok(stop)
+}

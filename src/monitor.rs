@@ -1,0 +1,456 @@
+//! The running service: every part built from the configuration, and the one loop that drives them.
+//!
+//! The loop carries events to the [`Pipeline`] and its effects to the parts. All of it stops in
+//! order: readers first, then what was read is decided on and committed, then deliveries.
+
+mod board;
+mod candidates;
+mod intake;
+mod publisher;
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use driftline_alerting::Rules;
+use driftline_alerting::repeat::RepeatRules;
+use driftline_alerting::retrain::RetrainRequest;
+use driftline_analytics::report::Report;
+use driftline_config::Config;
+use driftline_ingest::Reason;
+
+use crate::checkpoint::{LOCK_WAIT, OutboxItem, Snapshot, Store, Writer};
+use crate::clock::now_us;
+use crate::delivery::{Attempt, Delivery};
+use crate::http::{self, Board, Command};
+use crate::judge::Judge;
+use crate::messages::{Messages, OutboxBody};
+use crate::metrics::{Gauge, Metrics};
+use crate::pipeline::unit::Unit;
+use crate::pipeline::{Effect, Event, Pipeline, Settings};
+use crate::setup::Setup;
+use board::Readiness;
+use candidates::Candidates;
+use intake::Intake;
+use publisher::{Publisher, Record};
+
+pub use candidates::ShadowRecord;
+
+/// How long the loop waits for the next read event before it looks at everything else.
+const TURN: Duration = Duration::from_millis(20);
+/// Read events that are handled before the loop looks at everything else.
+const READS_PER_TURN: usize = 32;
+/// How often the pipeline is told that time went on.
+const TICK: Duration = Duration::from_millis(250);
+/// How often a snapshot is taken at least, while anything changes.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(5);
+/// How often readers of the board see something new.
+const BOARD_EVERY: Duration = Duration::from_millis(500);
+/// How often old reports are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// Commands of people that wait for the loop.
+const COMMANDS: usize = 64;
+/// How long the end waits for windows that are being judged and committed.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// What is decided once per process.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Start from an empty store, at the oldest offsets that open windows need.
+    pub rebuild: bool,
+    /// Where ONNX Runtime may be, in the order of trying.
+    pub onnxruntime: Vec<PathBuf>,
+    /// A listener that is bound already; else the configuration's address is bound.
+    pub listener: Option<TcpListener>,
+}
+
+/// Something that may be shown: it is in the store.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A window was judged.
+    Report(&'a Report),
+    /// Retraining was requested.
+    Request(&'a RetrainRequest),
+    /// A message was attempted.
+    Attempt(&'a Attempt),
+    /// Candidates were compared over a window.
+    Shadow(&'a ShadowRecord),
+}
+
+/// The service.
+pub struct Monitor {
+    pipeline: Pipeline,
+    intake: Intake,
+    judge: Judge,
+    store: Arc<Store>,
+    writer: Writer,
+    /// A snapshot that waits for dead letters to arrive.
+    held: Option<Snapshot>,
+    candidates: Candidates,
+    delivery: Delivery,
+    publisher: Option<Publisher>,
+    /// Messages that their receivers' queues had no room for.
+    backlog: VecDeque<OutboxItem>,
+    commands: Receiver<Command>,
+    metrics: Arc<Metrics>,
+    board: Arc<Board>,
+    readiness: Readiness,
+    report_keep_us: i64,
+    report_bytes: u64,
+    clocks: Clocks,
+    /// Somebody cannot wait for the next regular snapshot.
+    hurried: bool,
+    runtime: tokio::runtime::Runtime,
+    address: std::net::SocketAddr,
+    http_stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+/// When each of the loop's regular duties was last done.
+#[derive(Debug)]
+struct Clocks {
+    tick: Instant,
+    snapshot: Instant,
+    committed: Instant,
+    board: Instant,
+    prune: Instant,
+}
+
+impl Monitor {
+    /// Builds every part. Nothing is read yet.
+    ///
+    /// # Errors
+    /// One sentence: what cannot be used, and what to do.
+    pub fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
+        let units_of_topics = Intake::topics(config);
+        let mut units = Vec::new();
+        for model in &config.models {
+            let setup = Arc::new(Setup::load(model, &config.limits)?);
+            let topic = units_of_topics.iter().position(|topic| *topic == model.captures.topic);
+            units.push(Unit::new(setup, topic.unwrap_or(0), now_us()));
+        }
+        let listener = match options.listener {
+            Some(listener) => listener,
+            None => bind(&config.http.listen)?,
+        };
+        let address = listener.local_addr().context("the HTTP listener has no address")?;
+        let store = Arc::new(Store::open(&config.state, LOCK_WAIT, options.rebuild)?);
+        let saved = store.load()?;
+        let settings = Settings {
+            rules: Rules::new(&config.alerts),
+            repeats: RepeatRules::new(&config.alerts),
+            messages: Messages::new(config, Intake::retention(config, &units_of_topics)),
+            open_windows_limit: config.limits.open_windows,
+        };
+        let mut pipeline = Pipeline::new(settings, units_of_topics, units);
+        let effects = pipeline.restore(&saved, &config.limits)?;
+
+        let rejections: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let metrics = Arc::new(Metrics::new(config, &rejections));
+        for (topic, facts) in pipeline.topics() {
+            metrics.begin(topic, &facts.ledger);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("edge")
+            .enable_all()
+            .build()
+            .context("the operating system refuses threads")?;
+        let delivery = {
+            let _inside = runtime.enter();
+            Delivery::start(runtime.handle(), &config.receivers)?
+        };
+        delivery.silence(pipeline.silences());
+        let intake = Intake::prepare(config, &pipeline)?;
+        let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
+        let candidates = Candidates::start(pipeline.units(), options.onnxruntime, &config.limits);
+        let (requests, commands) = sync_channel(COMMANDS);
+        let board =
+            Arc::new(Board::new(config.http.clone(), Arc::clone(&store), Arc::clone(&metrics), requests));
+        let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = http::serve(listener, Arc::clone(&board), async move {
+            let _ = stopped.await;
+        });
+        runtime.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+        let now = Instant::now();
+        let mut monitor = Monitor {
+            pipeline,
+            intake,
+            judge: Judge::start()?,
+            writer: Writer::start(Arc::clone(&store))?,
+            store,
+            held: None,
+            candidates,
+            delivery,
+            publisher,
+            backlog: VecDeque::new(),
+            commands,
+            metrics,
+            board,
+            readiness: Readiness::default(),
+            report_keep_us: config.reports.keep_us,
+            report_bytes: config.limits.report_bytes,
+            clocks: Clocks { tick: now, snapshot: now, committed: now, board: now, prune: now },
+            hurried: false,
+            runtime,
+            address,
+            http_stop: Some(http_stop),
+        };
+        monitor.carry_out(effects, &mut |_| {});
+        Ok(monitor)
+    }
+
+    /// Where HTTP is served.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// The pipeline's state, for those who show it.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Rows that candidates and champion both answered.
+    pub fn shadow_rows(&self) -> u64 {
+        self.candidates.paired()
+    }
+
+    /// The largest number of rows that wait for a candidate.
+    pub fn shadow_queued(&self) -> u64 {
+        self.candidates.queued()
+    }
+
+    /// Messages that are decided on and not delivered.
+    pub fn outbox_open(&self) -> u64 {
+        self.pipeline.outbox_open()
+    }
+
+    /// Whether nothing that was read waits for a decision, a commit or a candidate.
+    pub fn is_settled(&self) -> bool {
+        self.held.is_none() && self.pipeline.is_settled() && self.candidates.is_settled()
+    }
+
+    /// Takes the next snapshot at once instead of in its time.
+    pub fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
+    /// Starts reading and runs until `stop` is set. Everything that may be shown is shown to `watch`.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be written, or reading cannot start.
+    pub fn run(
+        mut self,
+        stop: &AtomicBool,
+        watch: &mut dyn FnMut(&Notice<'_>),
+    ) -> anyhow::Result<()> {
+        self.start()?;
+        while !stop.load(Ordering::Relaxed) {
+            self.turn(watch)?;
+        }
+        self.finish(watch)
+    }
+
+    /// Starts reading where the checkpoint ends.
+    ///
+    /// # Errors
+    /// librdkafka refuses a property, or the operating system a thread.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        self.intake.start(&self.pipeline)?;
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be written.
+    pub fn turn(&mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
+        let mut wait = TURN;
+        for _ in 0..READS_PER_TURN {
+            let Some(read) = self.intake.next(wait) else { break };
+            wait = Duration::ZERO;
+            self.readiness.note(&read, self.pipeline.topics());
+            if let driftline_ingest::Event::Trouble { message, fatal: true, .. } = &read {
+                anyhow::bail!("{message}");
+            }
+            self.intake.measure(&read, &self.pipeline, &self.metrics);
+            self.feed(Event::Read(read), watch);
+        }
+        self.attend(watch)
+    }
+
+    /// Stops reading, decides on and commits what was read, and ends every part.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be written.
+    pub fn finish(mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
+        self.intake.stop();
+        let deadline = Instant::now() + SETTLE;
+        while !(self.held.is_none() && self.pipeline.is_settled()) && Instant::now() < deadline {
+            self.hurried = true;
+            self.attend(watch)?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(stop) = self.http_stop.take() {
+            let _ = stop.send(());
+        }
+        self.delivery.stop(self.runtime.handle());
+        self.attend(watch)?;
+        if let Some(outcome) = self.writer.wait() {
+            outcome?;
+        }
+        self.runtime.shutdown_timeout(Duration::from_secs(5));
+        Ok(())
+    }
+
+    /// Everything but reading.
+    fn attend(&mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
+        while let Some(verdict) = self.judge.poll() {
+            self.feed(Event::Judged(Box::new(verdict)), watch);
+        }
+        if let Some(outcome) = self.writer.poll() {
+            self.clocks.committed = Instant::now();
+            let committed = outcome?;
+            self.intake.commit(&self.pipeline);
+            self.feed(Event::Committed(committed), watch);
+        }
+        let settled = self.delivery.take_settled().into_iter().map(|settled| settled.sequence);
+        let sent = self.publisher.as_ref().map(Publisher::take_sent).unwrap_or_default();
+        for sequence in settled.chain(sent).collect::<Vec<u64>>() {
+            self.feed(Event::Done { sequence }, watch);
+        }
+        for attempt in self.delivery.take_attempts() {
+            self.metrics.notification(&attempt.receipt.receiver, attempt.receipt.outcome.name());
+            watch(&Notice::Attempt(&attempt));
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command, watch);
+        }
+        for record in self.candidates.take_records(&self.metrics) {
+            watch(&Notice::Shadow(&record));
+            if let Ok(json) = serde_json::to_string(&record) {
+                self.feed(Event::Scored { model: record.model, record: json }, watch);
+            }
+        }
+        self.hand_over();
+        if self.clocks.tick.elapsed() >= TICK {
+            self.clocks.tick = Instant::now();
+            self.feed(Event::Tick, watch);
+        }
+        self.snapshot();
+        self.show()?;
+        Ok(())
+    }
+
+    fn feed(&mut self, event: Event, watch: &mut dyn FnMut(&Notice<'_>)) {
+        let effects = self.pipeline.handle(event, now_us());
+        self.carry_out(effects, watch);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, watch: &mut dyn FnMut(&Notice<'_>)) {
+        for effect in effects {
+            match effect {
+                Effect::Judge(job) => self.judge.submit(job),
+                Effect::Offer { unit, start_us, rows, indices } => {
+                    self.candidates.offer(unit, start_us, &rows, &indices);
+                }
+                Effect::CarryShadow { unit, from_us, into_us } => {
+                    self.candidates.carry(unit, from_us, into_us);
+                }
+                Effect::CloseShadow { unit, start_us, id } => {
+                    self.candidates.close(unit, start_us, &id);
+                }
+                Effect::Align(change) => self.intake.align(change),
+                Effect::Published(report) => {
+                    self.metrics.report(&report);
+                    self.readiness.reported(&report);
+                    watch(&Notice::Report(&report));
+                }
+                Effect::Requested(request) => watch(&Notice::Request(&request)),
+                Effect::Deliver(item) => self.backlog.push_back(item),
+            }
+        }
+    }
+
+    /// Hands messages over to their ways out, as far as there is room.
+    fn hand_over(&mut self) {
+        for _ in 0..self.backlog.len() {
+            let Some(item) = self.backlog.pop_front() else { return };
+            let refused = match (&self.publisher, serde_json::from_str(&item.body)) {
+                (Some(publisher), Ok(OutboxBody::Report { key, value })) => {
+                    let record = Record { sequence: item.sequence, key, value };
+                    publisher.submit(record).map_err(|_| item)
+                }
+                _ => self.delivery.submit(item),
+            };
+            if let Err(item) = refused {
+                self.backlog.push_front(item);
+                return;
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command, watch: &mut dyn FnMut(&Notice<'_>)) {
+        let event = match command {
+            Command::Accept { incident, acceptance } => Event::Accept { incident, acceptance },
+            Command::Silence(silence) => Event::Silence(silence),
+        };
+        self.feed(event, watch);
+        self.delivery.silence(self.pipeline.silences());
+    }
+
+    /// Takes a snapshot when one is due, and writes it once every dead letter in it has arrived.
+    fn snapshot(&mut self) {
+        let due = self.hurried
+            || self.clocks.snapshot.elapsed() >= SNAPSHOT_EVERY
+            || self.pipeline.wants_snapshot();
+        if self.held.is_none() && due && !self.writer.is_busy() {
+            self.hurried = false;
+            self.clocks.snapshot = Instant::now();
+            self.held = self.pipeline.snapshot();
+            self.intake.remember_positions(&self.pipeline);
+        }
+        if self.held.is_some() && self.intake.dead_letters_have_arrived() {
+            if let Some(snapshot) = self.held.take() {
+                self.writer.write(snapshot);
+            }
+        }
+    }
+
+    fn show(&mut self) -> anyhow::Result<()> {
+        if self.clocks.board.elapsed() >= BOARD_EVERY {
+            self.clocks.board = Instant::now();
+            let age_us = i64::try_from(self.clocks.committed.elapsed().as_micros()).unwrap_or(0);
+            self.metrics.set(Gauge::CheckpointAge { age_us });
+            self.metrics.set(Gauge::QueueDepth { queue: "outbox", entries: self.backlog.len() });
+            self.intake.lag(&self.pipeline, &self.metrics);
+            let checks = self.candidates.checks();
+            let live =
+                self.readiness.live(&self.pipeline, &self.metrics, checks, self.intake.dead_letters());
+            self.board.publish(live);
+        }
+        if self.clocks.prune.elapsed() >= PRUNE_EVERY {
+            self.clocks.prune = Instant::now();
+            let before_us = now_us().saturating_sub(self.report_keep_us);
+            let dropped = self.store.prune_reports(before_us, self.report_bytes)?;
+            if dropped > 0 {
+                self.metrics.limit_reached("report_bytes", dropped);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bind(listen: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).with_context(|| {
+        format!("http.listen {listen}: the address cannot be bound; stop what uses it or choose another")
+    })
+}

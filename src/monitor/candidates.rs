@@ -1,0 +1,167 @@
+//! The candidates of all models: their lanes, and the shadow record of each closed window.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::record_batch::RecordBatch;
+use driftline_config::{Candidate, Limits};
+use driftline_shadow::{CandidateLane, CandidateReport, Health, Model, Runtime};
+use serde::Serialize;
+
+use crate::http::{CheckState, ReadyCheck};
+use crate::metrics::{Metrics, ShadowRows};
+use crate::pipeline::unit::Unit;
+
+/// How long after the close of a window its shadow record is final (`shadow.grace`).
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The lanes of every model.
+#[derive(Debug)]
+pub struct Candidates {
+    lanes: BTreeMap<usize, Vec<CandidateLane>>,
+    names: BTreeMap<usize, String>,
+    /// Windows whose record is not final, by unit and start: id, and the reports so far.
+    open: BTreeMap<(usize, i64), (String, Vec<CandidateReport>)>,
+    /// Windows that became part of an earlier one.
+    carried: BTreeMap<(usize, i64), i64>,
+}
+
+/// The shadow record of a window: CONTRACTS §5.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShadowRecord {
+    driftline: u32,
+    /// Name of the model.
+    pub model: String,
+    /// Which window.
+    pub window: ShadowWindow,
+    /// One entry per candidate.
+    pub shadow: Vec<CandidateReport>,
+}
+
+/// Names a window.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShadowWindow {
+    /// As in its report.
+    pub id: String,
+}
+
+impl Candidates {
+    /// Starts a lane for each candidate. A missing library or a bad model degrades its candidate.
+    pub fn start(units: &[Unit], libraries: Vec<PathBuf>, limits: &Limits) -> Candidates {
+        let libraries = Arc::new(libraries);
+        let mut lanes: BTreeMap<usize, Vec<CandidateLane>> = BTreeMap::new();
+        let mut names = BTreeMap::new();
+        for (index, unit) in units.iter().enumerate() {
+            for candidate in &unit.setup.model.shadow {
+                let (libraries, bytes) = (Arc::clone(&libraries), limits.onnx_bytes);
+                let load = move |candidate: &Candidate| {
+                    let runtime = Runtime::load(&libraries)?;
+                    Model::open(candidate, bytes, &runtime)
+                };
+                let lane = CandidateLane::spawn(candidate.clone(), limits.shadow_rows, load);
+                lanes.entry(index).or_default().push(lane);
+                names.insert(index, unit.name().to_owned());
+            }
+        }
+        Candidates { lanes, names, open: BTreeMap::new(), carried: BTreeMap::new() }
+    }
+
+    /// Shows rows to the candidates of a unit; never waits.
+    pub fn offer(&self, unit: usize, start_us: i64, rows: &RecordBatch, indices: &[u32]) {
+        for lane in self.lanes.get(&unit).into_iter().flatten() {
+            lane.offer(start_us, rows, indices);
+        }
+    }
+
+    /// A window became part of an earlier one.
+    pub fn carry(&mut self, unit: usize, from_us: i64, into_us: i64) {
+        if self.lanes.contains_key(&unit) {
+            self.carried.insert((unit, from_us), into_us);
+        }
+    }
+
+    /// No more rows of a window come: its record, and those of the windows it took in, are due.
+    pub fn close(&mut self, unit: usize, start_us: i64, id: &str) {
+        let Some(lanes) = self.lanes.get(&unit) else { return };
+        let belongs = |(of, from): &(usize, i64), into: &i64| {
+            *of == unit && (*into == start_us || *from == start_us)
+        };
+        let taken_in = self.carried.iter().filter(|(key, into)| belongs(key, into));
+        let mut starts: Vec<i64> = taken_in.map(|((_, from), _)| *from).collect();
+        self.carried.retain(|key, into| !belongs(key, into));
+        starts.push(start_us);
+        let deadline = Instant::now() + GRACE;
+        for start_us in starts {
+            self.open.insert((unit, start_us), (id.to_owned(), Vec::new()));
+            for lane in lanes {
+                lane.close(start_us, deadline);
+            }
+        }
+    }
+
+    /// The records that are final by now.
+    pub fn take_records(&mut self, metrics: &Metrics) -> Vec<ShadowRecord> {
+        let now = Instant::now();
+        let mut records = Vec::new();
+        for (&unit, lanes) in &self.lanes {
+            let Some(model) = self.names.get(&unit) else { continue };
+            for lane in lanes {
+                let counters = lane.counters();
+                let rows = ShadowRows {
+                    paired: counters.paired,
+                    shed: counters.shed,
+                    failed: counters.failed,
+                };
+                metrics.shadow_rows(model, lane.name(), rows);
+                for (start_us, report) in lane.take_finished(now) {
+                    metrics.shadow_agreement(model, lane.name(), report.agreement);
+                    let Some((_, reports)) = self.open.get_mut(&(unit, start_us)) else { continue };
+                    reports.push(report);
+                    if reports.len() == lanes.len()
+                        && let Some((id, shadow)) = self.open.remove(&(unit, start_us))
+                    {
+                        let window = ShadowWindow { id };
+                        let model = model.clone();
+                        records.push(ShadowRecord { driftline: 1, model, window, shadow });
+                    }
+                }
+            }
+        }
+        records
+    }
+
+    /// Whether every record has been taken.
+    pub fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Rows that were paired, over all candidates.
+    pub fn paired(&self) -> u64 {
+        self.lanes.values().flatten().map(|lane| lane.counters().paired).sum()
+    }
+
+    /// The largest number of rows that wait for a candidate.
+    pub fn queued(&self) -> u64 {
+        self.lanes.values().flatten().map(|lane| lane.counters().queued).max().unwrap_or(0)
+    }
+
+    /// What `/readyz` says of each candidate.
+    pub fn checks(&self) -> Vec<ReadyCheck> {
+        let mut checks = Vec::new();
+        for (unit, lanes) in &self.lanes {
+            let model = self.names.get(unit).map_or("", String::as_str);
+            for lane in lanes {
+                let (state, says) = match lane.health() {
+                    Health::Loading => (CheckState::Ok, "the model is being loaded".to_owned()),
+                    Health::Ready => (CheckState::Ok, "it scores".to_owned()),
+                    Health::Degraded(why) => (CheckState::Degraded, why),
+                };
+                let name = format!("candidate {} of {model}", lane.name());
+                checks.push(ReadyCheck { name, state, says });
+            }
+        }
+        checks
+    }
+}

@@ -1,0 +1,252 @@
+//! Reading as the loop sees it: topics, positions, dead letters and lag.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use driftline_config::{Config, Start};
+use driftline_ingest::{
+    Connection, DeadLetters, Event, Fingerprint, Limits, ModelPlan, Position, ReadPlan, Readers,
+    RecentDeadLetter, ReportProducer, TopicPlan, describe_topic,
+};
+
+use crate::metrics::{Gauge, Metrics};
+use crate::pipeline::Pipeline;
+use crate::pipeline::alignment::Change;
+
+/// Read events that wait for the loop: chunks are bounded by their bytes, this by their number.
+const WAITING: usize = 64;
+
+/// The readers and what belongs to them.
+pub struct Intake {
+    connection: Connection,
+    topics: Vec<TopicPlan>,
+    limits: Limits,
+    events: SyncSender<Event>,
+    inbox: Receiver<Event>,
+    readers: Option<Readers>,
+    dead_letters: DeadLetters,
+    /// Positions of the snapshot that waits to be written, or was written last.
+    snapshot: BTreeMap<(usize, i32), i64>,
+}
+
+impl Intake {
+    /// The topics of a configuration, in the order in which models first name them.
+    pub fn topics(config: &Config) -> Vec<String> {
+        let mut topics: Vec<String> = Vec::new();
+        for model in &config.models {
+            if !topics.contains(&model.captures.topic) {
+                topics.push(model.captures.topic.clone());
+            }
+        }
+        topics
+    }
+
+    /// How long each topic keeps records, in microseconds, where the broker says so now.
+    pub fn retention(config: &Config, topics: &[String]) -> BTreeMap<String, i64> {
+        let connection = Connection::from(&config.kafka);
+        let mut retention = BTreeMap::new();
+        for topic in topics {
+            match describe_topic(&connection, topic) {
+                Ok(facts) => {
+                    if let Some(retention_ms) = facts.retention_ms {
+                        retention.insert(topic.clone(), retention_ms.saturating_mul(1000));
+                    }
+                    warn_of_short_retention(config, topic, facts.retention_ms);
+                }
+                Err(error) => {
+                    tracing::warn!(topic, %error, "the retention of a topic is not known yet");
+                    break;
+                }
+            }
+        }
+        retention
+    }
+
+    /// Plans the reading of the pipeline's topics.
+    ///
+    /// # Errors
+    /// librdkafka refuses a property, or the folder of dead letters cannot be written.
+    pub fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
+        let connection = Connection::from(&config.kafka);
+        let limits = Limits::from(&config.limits);
+        let dead_letters =
+            DeadLetters::start(&connection, &config.kafka.dead_letters, limits.dead_letter_bytes)?;
+        let mut topics = Vec::new();
+        for (index, (name, _)) in pipeline.topics().enumerate() {
+            let units = pipeline.units().iter().filter(|unit| unit.topic == index);
+            let models: Vec<ModelPlan> = units
+                .clone()
+                .map(|unit| ModelPlan {
+                    name: unit.name().to_owned(),
+                    schema: unit.setup.layout.schema().clone(),
+                    max_ahead_us: unit.setup.model.captures.max_ahead_us,
+                })
+                .collect();
+            let starts = units.map(|unit| unit.setup.model.captures.start);
+            let start = starts.reduce(earlier).unwrap_or(Start::Earliest);
+            topics.push(TopicPlan { topic: name.to_owned(), models, start });
+        }
+        let (events, inbox) = sync_channel(WAITING);
+        Ok(Intake {
+            connection,
+            topics,
+            limits,
+            events,
+            inbox,
+            readers: None,
+            dead_letters,
+            snapshot: BTreeMap::new(),
+        })
+    }
+
+    /// The producer of the reports topic, where reports are published.
+    ///
+    /// # Errors
+    /// librdkafka refuses a property.
+    pub fn report_producer(&self, config: &Config) -> anyhow::Result<Option<ReportProducer>> {
+        let topic = config.kafka.reports.as_ref();
+        Ok(topic.map(|topic| ReportProducer::start(&self.connection, topic)).transpose()?)
+    }
+
+    /// Starts reading where the pipeline stands.
+    ///
+    /// # Errors
+    /// librdkafka refuses a property, or the operating system a thread.
+    pub fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
+        let plan = ReadPlan {
+            connection: self.connection.clone(),
+            topics: self.topics.clone(),
+            positions: positions(pipeline),
+            threads: None,
+            limits: self.limits.clone(),
+        };
+        self.readers = Some(Readers::start(plan, self.dead_letters.clone(), self.events.clone())?);
+        Ok(())
+    }
+
+    /// The next event, within `wait`.
+    pub fn next(&self, wait: Duration) -> Option<Event> {
+        self.inbox.recv_timeout(wait).ok()
+    }
+
+    /// Counts an event in the metrics.
+    pub fn measure(&self, event: &Event, pipeline: &Pipeline, metrics: &Metrics) {
+        let Event::Chunk(chunk) = event else { return };
+        let Some(plan) = self.topics.get(chunk.topic) else { return };
+        let known = pipeline.topics().nth(chunk.topic).map(|(_, facts)| facts.position(chunk.partition));
+        if known.is_some_and(|position| chunk.from < position) {
+            return;
+        }
+        for rows in &chunk.rows {
+            if let Some(model) = plan.models.get(rows.model) {
+                metrics.rows(&model.name, &rows.rows);
+            }
+        }
+    }
+
+    /// Lets a partition wait, or go on.
+    pub fn align(&self, change: Change) {
+        let (topic, partition) = change.partition;
+        match (&self.readers, change.paused) {
+            (Some(readers), true) => readers.pause(topic, partition),
+            (Some(readers), false) => readers.resume(topic, partition),
+            (None, _) => {}
+        }
+    }
+
+    /// Notes which positions the snapshot that was just taken holds.
+    pub fn remember_positions(&mut self, pipeline: &Pipeline) {
+        self.snapshot =
+            positions(pipeline).into_iter().map(|(key, position)| (key, position.offset)).collect();
+    }
+
+    /// Whether every rejected record before the snapshot's positions is where it belongs.
+    pub fn dead_letters_have_arrived(&self) -> bool {
+        self.snapshot.iter().all(|((topic, partition), position)| {
+            let Some(plan) = self.topics.get(*topic) else { return true };
+            let unacknowledged = self.dead_letters.unacknowledged_below(&plan.topic, *partition);
+            unacknowledged.is_none_or(|offset| offset >= *position)
+        })
+    }
+
+    /// Commits the snapshot's positions to the group, for lag tools.
+    pub fn commit(&self, _pipeline: &Pipeline) {
+        if let Some(readers) = &self.readers {
+            readers.commit(&self.snapshot);
+        }
+    }
+
+    /// Moves the gauges of lag, and the counters of the ledgers.
+    pub fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) {
+        for (topic, facts) in pipeline.topics() {
+            metrics.ledger(topic, &facts.ledger);
+        }
+        let Some(readers) = &self.readers else { return };
+        for ((topic, partition), records) in readers.lag() {
+            if let Some(plan) = self.topics.get(topic) {
+                let records = u64::try_from(records).unwrap_or(0);
+                metrics.set(Gauge::Lag { topic: &plan.topic, partition, records });
+            }
+        }
+    }
+
+    /// The last dead letters, newest first, and whether any of them has trouble arriving.
+    pub fn dead_letters(&self) -> (Vec<RecentDeadLetter>, Option<String>) {
+        (self.dead_letters.recent(), self.dead_letters.trouble())
+    }
+
+    /// Stops reading; what was read and not handled is read again next time.
+    pub fn stop(&mut self) {
+        if let Some(readers) = self.readers.take() {
+            // The readers may wait for room in the channel.
+            let drain = &self.inbox;
+            std::thread::scope(|scope| {
+                let stopping = scope.spawn(move || readers.stop());
+                while !stopping.is_finished() {
+                    let _ = drain.recv_timeout(Duration::from_millis(5));
+                }
+            });
+        }
+        while self.inbox.try_recv().is_ok() {}
+    }
+}
+
+fn positions(pipeline: &Pipeline) -> BTreeMap<(usize, i32), Position> {
+    let mut positions = BTreeMap::new();
+    for (topic, (_, facts)) in pipeline.topics().enumerate() {
+        for (&partition, reading) in &facts.partitions {
+            let fingerprint = reading.fingerprint.map(|(offset, hash)| Fingerprint { offset, hash });
+            let position = Position { offset: reading.position, fingerprint };
+            positions.insert((topic, partition), position);
+        }
+    }
+    positions
+}
+
+fn earlier(one: Start, other: Start) -> Start {
+    match (one, other) {
+        (Start::Earliest, _) | (_, Start::Earliest) => Start::Earliest,
+        (Start::At(one), Start::At(other)) => Start::At(one.min(other)),
+        (Start::At(at), Start::Latest) | (Start::Latest, Start::At(at)) => Start::At(at),
+        (Start::Latest, Start::Latest) => Start::Latest,
+    }
+}
+
+/// Windows that outlive the records of their topic could be neither replayed nor trained on.
+fn warn_of_short_retention(config: &Config, topic: &str, retention_ms: Option<i64>) {
+    let Some(retention_us) = retention_ms.map(|ms| ms.saturating_mul(1000)) else { return };
+    for model in config.models.iter().filter(|model| model.captures.topic == topic) {
+        let needed_us = model.window.every_us.saturating_add(model.window.lateness_us);
+        if retention_us < needed_us.saturating_mul(2) {
+            tracing::warn!(
+                topic,
+                model = model.name,
+                retention_hours = retention_us / driftline_config::time::HOUR_US,
+                window_hours = needed_us / driftline_config::time::HOUR_US,
+                "the topic keeps records for less than two windows: replay and retraining may find \
+                 them gone; raise retention.ms or shorten the window"
+            );
+        }
+    }
+}
