@@ -23,17 +23,17 @@ mod lines;
 mod query;
 mod values;
 
-mod parquet;
+mod write;
 
 mod error;
 
 pub use error::FileError;
 pub use lines::PassedOver;
 pub use mapping::{Mapping, Target, subject_of};
-pub use parquet::write_parquet;
 pub use profile::{Choices, ColumnProfile, Inferred, Profile};
 pub use source::Source;
 pub use table::{Captures, Table};
+pub use write::{write_file, write_parquet};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,9 @@
 //! `driftline baseline`: what a model is compared with, built from a file or from its captures.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use arrow::record_batch::RecordBatch;
 use clap::{Args, ValueEnum};
 use driftline_analytics::baseline::build::{
@@ -18,7 +17,7 @@ use super::configured;
 use super::progress::Progress;
 use super::reading::{read_all, say_passed_over};
 use crate::files::{
-    Choices, ColumnProfile, FileError, Inferred, Mapping, Table, Target, subject_of,
+    Choices, ColumnProfile, FileError, Inferred, Mapping, Table, Target, subject_of, write_file,
 };
 
 mod captures;
@@ -94,20 +93,26 @@ fn cut_points(text: &str) -> Result<CutPoints, String> {
 /// # Errors
 /// What cannot be read, built or written, in one sentence.
 pub fn run(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
-    let config = configured::load(&args.config)?;
-    let model = configured::model(&config, args.model.as_deref())?;
-    let (built, sample) = build(args, &config, model, &mut |note| eprintln!("{note}"))?;
-    save(&args.out, &built.baseline.to_json())?;
-    let mut text = describe(model, &config.limits, &built, &sample)?;
-    text.push_str(&format!(
-        "{}: {} rows, {} columns, sha256 {}\n",
-        args.out.display(),
-        built.baseline.rows,
-        built.baseline.columns.len(),
-        built.baseline.sha256
-    ));
+    let text = make(args, &mut |note| eprintln!("{note}"))?;
     super::write(&mut std::io::stdout().lock(), &text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds and writes the baseline; returns what is to be said about it.
+fn make(args: &BaselineArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
+    let config = configured::load(&args.config)?;
+    let model = configured::model(&config, args.model.as_deref())?;
+    let (built, sample) = build(args, &config, model, note)?;
+    let baseline = &built.baseline;
+    write_file(&args.out, &baseline.to_json())?;
+    let about = describe(model, &config.limits, &built, &sample)?;
+    Ok(format!(
+        "{about}{}: {} rows, {} columns, sha256 {}\n",
+        args.out.display(),
+        baseline.rows,
+        baseline.columns.len(),
+        baseline.sha256
+    ))
 }
 
 /// Where the rows come from; they can be read again and again.
@@ -244,19 +249,6 @@ fn begin(schema: CaptureSchema, options: BuildOptions) -> anyhow::Result<Builder
         ),
         built => Ok(built?),
     }
-}
-
-/// Writes the file beside its place and puts it there when it is whole.
-fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Baselines built from files, and what is compared with them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use driftline_analytics::baseline::Baseline;
 use driftline_analytics::report::{Level, Report};
 use driftline_config::time::DAY_US;
+use driftline_ingest::{Capture, CaptureProducer, Connection, EmbeddedBroker};
 
 use super::*;
 use crate::commands::check::{CheckArgs, compare};
@@ -111,7 +113,7 @@ impl Case {
 fn a_file_becomes_a_baseline() {
     let case = Case::new();
     let args = case.args();
-    assert!(run(&args).is_ok());
+    assert!(make(&args, &mut |_| ()).unwrap().contains("4000 rows, 4 columns, sha256 "));
     let baseline = Baseline::parse(&std::fs::read(&args.out).unwrap()).unwrap();
     assert_eq!(baseline.rows, ROWS as u64);
     let subjects: Vec<&str> = baseline.columns.iter().map(|column| column.subject()).collect();
@@ -150,7 +152,7 @@ fn what_it_will_be_able_to_say_is_printed() {
 #[test]
 fn captures_from_a_topic_and_from_a_file_give_the_same_findings() {
     let case = Case::new();
-    assert!(run(&case.args()).is_ok());
+    make(&case.args(), &mut |_| ()).unwrap();
     // One day of rows with drift, missing values, values of the wrong type and a new category.
     let rows = || 0..600_usize;
     let value = |row: usize| x(row) + 20.0;
@@ -180,6 +182,58 @@ fn captures_from_a_topic_and_from_a_file_give_the_same_findings() {
     assert_eq!(stream.level, Level::Alarm);
     assert_eq!(stream.window.start, "2026-01-25T00:00:00Z");
     assert_eq!(stream.to_json(), file.to_json());
+}
+
+/// The topic is read four times, and the result is that of a file with the same captures.
+#[test]
+fn captures_become_the_baseline_that_their_file_becomes() {
+    let case = Case::new();
+    let broker = EmbeddedBroker::start().unwrap();
+    broker.create_topic("m.captures", 2).unwrap();
+    let config = CONFIG.replace("localhost:9092", broker.bootstrap());
+    std::fs::write(case.path("driftline.yaml"), config).unwrap();
+    let connection =
+        Connection { bootstrap: broker.bootstrap().to_owned(), ..Connection::default() };
+    let producer = CaptureProducer::start(&connection).unwrap();
+    let mut lines = String::new();
+    for row in 0..2000 {
+        let number = if row % 50 == 0 { "\"n/a\"".to_owned() } else { x(row).to_string() };
+        let line = format!(
+            "{{\"model\":\"m\",\"ts\":{},\"features\":{{\"x\":{number},\"colour\":\"{}\",\"late\":{},\"who\":\"u{row}\"}}}}\n",
+            time_us(row) / 1000,
+            colour(row),
+            row % 2 == 0
+        );
+        producer
+            .send(&Capture {
+                topic: "m.captures",
+                partition: Some((row % 2) as i32),
+                key: None,
+                value: line.as_bytes(),
+                timestamp_us: Some(time_us(row)),
+            })
+            .unwrap();
+        lines.push_str(&line);
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
+    std::fs::write(case.path("captures.jsonl"), lines).unwrap();
+    let plain = BaselineArgs { time: None, rename: Vec::new(), predictions: None, ..case.args() };
+    let file = case.path("captures.jsonl").to_str().unwrap().to_owned();
+    let topic = BaselineArgs { data: None, captures: true, ..plain.clone() };
+    let of_topic = case.built(&topic).unwrap().0.baseline;
+    let of_file = case.built(&BaselineArgs { data: Some(file), ..plain }).unwrap().0.baseline;
+    let sorted = |baseline: &Baseline| {
+        let mut columns = baseline.columns.clone();
+        columns.sort_by(|left, right| left.subject().cmp(right.subject()));
+        columns
+    };
+    assert_eq!(of_topic.columns.len(), 3);
+    assert_eq!(sorted(&of_topic), sorted(&of_file));
+    assert_eq!(of_topic.columns_seen, of_file.columns_seen);
+    assert_eq!(of_topic.windows, of_file.windows);
+    assert_eq!(of_topic.provenance.source, "topic m.captures 0:0-1000,1:0-1000");
+    let half = BaselineArgs { to: Some(time_us(1000)), ..topic };
+    assert_eq!(case.built(&half).unwrap().0.baseline.rows, 1000);
 }
 
 #[test]
@@ -212,7 +266,7 @@ fn what_cannot_be_built_is_said_in_one_sentence() {
         ),
     ];
     for (args, expected) in table {
-        let error = format!("{:#}", run(&args).unwrap_err());
+        let error = format!("{:#}", make(&args, &mut |_| ()).unwrap_err());
         assert!(error.contains(expected), "{error}");
     }
     let texts = ["0", "1", "few", "-3", ""];

@@ -147,10 +147,7 @@ fn a_file_does_not_differ_from_itself() {
     let found = report(&args(&file, &file));
     assert_eq!(found.level, Level::Ok);
     assert_eq!(finding(&found, "feature:x", Check::Distribution).ks.as_ref().unwrap().value, 0.0);
-    assert_eq!(
-        run(&args(&file, &file)).map(|code| format!("{code:?}")).unwrap(),
-        format!("{:?}", ExitCode::SUCCESS)
-    );
+    assert!(table(&found, Paint::on(false)).starts_with("1000 rows: nothing found"));
 }
 
 #[test]
