@@ -14,6 +14,8 @@ mod configured;
 mod progress;
 mod reading;
 mod recorded;
+#[cfg(test)]
+mod rig;
 mod text_table;
 
 use std::io::{ErrorKind, Write};

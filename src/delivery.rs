@@ -123,7 +123,7 @@ impl Delivery {
     pub fn stop(&mut self, runtime: &tokio::runtime::Handle) {
         self.items = None;
         if let Some(task) = self.task.take() {
-            let ended = runtime.block_on(tokio::time::timeout(GRACE + GRACE, task));
+            let ended = runtime.block_on(async { tokio::time::timeout(GRACE + GRACE, task).await });
             if ended.is_err() {
                 tracing::warn!(
                     "delivery did not end in time; unsettled messages are sent at the next start"

@@ -38,7 +38,7 @@ const TOPIC: &str = "flights.captures";
 const PARTITIONS: i32 = 6;
 /// Event time (RFC 3339) up to which `recent` was trained: the end of the rows that the first
 /// retraining request of the replay names. A test holds the two together.
-pub const RECENT_UNTIL: &str = "2013-07-01T00:00:00Z";
+pub const RECENT_UNTIL: &str = "2013-07-15T00:00:00Z";
 /// How long the end waits for messages that are on their way.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -41,7 +41,7 @@ use topic::Topic;
 use unit::{Absorbed, Strip, Unit};
 
 pub use persist::RestoreError;
-pub use topic::TopicFacts;
+pub use topic::{Reading, TopicFacts};
 
 /// Rows after which a snapshot is due, whatever the clock says.
 const ROWS_PER_SNAPSHOT: u64 = 2_000_000;

@@ -271,8 +271,8 @@ pub fn unmoved(report: &Report) -> Vec<Unmoved> {
 }
 
 fn largest_share(report: &Report, check: Check) -> Option<(f64, f64)> {
-    let of_check = report.findings.iter().filter(|finding| finding.check == check);
-    let shares = of_check.filter_map(|finding| finding.share.as_ref());
+    let judged = report.findings.iter().filter(|finding| finding.judged);
+    let shares = judged.filter(|finding| finding.check == check).filter_map(|finding| finding.share.as_ref());
     shares.map(|share| (share.value, share.reference)).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 

@@ -33,16 +33,15 @@ const QUEUE: usize = 4;
 /// Writes counted rows to a file.
 #[derive(Debug, Clone, Args)]
 #[command(about = "Write exactly the rows that a window or a retraining request counted to Parquet")]
-#[group(id = "rows", required = true, multiple = false, args = ["window", "retrain"])]
 pub struct ExportArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Rows of the window of this id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", required_unless_present = "retrain")]
     pub window: Option<String>,
     /// Rows of the retraining request of this id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "window")]
     pub retrain: Option<String>,
     /// Where the rows are written; must end in .parquet
     #[arg(long, value_name = "FILE.parquet")]

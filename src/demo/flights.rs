@@ -12,6 +12,8 @@ use std::sync::Arc;
 static FLIGHTS: &[u8] = include_bytes!("../../examples/flights/flights-2013.parquet");
 /// The first flight of the replay: the baseline ends here.
 const SINCE: &str = "2013-04-01T00:00:00Z";
+/// The replay ends with the last whole week of the year: the two days after it are no week.
+const BEFORE: &str = "2013-12-30T00:00:00Z";
 const ROWS_PER_BATCH: usize = 2048;
 
 /// Numeric features of a capture, in the order in which they are written.
@@ -42,6 +44,7 @@ pub struct Departures {
 pub struct Flights {
     reader: ParquetRecordBatchReader,
     since_us: i64,
+    before_us: i64,
 }
 
 impl Flights {
@@ -55,7 +58,8 @@ impl Flights {
             .and_then(|builder| builder.with_batch_size(ROWS_PER_BATCH).build())
             .context("the embedded flights cannot be read")?;
         let since_us = parse_instant_us(SINCE).map_err(anyhow::Error::msg)?;
-        Ok(Flights { reader, since_us })
+        let before_us = parse_instant_us(BEFORE).map_err(anyhow::Error::msg)?;
+        Ok(Flights { reader, since_us, before_us })
     }
 
     /// The next departures; `None` after the last.
@@ -77,7 +81,8 @@ impl Flights {
     fn departures(&self, batch: &RecordBatch) -> anyhow::Result<Departures> {
         let departed = column(batch, "departed", &DataType::Int64)?;
         let departed = departed.as_primitive::<Int64Type>();
-        let wanted = departed.iter().map(|time_us| time_us.map(|time_us| time_us >= self.since_us));
+        let replayed = self.since_us..self.before_us;
+        let wanted = departed.iter().map(|time_us| time_us.map(|at| replayed.contains(&at)));
         let batch = filter_record_batch(batch, &wanted.collect())?;
         let number = |name: &str| -> anyhow::Result<Float64Array> {
             Ok(column(&batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())

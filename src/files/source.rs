@@ -66,7 +66,14 @@ impl Source {
         let detail = one_line(&detail.to_string());
         let name = self.to_string();
         match self {
-            Source::Query(query) => FileError::Query { query: query.clone(), detail },
+            Source::Query(query) => {
+                // A name in quotes is a table to DataFusion, and a file to whoever wrote it.
+                let detail = match detail.split_once("table 'datafusion.public.") {
+                    Some((_, table)) => format!("no readable file '{table}"),
+                    None => detail,
+                };
+                FileError::Query { query: query.clone(), detail }
+            }
             Source::Parquet(_) => FileError::Format { name, format: "Parquet", detail },
             Source::Csv(_) => FileError::Format { name, format: "CSV", detail },
             Source::JsonLines(_) => FileError::Format { name, format: "JSON Lines", detail },

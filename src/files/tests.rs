@@ -374,7 +374,7 @@ fn what_cannot_be_read_is_said_in_one_sentence() {
         ("broken.jsonl", "broken.jsonl:2: not one JSON object"),
         ("array.jsonl", "array.jsonl:1: not one JSON object"),
         ("nothing.jsonl", "nothing.jsonl: no columns"),
-        ("SELECT * FROM 'DIR/missing.csv'", "query"),
+        ("SELECT * FROM 'DIR/missing.csv'", "no readable file '"),
         ("SELECT b FROM 'DIR/header.csv' WHERE", "query"),
         ("WITH a AS (SELECT 1) DROP TABLE a", "query"),
     ];

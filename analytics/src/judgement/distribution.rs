@@ -312,7 +312,7 @@ fn moved_numbers(
         statistics::Comparison::AtOrAbove => ">=",
     };
     let what = match baseline.cut_points.get(cut) {
-        Some(&value) if !column.private => format!("have {name} {sign} {}", Ordered(value)),
+        Some(&value) if !column.private => format!("have {name} {sign} {}", sentence::value(value)),
         _ => format!("have {name} above one value, which is private"),
     };
     sentence::of_requests(&what, (share_reference, share_window), bound, tolerance)

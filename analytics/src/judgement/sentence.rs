@@ -122,6 +122,17 @@ pub(crate) fn too_few(n: u64, what: &str, needed: Option<u64>) -> String {
     }
 }
 
+/// A value of a column as a sentence can hold it: at most four significant digits after whole
+/// numbers. The report's `at` has them all.
+pub(crate) fn value(value: f64) -> String {
+    if value.fract() == 0.0 || !value.is_finite() {
+        return crate::report::Ordered(value).to_string();
+    }
+    let whole_digits = libm::log10(value.abs()).floor() as i32 + 1;
+    let decimals = usize::try_from(4 - whole_digits).unwrap_or(0).clamp(1, 12);
+    trimmed(value, decimals)
+}
+
 /// With at most `digits` decimals and no zeros at the end.
 fn trimmed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");

@@ -1,0 +1,245 @@
+//! For tests of commands: an embedded broker, a model with its baseline, and the service's pipeline
+//! over what the broker holds.
+
+use std::fmt::Write as _;
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser};
+use driftline_alerting::Rules;
+use driftline_alerting::repeat::RepeatRules;
+use driftline_config::time::{DAY_US, format_instant, parse_instant_us};
+use driftline_config::{Config, Start};
+use driftline_ingest::{
+    Capture, CaptureProducer, Connection, EmbeddedBroker, Limits, ModelPlan, OffsetRange,
+    RangeEvent, TopicPlan, describe_topic, read_ranges,
+};
+
+use super::{baseline, configured, produce};
+use crate::checkpoint::Store;
+use crate::inline::Inline;
+use crate::messages::Messages;
+use crate::pipeline::unit::Unit;
+use crate::pipeline::{Event, Pipeline, Settings};
+use crate::setup::Setup;
+
+/// The topic of all models.
+pub(super) const TOPIC: &str = "captures";
+/// Partitions of the topic.
+pub(super) const PARTITIONS: i32 = 3;
+/// Rows of a day.
+pub(super) const ROWS_A_DAY: i64 = 240;
+/// Start of day 0.
+const FIRST_DAY: &str = "2026-11-02T00:00:00Z";
+/// No acknowledgement is awaited longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration of two models on one topic, a baseline, and a broker.
+pub(super) struct Rig {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) config: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) producer: CaptureProducer,
+    _broker: EmbeddedBroker,
+}
+
+#[derive(Parser)]
+struct Line<T: Args> {
+    #[command(flatten)]
+    args: T,
+}
+
+/// Arguments of a command as they are written.
+pub(super) fn arguments<T: Args>(words: &[&str]) -> T {
+    let words = std::iter::once("driftline").chain(words.iter().copied());
+    Line::<T>::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).args
+}
+
+impl Rig {
+    /// Windows of a day that wait for `at_least` rows.
+    pub(super) fn new(at_least: u64) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = EmbeddedBroker::start().unwrap();
+        broker.create_topic(TOPIC, PARTITIONS).unwrap();
+        let config = folder.path().join("driftline.yaml");
+        let text = format!(
+            "kafka: {{bootstrap: \"{}\", reports: off, dead_letters: off}}\n\
+             state: state\n\
+             alerts: {{for: {{drift: 1 of 1}}, max_age: off}}\n\
+             defaults:\n  window: {{every: 1d, lateness: 1h, idle: off, at_least: {at_least}, at_most: 4d}}\n  operations: {{every: 1h, lateness: 1h}}\n\
+             models:\n  - {{name: m, captures: {{topic: {TOPIC}}}, baseline: baseline.json}}\n  - {{name: other, captures: {{topic: {TOPIC}}}, baseline: baseline.json}}\n\
+             receivers:\n  - {{name: mail, email: {{folder: mails, from: a@example.org, to: [b@example.org]}}}}\n  - {{name: retrain, on: [retrain], webhook: {{url: \"http://127.0.0.1:1/\"}}}}\n",
+            broker.bootstrap()
+        );
+        std::fs::write(&config, text).unwrap();
+        let connection = Connection {
+            bootstrap: broker.bootstrap().to_owned(),
+            group: "test".to_owned(),
+            ..Connection::default()
+        };
+        let producer = CaptureProducer::start(&connection).unwrap();
+        let rig = Rig { folder, config, connection, producer, _broker: broker };
+        let data = rig.days("before.csv", -20..0);
+        let out = rig.path("baseline.json");
+        let out = out.to_str().unwrap();
+        let config = rig.config.to_str().unwrap();
+        let words = ["--config", config, "--model", "m", "--data", &data, "--time", "at", "--predictions", "held-out", "--out", out];
+        baseline::run(&arguments(&words)).unwrap();
+        rig
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(super) fn config(&self) -> Config {
+        configured::load(&self.config).unwrap()
+    }
+
+    /// Writes the rows of these days to a CSV file; `x` moves by one from day 2 on.
+    pub(super) fn days(&self, name: &str, days: Range<i64>) -> String {
+        let mut text = String::from("at,id,x,carrier,score,version,latency_us\n");
+        for day in days {
+            for row in 0..ROWS_A_DAY {
+                let at = format_instant(day_us(day) + row * (DAY_US / ROWS_A_DAY));
+                let x = f64::from(u32::try_from((row * 37) % 100).unwrap()) / 100.0;
+                let x = x + if day >= 2 { 1.0 } else { 0.0 };
+                let carrier = ["UA", "AA", "B6"][usize::try_from(row % 3).unwrap()];
+                let score = (row * 53) % 97;
+                writeln!(text, "{at},{day}-{row},{x},{carrier},0.{score:02},3,1{row}").unwrap();
+            }
+        }
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Sends a file by the command.
+    pub(super) fn produce(&self, model: &str, data: &str) -> produce::Produced {
+        let config = self.config();
+        let model = configured::model(&config, Some(model)).unwrap();
+        let args = arguments(&[
+            "--config", self.config.to_str().unwrap(), "--data", data, "--time", "at",
+        ]);
+        produce::produce(&args, &config, model, &mut |_| {}).unwrap()
+    }
+
+    /// Sends values as they are.
+    pub(super) fn send(&self, partition: i32, values: &[String]) {
+        for value in values {
+            let value = value.as_bytes();
+            let partition = Some(partition);
+            let capture = Capture { topic: TOPIC, partition, key: None, value, timestamp_us: None };
+            self.producer.send(&capture).unwrap();
+        }
+        self.producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Closes every window of a day before this one.
+    pub(super) fn close(&self, day: i64) {
+        let ts = format_instant(day_us(day));
+        for partition in 0..PARTITIONS {
+            self.send(partition, &[format!(r#"{{"v":1,"ts":"{ts}","heartbeat":true}}"#)]);
+        }
+    }
+
+    /// Everything that the broker holds through the pipeline of the service, into the state folder.
+    pub(super) fn serve(&self) -> Inline {
+        let config = self.config();
+        let store = Store::open(&config.state, Duration::ZERO, false).unwrap();
+        let setups = config.models.iter().map(|model| Setup::load(model, &config.limits).unwrap());
+        let units: Vec<Unit> = setups.map(|setup| Unit::new(Arc::new(setup), 0, 0)).collect();
+        let plan = TopicPlan {
+            topic: TOPIC.to_owned(),
+            models: units.iter().map(|unit| model_plan(&unit.setup)).collect(),
+            start: Start::Earliest,
+        };
+        let settings = Settings {
+            rules: Rules::new(&config.alerts),
+            repeats: RepeatRules::new(&config.alerts),
+            messages: Messages::new(&config, std::collections::BTreeMap::new()),
+            open_windows_limit: 64,
+        };
+        let mut inline = Inline::new(Pipeline::new(settings, vec![TOPIC.to_owned()], units));
+        let mut keep = |snapshot: &_| {
+            store.commit(snapshot).unwrap();
+        };
+        let partitions = driftline_ingest::Event::Partitions { topic: 0, count: PARTITIONS };
+        inline.feed_keeping(Event::Read(partitions), 0, &mut keep);
+        let ends = describe_topic(&self.connection, TOPIC).unwrap().partitions;
+        let ranges = (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
+        let ranges: Vec<OffsetRange> = ranges.filter(|range| range.from < range.to).collect();
+        read_ranges(&self.connection, &plan, &Limits::default(), &ranges, |event| {
+            if let RangeEvent::Chunk(chunk) = event {
+                let event = Event::Read(driftline_ingest::Event::Chunk(chunk));
+                inline.feed_keeping(event, 0, &mut keep);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let last = inline.pipeline.snapshot();
+        if let Some(snapshot) = last {
+            keep(&snapshot);
+        }
+        inline
+    }
+}
+
+fn model_plan(setup: &Setup) -> ModelPlan {
+    ModelPlan {
+        name: setup.model.name.clone(),
+        schema: setup.layout.schema().clone(),
+        max_ahead_us: setup.model.captures.max_ahead_us,
+    }
+}
+
+/// Start of a day.
+pub(super) fn day_us(day: i64) -> i64 {
+    parse_instant_us(FIRST_DAY).unwrap() + day * DAY_US
+}
+
+/// A capture of a model.
+pub(super) fn capture(model: &str, id: &str, time_us: i64) -> String {
+    let ts = format_instant(time_us);
+    format!(
+        r#"{{"v":1,"model":"{model}","version":"3","id":"{id}","ts":"{ts}","features":{{"x":0.5,"carrier":"UA"}},"prediction":{{"score":0.5}}}}"#
+    )
+}
+
+/// A topic as the rig fills it: two days of `m`, then late rows, rows of other models and what is
+/// none, then three days more, and heartbeats that close all of it.
+pub(super) fn filled(at_least: u64) -> Rig {
+    let rig = Rig::new(at_least);
+    let first = rig.days("first.csv", 0..2);
+    rig.produce("m", &first);
+    rig.produce("other", &rig.days("other.csv", 0..1));
+    for partition in 0..PARTITIONS {
+        let late = capture("m", &format!("late-{partition}"), day_us(0) + 5);
+        let early = capture("m", &format!("early-{partition}"), day_us(3) - 5);
+        let foreign = capture("foreign", "f", day_us(1));
+        rig.send(partition, &[late, early, foreign, "no json".to_owned()]);
+    }
+    rig.produce("m", &rig.days("second.csv", 2..5));
+    rig.close(12);
+    rig
+}
+
+/// The rows of a Parquet file as text, in its order: the columns that are named.
+pub(super) fn parquet_rows(path: &Path, columns: &[&str]) -> Vec<Vec<String>> {
+    use arrow::util::display::{ArrayFormatter, FormatOptions};
+    let file = std::fs::File::open(path).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
+    let mut rows = Vec::new();
+    for batch in reader.unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let options = FormatOptions::default();
+        let of = |name: &&str| ArrayFormatter::try_new(batch.column_by_name(name).unwrap(), &options);
+        let columns: Vec<_> = columns.iter().map(|name| of(name).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());
+        }
+    }
+    rows
+}
