@@ -183,6 +183,21 @@ impl Deliverer {
         self.senders.keys().map(String::as_str)
     }
 
+    /// Goes as far as possible towards a receiver without sending anything: a mail server is
+    /// connected to, encrypted and logged in to; a folder is written to; the server of a webhook is
+    /// asked for `HEAD /`, without the configured headers. Returns what was reached, in words.
+    ///
+    /// # Errors
+    /// Why it cannot be reached, in one sentence without addresses of webhooks.
+    pub async fn reach(&self, receiver: &str) -> Result<String, String> {
+        match self.senders.get(receiver) {
+            Some(Sender::Smtp(smtp)) => smtp.reach().await,
+            Some(Sender::Folder(folder)) => folder.reach().await,
+            Some(Sender::Webhook(webhook)) => webhook.reach().await,
+            None => Err(format!("there is no receiver {receiver}")),
+        }
+    }
+
     /// Sends one row, once. Takes no longer than the timeouts of the settings.
     pub async fn send(&self, row: &OutboxRow) -> Outcome {
         match (self.senders.get(&row.receiver), &row.kind) {

@@ -35,4 +35,4 @@ pub use plan::{Connection, Fingerprint, Limits, ModelPlan, Position, ReadPlan, T
 pub use produce::{Capture, CaptureProducer, ReportProducer};
 pub use range::{OffsetRange, RangeEvent, read_ranges};
 pub use reader::Readers;
-pub use topic::{TopicFacts, describe_topic, offsets_for_time};
+pub use topic::{TopicFacts, describe_topic, offsets_for_time, topic_offsets};

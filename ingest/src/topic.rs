@@ -40,13 +40,7 @@ pub struct TopicFacts {
 /// [`IngestError::Unreachable`] and [`IngestError::NoTopic`]. That the settings may not be read is
 /// no error: [`TopicFacts::settings_unknown`] says why.
 pub fn describe_topic(connection: &Connection, topic: &str) -> Result<TopicFacts, IngestError> {
-    let probe = consumer(connection, &[])?;
-    let count = partitions_of(&probe, connection, topic)?
-        .ok_or_else(|| IngestError::NoTopic { topic: topic.to_owned() })?;
-    let mut partitions = Vec::new();
-    for partition in 0..count {
-        partitions.push(watermarks(&probe, connection, topic, partition)?);
-    }
+    let partitions = topic_offsets(connection, topic)?;
     let settings = topic_settings(connection, topic);
     let number = |name: &str| {
         let entry = settings.as_ref().ok()?.get(name)?;
@@ -63,6 +57,18 @@ pub fn describe_topic(connection: &Connection, topic: &str) -> Result<TopicFacts
         max_message_bytes: number("max.message.bytes"),
         settings_unknown: settings.as_ref().err().cloned(),
     })
+}
+
+/// The first offset that the log holds and the one after the last, per partition: what is quick to
+/// learn of a topic, and what every broker tells.
+///
+/// # Errors
+/// As [`describe_topic`].
+pub fn topic_offsets(connection: &Connection, topic: &str) -> Result<Vec<(i64, i64)>, IngestError> {
+    let probe = consumer(connection, &[])?;
+    let count = partitions_of(&probe, connection, topic)?
+        .ok_or_else(|| IngestError::NoTopic { topic: topic.to_owned() })?;
+    (0..count).map(|partition| watermarks(&probe, connection, topic, partition)).collect()
 }
 
 /// The first offset per partition whose record timestamp is at or after `time_us`; the end of the

@@ -22,7 +22,9 @@ const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Looks at everything around the service.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers and webhooks")]
+#[command(
+    about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers and webhooks"
+)]
 pub struct DoctorArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
@@ -112,9 +114,7 @@ fn baseline(model: &driftline_config::Model, config: &Config) -> Finding {
             let rows = setup.baselines.default.rows;
             Finding::ok(check, format!("{rows} rows, {columns} monitored columns"))
         }
-        Err(error) => {
-            Finding::fail(check, format!("{error}: build it with driftline baseline"))
-        }
+        Err(error) => Finding::fail(check, format!("{error}: build it with driftline baseline")),
     }
 }
 
@@ -138,7 +138,9 @@ fn receivers(config: &Config) -> Vec<Finding> {
             .and_then(|deliverer| runtime.block_on(deliverer.reach(&receiver.name)));
         findings.push(match reached {
             Ok(says) => Finding::ok(check, says),
-            Err(why) => Finding::fail(check, format!("{why}: messages will wait and be tried again")),
+            Err(why) => {
+                Finding::fail(check, format!("{why}: messages will wait and be tried again"))
+            }
         });
     }
     findings

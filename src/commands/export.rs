@@ -32,7 +32,9 @@ const QUEUE: usize = 4;
 
 /// Writes counted rows to a file.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Write exactly the rows that a window or a retraining request counted to Parquet")]
+#[command(
+    about = "Write exactly the rows that a window or a retraining request counted to Parquet"
+)]
 pub struct ExportArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use clap::Args;
 use driftline_config::capture::CaptureSchema;
 use driftline_config::{Config, Limits, Model};
-use driftline_ingest::{Capture, CaptureProducer, Connection, describe_topic};
+use driftline_ingest::{Capture, CaptureProducer, Connection, topic_offsets};
 
 use super::configured;
 use super::progress::Progress;
@@ -112,9 +112,10 @@ pub fn produce(
     let timed = table.has_time(&mapping)?;
     let topic = &model.captures.topic;
     let connection = Connection::from(&config.kafka);
-    let partitions = describe_topic(&connection, topic)?.partitions.len();
+    let partitions = topic_offsets(&connection, topic)?.len();
     let producer = CaptureProducer::start(&connection)?;
-    let mut sending = Sending { topic, partitions, producer, sent: 0, rate: args.rate, start: Instant::now() };
+    let mut sending =
+        Sending { topic, partitions, producer, sent: 0, rate: args.rate, start: Instant::now() };
     let progress = Progress::of(&format!("sending {}", table.name()), table.rows());
     for batch in table.captures(&schema, &mapping, &(&config.limits).into())? {
         sending.send(&Events::new(&model.name, &schema, &batch?, timed), &progress)?;
@@ -173,7 +174,9 @@ fn schema(
     let monitored = match &setup {
         Ok(setup) => setup.layout.schema().clone(),
         Err(error) => {
-            note(&format!("{error}: which columns are predictions is taken from their names alone"));
+            note(&format!(
+                "{error}: which columns are predictions is taken from their names alone"
+            ));
             CaptureSchema::default()
         }
     };

@@ -136,7 +136,9 @@ impl Selection {
     pub(crate) fn of(&self, partition: i32, batch: &RecordBatch) -> Vec<u32> {
         let numbers = |column: usize| -> &[i64] {
             let array = batch.columns().get(column);
-            array.and_then(|array| array.as_primitive_opt::<Int64Type>()).map_or(&[], |a| a.values())
+            array
+                .and_then(|array| array.as_primitive_opt::<Int64Type>())
+                .map_or(&[], |a| a.values())
         };
         let versions = batch.columns().get(VERSION_COLUMN).and_then(|a| a.as_string_opt::<i32>());
         let of_version = |row: usize| {

@@ -29,7 +29,9 @@ use difference::{Difference, first_difference};
 
 /// Computes a stored report again.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Compute a stored report again from Kafka, by its own cuts, and compare the bytes")]
+#[command(
+    about = "Compute a stored report again from Kafka, by its own cuts, and compare the bytes"
+)]
 pub struct ReplayArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]

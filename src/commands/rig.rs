@@ -14,7 +14,7 @@ use driftline_config::time::{DAY_US, format_instant, parse_instant_us};
 use driftline_config::{Config, Start};
 use driftline_ingest::{
     Capture, CaptureProducer, Connection, EmbeddedBroker, Limits, ModelPlan, OffsetRange,
-    RangeEvent, TopicPlan, describe_topic, read_ranges,
+    RangeEvent, TopicPlan, read_ranges, topic_offsets,
 };
 
 use super::{baseline, configured, produce};
@@ -85,7 +85,22 @@ impl Rig {
         let out = rig.path("baseline.json");
         let out = out.to_str().unwrap();
         let config = rig.config.to_str().unwrap();
-        let words = ["--config", config, "--model", "m", "--data", &data, "--time", "at", "--predictions", "held-out", "--out", out];
+        let words = [
+            "--config",
+            config,
+            "--model",
+            "m",
+            "--data",
+            &data,
+            "--time",
+            "at",
+            "--rename",
+            "score=prediction:score",
+            "--predictions",
+            "held-out",
+            "--out",
+            out,
+        ];
         baseline::run(&arguments(&words)).unwrap();
         rig
     }
@@ -120,9 +135,8 @@ impl Rig {
     pub(super) fn produce(&self, model: &str, data: &str) -> produce::Produced {
         let config = self.config();
         let model = configured::model(&config, Some(model)).unwrap();
-        let args = arguments(&[
-            "--config", self.config.to_str().unwrap(), "--data", data, "--time", "at",
-        ]);
+        let args =
+            arguments(&["--config", self.config.to_str().unwrap(), "--data", data, "--time", "at"]);
         produce::produce(&args, &config, model, &mut |_| {}).unwrap()
     }
 
@@ -168,8 +182,9 @@ impl Rig {
         };
         let partitions = driftline_ingest::Event::Partitions { topic: 0, count: PARTITIONS };
         inline.feed_keeping(Event::Read(partitions), 0, &mut keep);
-        let ends = describe_topic(&self.connection, TOPIC).unwrap().partitions;
-        let ranges = (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
+        let ends = topic_offsets(&self.connection, TOPIC).unwrap();
+        let ranges =
+            (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
         let ranges: Vec<OffsetRange> = ranges.filter(|range| range.from < range.to).collect();
         read_ranges(&self.connection, &plan, &Limits::default(), &ranges, |event| {
             if let RangeEvent::Chunk(chunk) = event {
@@ -235,7 +250,8 @@ pub(super) fn parquet_rows(path: &Path, columns: &[&str]) -> Vec<Vec<String>> {
     for batch in reader.unwrap().build().unwrap() {
         let batch = batch.unwrap();
         let options = FormatOptions::default();
-        let of = |name: &&str| ArrayFormatter::try_new(batch.column_by_name(name).unwrap(), &options);
+        let of =
+            |name: &&str| ArrayFormatter::try_new(batch.column_by_name(name).unwrap(), &options);
         let columns: Vec<_> = columns.iter().map(|name| of(name).unwrap()).collect();
         for row in 0..batch.num_rows() {
             rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());

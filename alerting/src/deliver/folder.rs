@@ -18,6 +18,19 @@ pub(super) struct FolderSender {
 }
 
 impl FolderSender {
+    /// Writes a file into the folder and removes it again.
+    pub(super) async fn reach(&self) -> Result<String, String> {
+        let folder = self.folder.display();
+        let probe = self.folder.join(".driftline-probe");
+        let written = fs::create_dir_all(&self.folder)
+            .and_then(|()| File::create(&probe))
+            .and_then(|_| fs::remove_file(&probe));
+        match written {
+            Ok(()) => Ok(format!("the folder {folder} takes mails")),
+            Err(error) => Err(format!("the folder {folder} does not take mails: {error}")),
+        }
+    }
+
     /// Writes `ID-RECEIVER.eml`; the same row again replaces the same file.
     pub(super) async fn send(&self, id: &str, mail: &Mail) -> Outcome {
         let bytes = match self.letterhead.write(mail, SystemTime::now()) {

@@ -70,6 +70,19 @@ impl WebhookSender {
         })
     }
 
+    /// Connects, encrypts and asks for the head of the server's root; whatever it answers will do.
+    pub(super) async fn reach(&self) -> Result<String, String> {
+        let root = Url::parse(self.url.expose()).and_then(|url| url.join("/"));
+        let root = root.map_err(|_| ReceiverProblem::Url.to_string())?;
+        match self.client.head(root).send().await {
+            Ok(_) => Ok(String::from("the server of the webhook answers")),
+            Err(error) if error.is_timeout() => {
+                Err(format!("the webhook did not answer within {:?}", self.limit))
+            }
+            Err(error) => Err(format!("the webhook cannot be reached: {}", said(error))),
+        }
+    }
+
     /// Posts the body as these bytes, signed at this moment under the row's id.
     pub(super) async fn send(&self, id: &str, body: &str) -> Outcome {
         let now = SystemTime::now();

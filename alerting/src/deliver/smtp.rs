@@ -141,6 +141,25 @@ impl SmtpSender {
         SmtpSender { server, letterhead, limit, settled: Mutex::default() }
     }
 
+    /// Connects, encrypts and logs in, and says goodbye.
+    pub(super) async fn reach(&self) -> Result<String, String> {
+        let Server { host, port, security, credentials } = &self.server;
+        match timeout(self.limit, self.server.connect(self.limit)).await {
+            Err(_) => Err(format!("the mail server {host} did not answer within {:?}", self.limit)),
+            Ok(Err(error)) => Err(format!("the mail server {host}:{port}: {}", said(&error))),
+            Ok(Ok(mut connection)) => {
+                let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
+                let tls = match security {
+                    Security::Starttls(_) => "STARTTLS",
+                    Security::Tls(_) => "TLS",
+                    Security::None => "no encryption",
+                };
+                let login = if credentials.is_some() { ", logged in" } else { "" };
+                Ok(format!("the mail server {host}:{port} answers, {tls}{login}"))
+            }
+        }
+    }
+
     /// Sends to every recipient who is not settled yet.
     pub(super) async fn send(&self, id: &str, mail: &Mail) -> Outcome {
         let bytes = match self.letterhead.write(mail, SystemTime::now()) {

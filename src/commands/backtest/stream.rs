@@ -52,7 +52,8 @@ impl Stream {
             batches.push(batch?);
         }
         let held = Held::new(&batches);
-        let held = held.map_err(|source| FileError::Arrow { name: table.name().to_owned(), source });
+        let held =
+            held.map_err(|source| FileError::Arrow { name: table.name().to_owned(), source });
         Ok(Stream::Held(held?))
     }
 

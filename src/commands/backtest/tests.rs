@@ -56,7 +56,8 @@ fn the_order_of_the_file_does_not_matter() {
 fn rows_without_a_time_are_refused() {
     let rig = Rig::new(50);
     let data = rig.days("days.csv", 0..1);
-    let args = arguments(&["--config", rig.config.to_str().unwrap(), "--model", "m", "--data", &data]);
+    let args =
+        arguments(&["--config", rig.config.to_str().unwrap(), "--model", "m", "--data", &data]);
     let error = backtest(&args, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("write --time COLUMN"), "{error}");
 }
@@ -66,7 +67,15 @@ fn the_table_names_windows_incidents_and_messages() {
     let rig = Rig::new(50);
     let found = run_over(&rig, &rig.days("days.csv", 0..4));
     let text = describe(&found, Paint::on(false));
-    for part in ["2026-11-04T00:00:00Z", "alarm", "input shift firing (1 of 1 windows)", "messages that would have been sent: ", "to mail: [driftline] m: input shift in x", "retraining requests: 1", "960 records read: 960 counted"] {
+    for part in [
+        "2026-11-04T00:00:00Z",
+        "alarm",
+        "input shift firing (1 of 1 windows)",
+        "messages that would have been sent: ",
+        "to mail: [driftline] m: input shift in x",
+        "retraining requests: 1",
+        "960 records read: 960 counted",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }

@@ -31,8 +31,13 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let mut answered = false;
     for (topic, models) in topics {
         let facts = match describe_topic(&connection, topic) {
-            Err(error @ (IngestError::Unreachable { .. } | IngestError::Property { .. } | IngestError::Client { .. })) => {
-                let says = format!("{error}: start it, or correct kafka.bootstrap and kafka.properties");
+            Err(
+                error @ (IngestError::Unreachable { .. }
+                | IngestError::Property { .. }
+                | IngestError::Client { .. }),
+            ) => {
+                let says =
+                    format!("{error}: start it, or correct kafka.bootstrap and kafka.properties");
                 findings.push(Finding::fail("broker", says));
                 return findings;
             }
@@ -69,9 +74,11 @@ pub(super) fn topic_findings(
 ) -> Vec<Finding> {
     let records: i64 = facts.partitions.iter().map(|(from, to)| to - from).sum();
     let count = facts.partitions.len();
-    let mut findings = vec![Finding::ok(check, format!("{count} partitions, about {records} records"))];
+    let mut findings =
+        vec![Finding::ok(check, format!("{count} partitions, about {records} records"))];
     if let Some(why) = &facts.settings_unknown {
-        let says = format!("its settings may not be read ({why}): retention and sizes are not checked");
+        let says =
+            format!("its settings may not be read ({why}): retention and sizes are not checked");
         findings.push(Finding::warn(format!("{check}: settings"), says));
         return findings;
     }
@@ -113,7 +120,10 @@ fn retention(check: &str, facts: &TopicFacts, model: &Model) -> Finding {
             None => Finding::ok(check, "records are kept for ever"),
             Some(bytes) => Finding::warn(
                 check,
-                format!("records are kept up to {bytes} bytes per partition: whether that is {} cannot be known", format_duration(longest_us)),
+                format!(
+                    "records are kept up to {bytes} bytes per partition: whether that is {} cannot be known",
+                    format_duration(longest_us)
+                ),
             ),
         };
     };
@@ -122,21 +132,27 @@ fn retention(check: &str, facts: &TopicFacts, model: &Model) -> Finding {
         let needed = format_duration(least_us);
         return Finding::fail(
             check,
-            format!("records are kept for {kept}{bytes}, a window needs {needed}: raise retention.ms, or shorten window.every"),
+            format!(
+                "records are kept for {kept}{bytes}, a window needs {needed}: raise retention.ms, or shorten window.every"
+            ),
         );
     }
     if kept_us < longest_us {
         let needed = format_duration(longest_us);
         return Finding::warn(
             check,
-            format!("records are kept for {kept}{bytes}, a window of few rows may grow to {needed}: raise retention.ms, or lower window.at_most"),
+            format!(
+                "records are kept for {kept}{bytes}, a window of few rows may grow to {needed}: raise retention.ms, or lower window.at_most"
+            ),
         );
     }
     if kept_us < wanted_us {
         let needed = format_duration(wanted_us);
         return Finding::warn(
             check,
-            format!("records are kept for {kept}{bytes}, retraining with its history wants {needed}: requests will not reach back as far; raise retention.ms, or lower retrain.history"),
+            format!(
+                "records are kept for {kept}{bytes}, retraining with its history wants {needed}: requests will not reach back as far; raise retention.ms, or lower retrain.history"
+            ),
         );
     }
     Finding::ok(check, format!("records are kept for {kept}{bytes}"))
@@ -179,7 +195,9 @@ pub(super) fn clocks(check: String, newest_us: i64, now_us: i64) -> Finding {
     let ahead = format_duration(ahead_us / MINUTE_US * MINUTE_US);
     Finding::warn(
         check,
-        format!("the newest record is {ahead} ahead of this machine's clock: synchronise the clocks"),
+        format!(
+            "the newest record is {ahead} ahead of this machine's clock: synchronise the clocks"
+        ),
     )
 }
 
@@ -190,7 +208,9 @@ fn written(connection: &Connection, topic: &str, instead: &str) -> Finding {
         Ok(facts) => Finding::ok(check, format!("{} partitions", facts.partitions.len())),
         Err(IngestError::NoTopic { .. }) => Finding::warn(
             check,
-            format!("it does not exist yet: the service creates it where it may; else create it, or set {instead}"),
+            format!(
+                "it does not exist yet: the service creates it where it may; else create it, or set {instead}"
+            ),
         ),
         Err(error) => Finding::fail(check, error.to_string()),
     }

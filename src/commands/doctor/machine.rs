@@ -28,7 +28,8 @@ pub(super) fn examine(config: &Config, named_library: Option<&Path>) -> Vec<Find
 pub(super) fn state_folder(folder: &Path) -> Finding {
     let shown = folder.display();
     if !folder.exists() {
-        let above = folder.ancestors().skip(1).find(|above| above.exists() || *above == Path::new(""));
+        let above =
+            folder.ancestors().skip(1).find(|above| above.exists() || *above == Path::new(""));
         let above = above.filter(|above| *above != Path::new("")).unwrap_or(Path::new("."));
         return match tempfile::tempfile_in(above) {
             Ok(_) => Finding::ok("state folder", format!("{shown}: will be created")),
@@ -47,10 +48,8 @@ pub(super) fn state_folder(folder: &Path) -> Finding {
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Finding {
-    let says = format!(
-        "{}: {error}: make it writable, or set state to another folder",
-        folder.display()
-    );
+    let says =
+        format!("{}: {error}: make it writable, or set state to another folder", folder.display());
     Finding::fail("state folder", says)
 }
 
@@ -98,7 +97,9 @@ fn candidates(config: &Config, named: Option<&Path>) -> Vec<Finding> {
     let runtime = match Runtime::load(&libraries::paths(named)) {
         Ok(runtime) => runtime,
         Err(error) => {
-            let says = format!("{error}: name it with --onnxruntime or ORT_DYLIB_PATH; candidates will not be scored");
+            let says = format!(
+                "{error}: name it with --onnxruntime or ORT_DYLIB_PATH; candidates will not be scored"
+            );
             return vec![Finding::fail("ONNX Runtime", says)];
         }
     };
@@ -108,7 +109,9 @@ fn candidates(config: &Config, named: Option<&Path>) -> Vec<Finding> {
             let check = format!("candidate {} of {}", candidate.name, model.name);
             findings.push(match Model::open(candidate, config.limits.onnx_bytes, &runtime) {
                 Ok(_) => Finding::ok(check, format!("{} loads", candidate.onnx.display())),
-                Err(error) => Finding::fail(check, format!("{}: {error}", candidate.onnx.display())),
+                Err(error) => {
+                    Finding::fail(check, format!("{}: {error}", candidate.onnx.display()))
+                }
             });
         }
     }

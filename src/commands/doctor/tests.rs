@@ -52,13 +52,20 @@ fn retention_is_compared_with_windows_and_history() {
     }
     let large = TopicFacts { max_message_bytes: Some(10 << 20), ..facts() };
     let findings = kafka::topic_findings("topic t", &large, &[], &config);
-    assert!(findings.iter().any(|f| f.state == State::Warn && f.says.contains("limits.record_bytes")));
+    assert!(
+        findings.iter().any(|f| f.state == State::Warn && f.says.contains("limits.record_bytes"))
+    );
 }
 
 #[test]
 fn clocks_may_differ_by_a_minute() {
-    for (ahead_us, state) in [(-HOUR_US, State::Ok), (59_000_000, State::Ok), (HOUR_US, State::Warn)] {
-        assert_eq!(kafka::clocks("clock".to_owned(), 7 * DAY_US + ahead_us, 7 * DAY_US).state, state);
+    for (ahead_us, state) in
+        [(-HOUR_US, State::Ok), (59_000_000, State::Ok), (HOUR_US, State::Warn)]
+    {
+        assert_eq!(
+            kafka::clocks("clock".to_owned(), 7 * DAY_US + ahead_us, 7 * DAY_US).state,
+            state
+        );
     }
 }
 
@@ -85,7 +92,8 @@ fn the_state_folder_may_be_new_free_or_held() {
 fn a_taken_address_is_told_from_our_own() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let answers = ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n", "HTTP/1.1 404 Not Found\r\n\r\n"];
+    let answers =
+        ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n", "HTTP/1.1 404 Not Found\r\n\r\n"];
     for (answer, state) in answers.into_iter().zip([State::Ok, State::Fail]) {
         let found = std::thread::scope(|scope| {
             let serving = scope.spawn(|| {

@@ -35,10 +35,8 @@ fn a_window_and_a_request_are_exported_row_for_row() {
             expected.extend((0..3).map(|partition| format!("early-{partition}")));
         }
         assert_eq!(ids(&rows), expected, "{}", report.window.id);
-        let places: Vec<(i32, i64)> = rows
-            .iter()
-            .map(|row| (row[1].parse().unwrap(), row[2].parse().unwrap()))
-            .collect();
+        let places: Vec<(i32, i64)> =
+            rows.iter().map(|row| (row[1].parse().unwrap(), row[2].parse().unwrap())).collect();
         assert!(places.is_sorted(), "by partition and offset");
     }
     let request = served.requests.iter().find(|request| request.data.model == "m").unwrap();

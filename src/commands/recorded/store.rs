@@ -46,7 +46,10 @@ impl StoredState {
     pub(crate) fn open(folder: &Path) -> anyhow::Result<StoredState> {
         let file = Store::file_in(folder);
         if !file.is_file() {
-            bail!("state folder {}: no checkpoint: the service has not run with it", folder.display());
+            bail!(
+                "state folder {}: no checkpoint: the service has not run with it",
+                folder.display()
+            );
         }
         match Store::open(folder, Duration::ZERO, false) {
             Ok(store) => Ok(StoredState { store, _copy: None }),
@@ -57,7 +60,11 @@ impl StoredState {
     }
 
     /// The report of a window.
-    pub(crate) fn report(&self, model: &str, start_us: i64) -> anyhow::Result<Option<StoredReport>> {
+    pub(crate) fn report(
+        &self,
+        model: &str,
+        start_us: i64,
+    ) -> anyhow::Result<Option<StoredReport>> {
         Ok(self.store.report(model, start_us)?)
     }
 
