@@ -118,7 +118,7 @@ fn make(args: &BaselineArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Strin
 /// Where the rows come from; they can be read again and again.
 enum Rows {
     File { table: Table, mapping: Mapping },
-    Captures(Box<CapturedRows>),
+    Captures(CapturedRows),
 }
 
 impl Rows {
@@ -130,7 +130,7 @@ impl Rows {
     ) -> anyhow::Result<Rows> {
         let Some(data) = &args.data else {
             let rows = CapturedRows::open(config, model, args.from, args.to)?;
-            return Ok(Rows::Captures(Box::new(rows)));
+            return Ok(Rows::Captures(rows));
         };
         let progress = Progress::new("looking at the lines");
         let table = Table::open(data, &|rows| progress.add(rows))?;

@@ -37,7 +37,10 @@ pub(crate) fn parse_instant_us(text: &str) -> Option<i64> {
 /// A sentence where they can hardly be milliseconds.
 pub(crate) fn milliseconds(value: f64) -> Result<i64, &'static str> {
     let time_us = (value * 1000.0).round();
-    if !(time_us >= EARLIEST_US as f64) {
+    if time_us.is_nan() {
+        return Err("not a number");
+    }
+    if time_us < EARLIEST_US as f64 {
         return Err("before 2000: are these seconds, where milliseconds are expected?");
     }
     if time_us >= BEYOND_US as f64 {

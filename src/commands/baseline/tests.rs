@@ -156,7 +156,7 @@ fn captures_from_a_topic_and_from_a_file_give_the_same_findings() {
     // One day of rows with drift, missing values, values of the wrong type and a new category.
     let rows = || 0..600_usize;
     let value = |row: usize| x(row) + 20.0;
-    let shade = |row: usize| if row % 5 == 0 { "violet" } else { colour(row) };
+    let shade = |row: usize| if row.is_multiple_of(5) { "violet" } else { colour(row) };
     let at = |row: usize| START_US + 20 * DAY_US + row as i64 * 1_000_000;
     let mut lines = String::new();
     let mut csv = "time_us,version,latency_us,status,feature:x,feature:hour,feature:colour,prediction:score\n".to_owned();
