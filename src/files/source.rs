@@ -69,7 +69,9 @@ impl Source {
             Source::Query(query) => {
                 // A name in quotes is a table to DataFusion, and a file to whoever wrote it.
                 let detail = match detail.split_once("table 'datafusion.public.") {
-                    Some((_, table)) => format!("no readable file '{table}"),
+                    Some((_, table)) => {
+                        format!("no readable file '{}", table.trim_end_matches(" not found"))
+                    }
                     None => detail,
                 };
                 FileError::Query { query: query.clone(), detail }
