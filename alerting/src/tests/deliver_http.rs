@@ -215,3 +215,20 @@ async fn a_row_for_nobody_fails() {
     assert!(matches!(deliverer.send(&row("1", "other")).await, Outcome::Failed { .. }));
     assert_eq!(format!("{deliverer:?}"), r#"{"hook"}"#);
 }
+
+#[tokio::test]
+async fn a_server_is_reached_without_a_body_or_a_signature() {
+    let server = HttpServer::start(vec![status("405 Method Not Allowed")]).await;
+    let deliverer = Deliverer::new(&[hook("train", &server.url)], &settings()).unwrap();
+    assert_eq!(deliverer.reach("train").await, Ok("the server of the webhook answers".to_owned()));
+    let requests = server.requests();
+    assert_eq!((requests.len(), requests[0].body.len()), (1, 0));
+    assert_eq!(requests[0].header("webhook-signature"), None);
+    assert_eq!(requests[0].header("authorization"), None);
+
+    let nowhere =
+        Deliverer::new(&[hook("train", "http://127.0.0.1:1/hidden")], &settings()).unwrap();
+    let why = nowhere.reach("train").await.unwrap_err();
+    assert!(why.starts_with("the webhook cannot be reached") && !why.contains("hidden"), "{why}");
+    assert!(nowhere.reach("nobody").await.is_err());
+}

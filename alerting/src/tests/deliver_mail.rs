@@ -254,3 +254,20 @@ fn receivers_that_cannot_work_are_refused_at_the_start() {
     let problem = Deliverer::new(&[nobody], &settings()).unwrap_err().to_string();
     assert!(problem.contains("not an address"), "{problem}");
 }
+
+#[tokio::test]
+async fn a_mail_server_and_a_folder_are_reached_without_a_mail() {
+    let server = MailServer::start(MailRules::default()).await;
+    let url = format!("smtp+insecure://127.0.0.1:{}", server.port);
+    let reached = deliverer(smtp(&url, None)).reach("ops").await.unwrap();
+    assert!(reached.ends_with("answers, no encryption"), "{reached}");
+    let refused = deliverer(smtp("smtp://127.0.0.1:1", None)).reach("ops").await.unwrap_err();
+    assert!(refused.contains("the mail server 127.0.0.1:1"), "{refused}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| MailTransport::Folder(folder.path().join(name));
+    assert!(deliverer(inside("mails")).reach("ops").await.is_ok());
+    assert_eq!(folder.path().join("mails").read_dir().unwrap().count(), 0, "nothing is left");
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    assert!(deliverer(inside("file")).reach("ops").await.is_err());
+}

@@ -11,7 +11,7 @@ use super::*;
 #[test]
 fn a_window_is_read_from_its_first_row_or_its_ledger_to_its_cut() {
     // (first row, from, to) and the range.
-    let table: &[((Option<i64>, i64, i64), Option<(i64, i64)>)] = &[
+    let table = [
         ((None, 10, 20), Some((10, 20))),
         ((Some(12), 10, 20), Some((10, 20))),
         ((Some(4), 10, 20), Some((4, 20))),
@@ -19,7 +19,7 @@ fn a_window_is_read_from_its_first_row_or_its_ledger_to_its_cut() {
         ((Some(4), 10, 10), Some((4, 10))),
         ((None, 0, 0), None),
     ];
-    for &((rows_from, from, to), expected) in table {
+    for ((rows_from, from, to), expected) in table {
         let cut = Cut { from, to, by: CutBy::Log, rows_from };
         let found = ranges(&BTreeMap::from([(7, cut)]));
         let expected = expected.map(|(from, to)| OffsetRange { partition: 7, from, to });
@@ -42,20 +42,20 @@ fn rows_are_taken_by_time_version_and_lateness() {
         columns.into_iter().map(|(name, array)| (name, array, true)),
     );
     let batch = batch.unwrap();
-    let table: &[(&[&str], &[(i32, i64)], &[u32])] = &[
-        (&[], &[], &[1, 2, 3]),
-        (&["1"], &[], &[1]),
-        (&["1", "2"], &[], &[1, 3]),
-        (&[], &[(0, 12)], &[1, 3]),
-        (&[], &[(1, 12)], &[1, 2, 3]),
+    let table = [
+        (vec![], None, vec![1, 2, 3]),
+        (vec!["1"], None, vec![1]),
+        (vec!["1", "2"], None, vec![1, 3]),
+        (vec![], Some((0, 12)), vec![1, 3]),
+        (vec![], Some((1, 12)), vec![1, 2, 3]),
     ];
     for (versions, late, expected) in table {
         let selection = Selection {
             times_us: 100..200,
             versions: versions.iter().map(|&version| version.to_owned()).collect(),
-            late: late.iter().copied().collect(),
+            late: late.into_iter().collect(),
         };
-        assert_eq!(selection.of(0, &batch), *expected, "{versions:?} {late:?}");
+        assert_eq!(selection.of(0, &batch), expected, "{versions:?} {late:?}");
     }
 }
 
