@@ -66,6 +66,7 @@ impl Worker {
         reading.check = None;
         reading.at_end = false;
         reading.stretch.restart(offset);
+        (reading.end_heard, reading.end_beyond) = (false, None);
         self.note(index);
         self.assign(consumer, index, offset)
     }
@@ -183,6 +184,8 @@ impl Worker {
             at_end: false,
             paused: false,
             held: false,
+            end_heard: false,
+            end_beyond: None,
         });
         let index = self.readings.len() - 1;
         self.note(index);
@@ -198,6 +201,7 @@ impl Worker {
         let Some((index, reading)) = found else { return };
         if reading.paused != pause {
             reading.paused = pause;
+            (reading.end_heard, reading.end_beyond) = (false, None);
             // The end is signalled again after a resume.
             reading.at_end = reading.at_end && pause;
             if !reading.held {

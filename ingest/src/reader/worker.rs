@@ -68,6 +68,10 @@ pub(super) struct Reading {
     pub(super) paused: bool,
     /// Held up because its dead letters do not arrive.
     pub(super) held: bool,
+    /// librdkafka signalled an end that may be this partition's, and no record came since.
+    pub(super) end_heard: bool,
+    /// An end beyond the position that the last statistics told of, and the position then.
+    pub(super) end_beyond: Option<(i64, i64)>,
 }
 
 pub(crate) struct Worker {
@@ -156,6 +160,7 @@ impl Worker {
             return self.recreated(consumer, index, why);
         }
         reading.at_end = false;
+        reading.end_heard = false;
         let rejection = reading.stretch.add(message);
         self.gathering = true;
         let full = reading.stretch.records() >= CHUNK_RECORDS
@@ -250,12 +255,14 @@ impl Worker {
     /// else the statistics, a second later, say it.
     fn end_of(&mut self, partition: i32) -> Result<(), Stopped> {
         let mut found = None;
-        for (index, reading) in self.readings.iter().enumerate() {
-            if reading.partition == partition && found.replace(index).is_some() {
-                return Ok(());
+        let mut ambiguous = false;
+        for (index, reading) in self.readings.iter_mut().enumerate() {
+            if reading.partition == partition {
+                reading.end_heard = true;
+                ambiguous |= found.replace(index).is_some();
             }
         }
-        let Some(index) = found else { return Ok(()) };
+        let Some(index) = found.filter(|_| !ambiguous) else { return Ok(()) };
         let position = self.readings.get(index).map_or(0, |reading| reading.stretch.position());
         self.reached_end(index, position)
     }
@@ -272,9 +279,8 @@ impl Worker {
         self.outlet.send(Event::EndOfPartition { topic, partition, offset, wall_us: wall_us() })
     }
 
-    /// Reads the statistics: ends of logs for the lag, and ends that were signalled. With `drained`
-    /// everything that was fetched before was taken, so an end beyond the position is one too: only
-    /// transaction markers or compacted records lie between.
+    /// Reads the statistics: ends of logs for the lag, and ends that were signalled. `drained` says
+    /// that nothing was left to take just now.
     fn read_figures(&mut self, consumer: &Consumer, drained: bool) -> Result<(), Stopped> {
         let Some(figures) = consumer.context().take_figures() else { return Ok(()) };
         for figures in figures {
@@ -283,17 +289,14 @@ impl Worker {
                     && self.plan.topic_name(reading.topic) == figures.topic
             });
             let Some(index) = index else { continue };
-            let Some(reading) = self.readings.get(index) else { continue };
+            let Some(reading) = self.readings.get_mut(index) else { continue };
             let key = (reading.topic, reading.partition);
             if let Some(status) = self.outlet.partitions().get_mut(&key)
                 && figures.end >= 0
             {
                 status.end = Some(figures.end);
             }
-            let position = reading.stretch.position();
-            let ended =
-                figures.end_signalled == position || (drained && figures.end_signalled > position);
-            if !reading.at_end && reading.check.is_none() && ended && figures.end_signalled >= 0 {
+            if reading.has_ended(figures.end_signalled, drained) {
                 self.reached_end(index, figures.end_signalled)?;
             }
         }
@@ -312,6 +315,21 @@ impl Worker {
             Some(message) => self.outlet.trouble(None, Cause::Broker, format!("kafka: {message}")),
             None => Ok(()),
         }
+    }
+}
+
+impl Reading {
+    /// Whether the end that the statistics tell of has been reached. An end at the position has. One
+    /// beyond it has only where nothing but transaction markers or compacted records lie between:
+    /// the signal came through the queue, behind all records, and a second later there still is none.
+    /// Statistics alone run ahead of records that are fetched and not yet taken.
+    fn has_ended(&mut self, end: i64, drained: bool) -> bool {
+        let position = self.stretch.position();
+        let calm = drained && self.end_heard && !self.paused && !self.held;
+        let beyond = (calm && end > position).then_some((end, position));
+        let lasting = beyond.is_some() && self.end_beyond == beyond;
+        self.end_beyond = beyond;
+        !self.at_end && self.check.is_none() && end >= 0 && (end == position || lasting)
     }
 }
 
