@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use driftline::commands::{baseline, check, run, validate};
+use driftline::commands::{
+    backtest, baseline, check, doctor, export, produce, replay, run, validate,
+};
 use driftline::demo;
 use tracing_subscriber::EnvFilter;
 
@@ -21,7 +23,12 @@ enum Command {
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Baseline(baseline::BaselineArgs),
+    Backtest(backtest::BacktestArgs),
+    Replay(replay::ReplayArgs),
+    Export(export::ExportArgs),
+    Produce(produce::ProduceArgs),
     Validate(validate::ValidateArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 fn main() -> ExitCode {
@@ -35,7 +42,12 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Baseline(arguments) => baseline::run(arguments),
+        Command::Backtest(arguments) => backtest::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Produce(arguments) => produce::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("driftline: {error:#}");

@@ -17,15 +17,15 @@ const BEFORE: &str = "2013-12-30T00:00:00Z";
 const ROWS_PER_BATCH: usize = 2048;
 
 /// Numeric features of a capture, in the order in which they are written.
-pub const NUMBERS: [&str; 9] = [
+pub(super) const NUMBERS: [&str; 9] = [
     "dep_delay", "distance", "hour", "day_of_week", "temp", "wind_speed", "precip", "pressure", "visib",
 ];
 /// Categorical features of a capture.
-pub const TEXTS: [&str; 3] = ["carrier", "origin", "dest"];
+pub(super) const TEXTS: [&str; 3] = ["carrier", "origin", "dest"];
 
 /// A batch of departures in order of time.
 #[derive(Debug)]
-pub struct Departures {
+pub(super) struct Departures {
     /// Identifiers.
     pub ids: StringArray,
     /// Departures, microseconds UTC.
@@ -41,7 +41,7 @@ pub struct Departures {
 }
 
 /// All departures of the replay.
-pub struct Flights {
+pub(super) struct Flights {
     reader: ParquetRecordBatchReader,
     since_us: i64,
     before_us: i64,
@@ -52,7 +52,7 @@ impl Flights {
     ///
     /// # Errors
     /// The file is damaged.
-    pub fn open() -> anyhow::Result<Flights> {
+    pub(super) fn open() -> anyhow::Result<Flights> {
         let bytes = bytes::Bytes::from_static(FLIGHTS);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
             .and_then(|builder| builder.with_batch_size(ROWS_PER_BATCH).build())
@@ -66,7 +66,7 @@ impl Flights {
     ///
     /// # Errors
     /// The file is damaged.
-    pub fn next(&mut self) -> anyhow::Result<Option<Departures>> {
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Departures>> {
         while let Some(batch) = self.reader.next() {
             let batch = batch.context("the embedded flights cannot be read")?;
             let departures = self.departures(&batch)?;

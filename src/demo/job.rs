@@ -19,7 +19,7 @@ const WAITING: usize = 1024;
 
 /// The running server.
 #[derive(Debug)]
-pub struct TrainingJob {
+pub(super) struct TrainingJob {
     url: String,
     requests: Receiver<RetrainRequest>,
     _runtime: tokio::runtime::Runtime,
@@ -36,7 +36,7 @@ impl TrainingJob {
     ///
     /// # Errors
     /// The operating system refuses a port or a thread.
-    pub fn start() -> anyhow::Result<TrainingJob> {
+    pub(super) fn start() -> anyhow::Result<TrainingJob> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -58,17 +58,17 @@ impl TrainingJob {
     }
 
     /// Where requests go.
-    pub fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         &self.url
     }
 
     /// What signs them.
-    pub fn secret(&self) -> &str {
+    pub(super) fn secret(&self) -> &str {
         SECRET
     }
 
     /// Requests that arrived since the last call, each once.
-    pub fn take_requests(&self) -> Vec<RetrainRequest> {
+    pub(super) fn take_requests(&self) -> Vec<RetrainRequest> {
         self.requests.try_iter().collect()
     }
 }

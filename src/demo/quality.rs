@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Score and outcome of the flights of one month, per model.
 #[derive(Debug, Default, Clone)]
-pub struct Quality {
+pub(super) struct Quality {
     /// By month (1 to 12): scores by model, in the order of the outcomes.
     months: BTreeMap<u8, Month>,
 }
@@ -17,7 +17,7 @@ struct Month {
 
 impl Quality {
     /// Adds a flight whose arrival is known, with the score that each model gave it.
-    pub fn add(&mut self, month: u8, late: bool, scores: &[(&'static str, f64)]) {
+    pub(super) fn add(&mut self, month: u8, late: bool, scores: &[(&'static str, f64)]) {
         let of_month = self.months.entry(month).or_default();
         of_month.late.push(late);
         for (model, score) in scores {
@@ -27,7 +27,7 @@ impl Quality {
 
     /// The area under the ROC curve of a model over some months; `None` where it was not scored on
     /// all their flights.
-    pub fn auc(&self, model: &str, months: std::ops::RangeInclusive<u8>) -> Option<f64> {
+    pub(super) fn auc(&self, model: &str, months: std::ops::RangeInclusive<u8>) -> Option<f64> {
         let mut scored: Vec<(f64, bool)> = Vec::new();
         for month in self.months.range(months).map(|(_, month)| month) {
             let scores = month.scores.get(model).filter(|scores| scores.len() == month.late.len())?;

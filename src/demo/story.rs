@@ -16,7 +16,7 @@ use crate::monitor::{Notice, ShadowRecord};
 
 /// Counts and remembers what was told.
 #[derive(Debug)]
-pub struct Story {
+pub(super) struct Story {
     started: Instant,
     quietly: bool,
     windows: u64,
@@ -41,7 +41,7 @@ struct Agreement {
 
 impl Story {
     /// A story that has not begun. `quietly` leaves the page out: nobody will look at it.
-    pub fn new(quietly: bool) -> Story {
+    pub(super) fn new(quietly: bool) -> Story {
         Story {
             started: Instant::now(),
             quietly,
@@ -57,32 +57,32 @@ impl Story {
     }
 
     /// Closed windows.
-    pub fn windows(&self) -> u64 {
+    pub(super) fn windows(&self) -> u64 {
         self.windows
     }
 
     /// Windows at alarm.
-    pub fn alarms(&self) -> u64 {
+    pub(super) fn alarms(&self) -> u64 {
         self.alarms
     }
 
     /// Mails written.
-    pub fn mails(&self) -> u64 {
+    pub(super) fn mails(&self) -> u64 {
         self.mails
     }
 
     /// Webhooks delivered.
-    pub fn webhooks(&self) -> u64 {
+    pub(super) fn webhooks(&self) -> u64 {
         self.webhooks
     }
 
     /// Whether the end was told.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over
     }
 
     /// The opening.
-    pub fn begin(&self, page: SocketAddr, folder: &Path) {
+    pub(super) fn begin(&self, page: SocketAddr, folder: &Path) {
         say("Flights from New York, April to December 2013: will this one arrive more than 15 minutes late?");
         say("The model learned on January to March. Every departure is a request; windows are weeks.");
         if !self.quietly {
@@ -91,7 +91,7 @@ impl Story {
     }
 
     /// Something that is in the store.
-    pub fn tell(&mut self, notice: &Notice<'_>) {
+    pub(super) fn tell(&mut self, notice: &Notice<'_>) {
         match notice {
             Notice::Report(report) => self.window(report),
             Notice::Attempt(attempt) => {
@@ -113,7 +113,7 @@ impl Story {
     }
 
     /// A request that the training job received.
-    pub fn requested(&mut self, request: &RetrainRequest) {
+    pub(super) fn requested(&mut self, request: &RetrainRequest) {
         let data = &request.data;
         if !self.requests.insert(data.retrain_id.clone()) {
             return;
@@ -134,7 +134,7 @@ impl Story {
     }
 
     /// The end: candidates beside the champion, and what the arrivals said afterwards.
-    pub fn end(&mut self, quality: Quality, shadow_rows: u64) {
+    pub(super) fn end(&mut self, quality: Quality, shadow_rows: u64) {
         self.over = true;
         self.flush_quiet();
         for agreement in &self.agreement {

@@ -40,7 +40,7 @@ pub enum Speed {
 ///
 /// # Errors
 /// A sentence that says what was expected.
-pub fn parse_speed(text: &str) -> Result<Speed, String> {
+pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
     let expected = || format!("\"{text}\" is no speed: write 1x, 100000x or max");
     if text == "max" {
         return Ok(Speed::Max);
@@ -51,7 +51,7 @@ pub fn parse_speed(text: &str) -> Result<Speed, String> {
 
 /// The running producer.
 #[derive(Debug)]
-pub struct Traffic {
+pub(super) struct Traffic {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -68,7 +68,7 @@ impl Traffic {
     ///
     /// # Errors
     /// A model cannot be loaded, or the operating system refuses a thread.
-    pub fn start(
+    pub(super) fn start(
         bootstrap: &str,
         runtime: &Runtime,
         speed: Speed,
@@ -98,17 +98,17 @@ impl Traffic {
     }
 
     /// Whether everything was produced.
-    pub fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Records produced so far.
-    pub fn produced(&self) -> u64 {
+    pub(super) fn produced(&self) -> u64 {
         self.shared.produced.load(Ordering::Relaxed)
     }
 
     /// How good the models were on the flights that were produced.
-    pub fn quality(&self) -> Quality {
+    pub(super) fn quality(&self) -> Quality {
         self.shared.quality.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -116,7 +116,7 @@ impl Traffic {
     ///
     /// # Errors
     /// What ended it before.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.shared.stop.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,

@@ -19,7 +19,7 @@ const STEPS: usize = 200;
 
 /// What the loop remembers for those who ask.
 #[derive(Debug, Default)]
-pub struct Readiness {
+pub(super) struct Readiness {
     /// Trouble of readers, by topic; the empty name is the broker's.
     troubles: BTreeMap<String, (String, bool)>,
     last_windows: BTreeMap<String, LastWindow>,
@@ -28,7 +28,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Remembers trouble, and forgets it when it is over.
-    pub fn note<'a>(
+    pub(super) fn note<'a>(
         &mut self,
         event: &Event,
         topics: impl Iterator<Item = (&'a str, &'a TopicFacts)>,
@@ -62,7 +62,7 @@ impl Readiness {
     }
 
     /// Remembers the last window of a model.
-    pub fn reported(&mut self, report: &Report) {
+    pub(super) fn reported(&mut self, report: &Report) {
         if let Ok(end_us) = parse_instant_us(&report.window.end) {
             self.report_delay_us = Some(now_us().saturating_sub(end_us));
         }
@@ -70,7 +70,7 @@ impl Readiness {
     }
 
     /// Everything that is shown, as of now.
-    pub fn live(
+    pub(super) fn live(
         &self,
         pipeline: &Pipeline,
         metrics: &Metrics,

@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// The lanes of every model.
 #[derive(Debug)]
-pub struct Candidates {
+pub(super) struct Candidates {
     lanes: BTreeMap<usize, Vec<CandidateLane>>,
     names: BTreeMap<usize, String>,
     /// Windows whose record is not final, by unit and start: id, and the reports so far.
@@ -49,7 +49,7 @@ pub struct ShadowWindow {
 
 impl Candidates {
     /// Starts a lane for each candidate. A missing library or a bad model degrades its candidate.
-    pub fn start(units: &[Unit], libraries: Vec<PathBuf>, limits: &Limits) -> Candidates {
+    pub(super) fn start(units: &[Unit], libraries: Vec<PathBuf>, limits: &Limits) -> Candidates {
         let libraries = Arc::new(libraries);
         let mut lanes: BTreeMap<usize, Vec<CandidateLane>> = BTreeMap::new();
         let mut names = BTreeMap::new();
@@ -69,21 +69,21 @@ impl Candidates {
     }
 
     /// Shows rows to the candidates of a unit; never waits.
-    pub fn offer(&self, unit: usize, start_us: i64, rows: &RecordBatch, indices: &[u32]) {
+    pub(super) fn offer(&self, unit: usize, start_us: i64, rows: &RecordBatch, indices: &[u32]) {
         for lane in self.lanes.get(&unit).into_iter().flatten() {
             lane.offer(start_us, rows, indices);
         }
     }
 
     /// A window became part of an earlier one.
-    pub fn carry(&mut self, unit: usize, from_us: i64, into_us: i64) {
+    pub(super) fn carry(&mut self, unit: usize, from_us: i64, into_us: i64) {
         if self.lanes.contains_key(&unit) {
             self.carried.insert((unit, from_us), into_us);
         }
     }
 
     /// No more rows of a window come: its record, and those of the windows it took in, are due.
-    pub fn close(&mut self, unit: usize, start_us: i64, id: &str) {
+    pub(super) fn close(&mut self, unit: usize, start_us: i64, id: &str) {
         let Some(lanes) = self.lanes.get(&unit) else { return };
         let belongs = |(of, from): &(usize, i64), into: &i64| {
             *of == unit && (*into == start_us || *from == start_us)
@@ -102,7 +102,7 @@ impl Candidates {
     }
 
     /// The records that are final by now.
-    pub fn take_records(&mut self, metrics: &Metrics) -> Vec<ShadowRecord> {
+    pub(super) fn take_records(&mut self, metrics: &Metrics) -> Vec<ShadowRecord> {
         let now = Instant::now();
         let mut records = Vec::new();
         for (&unit, lanes) in &self.lanes {
@@ -133,22 +133,22 @@ impl Candidates {
     }
 
     /// Whether every record has been taken.
-    pub fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.open.is_empty()
     }
 
     /// Rows that were paired, over all candidates.
-    pub fn paired(&self) -> u64 {
+    pub(super) fn paired(&self) -> u64 {
         self.lanes.values().flatten().map(|lane| lane.counters().paired).sum()
     }
 
     /// The largest number of rows that wait for a candidate.
-    pub fn queued(&self) -> u64 {
+    pub(super) fn queued(&self) -> u64 {
         self.lanes.values().flatten().map(|lane| lane.counters().queued).max().unwrap_or(0)
     }
 
     /// What `/readyz` says of each candidate.
-    pub fn checks(&self) -> Vec<ReadyCheck> {
+    pub(super) fn checks(&self) -> Vec<ReadyCheck> {
         let mut checks = Vec::new();
         for (unit, lanes) in &self.lanes {
             let model = self.names.get(unit).map_or("", String::as_str);

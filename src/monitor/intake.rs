@@ -18,7 +18,7 @@ use crate::pipeline::alignment::Change;
 const WAITING: usize = 64;
 
 /// The readers and what belongs to them.
-pub struct Intake {
+pub(super) struct Intake {
     connection: Connection,
     topics: Vec<TopicPlan>,
     limits: Limits,
@@ -32,7 +32,7 @@ pub struct Intake {
 
 impl Intake {
     /// The topics of a configuration, in the order in which models first name them.
-    pub fn topics(config: &Config) -> Vec<String> {
+    pub(super) fn topics(config: &Config) -> Vec<String> {
         let mut topics: Vec<String> = Vec::new();
         for model in &config.models {
             if !topics.contains(&model.captures.topic) {
@@ -43,7 +43,7 @@ impl Intake {
     }
 
     /// How long each topic keeps records, in microseconds, where the broker says so now.
-    pub fn retention(config: &Config, topics: &[String]) -> BTreeMap<String, i64> {
+    pub(super) fn retention(config: &Config, topics: &[String]) -> BTreeMap<String, i64> {
         let connection = Connection::from(&config.kafka);
         let mut retention = BTreeMap::new();
         for topic in topics {
@@ -67,7 +67,7 @@ impl Intake {
     ///
     /// # Errors
     /// librdkafka refuses a property, or the folder of dead letters cannot be written.
-    pub fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
+    pub(super) fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
         let connection = Connection::from(&config.kafka);
         let limits = Limits::from(&config.limits);
         let dead_letters =
@@ -104,7 +104,7 @@ impl Intake {
     ///
     /// # Errors
     /// librdkafka refuses a property.
-    pub fn report_producer(&self, config: &Config) -> anyhow::Result<Option<ReportProducer>> {
+    pub(super) fn report_producer(&self, config: &Config) -> anyhow::Result<Option<ReportProducer>> {
         let topic = config.kafka.reports.as_ref();
         Ok(topic.map(|topic| ReportProducer::start(&self.connection, topic)).transpose()?)
     }
@@ -113,7 +113,7 @@ impl Intake {
     ///
     /// # Errors
     /// librdkafka refuses a property, or the operating system a thread.
-    pub fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
+    pub(super) fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
         let plan = ReadPlan {
             connection: self.connection.clone(),
             topics: self.topics.clone(),
@@ -126,12 +126,12 @@ impl Intake {
     }
 
     /// The next event, within `wait`.
-    pub fn next(&self, wait: Duration) -> Option<Event> {
+    pub(super) fn next(&self, wait: Duration) -> Option<Event> {
         self.inbox.recv_timeout(wait).ok()
     }
 
     /// Counts an event in the metrics.
-    pub fn measure(&self, event: &Event, pipeline: &Pipeline, metrics: &Metrics) {
+    pub(super) fn measure(&self, event: &Event, pipeline: &Pipeline, metrics: &Metrics) {
         let Event::Chunk(chunk) = event else { return };
         let Some(plan) = self.topics.get(chunk.topic) else { return };
         let known = pipeline.topics().nth(chunk.topic).map(|(_, facts)| facts.position(chunk.partition));
@@ -146,7 +146,7 @@ impl Intake {
     }
 
     /// Lets a partition wait, or go on.
-    pub fn align(&self, change: Change) {
+    pub(super) fn align(&self, change: Change) {
         let (topic, partition) = change.partition;
         match (&self.readers, change.paused) {
             (Some(readers), true) => readers.pause(topic, partition),
@@ -156,13 +156,13 @@ impl Intake {
     }
 
     /// Notes which positions the snapshot that was just taken holds.
-    pub fn remember_positions(&mut self, pipeline: &Pipeline) {
+    pub(super) fn remember_positions(&mut self, pipeline: &Pipeline) {
         self.snapshot =
             positions(pipeline).into_iter().map(|(key, position)| (key, position.offset)).collect();
     }
 
     /// Whether every rejected record before the snapshot's positions is where it belongs.
-    pub fn dead_letters_have_arrived(&self) -> bool {
+    pub(super) fn dead_letters_have_arrived(&self) -> bool {
         self.snapshot.iter().all(|((topic, partition), position)| {
             let Some(plan) = self.topics.get(*topic) else { return true };
             let unacknowledged = self.dead_letters.unacknowledged_below(&plan.topic, *partition);
@@ -171,14 +171,14 @@ impl Intake {
     }
 
     /// Commits the snapshot's positions to the group, for lag tools.
-    pub fn commit(&self, _pipeline: &Pipeline) {
+    pub(super) fn commit(&self, _pipeline: &Pipeline) {
         if let Some(readers) = &self.readers {
             readers.commit(&self.snapshot);
         }
     }
 
     /// Moves the gauges of lag, and the counters of the ledgers.
-    pub fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) {
+    pub(super) fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) {
         for (topic, facts) in pipeline.topics() {
             metrics.ledger(topic, &facts.ledger);
         }
@@ -192,12 +192,12 @@ impl Intake {
     }
 
     /// The last dead letters, newest first, and whether any of them has trouble arriving.
-    pub fn dead_letters(&self) -> (Vec<RecentDeadLetter>, Option<String>) {
+    pub(super) fn dead_letters(&self) -> (Vec<RecentDeadLetter>, Option<String>) {
         (self.dead_letters.recent(), self.dead_letters.trouble())
     }
 
     /// Stops reading; what was read and not handled is read again next time.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         if let Some(readers) = self.readers.take() {
             // The readers may wait for room in the channel.
             let drain = &self.inbox;

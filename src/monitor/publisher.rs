@@ -14,7 +14,7 @@ const REST: Duration = Duration::from_secs(1);
 
 /// A record of the reports topic.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     /// Its place in the outbox.
     pub sequence: u64,
     /// Name of the model.
@@ -25,7 +25,7 @@ pub struct Record {
 
 /// The handle of the publishing thread. Dropping it leaves unsent reports in the outbox.
 #[derive(Debug)]
-pub struct Publisher {
+pub(super) struct Publisher {
     records: SyncSender<Record>,
     sent: Receiver<u64>,
 }
@@ -35,7 +35,7 @@ impl Publisher {
     ///
     /// # Errors
     /// The operating system refuses a thread.
-    pub fn start(producer: ReportProducer) -> std::io::Result<Publisher> {
+    pub(super) fn start(producer: ReportProducer) -> std::io::Result<Publisher> {
         let (records, inbox) = sync_channel::<Record>(HANDED_OVER);
         let (outbox, sent) = sync_channel(2 * HANDED_OVER);
         let work = move || {
@@ -57,14 +57,14 @@ impl Publisher {
     ///
     /// # Errors
     /// The record, to be handed over later.
-    pub fn submit(&self, record: Record) -> Result<(), Record> {
+    pub(super) fn submit(&self, record: Record) -> Result<(), Record> {
         self.records.try_send(record).map_err(|refused| match refused {
             TrySendError::Full(record) | TrySendError::Disconnected(record) => record,
         })
     }
 
     /// Sequence numbers of the records that the broker has, since the last call.
-    pub fn take_sent(&self) -> Vec<u64> {
+    pub(super) fn take_sent(&self) -> Vec<u64> {
         self.sent.try_iter().collect()
     }
 }

@@ -7,23 +7,23 @@ use std::collections::BTreeMap;
 /// A partition is quiet from the first time that its end was reached with no row of the model since.
 /// Rows of other models do not disturb it.
 #[derive(Debug, Clone, Default)]
-pub struct Quiet {
+pub(super) struct Quiet {
     since_us: BTreeMap<i32, i64>,
 }
 
 impl Quiet {
     /// A row or a heartbeat of the model came from this partition.
-    pub fn disturb(&mut self, partition: i32) {
+    pub(super) fn disturb(&mut self, partition: i32) {
         self.since_us.remove(&partition);
     }
 
     /// The end of the partition, sampled at `wall_us`, has been reached.
-    pub fn reached_end(&mut self, partition: i32, wall_us: i64) {
+    pub(super) fn reached_end(&mut self, partition: i32, wall_us: i64) {
         self.since_us.entry(partition).or_insert(wall_us);
     }
 
     /// Whether the partition has been quiet for `idle_us`; never where `idle_us` is `None`.
-    pub fn is_idle(&self, partition: i32, now_us: i64, idle_us: Option<i64>) -> bool {
+    pub(super) fn is_idle(&self, partition: i32, now_us: i64, idle_us: Option<i64>) -> bool {
         match (idle_us, self.since_us.get(&partition)) {
             (Some(idle_us), Some(since_us)) => now_us.saturating_sub(*since_us) >= idle_us,
             _ => false,
@@ -31,7 +31,7 @@ impl Quiet {
     }
 
     /// Whether the end of the partition was reached and no row of the model came since.
-    pub fn is_quiet(&self, partition: i32) -> bool {
+    pub(super) fn is_quiet(&self, partition: i32) -> bool {
         self.since_us.contains_key(&partition)
     }
 }
