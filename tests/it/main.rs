@@ -6,6 +6,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod broken_input;
+mod crash;
+mod retraining;
 mod rig;
+mod scene;
 mod smoke;
 mod tidy;
+mod traffic;
+mod way;

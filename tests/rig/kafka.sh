@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Runs one real Kafka broker in the current folder: kafka.sh JARS PORT CONTROLLER_PORT
+# Runs one real Kafka broker: kafka.sh JARS PORT CONTROLLER_PORT FOLDER
 #
-# KRaft, broker and controller in one process, nothing that outlives the folder. It is ready when it
-# prints "Kafka Server started".
+# KRaft, broker and controller in one process; all it writes is in FOLDER, and started again there it
+# goes on with what it had. It is ready when it prints "Kafka Server started".
 set -euo pipefail
 
 jars=$1
 port=$2
 controller_port=$3
+cd "$4"
 
 # Nothing is deleted by age and no timestamp is refused: the tests send event times of any year.
 cat >server.properties <<EOF
@@ -40,7 +41,7 @@ java=(
     -Dorg.slf4j.simpleLogger.defaultLogLevel=warn
     -Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info
 )
-"${java[@]}" -Xmx128m kafka.tools.StorageTool format --standalone \
+[ -e log/meta.properties ] || "${java[@]}" -Xmx128m kafka.tools.StorageTool format --standalone \
     --cluster-id driftline-test-cluster --config server.properties >format.log 2>&1 ||
     { cat format.log; exit 1; }
 exec "${java[@]}" -Xmx512m kafka.Kafka server.properties

@@ -40,6 +40,16 @@ impl Kafka {
         panic!("kafka did not start; the last attempt printed:\n{}", output.join("\n"))
     }
 
+    /// Starts a broker of one's own on `data`, a folder that outlives it, and on these ports of broker
+    /// and controller: started again on the same, it has everything it had.
+    pub(crate) fn start_on(data: &Path, ports: (u16, u16)) -> Option<Kafka> {
+        let (jars, _) = (super::part("DRIFTLINE_TEST_KAFKA")?, python::interpreter()?);
+        match try_start_on(&jars, data, ports) {
+            Ok(kafka) => Some(kafka),
+            Err(lines) => panic!("kafka did not start; it printed:\n{}", lines.join("\n")),
+        }
+    }
+
     /// A name that no other test and no earlier run uses.
     pub(crate) fn fresh_name(&self, stem: &str) -> String {
         static USED: AtomicU32 = AtomicU32::new(0);
@@ -129,9 +139,18 @@ impl Kafka {
 }
 
 fn try_start(jars: &Path) -> Result<Kafka, Vec<String>> {
-    let (port, controller_port) = (super::free_port(), super::free_port());
-    let arguments =
-        [jars.as_os_str().to_owned(), port.to_string().into(), controller_port.to_string().into()];
+    try_start_on(jars, Path::new("."), (super::free_port(), super::free_port()))
+}
+
+/// Without an absolute path the data belongs to the server and goes with it.
+fn try_start_on(jars: &Path, data: &Path, ports: (u16, u16)) -> Result<Kafka, Vec<String>> {
+    let (port, controller_port) = ports;
+    let arguments = [
+        jars.as_os_str().to_owned(),
+        port.to_string().into(),
+        controller_port.to_string().into(),
+        data.as_os_str().to_owned(),
+    ];
     let script = super::rig_folder().join("kafka.sh");
     let server = Supervised::start(&super::server_folder("kafka"), &script, &arguments);
     server.try_wait_for(PATIENCE, |lines| {

@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod prometheus;
 pub(crate) mod python;
+pub(crate) mod service;
 pub(crate) mod smtp;
 mod supervised;
 pub(crate) mod webhook;

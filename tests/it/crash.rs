@@ -1,0 +1,165 @@
+//! A service that is killed again and again says what one that nobody disturbed says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::rig::PATIENCE;
+use crate::rig::kafka;
+use crate::rig::service::Service;
+use crate::rig::webhook::Webhook;
+use crate::scene::Scene;
+use crate::traffic::{self, MODELS, Plan, Record};
+
+const RECORDS: u64 = 60_000;
+const PARTITIONS: u64 = 4;
+const DAYS: i64 = 8;
+/// Parts in which the log is written while the service reads it; each ends in a kill.
+const PARTS: usize = 12;
+
+#[test]
+fn a_killed_service_reports_what_an_undisturbed_one_reports() {
+    let Some(kafka) = kafka::broker() else { return };
+    let options = json!({});
+    let (Some(disturbed_hook), Some(calm_hook)) =
+        (Webhook::start(&options), Webhook::start(&options))
+    else {
+        return;
+    };
+    let plan = Plan {
+        records: RECORDS,
+        partitions: PARTITIONS,
+        days: DAYS,
+        late: 9,
+        older: Some((4, 8)),
+        ..Plan::default()
+    };
+    let log = traffic::log(&plan);
+    let disturbed = Scene::new(kafka, "crash", PARTITIONS, &receiver(&disturbed_hook));
+    let calm = Scene::on(kafka, &disturbed.topic, "calm", &receiver(&calm_hook));
+
+    let mut service = disturbed.start();
+    let mut sent = 0;
+    for (number, part) in log.chunks(log.len().div_ceil(PARTS)).enumerate() {
+        traffic::produce(kafka, &disturbed.topic, part);
+        service = killed_within(service, &disturbed, number, sent, part);
+        sent += part.len() as u64;
+    }
+    let found = Outcome::of(&service, &disturbed, sent);
+    let wanted = Outcome::of(&calm.start(), &calm, sent);
+    assert_eq!(found.ledger, wanted.ledger);
+    assert_eq!(found.ledger["imbalance"], 0);
+    assert_eq!(found.reports.len(), MODELS.len() * DAYS as usize);
+    for (id, report) in &wanted.reports {
+        assert_eq!(found.reports.get(id), Some(report), "{id}");
+    }
+    published_reports_are_the_stored_ones(&kafka.records(&disturbed.reports), &found.reports);
+
+    let wanted = messages(&calm_hook, 1);
+    let found = messages(&disturbed_hook, wanted.len());
+    assert!(wanted.values().any(|body| body["type"] == "retrain.requested"), "{wanted:?}");
+    let ids = |messages: &BTreeMap<String, Value>| messages.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(ids(&found), ids(&wanted));
+    for (id, body) in &wanted {
+        assert_eq!(found[id]["data"]["train_on"]["ranges"], body["data"]["train_on"]["ranges"]);
+    }
+}
+
+fn receiver(hook: &Webhook) -> String {
+    format!("receivers:\n  - {{name: hook, webhook: {{url: \"{}\"}}}}\n", hook.url())
+}
+
+/// Lets the service read into `part`, the records behind the first `sent`, kills it at a moment that is
+/// another one each time, and starts it again.
+fn killed_within(
+    service: Service,
+    scene: &Scene,
+    number: usize,
+    sent: u64,
+    part: &[Record],
+) -> Service {
+    let state = scene.folder.path().join("state");
+    match number % 4 {
+        // Right after it began to read the part.
+        0 => drop(service.wait_for_ledger(&scene.topic, sent + 1)),
+        // Right after it wrote a checkpoint.
+        1 => {
+            let before = newest(&state);
+            service.wait_until("to write", |_| (newest(&state) > before).then_some(()));
+        }
+        // When it has read half of the part or more, and a little later.
+        2 => {
+            service.wait_for_ledger(&scene.topic, sent + part.len() as u64 / 2);
+            thread::sleep(Duration::from_millis(137 * number as u64 % 400));
+        }
+        // While it recovers from being killed.
+        _ => {
+            service.kill();
+            let again = Service::spawn(&scene.config, scene.port);
+            thread::sleep(Duration::from_millis(61 * number as u64 % 300));
+            again.kill();
+            return scene.start();
+        }
+    }
+    service.kill();
+    scene.start()
+}
+
+/// When a file of a folder was last written.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let files = fs::read_dir(folder).ok()?.flatten();
+    files.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
+}
+
+/// What a run came to.
+struct Outcome {
+    ledger: Value,
+    /// By window id, byte for byte.
+    reports: BTreeMap<String, String>,
+}
+
+impl Outcome {
+    fn of(service: &Service, scene: &Scene, records: u64) -> Outcome {
+        let ledger = service.wait_for_ledger(&scene.topic, records);
+        let mut reports = BTreeMap::new();
+        for model in MODELS {
+            for report in service.wait_for_reports(model, DAYS as usize) {
+                let id = report["window"]["id"].as_str().unwrap().to_owned();
+                let text = service.get(&format!("/api/v1/reports/{id}"));
+                reports.insert(id, text);
+            }
+        }
+        service.wait_for_an_empty_outbox();
+        Outcome { ledger, reports }
+    }
+}
+
+fn published_reports_are_the_stored_ones(records: &[Value], stored: &BTreeMap<String, String>) {
+    let mut published = BTreeMap::new();
+    for record in records {
+        let text = record["value"].as_str().unwrap();
+        let report: Value = serde_json::from_str(text).unwrap();
+        let id = report["window"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(
+            published.entry(id).or_insert(text.to_owned()),
+            text,
+            "the same id, other bytes"
+        );
+    }
+    assert_eq!(published, *stored);
+}
+
+/// Messages by their id; a repeated one says the same again.
+fn messages(hook: &Webhook, at_least: usize) -> BTreeMap<String, Value> {
+    let mut messages = BTreeMap::new();
+    for delivery in hook.deliveries(at_least, PATIENCE) {
+        let id = delivery["headers"]["webhook-id"].as_str().unwrap().to_owned();
+        let body: Value = serde_json::from_str(delivery["body"].as_str().unwrap()).unwrap();
+        assert_eq!(*messages.entry(id).or_insert(body.clone()), body, "the same id, another body");
+    }
+    messages
+}

@@ -1,0 +1,161 @@
+//! The built binary as a service: started, asked, killed and started again on the same folder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{PATIENCE, Supervised, http};
+
+/// How often a question is repeated while its answer is awaited.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// A running `driftline run`, killed when dropped.
+pub(crate) struct Service {
+    process: Supervised,
+    id: String,
+    base: String,
+}
+
+/// The binary under test.
+pub(crate) fn driftline() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_driftline"))
+}
+
+/// Runs a command to its end: exit code, standard output and standard error.
+pub(crate) fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the built binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("commands print UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+impl Service {
+    /// Starts the service, which listens on 127.0.0.1:`port` by its configuration, and waits until it
+    /// answers.
+    pub(crate) fn start(config: &Path, port: u16) -> Service {
+        let service = Service::spawn(config, port);
+        service.wait_until("to answer", |service| service.try_get("/livez"));
+        service
+    }
+
+    /// Starts the service and waits for nothing but its process.
+    pub(crate) fn spawn(config: &Path, port: u16) -> Service {
+        // The shell becomes the service, so that its own id is the one to kill.
+        let binary = env!("CARGO_BIN_EXE_driftline");
+        let arguments = ["-c", "echo \"id $$\"; exec \"$0\" \"$@\"", binary, "run", "--config"];
+        let arguments = arguments.map(PathBuf::from).into_iter().chain([config.to_owned()]);
+        let arguments: Vec<PathBuf> = arguments.collect();
+        let folder = super::server_folder("service");
+        let process = Supervised::start(&folder, Path::new("/bin/sh"), &arguments);
+        let id = process.wait_for(PATIENCE, "process id", |lines| {
+            Some(lines.first()?.strip_prefix("id ")?.to_owned())
+        });
+        Service { process, id, base: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Ends the process as a power failure would.
+    pub(crate) fn kill(self) {
+        self.signal("-KILL");
+        self.wait_for_end();
+    }
+
+    /// Asks the process to stop and waits until it has.
+    pub(crate) fn stop(self) {
+        self.signal("-TERM");
+        self.wait_for_end();
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.id]).status().expect("kill runs");
+        assert!(status.success(), "kill {signal} {}: {status}", self.id);
+    }
+
+    fn wait_for_end(&self) {
+        let began = Instant::now();
+        // It alone writes there, so the end of the output is its own.
+        let lines = self.process.try_wait_for(PATIENCE, |_| None::<()>).unwrap_err();
+        let tail = lines.last().cloned().unwrap_or_default();
+        assert!(began.elapsed() < PATIENCE, "{} did not end; it said last: {tail}", self.id);
+    }
+
+    /// The body of a GET, where the service answers with 200.
+    pub(crate) fn try_get(&self, path: &str) -> Option<String> {
+        let answer = http::get(&format!("{}{path}", self.base)).ok()?;
+        (answer.status == 200).then_some(answer.body)
+    }
+
+    /// The body of a GET.
+    pub(crate) fn get(&self, path: &str) -> String {
+        self.try_get(path).unwrap_or_else(|| self.fail(&format!("no 200 for {path}")))
+    }
+
+    /// The body of a GET as JSON.
+    pub(crate) fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(path)).expect("the API answers JSON")
+    }
+
+    /// What the ledger says of a topic; null while it says nothing.
+    pub(crate) fn ledger(&self, topic: &str) -> Value {
+        let ledger = self.try_get("/api/v1/ledger").unwrap_or_default();
+        let ledger: Value = serde_json::from_str(&ledger).unwrap_or_default();
+        ledger["topics"][topic].clone()
+    }
+
+    /// Waits until the ledger of a topic has read `records`, and returns it.
+    pub(crate) fn wait_for_ledger(&self, topic: &str, records: u64) -> Value {
+        self.wait_until(&format!("to read {records} records"), |service| {
+            let ledger = service.ledger(topic);
+            (ledger["total"]["read"].as_u64() >= Some(records)).then_some(ledger)
+        })
+    }
+
+    /// Waits until the API has reports of `windows` windows of a model; oldest first.
+    pub(crate) fn wait_for_reports(&self, model: &str, windows: usize) -> Vec<Value> {
+        self.wait_until(&format!("to report {windows} windows of {model}"), |service| {
+            let reports = service.try_get(&format!("/api/v1/models/{model}/reports?limit=500"))?;
+            let reports: Vec<Value> = serde_json::from_str(&reports).expect("an array");
+            (reports.len() >= windows).then_some(reports)
+        })
+    }
+
+    /// Waits until nothing that was decided on waits for a receiver.
+    pub(crate) fn wait_for_an_empty_outbox(&self) {
+        self.wait_until("to deliver every message", |service| {
+            let metrics = service.try_get("/metrics")?;
+            let mut pending = metrics.lines().filter(|line| {
+                line.starts_with("driftline_outbox_pending{")
+                    || line.starts_with("driftline_queue_depth{queue=\"outbox\"}")
+            });
+            pending.all(|line| line.ends_with(" 0")).then_some(())
+        });
+    }
+
+    /// Repeats a question until it has an answer.
+    pub(crate) fn wait_until<T>(&self, what: &str, ask: impl Fn(&Service) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(answer) = ask(self) {
+                return answer;
+            }
+            if Instant::now() > deadline {
+                self.fail(&format!("we waited for it {what}"));
+            }
+            if self.process.try_wait_for(ASK_EVERY, |_| None::<()>).is_err() {
+                // An end of the output returns at once: the process is gone, or only quiet.
+                thread::sleep(ASK_EVERY);
+            }
+        }
+    }
+
+    /// Panics with what the service said.
+    fn fail(&self, what: &str) -> ! {
+        let now = Duration::ZERO;
+        let lines = self.process.try_wait_for(now, |_| None::<()>).unwrap_err();
+        let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+        let state = self.try_get("/readyz").unwrap_or_else(|| "no answer".to_owned());
+        let ledger = self.try_get("/api/v1/ledger").unwrap_or_default();
+        panic!("{what}; ready: {state}; ledger: {ledger}; the service printed:\n{tail}")
+    }
+}

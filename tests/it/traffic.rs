@@ -1,0 +1,305 @@
+//! Made-up traffic of two models and a stranger, the same in every run, and what must become of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, format_instant};
+use driftline_ingest::{Capture, CaptureProducer, Connection};
+
+use crate::rig::kafka::Kafka;
+
+/// A Monday, the first day of all traffic.
+pub(crate) const FIRST_DAY_US: i64 = 1_767_571_200_000_000;
+/// The models that are configured.
+pub(crate) const MODELS: [&str; 2] = ["credit", "fraud"];
+/// The model that is not.
+pub(crate) const STRANGER: &str = "ghost";
+/// As configured: rows may be this late.
+pub(crate) const LATENESS_US: i64 = HOUR_US;
+/// As configured: a larger record is rejected.
+pub(crate) const RECORD_BYTES: usize = 16 << 10;
+/// Days before the traffic, and rows of each, from which the baseline is made.
+const BASELINE_DAYS: i64 = 20;
+const BASELINE_ROWS: u64 = 1500;
+
+/// What traffic is wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Without the heartbeats at the end.
+    pub(crate) records: u64,
+    /// Kafka partitions.
+    pub(crate) partitions: u64,
+    /// Days of event time, one window each.
+    pub(crate) days: i64,
+    /// Broken envelopes among a thousand records.
+    pub(crate) broken: u64,
+    /// Late rows among a thousand records, from the third day on.
+    pub(crate) late: u64,
+    /// The day from which everybody is older, and by how many years.
+    pub(crate) older: Option<(i64, u64)>,
+    /// The day from which `amount` is sent as text.
+    pub(crate) text_from: Option<i64>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            records: 12_000,
+            partitions: 3,
+            days: 6,
+            broken: 10,
+            late: 5,
+            older: None,
+            text_from: None,
+        }
+    }
+}
+
+/// A record, and what is meant to become of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: String,
+    pub(crate) value: Vec<u8>,
+    /// Kafka timestamp.
+    pub(crate) timestamp_us: i64,
+    pub(crate) meaning: Meaning,
+}
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// A row of one of [`MODELS`].
+    Row { model: usize, time_us: i64 },
+    /// Rejected for this reason.
+    Broken(&'static str),
+    /// A row of the stranger.
+    Skipped,
+    /// A heartbeat of all models.
+    Heartbeat { time_us: i64 },
+}
+
+/// What became of a record: the columns of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// In this window of this model.
+    Counted {
+        model: usize,
+        start_us: i64,
+    },
+    Late,
+    Rejected,
+    Skipped,
+    Control,
+}
+
+/// All records in the order in which they are sent; heartbeats that end every window are the last.
+pub(crate) fn log(plan: &Plan) -> Vec<Record> {
+    let mut log = Vec::new();
+    let mut offsets = vec![0; plan.partitions as usize];
+    let mut push = |partition: u64, timestamp_us: i64, key, value, meaning| {
+        let offset = &mut offsets[partition as usize];
+        let (partition, next) = (partition as i32, *offset + 1);
+        log.push(Record { partition, offset: *offset, key, value, timestamp_us, meaning });
+        *offset = next;
+    };
+    let span_us = plan.days * DAY_US - 2 * HOUR_US;
+    for number in 0..plan.records {
+        let elapsed_us = i128::from(span_us) * i128::from(number) / i128::from(plan.records);
+        let base_us = FIRST_DAY_US + HOUR_US + elapsed_us as i64;
+        let partition = mix(number, 1) % plan.partitions;
+        let kind = mix(number, 2) % 1000;
+        let key = format!("k{number}");
+        let (value, meaning) = if kind < plan.broken {
+            let (value, reason) = broken(mix(number, 9), number, base_us);
+            (value, Meaning::Broken(reason))
+        } else if mix(number, 3).is_multiple_of(5) {
+            (row(plan, STRANGER, number, base_us), Meaning::Skipped)
+        } else {
+            // Out of order by less than the lateness; the late ones by a window and more than that.
+            let third_day = base_us >= FIRST_DAY_US + 2 * DAY_US;
+            let behind_us = match kind < plan.broken + plan.late && third_day {
+                true => DAY_US + 3 * LATENESS_US,
+                false => (unit(number, 4) * 45.0 * MINUTE_US as f64) as i64,
+            };
+            let (model, time_us) = ((mix(number, 5) % 2) as usize, base_us - behind_us);
+            (row(plan, MODELS[model], number, time_us), Meaning::Row { model, time_us })
+        };
+        push(partition, base_us, key, value, meaning);
+    }
+    let time_us = FIRST_DAY_US + plan.days * DAY_US + LATENESS_US;
+    let heartbeat = format!(r#"{{"v":1,"ts":"{}","heartbeat":true}}"#, format_instant(time_us));
+    for partition in 0..plan.partitions {
+        let meaning = Meaning::Heartbeat { time_us };
+        push(partition, time_us, "h".to_owned(), heartbeat.clone().into_bytes(), meaning);
+    }
+    log
+}
+
+/// RULES §1 a second time, for a log that closes by itself: a row is late if its partition's watermark
+/// had passed its window's end and lateness before it.
+pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
+    let mut watermarks: BTreeMap<(i32, usize), i64> = BTreeMap::new();
+    let mut advance = |partition: i32, model: usize, time_us: i64| -> i64 {
+        let watermark = watermarks.entry((partition, model)).or_insert(i64::MIN);
+        let before = *watermark;
+        *watermark = before.max(time_us);
+        before
+    };
+    let outcome = |record: &Record| match record.meaning {
+        Meaning::Row { model, time_us } => {
+            let before_us = advance(record.partition, model, time_us.min(record.timestamp_us));
+            let start_us = time_us - (time_us - FIRST_DAY_US).rem_euclid(DAY_US);
+            match before_us >= start_us + DAY_US + LATENESS_US {
+                true => Outcome::Late,
+                false => Outcome::Counted { model, start_us },
+            }
+        }
+        Meaning::Broken(_) => Outcome::Rejected,
+        Meaning::Skipped => Outcome::Skipped,
+        Meaning::Heartbeat { time_us } => {
+            for model in 0..MODELS.len() {
+                advance(record.partition, model, time_us);
+            }
+            Outcome::Control
+        }
+    };
+    log.iter().map(outcome).collect()
+}
+
+/// Sends records in their order and waits until the broker has them.
+pub(crate) fn produce(kafka: &Kafka, topic: &str, records: &[Record]) {
+    let connection = Connection {
+        bootstrap: kafka.bootstrap.clone(),
+        group: "tests".to_owned(),
+        properties: BTreeMap::new(),
+    };
+    let producer = CaptureProducer::start(&connection).expect("a producer");
+    for record in records {
+        let capture = Capture {
+            topic,
+            partition: Some(record.partition),
+            key: Some(record.key.as_bytes()),
+            value: &record.value,
+            timestamp_us: Some(record.timestamp_us),
+        };
+        producer.send(&capture).expect("the broker takes every record");
+    }
+    producer.flush(Duration::from_secs(60)).expect("the broker has every record");
+}
+
+/// Writes the rows of which the baseline is made, as JSON Lines.
+pub(crate) fn write_baseline_rows(file: &Path) {
+    let mut text = String::new();
+    for day in 0..BASELINE_DAYS {
+        for number in 0..BASELINE_ROWS {
+            let number = 1_000_000_000 + day as u64 * BASELINE_ROWS + number;
+            let elapsed_us = (unit(number, 6) * DAY_US as f64) as i64;
+            let ts = format_instant(FIRST_DAY_US + (day - BASELINE_DAYS) * DAY_US + elapsed_us);
+            let Values { amount, age, country, premium, score } = Values::of(number);
+            let label = label(score);
+            writeln!(
+                text,
+                r#"{{"ts":"{ts}","amount":{amount:.2},"age":{age},"country":"{country}","premium":{premium},"label":"{label}","score":{score:.4}}}"#
+            )
+            .unwrap();
+        }
+    }
+    std::fs::write(file, text).expect("the folder is writable");
+}
+
+struct Values {
+    amount: f64,
+    age: u64,
+    country: &'static str,
+    premium: bool,
+    score: f64,
+}
+
+impl Values {
+    fn of(number: u64) -> Values {
+        Values {
+            amount: -50.0 * (1.0 - unit(number, 11)).ln(),
+            age: 18 + mix(number, 12) % 50,
+            country: ["DE", "DE", "DE", "FR", "FR", "IT", "AT"][(mix(number, 13) % 7) as usize],
+            premium: mix(number, 14).is_multiple_of(4),
+            score: unit(number, 15).powi(2),
+        }
+    }
+}
+
+fn label(score: f64) -> &'static str {
+    if score > 0.5 { "yes" } else { "no" }
+}
+
+fn row(plan: &Plan, model: &str, number: u64, time_us: i64) -> Vec<u8> {
+    let reached = |day: i64| time_us >= FIRST_DAY_US + day * DAY_US;
+    let Values { amount, mut age, country, premium, score } = Values::of(number);
+    age += plan.older.filter(|(day, _)| reached(*day)).map_or(0, |(_, years)| years);
+    let amount = match plan.text_from.is_some_and(reached) {
+        true => format!("\"{amount:.2} EUR\""),
+        false => format!("{amount:.2}"),
+    };
+    // Both forms of a timestamp.
+    let ts = match number % 2 {
+        0 => format!("\"{}\"", format_instant(time_us)),
+        _ => (time_us / 1000).to_string(),
+    };
+    let latency_us = 2000 + mix(number, 16) % 30_000;
+    let label = label(score);
+    format!(
+        r#"{{"v":1,"model":"{model}","version":"7","id":"r{number}","ts":{ts},"latency_us":{latency_us},"status":200,"features":{{"amount":{amount},"age":{age},"country":"{country}","premium":{premium}}},"prediction":{{"label":"{label}","score":{score:.4}}}}}"#
+    )
+    .into_bytes()
+}
+
+/// An envelope that cannot be read, and the reason that must be given for it.
+fn broken(which: u64, number: u64, base_us: i64) -> (Vec<u8>, &'static str) {
+    let ts = base_us / 1000;
+    let text = |text: String| text.into_bytes();
+    match which % 13 {
+        0 => (Vec::new(), "empty"),
+        1 => (b"{\"v\":1,\"model\":\"cr\xff\xfedit\"}".to_vec(), "invalid_utf8"),
+        2 => {
+            let mut value = row(&Plan::default(), MODELS[0], number, base_us);
+            value.truncate(value.len() / 2);
+            (value, "invalid_json")
+        }
+        3 => (text(format!("[{number}]")), "not_an_object"),
+        4 => (text(format!("{{\"model\":\"credit\",\"ts\":{ts}}} {{}}")), "not_an_object"),
+        5 => (text(format!("{{\"v\":1,\"model\":\"credit\",\"id\":\"b{number}\"}}")), "missing_ts"),
+        6 => (text(format!("{{\"v\":1,\"ts\":{ts},\"id\":\"b{number}\"}}")), "missing_model"),
+        7 => (row_at("credit", &(ts / 1000).to_string()), "bad_timestamp"),
+        8 => (row_at("fraud", "\"yesterday\""), "bad_timestamp"),
+        9 => (row_at("fraud", &(ts + 100 * 86_400_000).to_string()), "future"),
+        10 => {
+            let filling = "x".repeat(RECORD_BYTES);
+            let value =
+                format!("{{\"v\":1,\"model\":\"credit\",\"ts\":{ts},\"note\":\"{filling}\"}}");
+            (text(value), "too_large")
+        }
+        11 => (text("null".to_owned()), "not_an_object"),
+        _ => (text(format!("<capture number={number}/>")), "invalid_json"),
+    }
+}
+
+fn row_at(model: &str, ts: &str) -> Vec<u8> {
+    format!("{{\"v\":1,\"model\":\"{model}\",\"ts\":{ts},\"features\":{{\"age\":30}}}}")
+        .into_bytes()
+}
+
+/// A number that looks random and depends on nothing but its arguments (splitmix64).
+fn mix(number: u64, stream: u64) -> u64 {
+    let mut z = (number << 8 | stream).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The same between 0 and 1.
+fn unit(number: u64, stream: u64) -> f64 {
+    (mix(number, stream) >> 11) as f64 / (1_u64 << 53) as f64
+}
