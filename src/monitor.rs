@@ -8,7 +8,7 @@ mod candidates;
 mod intake;
 mod publisher;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +96,9 @@ pub struct Monitor {
     publisher: Option<Publisher>,
     /// Messages that their receivers' queues had no room for.
     backlog: VecDeque<OutboxItem>,
+    /// The receiver of each message that was handed over and is not done, by sequence number.
+    handed_over: BTreeMap<u64, String>,
+    receivers: Vec<String>,
     commands: Receiver<Command>,
     metrics: Arc<Metrics>,
     board: Arc<Board>,
@@ -169,8 +172,12 @@ impl Monitor {
         let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
         let candidates = Candidates::start(pipeline.units(), options.onnxruntime, &config.limits);
         let (requests, commands) = sync_channel(COMMANDS);
-        let board =
-            Arc::new(Board::new(config.http.clone(), Arc::clone(&store), Arc::clone(&metrics), requests));
+        let board = Arc::new(Board::new(
+            config.http.clone(),
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+            requests,
+        ));
         let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let served = http::serve(listener, Arc::clone(&board), async move {
             let _ = stopped.await;
@@ -192,6 +199,8 @@ impl Monitor {
             delivery,
             publisher,
             backlog: VecDeque::new(),
+            handed_over: BTreeMap::new(),
+            receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
             commands,
             metrics,
             board,
@@ -325,6 +334,7 @@ impl Monitor {
         let settled = self.delivery.take_settled().into_iter().map(|settled| settled.sequence);
         let sent = self.publisher.as_ref().map(Publisher::take_sent).unwrap_or_default();
         for sequence in settled.chain(sent).collect::<Vec<u64>>() {
+            self.handed_over.remove(&sequence);
             self.feed(Event::Done { sequence }, watch);
         }
         for attempt in self.delivery.take_attempts() {
@@ -389,6 +399,12 @@ impl Monitor {
                     let record = Record { sequence: item.sequence, key, value };
                     publisher.submit(record).map_err(|_| item)
                 }
+                (_, Ok(OutboxBody::Message(row))) => {
+                    let sequence = item.sequence;
+                    self.delivery.submit(item).map(|()| {
+                        self.handed_over.insert(sequence, row.receiver);
+                    })
+                }
                 _ => self.delivery.submit(item),
             };
             if let Err(item) = refused {
@@ -431,10 +447,15 @@ impl Monitor {
             let age_us = i64::try_from(self.clocks.committed.elapsed().as_micros()).unwrap_or(0);
             self.metrics.set(Gauge::CheckpointAge { age_us });
             self.metrics.set(Gauge::QueueDepth { queue: "outbox", entries: self.backlog.len() });
+            self.show_pending();
             self.intake.lag(&self.pipeline, &self.metrics);
             let checks = self.candidates.checks();
-            let live =
-                self.readiness.live(&self.pipeline, &self.metrics, checks, self.intake.dead_letters());
+            let live = self.readiness.live(
+                &self.pipeline,
+                &self.metrics,
+                checks,
+                self.intake.dead_letters(),
+            );
             self.board.publish(live);
         }
         if self.clocks.prune.elapsed() >= PRUNE_EVERY {
@@ -447,10 +468,27 @@ impl Monitor {
         }
         Ok(())
     }
+
+    /// Messages that are decided and not delivered, by receiver.
+    fn show_pending(&self) {
+        let mut pending: BTreeMap<&str, usize> =
+            self.receivers.iter().map(|name| (name.as_str(), 0)).collect();
+        for receiver in self.handed_over.values() {
+            // One that is no longer configured has no series.
+            if let Some(rows) = pending.get_mut(receiver.as_str()) {
+                *rows += 1;
+            }
+        }
+        for (receiver, rows) in pending {
+            self.metrics.set(Gauge::OutboxPending { receiver, rows });
+        }
+    }
 }
 
 fn bind(listen: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(listen).with_context(|| {
-        format!("http.listen {listen}: the address cannot be bound; stop what uses it or choose another")
+        format!(
+            "http.listen {listen}: the address cannot be bound; stop what uses it or choose another"
+        )
     })
 }

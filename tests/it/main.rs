@@ -11,6 +11,7 @@ mod crash;
 mod retraining;
 mod rig;
 mod scene;
+mod serving;
 mod smoke;
 mod tidy;
 mod traffic;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, format_instant};
 use driftline_ingest::{Capture, CaptureProducer, Connection};
+use serde_json::{Value, json};
 
 use crate::rig::kafka::Kafka;
 
@@ -168,6 +169,30 @@ pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
         }
     };
     log.iter().map(outcome).collect()
+}
+
+/// The columns of the ledger over these records, with their names in order.
+pub(crate) fn sums<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Value {
+    let mut sums: BTreeMap<&str, u64> =
+        ["read", "counted", "late", "rejected", "skipped", "control"].map(|name| (name, 0)).into();
+    for outcome in outcomes {
+        let name = match outcome {
+            Outcome::Counted { .. } => "counted",
+            Outcome::Late => "late",
+            Outcome::Rejected => "rejected",
+            Outcome::Skipped => "skipped",
+            Outcome::Control => "control",
+        };
+        *sums.entry("read").or_default() += 1;
+        *sums.entry(name).or_default() += 1;
+    }
+    json!(sums)
+}
+
+/// The same object with its keys in order.
+pub(crate) fn sorted(object: &Value) -> Value {
+    let object = object.as_object().unwrap_or_else(|| panic!("{object} is no object"));
+    json!(object.iter().collect::<BTreeMap<_, _>>())
 }
 
 /// Sends records in their order and waits until the broker has them.

@@ -41,23 +41,6 @@ fn share(outcomes: &[Outcome], wanted: fn(&Outcome) -> bool) -> f64 {
     outcomes.iter().filter(|outcome| wanted(outcome)).count() as f64 / outcomes.len() as f64
 }
 
-fn sums<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Value {
-    let mut sums: BTreeMap<&str, u64> =
-        ["read", "counted", "late", "rejected", "skipped", "control"].map(|name| (name, 0)).into();
-    for outcome in outcomes {
-        let name = match outcome {
-            Outcome::Counted { .. } => "counted",
-            Outcome::Late => "late",
-            Outcome::Rejected => "rejected",
-            Outcome::Skipped => "skipped",
-            Outcome::Control => "control",
-        };
-        *sums.entry("read").or_default() += 1;
-        *sums.entry(name).or_default() += 1;
-    }
-    json!(sums)
-}
-
 fn the_ledger_is_exact(ledger: &Value, log: &[Record], outcomes: &[Outcome]) {
     let shares =
         [share(outcomes, |o| *o == Outcome::Late), share(outcomes, |o| *o == Outcome::Rejected)];
@@ -66,13 +49,16 @@ fn the_ledger_is_exact(ledger: &Value, log: &[Record], outcomes: &[Outcome]) {
         "the traffic is not what it should be: {shares:?}"
     );
     assert_eq!(ledger["imbalance"], 0, "{ledger}");
-    assert_eq!(sorted(&ledger["total"]), sums(outcomes));
+    assert_eq!(traffic::sorted(&ledger["total"]), traffic::sums(outcomes));
     for partition in 0..PARTITIONS {
         let of_partition = log.iter().zip(outcomes);
         let of_partition = of_partition.filter(|(record, _)| record.partition == partition as i32);
-        let mut wanted = sums(of_partition.map(|(_, outcome)| outcome));
+        let mut wanted = traffic::sums(of_partition.map(|(_, outcome)| outcome));
         wanted["position"] = wanted["read"].clone();
-        assert_eq!(sorted(&ledger["partitions"][partition.to_string()]), sorted(&wanted));
+        assert_eq!(
+            traffic::sorted(&ledger["partitions"][partition.to_string()]),
+            traffic::sorted(&wanted)
+        );
     }
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for record in log {
@@ -81,15 +67,9 @@ fn the_ledger_is_exact(ledger: &Value, log: &[Record], outcomes: &[Outcome]) {
         }
     }
     assert_eq!(reasons.len(), 9, "every reason there is");
-    assert_eq!(sorted(&ledger["rejected"]), json!(reasons));
+    assert_eq!(traffic::sorted(&ledger["rejected"]), json!(reasons));
     let skipped = outcomes.iter().filter(|outcome| **outcome == Outcome::Skipped).count();
     assert_eq!(ledger["skipped"], json!({STRANGER: skipped}));
-}
-
-/// The same object with its keys in order.
-fn sorted(object: &Value) -> Value {
-    let object = object.as_object().unwrap_or_else(|| panic!("{object} is no object"));
-    json!(object.iter().collect::<BTreeMap<_, _>>())
 }
 
 fn every_broken_record_is_a_dead_letter(kafka: &Kafka, scene: &Scene, log: &[Record]) {
@@ -191,7 +171,10 @@ fn windows_tile_the_log<'a>(
             .iter()
             .zip(outcomes)
             .filter(|(record, _)| strips[record.partition as usize].contains(&record.offset));
-        assert_eq!(sorted(&window["ledger"]), sums(inside.map(|(_, outcome)| outcome)));
+        assert_eq!(
+            traffic::sorted(&window["ledger"]),
+            traffic::sums(inside.map(|(_, outcome)| outcome))
+        );
         previous = window["id"].clone();
         start_us += DAY_US;
     }

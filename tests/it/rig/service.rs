@@ -122,6 +122,16 @@ impl Service {
 
     /// Waits until nothing that was decided on waits for a receiver.
     pub(crate) fn wait_for_an_empty_outbox(&self) {
+        // Gauges are set together, twice a second: those of a moment ago may not know of it yet.
+        let age = |service: &Service| {
+            let metrics = service.try_get("/metrics")?;
+            let mut lines = metrics.lines();
+            lines.find(|line| line.starts_with("driftline_checkpoint_age")).map(str::to_owned)
+        };
+        for _ in 0..2 {
+            let before = age(self);
+            self.wait_until("to set its gauges", |service| (age(service) != before).then_some(()));
+        }
         self.wait_until("to deliver every message", |service| {
             let metrics = service.try_get("/metrics")?;
             let mut pending = metrics.lines().filter(|line| {
