@@ -13,7 +13,7 @@ use crate::rig::kafka;
 use crate::rig::service::Service;
 use crate::rig::webhook::Webhook;
 use crate::scene::Scene;
-use crate::traffic::{self, MODELS, Plan, Record};
+use crate::traffic::{self, MODELS, Meaning, Plan, Record};
 
 const RECORDS: u64 = 60_000;
 const PARTITIONS: u64 = 4;
@@ -50,6 +50,10 @@ fn a_killed_service_reports_what_an_undisturbed_one_reports() {
         sent += part.len() as u64;
     }
     let found = Outcome::of(&service, &disturbed, sent);
+    dead_letters_repeat_themselves(
+        &kafka.records(&format!("{}.driftline.dead-letter", disturbed.topic)),
+        &log,
+    );
     let wanted = Outcome::of(&calm.start(), &calm, sent);
     assert_eq!(found.ledger, wanted.ledger);
     assert_eq!(found.ledger["imbalance"], 0);
@@ -67,6 +71,25 @@ fn a_killed_service_reports_what_an_undisturbed_one_reports() {
     for (id, body) in &wanted {
         assert_eq!(found[id]["data"]["train_on"]["ranges"], body["data"]["train_on"]["ranges"]);
     }
+}
+
+/// What was read after the last checkpoint was read again: its dead letters are there twice and say the
+/// same. That some are shows that the kills hit where it hurts.
+fn dead_letters_repeat_themselves(letters: &[Value], log: &[Record]) {
+    let broken = log.iter().filter(|record| matches!(record.meaning, Meaning::Broken(_))).count();
+    let mut distinct = BTreeMap::new();
+    for letter in letters {
+        let headers = &letter["headers"];
+        let place =
+            headers.as_array().unwrap().iter().filter(|header| {
+                header[0] == "driftline.partition" || header[0] == "driftline.offset"
+            });
+        let place = place.map(|header| header[1].to_string()).collect::<Vec<_>>();
+        let content = (headers, &letter["value"], &letter["key"]);
+        assert_eq!(*distinct.entry(place).or_insert(content), content, "another letter");
+    }
+    assert_eq!(distinct.len(), broken, "each broken record");
+    assert!(letters.len() > broken, "no kill came between a dead letter and its checkpoint");
 }
 
 fn receiver(hook: &Webhook) -> String {

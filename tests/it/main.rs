@@ -8,6 +8,7 @@
 
 mod broken_input;
 mod crash;
+mod idle;
 mod retraining;
 mod rig;
 mod scene;

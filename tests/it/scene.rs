@@ -40,6 +40,14 @@ impl Scene {
         Scene { topic: topic.to_owned(), reports, config, port, folder }
     }
 
+    /// Lets partitions be idle after a second without a row.
+    pub(crate) fn with_idle_partitions(self) -> Scene {
+        let text = fs::read_to_string(&self.config).expect("it was written");
+        let text = text.replace("idle: off", "idle: 1s");
+        fs::write(&self.config, text).expect("the folder is writable");
+        self
+    }
+
     /// Starts the service and waits until it answers.
     pub(crate) fn start(&self) -> Service {
         Service::start(&self.config, self.port)

@@ -140,6 +140,19 @@ pub(crate) fn log(plan: &Plan) -> Vec<Record> {
     log
 }
 
+/// One more row, behind `log` in the first partition.
+pub(crate) fn further_row(log: &[Record], model: usize, time_us: i64) -> Record {
+    let number = 2_000_000_000 + log.len() as u64;
+    Record {
+        partition: 0,
+        offset: log.iter().filter(|record| record.partition == 0).count() as i64,
+        key: format!("k{number}"),
+        value: row(&Plan::default(), MODELS[model], number, time_us),
+        timestamp_us: time_us,
+        meaning: Meaning::Row { model, time_us },
+    }
+}
+
 /// RULES §1 a second time, for a log that closes by itself: a row is late if its partition's watermark
 /// had passed its window's end and lateness before it.
 pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
