@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use driftline_config::time::{DAY_US, SECOND_US};
+use serde_json::Value;
 
 use crate::rig::kafka;
 use crate::scene::Scene;
