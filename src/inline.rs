@@ -45,19 +45,29 @@ impl Inline {
             for effect in self.pipeline.handle(event, now_us) {
                 self.carry_out(effect, &mut events);
             }
-            if self.pipeline.wants_snapshot()
-                && let Some(snapshot) = self.pipeline.snapshot()
-            {
-                keep(&snapshot);
-                let sizes = snapshot.increments.iter().map(|increment| {
-                    let mut bytes = Vec::new();
-                    (increment.encode)(&mut bytes);
-                    (increment.window.clone(), bytes.len())
-                });
-                let committed = Committed { epoch: snapshot.epoch, sizes: sizes.collect() };
-                events.push_back(Event::Committed(committed));
+            if self.pipeline.wants_snapshot() {
+                events.extend(self.snapshot(keep));
             }
         }
+    }
+
+    /// Takes a snapshot now, as the clock would, shows it to `keep`, and goes on from its commit.
+    pub fn commit(&mut self, now_us: i64, keep: &mut dyn FnMut(&Snapshot)) {
+        if let Some(committed) = self.snapshot(keep) {
+            self.feed_keeping(committed, now_us, keep);
+        }
+    }
+
+    fn snapshot(&mut self, keep: &mut dyn FnMut(&Snapshot)) -> Option<Event> {
+        let snapshot = self.pipeline.snapshot()?;
+        keep(&snapshot);
+        let sizes = snapshot.increments.iter().map(|increment| {
+            let mut bytes = Vec::new();
+            (increment.encode)(&mut bytes);
+            (increment.window.clone(), bytes.len())
+        });
+        let committed = Committed { epoch: snapshot.epoch, sizes: sizes.collect() };
+        Some(Event::Committed(committed))
     }
 
     fn carry_out(&mut self, effect: Effect, events: &mut VecDeque<Event>) {

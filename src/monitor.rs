@@ -434,10 +434,11 @@ impl Monitor {
             self.held = self.pipeline.snapshot();
             self.intake.remember_positions(&self.pipeline);
         }
-        if self.held.is_some() && self.intake.dead_letters_have_arrived() {
-            if let Some(snapshot) = self.held.take() {
-                self.writer.write(snapshot);
-            }
+        if self.held.is_some()
+            && self.intake.dead_letters_have_arrived()
+            && let Some(snapshot) = self.held.take()
+        {
+            self.writer.write(snapshot);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ListBuilder, RecordBatchOptions, StringArray, StringBuilder, new_null_array,
+    Array, ArrayRef, BooleanArray, ListBuilder, RecordBatchOptions, StringArray, StringBuilder, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
@@ -27,8 +27,8 @@ pub(crate) struct Converter {
     columns: Vec<(String, Target)>,
     /// Per column of the schema: the column of the file that holds it.
     places: Vec<Option<usize>>,
-    /// Subjects of the file that are neither monitored nor known.
-    unknown: Vec<String>,
+    /// Subjects of the file that are neither monitored nor known, with their places.
+    unknown: Vec<(usize, String)>,
     reading: Reading,
     /// Offset of the next row.
     next: i64,
@@ -59,9 +59,9 @@ impl Converter {
             .iter()
             .enumerate()
             .filter(|(index, _)| !places.contains(&Some(*index)))
-            .filter_map(|(_, (_, target))| match target {
+            .filter_map(|(index, (_, target))| match target {
                 Target::Subject(subject) if !schema.ignored.contains(subject) => {
-                    Some(unknown_name(subject, reading.string_bytes))
+                    Some((index, unknown_name(subject, reading.string_bytes)))
                 }
                 _ => None,
             })
@@ -93,7 +93,7 @@ impl Converter {
         };
         let envelope = envelope.columns()?;
         let values = self.values(batch).map_err(|error| self.refused(error))?;
-        let unknown = self.unknown_columns(batch.num_rows());
+        let unknown = self.unknown_columns(batch).map_err(|error| self.refused(error))?;
         let captures = assemble(&self.schema, &self.arrow, envelope, values, unknown)
             .map_err(|error| self.refused(error))?;
         self.next += i64::try_from(batch.num_rows()).unwrap_or(0);
@@ -110,16 +110,29 @@ impl Converter {
             .collect()
     }
 
-    /// A file's column is in every row of it, as a key of JSON may be.
-    fn unknown_columns(&self, rows: usize) -> Option<ArrayRef> {
-        if self.unknown.is_empty() {
-            return None;
+    /// A file's column is in every row of it, but as in the stream, one that is null is not there.
+    fn unknown_columns(&self, batch: &RecordBatch) -> Result<Option<ArrayRef>, ArrowError> {
+        let mut present: Vec<(&str, BooleanArray)> = Vec::with_capacity(self.unknown.len());
+        for (place, name) in &self.unknown {
+            let Some(array) = batch.columns().get(*place) else { continue };
+            let there = self.reading.present(array)?;
+            if there.true_count() > 0 {
+                present.push((name, there));
+            }
+        }
+        if present.is_empty() {
+            return Ok(None);
         }
         let mut names = ListBuilder::new(StringBuilder::new());
-        for _ in 0..rows {
-            names.append_value(self.unknown.iter().map(Some));
+        for row in 0..batch.num_rows() {
+            let mut any = false;
+            for (name, _) in present.iter().filter(|(_, there)| there.value(row)) {
+                names.values().append_value(name);
+                any = true;
+            }
+            names.append(any);
         }
-        Some(Arc::new(names.finish()))
+        Ok(Some(Arc::new(names.finish())))
     }
 
     fn refused(&self, source: ArrowError) -> FileError {

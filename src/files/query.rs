@@ -75,7 +75,11 @@ fn runtime(source: &Source) -> Result<Runtime, FileError> {
 }
 
 fn refused(source: &Source, error: &DataFusionError) -> FileError {
-    source.unreadable(error.strip_backtrace())
+    match error.find_root() {
+        // Only the parser's sentence: its display is that of a Rust value.
+        DataFusionError::SQL(parser, _) => source.unreadable(parser.to_string()),
+        _ => source.unreadable(error.strip_backtrace()),
+    }
 }
 
 async fn frame(source: &Source) -> DataFusionResult<DataFrame> {

@@ -351,6 +351,33 @@ fn lines_of_mixed_types_keep_what_fits() {
     assert_eq!(names.iter().flatten().collect::<Vec<_>>(), ["feature:other", "prediction:q"]);
 }
 
+/// A new column with gaps was counted in every row of a file, and in the stream in the rows that have
+/// it, so that the same rows gave two reports.
+#[test]
+fn a_new_column_is_in_the_rows_that_have_a_value_of_it() {
+    let folder = Folder::new();
+    let files = [
+        folder.text("new.csv", "x,new\n1,\n2,7\n3,\n"),
+        folder.text("new.jsonl", "{\"x\":1}\n{\"x\":2,\"new\":7}\n{\"x\":3,\"new\":null}\n"),
+        folder.parquet(
+            "new.parquet",
+            vec![
+                ("x", Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0])) as ArrayRef),
+                ("new", Arc::new(Float64Array::from(vec![None, Some(7.0), None]))),
+            ],
+        ),
+    ];
+    let schema = schema(&[("feature:x", Kind::Numeric)]);
+    for file in files {
+        let rows = captures(&file, &schema, &Mapping::default());
+        let unknown = rows.column_by_name("unknown_columns").unwrap().as_list::<i32>().clone();
+        let named: Vec<bool> = (0..3).map(|row| unknown.is_valid(row)).collect();
+        assert_eq!(named, [false, true, false], "{file}");
+        let names = unknown.value(1).as_string::<i32>().clone();
+        assert_eq!(names.iter().flatten().collect::<Vec<_>>(), ["feature:new"], "{file}");
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_said_in_one_sentence() {
     let folder = Folder::new();

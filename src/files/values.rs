@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Float64Builder, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, StringArray, StringBuilder,
     new_null_array,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, is_not_null};
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -47,6 +47,16 @@ impl Reading {
             Kind::Numeric => self.numeric(&array, column.coerce),
             Kind::Categorical => self.categorical(&array),
         }
+    }
+
+    /// Which rows have a value: in CSV an empty field is none.
+    pub(crate) fn present(self, array: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+        let array = plain(array)?;
+        if self.untyped && is_text(&array) {
+            let texts = array.as_string::<i32>().iter();
+            return Ok(texts.map(|text| Some(text.is_some_and(|text| !text.is_empty()))).collect());
+        }
+        is_not_null(&array)
     }
 
     /// Numbers, null where there is none; what is no number is wrong.
