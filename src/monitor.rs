@@ -148,6 +148,7 @@ impl Monitor {
             repeats: RepeatRules::new(&config.alerts),
             messages: Messages::new(config, Intake::retention(config, &units_of_topics)),
             open_windows_limit: config.limits.open_windows,
+            outbox_limit: config.limits.outbox,
         };
         let mut pipeline = Pipeline::new(settings, units_of_topics, units);
         let effects = pipeline.restore(&saved, &config.limits)?;
@@ -450,6 +451,9 @@ impl Monitor {
             self.metrics.set(Gauge::QueueDepth { queue: "outbox", entries: self.backlog.len() });
             self.show_pending();
             self.intake.lag(&self.pipeline, &self.metrics);
+            for (limit, times) in self.pipeline.take_limits_reached() {
+                self.metrics.limit_reached(limit, times);
+            }
             let checks = self.candidates.checks();
             let live = self.readiness.live(
                 &self.pipeline,

@@ -22,7 +22,7 @@ mod tests;
 mod topic;
 pub mod unit;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -135,6 +135,9 @@ pub struct Pipeline {
     messages: Messages,
     silences: Vec<Silence>,
     open_windows_limit: usize,
+    outbox_limit: u64,
+    /// How often each bound was reached since it was last asked for.
+    reached: BTreeMap<&'static str, u64>,
     /// sha256 of the set-ups and baselines that the store has.
     kept: BTreeSet<String>,
     /// What the next snapshot takes along.
@@ -164,6 +167,8 @@ pub struct Settings {
     pub messages: Messages,
     /// Open windows of one lane at which a topic's other partitions wait for the slowest.
     pub open_windows_limit: usize,
+    /// Messages that may wait to be delivered; further ones are dropped and counted.
+    pub outbox_limit: usize,
 }
 
 impl Pipeline {
@@ -183,6 +188,8 @@ impl Pipeline {
             messages: settings.messages,
             silences: Vec::new(),
             open_windows_limit: settings.open_windows_limit,
+            outbox_limit: settings.outbox_limit as u64,
+            reached: BTreeMap::new(),
             kept: BTreeSet::new(),
             pending: Snapshot::default(),
             after_commit: Vec::new(),
@@ -246,6 +253,11 @@ impl Pipeline {
     /// The silences in force.
     pub fn silences(&self) -> &[Silence] {
         &self.silences
+    }
+
+    /// How often each bound of `limits` was reached since the last call.
+    pub fn take_limits_reached(&mut self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.reached)
     }
 
     /// Messages that are decided on and not done.
@@ -423,6 +435,9 @@ impl Pipeline {
                 || unit.operations.open_windows() > self.open_windows_limit.max(unit_panes(unit));
         }
         let changes = self.alignment.changes(topic, every_us, crowded, now_us);
+        if crowded && !changes.is_empty() {
+            *self.reached.entry("open_windows").or_default() += 1;
+        }
         self.effects.extend(changes.into_iter().map(Effect::Align));
     }
 

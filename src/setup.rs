@@ -7,7 +7,8 @@ use std::sync::Arc;
 use driftline_analytics::baseline::{Baseline, BaselineError};
 use driftline_analytics::lane::LaneSettings;
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
-use driftline_config::{Limits, Model};
+use driftline_config::time::{DAY_US, format_duration};
+use driftline_config::{Limits, Model, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// The name under which `baseline` lists the one for all versions without their own.
@@ -67,6 +68,18 @@ pub enum SetupError {
         /// What does not fit.
         source: LayoutError,
     },
+    /// Windows of hours are compared with a baseline of all hours.
+    #[error(
+        "model {model}: windows of {every} are compared with a baseline of mixed hours, so every \
+         night would look like drift; build the baseline with --time, which measures own windows of \
+         {every}, or set window.every to 1d or more, or a fixed tolerance"
+    )]
+    MixedHours {
+        /// Name of the model.
+        model: String,
+        /// Length of its windows.
+        every: String,
+    },
     /// A kept set-up cannot be read back.
     #[error("kept settings {sha256}: {why}")]
     Kept {
@@ -92,7 +105,28 @@ impl Setup {
             })?;
             files.insert(version.clone(), bytes);
         }
-        Setup::new(model.clone(), files, limits)
+        let setup = Setup::new(model.clone(), files, limits)?;
+        setup.check_hours()?;
+        Ok(setup)
+    }
+
+    /// Windows under a day need tolerances that were measured on windows of their length, unless the
+    /// operator fixed them or the baseline itself is no longer than a window (RULES §4).
+    fn check_hours(&self) -> Result<(), SetupError> {
+        let every_us = self.model.window.every_us;
+        let baseline = &self.baselines.default;
+        let span_us = match (baseline.provenance.first_us, baseline.provenance.last_us) {
+            (Some(first_us), Some(last_us)) => last_us.saturating_sub(first_us),
+            _ => 0,
+        };
+        let measured =
+            baseline.windows.as_ref().is_some_and(|windows| windows.every_us == every_us);
+        let fixed = matches!(self.model.tolerance, Tolerance::Fixed(_));
+        if every_us >= DAY_US || span_us <= every_us || measured || fixed {
+            return Ok(());
+        }
+        let model = self.model.name.clone();
+        Err(SetupError::MixedHours { model, every: format_duration(every_us) })
     }
 
     /// Takes the baseline files as bytes, by version; `default` is required.

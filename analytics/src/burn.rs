@@ -20,6 +20,8 @@ const GRAIN_US: i64 = MINUTE_US;
 const SHORT_REQUESTS: u64 = 50;
 /// Share of rejected records in a pane above which the input is broken: RULES §3.
 const REJECTED: f64 = 0.05;
+/// Records of a pane below which that share says nothing: one bad record of ten is no alarm.
+const REJECTED_OF: u64 = 50;
 
 /// The pairs of stretches of RULES §4, each with the speed that both must reach. An allowance meant
 /// for 30 days is spent to 2 % in an hour at 14.4 times its speed, to 5 % in six hours at 6 times.
@@ -218,7 +220,7 @@ pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<Bro
         found.extend(shares(model, layout, pane, (check, tolerance)));
     }
     let records = pane.rows() + pane.rejected();
-    if pane.rejected() as f64 > REJECTED * records as f64 {
+    if records >= REJECTED_OF && pane.rejected() as f64 > REJECTED * records as f64 {
         let test = test_share(pane.rejected(), records, REJECTED);
         found.push(BrokenInput {
             subject: "model".to_owned(),

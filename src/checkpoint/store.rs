@@ -471,7 +471,10 @@ fn next_number(windows: &WindowTable<'_>, window: &WindowKey) -> Result<u64, red
     Ok(last.map_or(0, |(key, _)| key.value().3 + 1))
 }
 
-fn window_range(window: &WindowKey) -> ((&str, u8, i64, u64, u32), (&str, u8, i64, u64, u32)) {
+/// One key of the windows table.
+type RowKey<'k> = (&'k str, u8, i64, u64, u32);
+
+fn window_range(window: &WindowKey) -> (RowKey<'_>, RowKey<'_>) {
     let lane = lane_number(window.lane);
     let model = window.model.as_str();
     ((model, lane, window.start_us, 0, 0), (model, lane, window.start_us, u64::MAX, u32::MAX))

@@ -141,6 +141,7 @@ fn pipeline(config: &Config, model: &Model, setup: &Arc<Setup>) -> Pipeline {
         repeats: RepeatRules::new(&config.alerts),
         messages: Messages::new(&config, std::collections::BTreeMap::new()),
         open_windows_limit: config.limits.open_windows,
+        outbox_limit: config.limits.outbox,
     };
     let unit = Unit::new(Arc::clone(setup), 0, 0);
     Pipeline::new(settings, vec![model.captures.topic.clone()], vec![unit])

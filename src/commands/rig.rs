@@ -175,6 +175,7 @@ impl Rig {
             repeats: RepeatRules::new(&config.alerts),
             messages: Messages::new(&config, std::collections::BTreeMap::new()),
             open_windows_limit: 64,
+            outbox_limit: 100_000,
         };
         let mut inline = Inline::new(Pipeline::new(settings, vec![TOPIC.to_owned()], units));
         let mut keep = |snapshot: &_| {

@@ -280,6 +280,12 @@ impl Pipeline {
 
     fn enqueue(&mut self, body: OutboxBody) {
         let Ok(body) = serde_json::to_string(&body) else { return };
+        if self.outbox_open >= self.outbox_limit {
+            let sequence = self.next_sequence;
+            tracing::error!(sequence, "the outbox is full, a message is dropped: mend its receiver");
+            *self.reached.entry("outbox").or_default() += 1;
+            return;
+        }
         let item = OutboxItem { sequence: self.next_sequence, body };
         self.next_sequence += 1;
         self.outbox_open += 1;

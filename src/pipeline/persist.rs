@@ -55,7 +55,7 @@ pub enum RestoreError {
         /// Name of the model.
         model: String,
         /// What is wrong with them.
-        source: SetupError,
+        source: Box<SetupError>,
     },
     /// The grid of windows changed under open windows.
     #[error(
@@ -232,7 +232,7 @@ impl Unit {
             }
             let named = |sha256: &str| saved.named.get(sha256).cloned();
             let setup = Setup::restore(name, &named, limits)
-                .map_err(|source| RestoreError::Setup { model: model.clone(), source })?;
+                .map_err(|source| RestoreError::Setup { model: model.clone(), source: Box::new(source) })?;
             let setup = Arc::new(setup);
             setups.insert(name.to_owned(), Arc::clone(&setup));
             Ok(setup)

@@ -168,6 +168,7 @@ impl Bench {
             repeats: RepeatRules::new(&self.config.alerts),
             messages: Messages::new(&self.config, BTreeMap::new()),
             open_windows_limit: 64,
+            outbox_limit: 100_000,
         };
         let units = self.setups.iter().map(|setup| Unit::new(Arc::clone(setup), 0, T0));
         let mut pipeline = Pipeline::new(settings, vec!["shared".to_owned()], units.collect());
