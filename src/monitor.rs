@@ -61,7 +61,7 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// What is decided once per process.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Start from an empty store, at the oldest offsets that open windows need.
+    /// Start from an empty store: the old one is moved aside, reading begins at `captures.start`.
     pub rebuild: bool,
     /// Where ONNX Runtime may be, in the order of trying.
     pub onnxruntime: Vec<PathBuf>,

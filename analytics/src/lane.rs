@@ -317,12 +317,6 @@ impl Lane {
         self.furthest.map(|(watermark_us, _)| watermark_us)
     }
 
-    /// The first offset of each partition that an open window needs, for a rebuild from nothing.
-    pub fn oldest_needed(&self, partition: i32) -> Option<i64> {
-        let windows = self.carried.iter().chain(self.open.values());
-        windows.filter_map(|window| window.rows_from.get(&partition).copied()).min()
-    }
-
     fn deadline_us(&self, window: &OpenWindow) -> i64 {
         let whole = self.settings.at_most_us / self.settings.every_us * self.settings.every_us;
         window.start_us.saturating_add(whole.max(self.settings.every_us))

@@ -150,7 +150,7 @@ impl Story {
             }
         }
         say("known afterwards from the arrivals (area under the ROC curve):");
-        for (title, months) in [("July to September", 7..=9), ("November and December", 11..=12)] {
+        for (title, months) in [("August and September", 8..=9), ("November and December", 11..=12)] {
             let of = |model| quality.auc(model, months.clone());
             let line: Vec<String> = ["champion", "spring", "recent"]
                 .into_iter()
