@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, ListBuilder, RecordBatchOptions, StringArray, StringBuilder, new_null_array,
+    Array, ArrayRef, BooleanArray, ListBuilder, RecordBatchOptions, StringArray, StringBuilder,
+    new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;

@@ -351,6 +351,20 @@ fn lines_of_mixed_types_keep_what_fits() {
     assert_eq!(names.iter().flatten().collect::<Vec<_>>(), ["feature:other", "prediction:q"]);
 }
 
+/// Python writes `True` into CSV where JSON has `true`: the examples of a wrong type differed.
+#[test]
+fn values_of_the_wrong_type_read_alike_in_every_format() {
+    let folder = Folder::new();
+    let schema = schema(&[("feature:x", Kind::Numeric)]);
+    for file in
+        [folder.text("b.csv", "x\n1\nTrue\n"), folder.text("b.jsonl", "{\"x\":1}\n{\"x\":true}\n")]
+    {
+        let rows = captures(&file, &schema, &Mapping::default());
+        let wrong = rows.column_by_name("wrong_type:feature:x").unwrap().as_string::<i32>().clone();
+        assert_eq!(wrong.iter().collect::<Vec<_>>(), [None, Some("true")], "{file}");
+    }
+}
+
 /// A new column with gaps was counted in every row of a file, and in the stream in the rows that have
 /// it, so that the same rows gave two reports.
 #[test]

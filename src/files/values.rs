@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, StringArray, StringBuilder,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, StringArray,
+    StringBuilder, new_null_array,
 };
 use arrow::compute::{cast, is_not_null};
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -72,9 +72,14 @@ impl Reading {
         for text in &texts {
             let number = text.filter(|_| read).and_then(coerce_number);
             numbers.append_option(number);
-            let misfit = text.filter(|_| number.is_none()).map(first_characters);
+            let misfit = text.filter(|_| number.is_none());
             any |= misfit.is_some();
-            wrong.append_option(misfit);
+            match misfit {
+                Some(text) if self.untyped => {
+                    wrong.append_value(first_characters(&category_of_untyped(text)));
+                }
+                misfit => wrong.append_option(misfit.map(first_characters)),
+            }
         }
         Ok(Converted { values: Arc::new(numbers.finish()), wrong: any.then(|| wrong.finish()) })
     }

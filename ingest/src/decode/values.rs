@@ -92,8 +92,13 @@ impl Filling<'_> {
             }
             Target::Ignored => scanner.skip(open),
             Target::Unknown => {
-                self.unknown(part, name);
-                scanner.skip(open)
+                let start = scanner.at();
+                scanner.skip(open)?;
+                // Null is missing, and a column that is missing is not there.
+                if self.text.get(start..scanner.at()).is_none_or(|value| value.trim() != "null") {
+                    self.unknown(part, name);
+                }
+                Ok(())
             }
         }
     }
