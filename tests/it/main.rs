@@ -7,8 +7,13 @@
 )]
 
 mod broken_input;
+mod check;
 mod crash;
+mod demo;
+mod errors;
 mod idle;
+mod null;
+mod oracle;
 mod retraining;
 mod rig;
 mod scene;

@@ -23,6 +23,8 @@ def read_table(path):
 
 
 def is_missing(value):
+    if type(value) in (str, int, bool):
+        return False
     return value is None or value is pd.NA or value is pd.NaT or (
         isinstance(value, numbers.Real) and math.isnan(value)
     )
@@ -33,9 +35,34 @@ def number(value):
     return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
 
 
+def count_missing(values):
+    return int(np.isnan(values).sum()) if is_numbers(values) else sum(map(is_missing, values))
+
+
+def count_wrong_type(values, kind):
+    return 0 if is_numbers(values) else sum(is_wrong_type(value, kind) for value in values)
+
+
+def is_numbers(values):
+    """Whether values are an array of doubles, in which NaN is missing."""
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f"
+
+
+def is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def is_wrong_type(value, kind):
+    """Whether a value that is there does not fit its column's kind; any text or number is a category."""
+    return kind == "numeric" and not is_missing(value) and not is_number(number(value))
+
+
 def present_numbers(values):
-    """The values that are there, as doubles; -0.0 becomes 0.0."""
-    kept = [float(number(value)) for value in values if not is_missing(value)]
+    """The values that are there and are numbers, as doubles; -0.0 becomes 0.0."""
+    if is_numbers(values):
+        return values[~np.isnan(values)] + 0.0
+    kept = [float(number(value)) for value in values
+            if not is_missing(value) and not is_wrong_type(value, "numeric")]
     return np.array([value for value in kept if not math.isnan(value)], dtype=float) + 0.0
 
 
@@ -54,6 +81,8 @@ def present_texts(values):
 
 def kind_of(values, categorical):
     """numeric, categorical or None (skipped): the rules of a check without a configuration."""
+    if is_numbers(values) and not categorical:
+        return None if np.isnan(values).all() else "numeric"
     present = [value for value in values if not is_missing(value)]
     if not present or isinstance(present[0], (datetime.date, datetime.datetime)):
         return None
@@ -66,6 +95,11 @@ def kind_of(values, categorical):
     return "numeric" if isinstance(present[0], numbers.Real) else None
 
 
+def values_of(series):
+    """The values of a file's column: doubles where it has numbers alone, else objects."""
+    return series.to_numpy(dtype=float) if series.dtype.kind in "iuf" else series.tolist()
+
+
 def columns_of(case):
     """The case's columns: name to {"kind", "reference", "window", …}, read from its files if it names some."""
     columns = dict(case.get("columns", {}))
@@ -74,9 +108,9 @@ def columns_of(case):
         for name in reference.columns:
             if name in case.get("ignore", []) or name not in window.columns:
                 continue
-            values = reference[name].tolist()
+            values = values_of(reference[name])
             kind = kind_of(values, name in case.get("categorical", []))
             if kind:
-                found = {"kind": kind, "reference": values, "window": window[name].tolist()}
+                found = {"kind": kind, "reference": values, "window": values_of(window[name])}
                 columns[name] = found | columns.get(name, {})
     return columns

@@ -18,7 +18,11 @@ Prints {"level", "findings": [...]}, in the words of the report: `value`, `bound
 `baseline_error`, `p_tolerance`, `p_adjusted`, `detectable`, `level`. How the rules are read here:
 - A share's p-values are adjusted among the shares of its own check, a deciding statistic's among the
   deciding statistics.
-- `detectable` is the smallest effect that alarms alone: with p_tolerance at alpha / F.
+- `detectable` is the smallest effect that alarms alone: with p_tolerance at alpha over the number of
+  tests of its check that have rows on both sides; at alpha / F where the case gives F.
+- From a `detectable` of 1 on (for a share: where even all rows would not alarm) a finding is
+  not_computable whatever its value, and no part of the adjustment.
+- A column that no row of the window has is absent, and none of its shares is a finding.
 - The pooled rest is always one of the K categories, and takes the window's new categories.
 - PSI warns by its debiased value: the plain one is large by chance alone in a small window.
 """
@@ -31,11 +35,17 @@ import sys
 import numpy as np
 from scipy import stats
 
-from oracle_columns import columns_of, is_missing, present_numbers, present_texts
+from oracle_columns import (
+    columns_of, count_missing, count_wrong_type, present_numbers, present_texts,
+)
 
 FLOORS = {"ks": 0.05, "psi": 0.1, "missing": 0.01, "wrong_type": 0.01, "new_category": 0.01}
 JUDGED_MASS, JUDGED_CATEGORIES = 0.99, 50
 OWN_WINDOW_QUANTILE = 0.99
+# A difference of shares that is the tolerance itself is not over it, whatever its last digit.
+ROUNDING = 1e-12
+# One minus the confidence of all bounds.
+BOUND_LEVEL = 0.01
 
 
 def distance(reference, window):
@@ -83,7 +93,7 @@ def own_tolerance(floor, windows, statistic, rest_of):
     return max(floor, found[rank - 1])
 
 
-def numeric(column, tolerance, alpha, judged):
+def numeric(column, tolerance, judged, alone):
     if "slots" in column:
         reference, window = (np.array(column["slots"][side]) for side in ("reference", "window"))
         m, n, statistic = int(reference.sum()), int(window.sum()), distance_of_slots
@@ -101,12 +111,12 @@ def numeric(column, tolerance, alpha, judged):
     return {
         "n": n, "m": m, "statistic": "ks", "value": value, "tolerance": t, "baseline_error": error,
         "p_tolerance": min(1.0, 2 * math.exp(-2 * n * max(0.0, value - t - error) ** 2)),
-        "bound": value - error - margin(alpha),
-        "detectable": t + error + margin(alpha / judged),
+        "bound": value - error - margin(BOUND_LEVEL),
+        "detectable": t + error + margin(alone),
     }
 
 
-def categorical(column, tolerance, alpha, judged):
+def categorical(column, tolerance, _judged, alone):
     if "counts" in column:
         reference, window = column["counts"]["reference"], column["counts"]["window"]
     else:
@@ -127,23 +137,23 @@ def categorical(column, tolerance, alpha, judged):
         "tolerance": t,
         "p_tolerance": float(stats.norm.sf((debiased - t) / spread(t))),
         "bound": debiased - 2.326 * spread(max(debiased, 0.0)),
-        "detectable": t + float(stats.norm.isf(alpha / judged)) * spread(t),
+        "detectable": t + float(stats.norm.isf(alone)) * spread(t),
     }
 
 
-def share(case, alpha, judged):
+def share(case, alone):
     """The exact binomial test of "at most the baseline's share and the tolerance"."""
     count, rows = case["count"], case["rows"]
     if not rows:
         return {"n": rows, "level": "not_computable"}
     allowed = min(1.0, case["reference_share"] + case["tolerance"])
-    needed = int(stats.binom.isf(alpha / judged, rows, allowed)) + 1
+    needed = int(stats.binom.isf(alone, rows, allowed)) + 1
     return {
         "n": rows, "statistic": "share", "value": count / rows, "tolerance": case["tolerance"],
         "reference_share": case["reference_share"], "allowed": allowed,
         "p_tolerance": float(stats.binom.sf(count - 1, rows, allowed)),
-        "bound": float(stats.beta.ppf(alpha, count, rows - count + 1)) if count else 0.0,
-        "detectable": needed / rows if needed <= rows else math.inf,
+        "bound": float(stats.beta.ppf(BOUND_LEVEL, count, rows - count + 1)) if count else 0.0,
+        "detectable": needed / rows if needed <= rows else None,
     }
 
 
@@ -151,19 +161,36 @@ def shares_of(column, tolerance):
     """The share checks that raw values of a column allow."""
     if "reference" not in column or "window" not in column:
         return
-    gaps = {side: sum(map(is_missing, column[side])) for side in ("reference", "window")}
+    gaps = {side: count_missing(column[side]) for side in ("reference", "window")}
     yield {"check": "missing", "count": gaps["window"], "rows": len(column["window"]),
            "reference_share": gaps["reference"] / max(1, len(column["reference"])),
            "tolerance": tolerance["missing"]}
+    wrong = {side: count_wrong_type(column[side], column["kind"]) for side in ("reference", "window")}
+    yield {"check": "wrong_type", "count": wrong["window"], "rows": len(column["window"]),
+           "reference_share": wrong["reference"] / max(1, len(column["reference"])),
+           "tolerance": tolerance["wrong_type"]}
     if column["kind"] == "categorical":
         known, window = set(present_texts(column["reference"])), present_texts(column["window"])
         yield {"check": "new_category", "count": sum(name not in known for name in window),
-               "rows": len(window), "reference_share": 0.0, "tolerance": tolerance["new_category"]}
+               "rows": len(window) if known else 0, "reference_share": 0.0,
+               "tolerance": tolerance["new_category"]}
+
+
+def absent(column, tolerance, alpha):
+    """Whether no row of the window has the column, though that is unlikely by the reference."""
+    if not all(side in column for side in ("reference", "window")) or not len(column["window"]):
+        return False
+    gaps, rows = count_missing(column["reference"]), len(column["window"])
+    allowed = min(1.0, gaps / max(1, len(column["reference"])) + tolerance["missing"])
+    nowhere = count_missing(column["window"]) == rows and gaps < len(column["reference"])
+    return nowhere and stats.binom.sf(rows - 1, rows, allowed) <= alpha
 
 
 def level_of(finding, alpha):
     if "level" in finding:
         return finding["level"]
+    if "p_adjusted" not in finding:
+        return "not_computable"
     if finding["p_adjusted"] <= alpha:
         return "alarm"
     if finding["statistic"] == "share":
@@ -172,17 +199,22 @@ def level_of(finding, alpha):
     else:
         over, tolerance = finding.get("debiased", finding["value"]), finding["tolerance"]
         half = tolerance / 2
-    if over > tolerance or finding["bound"] > half:
+    if over > tolerance + ROUNDING or finding["bound"] > half + ROUNDING:
         return "warn"
-    unreachable = finding["statistic"] != "psi" and finding["detectable"] >= 1
-    return "not_computable" if unreachable else "ok"
+    return "ok"
+
+
+def computable(finding):
+    if finding.get("statistic") == "share":
+        return finding["detectable"] is not None or finding["allowed"] >= 1
+    return "p_tolerance" in finding and finding["detectable"] < 1
 
 
 def adjust(findings):
     """Benjamini-Hochberg among the computable findings of each check."""
     checks = collections.defaultdict(list)
     for finding in findings:
-        if "p_tolerance" in finding:
+        if computable(finding):
             checks[finding["check"]].append(finding)
     for members in checks.values():
         adjusted = stats.false_discovery_control([finding["p_tolerance"] for finding in members])
@@ -190,19 +222,44 @@ def adjust(findings):
             finding["p_adjusted"] = float(p)
 
 
+def tests_of(columns):
+    """How many tests of each check have rows on both sides."""
+    counts = collections.Counter()
+    for column in columns.values():
+        if column["kind"] == "share":
+            counts[column["check"]] += bool(column["rows"])
+            continue
+        sides = column.get("slots") or column.get("counts")
+        if sides:
+            some = [sum(one.values() if isinstance(one, dict) else one) for one in sides.values()]
+        else:
+            present = present_numbers if column["kind"] == "numeric" else present_texts
+            some = [len(present(column[side])) for side in ("reference", "window")]
+        counts["distribution"] += all(some)
+        for one in shares_of(column, FLOORS):
+            counts[one["check"]] += bool(one["rows"])
+    return counts
+
+
 def judge(case):
     alpha, columns = case.get("alpha", 0.01), columns_of(case)
     judged = case.get("judged", sum(column["kind"] != "share" for column in columns.values()))
+    tests = tests_of(columns)
+    alone = lambda check: alpha / (case.get("judged") or max(1, tests[check]))
     findings = []
     for name, column in columns.items():
         if column["kind"] == "share":
-            findings.append({"subject": name, "check": column["check"], **share(column, alpha, judged)})
+            found = share(column, alone(column["check"]))
+            findings.append({"subject": name, "check": column["check"], **found})
             continue
         tolerance = FLOORS | case.get("defaults", {}) | column.get("tolerance", {})
         decide = numeric if column["kind"] == "numeric" else categorical
         findings.append({"subject": name, "check": "distribution", "kind": column["kind"],
-                         **decide(column, tolerance, alpha, judged)})
-        findings += [{"subject": name, "check": one["check"], **share(one, alpha, judged)}
+                         **decide(column, tolerance, judged, alone("distribution"))})
+        if absent(column, tolerance, alpha):
+            findings.append({"subject": name, "check": "absent", "level": "alarm"})
+            continue
+        findings += [{"subject": name, "check": one["check"], **share(one, alone(one["check"]))}
                      for one in shares_of(column, tolerance)]
     adjust(findings)
     for finding in findings:

@@ -30,12 +30,12 @@ def psi_of(reference, window, edges):
     return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
 
 
-def compare(column):
+def compare(column, exact_up_to=EXACT_UP_TO):
     reference, window = present_numbers(column["reference"]), present_numbers(column["window"])
     found = {"n": len(window), "m": len(reference)}
     if not found["n"] or not found["m"]:
         return found
-    exact = max(found["n"], found["m"]) <= EXACT_UP_TO
+    exact = max(found["n"], found["m"]) <= exact_up_to
     asymptotic = stats.ks_2samp(reference, window, method="asymp")
     return found | {
         "ks": float(asymptotic.statistic),

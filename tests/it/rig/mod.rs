@@ -31,6 +31,11 @@ pub(crate) fn rig_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rig")
 }
 
+/// The path of a file of this repository.
+pub(crate) fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_string_lossy().into_owned()
+}
+
 /// ONNX Runtime's shared library, or `None` with a printed line.
 pub(crate) fn onnx_runtime() -> Option<PathBuf> {
     part("DRIFTLINE_TEST_ONNXRUNTIME")
