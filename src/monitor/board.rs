@@ -22,6 +22,8 @@ const STEPS: usize = 200;
 pub(super) struct Readiness {
     /// Trouble of readers, by topic; the empty name is the broker's.
     troubles: BTreeMap<String, (String, bool)>,
+    /// The broker has told something of a topic.
+    answered: bool,
     last_windows: BTreeMap<String, LastWindow>,
     report_delay_us: Option<i64>,
 }
@@ -57,7 +59,9 @@ impl Readiness {
             Event::Recreated { partition, why, .. } => {
                 tracing::error!(partition, why, "the log is another one than before");
             }
-            Event::Chunk(_) | Event::EndOfPartition { .. } | Event::Partitions { .. } => {}
+            Event::Chunk(_) | Event::EndOfPartition { .. } | Event::Partitions { .. } => {
+                self.answered = true;
+            }
         }
     }
 
@@ -134,8 +138,12 @@ impl Readiness {
             says: says.to_owned(),
         };
         checks.push(ok("store", "the checkpoint is written"));
-        if self.troubles.is_empty() {
+        if self.troubles.is_empty() && self.answered {
             checks.push(ok("broker", "captures are read"));
+        } else if self.troubles.is_empty() {
+            let says = "no broker has answered yet".to_owned();
+            let name = "broker".to_owned();
+            checks.push(ReadyCheck { name, state: CheckState::Degraded, says });
         }
         for (topic, (message, fatal)) in &self.troubles {
             let name = if topic.is_empty() { "broker".to_owned() } else { format!("topic {topic}") };
