@@ -157,12 +157,7 @@ fn sums(monitor: &Monitor, story: &Story) -> serde_json::Value {
 }
 
 /// Writes the configuration and everything it names into the folder, and reads it as an operator's.
-fn lay_out(
-    folder: &Path,
-    bootstrap: &str,
-    port: u16,
-    job: &TrainingJob,
-) -> anyhow::Result<Config> {
+fn lay_out(folder: &Path, bootstrap: &str, port: u16, job: &TrainingJob) -> anyhow::Result<Config> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let files: [(&str, &[u8]); 4] = [
         ("driftline.yaml", CONFIG.as_bytes()),

@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The demo tells its own story; everything else logs what an operator may act on.
     let default = if matches!(arguments.command, Command::Demo(_)) { "error" } else { "info" };
-    let filter = EnvFilter::try_from_env("DRIFTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        EnvFilter::try_from_env("DRIFTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),

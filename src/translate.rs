@@ -272,7 +272,9 @@ pub fn unmoved(report: &Report) -> Vec<Unmoved> {
 
 fn largest_share(report: &Report, check: Check) -> Option<(f64, f64)> {
     let judged = report.findings.iter().filter(|finding| finding.judged);
-    let shares = judged.filter(|finding| finding.check == check).filter_map(|finding| finding.share.as_ref());
+    let shares = judged
+        .filter(|finding| finding.check == check)
+        .filter_map(|finding| finding.share.as_ref());
     shares.map(|share| (share.value, share.reference)).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 

@@ -18,7 +18,15 @@ const ROWS_PER_BATCH: usize = 2048;
 
 /// Numeric features of a capture, in the order in which they are written.
 pub(super) const NUMBERS: [&str; 9] = [
-    "dep_delay", "distance", "hour", "day_of_week", "temp", "wind_speed", "precip", "pressure", "visib",
+    "dep_delay",
+    "distance",
+    "hour",
+    "day_of_week",
+    "temp",
+    "wind_speed",
+    "precip",
+    "pressure",
+    "visib",
 ];
 /// Categorical features of a capture.
 pub(super) const TEXTS: [&str; 3] = ["carrier", "origin", "dest"];

@@ -30,7 +30,8 @@ impl Quality {
     pub(super) fn auc(&self, model: &str, months: std::ops::RangeInclusive<u8>) -> Option<f64> {
         let mut scored: Vec<(f64, bool)> = Vec::new();
         for month in self.months.range(months).map(|(_, month)| month) {
-            let scores = month.scores.get(model).filter(|scores| scores.len() == month.late.len())?;
+            let scores =
+                month.scores.get(model).filter(|scores| scores.len() == month.late.len())?;
             scored.extend(scores.iter().copied().zip(month.late.iter().copied()));
         }
         auc(&mut scored)

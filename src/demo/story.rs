@@ -83,10 +83,17 @@ impl Story {
 
     /// The opening.
     pub(super) fn begin(&self, page: SocketAddr, folder: &Path) {
-        say("Flights from New York, April to December 2013: will this one arrive more than 15 minutes late?");
-        say("The model learned on January to March. Every departure is a request; windows are weeks.");
+        say(
+            "Flights from New York, April to December 2013: will this one arrive more than 15 minutes late?",
+        );
+        say(
+            "The model learned on January to March. Every departure is a request; windows are weeks.",
+        );
         if !self.quietly {
-            say(&format!("Page and API: http://{page}/   mails, state, configuration: {}", folder.display()));
+            say(&format!(
+                "Page and API: http://{page}/   mails, state, configuration: {}",
+                folder.display()
+            ));
         }
     }
 
@@ -150,7 +157,8 @@ impl Story {
             }
         }
         say("known afterwards from the arrivals (area under the ROC curve):");
-        for (title, months) in [("August and September", 8..=9), ("November and December", 11..=12)] {
+        for (title, months) in [("August and September", 8..=9), ("November and December", 11..=12)]
+        {
             let of = |model| quality.auc(model, months.clone());
             let line: Vec<String> = ["champion", "spring", "recent"]
                 .into_iter()
@@ -178,7 +186,11 @@ impl Story {
             let (_, count) = self.quiet.get_or_insert_with(|| (start.to_owned(), 0));
             *count += 1;
             if self.windows == 1 {
-                say(&format!("{}  first window closed: {} flights", week(start), report.window.rows));
+                say(&format!(
+                    "{}  first window closed: {} flights",
+                    week(start),
+                    report.window.rows
+                ));
             }
             return;
         }
@@ -206,7 +218,8 @@ impl Story {
 
     fn compare(&mut self, record: &ShadowRecord) {
         for report in &record.shadow {
-            let known = self.agreement.iter_mut().position(|known| known.candidate == report.candidate);
+            let known =
+                self.agreement.iter_mut().position(|known| known.candidate == report.candidate);
             let at = known.unwrap_or_else(|| {
                 self.agreement.push(Agreement {
                     candidate: report.candidate.clone(),

@@ -224,7 +224,12 @@ impl Server {
     }
 
     /// What the arrivals say later of each model's scores.
-    fn judge(&mut self, departures: &Departures, rows: &[u32], champion: &[f64]) -> anyhow::Result<()> {
+    fn judge(
+        &mut self,
+        departures: &Departures,
+        rows: &[u32],
+        champion: &[f64],
+    ) -> anyhow::Result<()> {
         let mut all = vec![("champion", champion.to_vec())];
         for (name, model) in &mut self.others {
             let scores = model.score(&departures.features, rows)?.scores;

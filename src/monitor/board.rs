@@ -54,7 +54,13 @@ impl Readiness {
                 }
             }
             Event::Gap { partition, from, to, why, .. } => {
-                tracing::error!(partition, from, to, why, "records were lost before they were read");
+                tracing::error!(
+                    partition,
+                    from,
+                    to,
+                    why,
+                    "records were lost before they were read"
+                );
             }
             Event::Recreated { partition, why, .. } => {
                 tracing::error!(partition, why, "the log is another one than before");
@@ -146,7 +152,8 @@ impl Readiness {
             checks.push(ReadyCheck { name, state: CheckState::Degraded, says });
         }
         for (topic, (message, fatal)) in &self.troubles {
-            let name = if topic.is_empty() { "broker".to_owned() } else { format!("topic {topic}") };
+            let name =
+                if topic.is_empty() { "broker".to_owned() } else { format!("topic {topic}") };
             let state = if *fatal { CheckState::Failed } else { CheckState::Degraded };
             checks.push(ReadyCheck { name, state, says: message.clone() });
         }

@@ -104,7 +104,10 @@ impl Intake {
     ///
     /// # Errors
     /// librdkafka refuses a property.
-    pub(super) fn report_producer(&self, config: &Config) -> anyhow::Result<Option<ReportProducer>> {
+    pub(super) fn report_producer(
+        &self,
+        config: &Config,
+    ) -> anyhow::Result<Option<ReportProducer>> {
         let topic = config.kafka.reports.as_ref();
         Ok(topic.map(|topic| ReportProducer::start(&self.connection, topic)).transpose()?)
     }
@@ -134,7 +137,8 @@ impl Intake {
     pub(super) fn measure(&self, event: &Event, pipeline: &Pipeline, metrics: &Metrics) {
         let Event::Chunk(chunk) = event else { return };
         let Some(plan) = self.topics.get(chunk.topic) else { return };
-        let known = pipeline.topics().nth(chunk.topic).map(|(_, facts)| facts.position(chunk.partition));
+        let known =
+            pipeline.topics().nth(chunk.topic).map(|(_, facts)| facts.position(chunk.partition));
         if known.is_some_and(|position| chunk.from < position) {
             return;
         }
@@ -216,7 +220,8 @@ fn positions(pipeline: &Pipeline) -> BTreeMap<(usize, i32), Position> {
     let mut positions = BTreeMap::new();
     for (topic, (_, facts)) in pipeline.topics().enumerate() {
         for (&partition, reading) in &facts.partitions {
-            let fingerprint = reading.fingerprint.map(|(offset, hash)| Fingerprint { offset, hash });
+            let fingerprint =
+                reading.fingerprint.map(|(offset, hash)| Fingerprint { offset, hash });
             let position = Position { offset: reading.position, fingerprint };
             positions.insert((topic, partition), position);
         }

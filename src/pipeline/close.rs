@@ -282,7 +282,10 @@ impl Pipeline {
         let Ok(body) = serde_json::to_string(&body) else { return };
         if self.outbox_open >= self.outbox_limit {
             let sequence = self.next_sequence;
-            tracing::error!(sequence, "the outbox is full, a message is dropped: mend its receiver");
+            tracing::error!(
+                sequence,
+                "the outbox is full, a message is dropped: mend its receiver"
+            );
             *self.reached.entry("outbox").or_default() += 1;
             return;
         }

@@ -231,8 +231,9 @@ impl Unit {
                 return Ok(Arc::clone(setup));
             }
             let named = |sha256: &str| saved.named.get(sha256).cloned();
-            let setup = Setup::restore(name, &named, limits)
-                .map_err(|source| RestoreError::Setup { model: model.clone(), source: Box::new(source) })?;
+            let setup = Setup::restore(name, &named, limits).map_err(|source| {
+                RestoreError::Setup { model: model.clone(), source: Box::new(source) }
+            })?;
             let setup = Arc::new(setup);
             setups.insert(name.to_owned(), Arc::clone(&setup));
             Ok(setup)

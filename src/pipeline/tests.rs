@@ -216,7 +216,8 @@ impl Bench {
             ledger: Counts::default(),
             per_model: Vec::new(),
         };
-        let mut at: BTreeMap<i32, usize> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+        let mut at: BTreeMap<i32, usize> =
+            (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         let mut steps = 0;
         let mut choices = choices.iter().cycle();
         let mut crashes = crashes.iter().cycle();
@@ -268,7 +269,10 @@ impl Bench {
 fn collect(inline: &Inline, outcome: &mut Outcome) {
     for (report, json) in &inline.reports {
         let before = outcome.reports.insert(report.window.id.clone(), json.clone());
-        assert!(before.is_none_or(|before| before == *json), "a report was published twice, differently");
+        assert!(
+            before.is_none_or(|before| before == *json),
+            "a report was published twice, differently"
+        );
     }
 }
 
@@ -301,7 +305,8 @@ fn strips_of_consecutive_windows_tile_the_log() {
     for json in outcome.reports.values() {
         let report = driftline_analytics::report::Report::from_json(json).unwrap();
         let ledger = report.window.ledger;
-        let parts = ledger.counted + ledger.late + ledger.rejected + ledger.skipped + ledger.control;
+        let parts =
+            ledger.counted + ledger.late + ledger.rejected + ledger.skipped + ledger.control;
         assert_eq!(ledger.read, parts, "{}", report.window.id);
         for (&partition, cut) in &report.window.cuts["shared"] {
             let before = cuts.insert((report.model.clone(), partition), cut.to).unwrap_or(0);
