@@ -76,7 +76,10 @@ fn values(model: &ModelPlan, record: &serde_json::Map<String, Value>) -> Vec<Str
         }
     }
     for (prefix, part) in [("feature", features), ("prediction", prediction)] {
-        for name in part.iter().flat_map(|part| part.keys()) {
+        // Null is missing, and a column that is missing is not there.
+        let present =
+            part.iter().flat_map(|part| part.iter()).filter(|(_, value)| !value.is_null());
+        for (name, _) in present {
             let subject = format!("{prefix}:{}", cut_text(name, 256));
             let known = model.schema.columns.iter().any(|column| column.subject == subject)
                 || model.schema.ignored.contains(&subject);
