@@ -373,7 +373,7 @@ fn numbers(
                 }
             }
             (Check::Missing | Check::WrongType | Check::NewCategory, _, Some(share)) => {
-                let name = translate::check_name(finding.check);
+                let name = finding.check.name();
                 numbers.push((Family::ColumnShare, labels(&[name]), share.value));
             }
             _ => {}

@@ -329,7 +329,7 @@ impl Monitor {
         if let Some(outcome) = self.writer.poll() {
             self.clocks.committed = Instant::now();
             let committed = outcome?;
-            self.intake.commit(&self.pipeline);
+            self.intake.commit();
             self.feed(Event::Committed(committed), watch);
         }
         let settled = self.delivery.take_settled().into_iter().map(|settled| settled.sequence);

@@ -132,7 +132,7 @@ fn rate_subject(finding: &BurnFinding) -> Subject {
     let subject = if finding.check == Check::Latency { "latency" } else { "status" };
     Subject {
         subject: subject.to_owned(),
-        check: check_name(finding.check).to_owned(),
+        check: finding.check.name().to_owned(),
         level: Level::Alarm,
         value: Some(finding.short.rate),
         bound: Some(finding.short.rate.min(finding.long.rate)),
@@ -325,7 +325,7 @@ fn subject(finding: &Finding) -> Subject {
     let numbers = numbers(finding);
     Subject {
         subject: finding.subject.clone(),
-        check: check_name(finding.check).to_owned(),
+        check: finding.check.name().to_owned(),
         level: level_of(finding.level),
         value: numbers.map(|(value, _, _)| value),
         bound: numbers.map(|(_, bound, _)| bound),
@@ -348,21 +348,6 @@ pub fn numbers(finding: &Finding) -> Option<(f64, f64, f64)> {
         Some((share.value - share.reference, share.bound - share.reference, share.tolerance))
     };
     ks.or_else(psi).or_else(share)
-}
-
-/// The check as reports write it.
-pub fn check_name(check: Check) -> &'static str {
-    match check {
-        Check::Distribution => "distribution",
-        Check::Missing => "missing",
-        Check::WrongType => "wrong_type",
-        Check::NewCategory => "new_category",
-        Check::Absent => "absent",
-        Check::NewColumn => "new_column",
-        Check::Volume => "volume",
-        Check::Latency => "latency",
-        Check::Errors => "errors",
-    }
 }
 
 #[cfg(test)]

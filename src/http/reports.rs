@@ -192,7 +192,7 @@ impl Statistic {
             judged.findings.iter().filter(|finding| finding.subject == subject).collect();
         let of_check = |name: &str| {
             let mut findings = of_subject.iter();
-            findings.find(|finding| translate::check_name(finding.check) == name).copied()
+            findings.find(|finding| finding.check.name() == name).copied()
         };
         let distribution = of_check("distribution");
         let (finding, numbers) = match self {

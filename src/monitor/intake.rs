@@ -175,7 +175,7 @@ impl Intake {
     }
 
     /// Commits the snapshot's positions to the group, for lag tools.
-    pub(super) fn commit(&self, _pipeline: &Pipeline) {
+    pub(super) fn commit(&self) {
         if let Some(readers) = &self.readers {
             readers.commit(&self.snapshot);
         }
