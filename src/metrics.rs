@@ -225,6 +225,9 @@ impl Metrics {
         let mut known = self.lock();
         let Known { table, models, .. } = &mut *known;
         table.add(Family::Windows, &[model, level_name(report.level)], 1.0);
+        if report.names_truncated.iter().any(|kind| kind == "version") {
+            table.add(Family::LimitReached, &["versions"], 1.0);
+        }
         if let Some(state) = models.get(model) {
             let versions: Vec<&str> = report.versions.keys().map(String::as_str).collect();
             table.remove_first(Family::ModelInfo, model);

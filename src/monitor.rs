@@ -6,6 +6,8 @@
 mod board;
 mod candidates;
 mod intake;
+mod limits;
+pub(crate) mod prune;
 mod publisher;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +26,7 @@ use driftline_analytics::report::Report;
 use driftline_config::Config;
 use driftline_ingest::Reason;
 
-use crate::checkpoint::{LOCK_WAIT, OutboxItem, Snapshot, Store, Writer};
+use crate::checkpoint::{Committed, LOCK_WAIT, OutboxItem, Snapshot, Store, Writer};
 use crate::clock::now_us;
 use crate::delivery::{Attempt, Delivery};
 use crate::http::{self, Board, Command};
@@ -37,6 +39,7 @@ use crate::setup::Setup;
 use board::Readiness;
 use candidates::Candidates;
 use intake::Intake;
+use limits::Counted;
 use publisher::{Publisher, Record};
 
 pub use candidates::ShadowRecord;
@@ -61,7 +64,8 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// What is decided once per process.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Start from an empty store: the old one is moved aside, reading begins at `captures.start`.
+    /// Start from an empty store: the old one is moved aside, reading begins at the first rows of the
+    /// windows that were open in it.
     pub rebuild: bool,
     /// Where ONNX Runtime may be, in the order of trying.
     pub onnxruntime: Vec<PathBuf>,
@@ -106,6 +110,7 @@ pub struct Monitor {
     report_keep_us: i64,
     report_bytes: u64,
     clocks: Clocks,
+    limits: Counted,
     /// Somebody cannot wait for the next regular snapshot.
     hurried: bool,
     runtime: tokio::runtime::Runtime,
@@ -152,12 +157,17 @@ impl Monitor {
         };
         let mut pipeline = Pipeline::new(settings, units_of_topics, units);
         let effects = pipeline.restore(&saved, &config.limits)?;
+        if options.rebuild {
+            begin_again(&mut pipeline, &store)?;
+        }
 
         let rejections: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         let metrics = Arc::new(Metrics::new(config, &rejections));
         for (topic, facts) in pipeline.topics() {
             metrics.begin(topic, &facts.ledger);
         }
+        let limits = Counted::begin(&pipeline);
+        metrics.limit_reached("categories", limits::columns_of_too_many_values(pipeline.units()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("edge")
@@ -209,6 +219,7 @@ impl Monitor {
             report_keep_us: config.reports.keep_us,
             report_bytes: config.limits.report_bytes,
             clocks: Clocks { tick: now, snapshot: now, committed: now, board: now, prune: now },
+            limits,
             hurried: false,
             runtime,
             address,
@@ -354,6 +365,11 @@ impl Monitor {
         self.hand_over();
         if self.clocks.tick.elapsed() >= TICK {
             self.clocks.tick = Instant::now();
+            for (unit, candidate, problem) in self.candidates.take_changes() {
+                self.feed(Event::Candidate { unit, candidate, problem }, watch);
+            }
+            let trouble = self.intake.dead_letter_trouble();
+            self.feed(Event::DeadLetters { trouble }, watch);
             self.feed(Event::Tick, watch);
         }
         self.snapshot();
@@ -451,9 +467,7 @@ impl Monitor {
             self.metrics.set(Gauge::QueueDepth { queue: "outbox", entries: self.backlog.len() });
             self.show_pending();
             self.intake.lag(&self.pipeline, &self.metrics);
-            for (limit, times) in self.pipeline.take_limits_reached() {
-                self.metrics.limit_reached(limit, times);
-            }
+            self.show_limits();
             let checks = self.candidates.checks();
             let live = self.readiness.live(
                 &self.pipeline,
@@ -470,8 +484,20 @@ impl Monitor {
             if dropped > 0 {
                 self.metrics.limit_reached("report_bytes", dropped);
             }
+            prune::settings(&self.store, &mut self.pipeline)?;
         }
         Ok(())
+    }
+
+    fn show_limits(&mut self) {
+        let figures = limits::of_records(&self.pipeline)
+            .into_iter()
+            .chain(self.intake.held_up())
+            .chain([("shadow_rows", self.candidates.shed())]);
+        let grown = self.limits.grown(figures);
+        for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {
+            self.metrics.limit_reached(limit, times);
+        }
     }
 
     /// Messages that are decided and not delivered, by receiver.
@@ -488,6 +514,28 @@ impl Monitor {
             self.metrics.set(Gauge::OutboxPending { receiver, rows });
         }
     }
+}
+
+/// Begins where the windows of the checkpoint that was moved aside began, and writes that down before
+/// anything is read: a crash right after a rebuild must not go back to the beginning of the topic.
+fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
+    let begun = match store.load_aside() {
+        Ok(Some(lost)) => pipeline.begin_again(&lost).map_err(anyhow::Error::from),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = begun {
+        tracing::warn!(
+            %error,
+            "the checkpoint that was moved aside does not say where windows began: reading begins \
+             at captures.start"
+        );
+    }
+    if let Some(snapshot) = pipeline.snapshot() {
+        let sizes = store.commit(&snapshot)?;
+        pipeline.handle(Event::Committed(Committed { epoch: snapshot.epoch, sizes }), now_us());
+    }
+    Ok(())
 }
 
 fn bind(listen: &str) -> anyhow::Result<TcpListener> {

@@ -17,10 +17,12 @@ mod close;
 pub mod ledger;
 mod persist;
 mod quiet;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 mod topic;
 pub mod unit;
+mod wall;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
 use topic::Topic;
 use unit::{Absorbed, Strip, Unit};
+use wall::Troubles;
 
 pub use persist::RestoreError;
 pub use topic::{Reading, TopicFacts};
@@ -66,6 +69,20 @@ pub enum Event {
         model: String,
         /// The shadow record as it is published.
         record: String,
+    },
+    /// A candidate was loaded, or cannot be scored.
+    Candidate {
+        /// Index of its unit.
+        unit: usize,
+        /// Its name.
+        candidate: String,
+        /// Why it is not scored; `None` where it is.
+        problem: Option<String>,
+    },
+    /// Dead letters do not arrive, or do again.
+    DeadLetters {
+        /// Why not; `None` where they do.
+        trouble: Option<String>,
     },
     /// Somebody accepted an incident.
     Accept {
@@ -134,6 +151,7 @@ pub struct Pipeline {
     repeats: RepeatRules,
     messages: Messages,
     silences: Vec<Silence>,
+    troubles: Troubles,
     open_windows_limit: usize,
     outbox_limit: u64,
     /// How often each bound was reached since it was last asked for.
@@ -187,6 +205,7 @@ impl Pipeline {
             repeats: settings.repeats,
             messages: settings.messages,
             silences: Vec::new(),
+            troubles: Troubles::default(),
             open_windows_limit: settings.open_windows_limit,
             outbox_limit: settings.outbox_limit as u64,
             reached: BTreeMap::new(),
@@ -224,8 +243,12 @@ impl Pipeline {
             }) => {
                 self.on_gap(topic, partition, offset, true);
             }
-            // Readers that are in trouble are the driver's to report; no row is concerned.
-            Event::Read(_) => {}
+            Event::Read(driftline_ingest::Event::Trouble { topic, message, .. }) => {
+                self.troubles.reading(topic, Some(message), now_us);
+            }
+            Event::Read(driftline_ingest::Event::Recovered { topic }) => {
+                self.troubles.reading(topic, None, now_us);
+            }
             Event::Judged(verdict) => self.on_verdict(*verdict, now_us),
             Event::Committed(committed) => self.on_committed(&committed),
             Event::Done { sequence } => {
@@ -233,6 +256,10 @@ impl Pipeline {
                 self.outbox_open = self.outbox_open.saturating_sub(1);
             }
             Event::Scored { model, record } => self.publish(model, record),
+            Event::Candidate { unit, candidate, problem } => {
+                self.on_candidate(unit, candidate, problem, now_us);
+            }
+            Event::DeadLetters { trouble } => self.troubles.dead_letters(trouble, now_us),
             Event::Accept { incident, acceptance } => self.on_accept(&incident, &acceptance),
             Event::Silence(silence) => self.on_silence(silence, now_us),
             Event::Tick => self.on_tick(now_us),

@@ -27,6 +27,10 @@ pub struct Setup {
     pub config_sha256: String,
     /// The baseline files, byte for byte, by version.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// sha256 of each file, by version.
+    file_sha256: BTreeMap<String, String>,
+    /// sha256 of settings and files together.
+    sha256: String,
 }
 
 /// A [`Setup`] as it is kept in the checkpoint, so that a window is judged as it was opened.
@@ -156,13 +160,16 @@ impl Setup {
         let layout = Layout::new(&model, &baselines, limits)
             .map_err(|source| SetupError::Layout { model: model.name.clone(), source })?;
         let config_sha256 = model.fingerprint_sha256();
-        Ok(Setup { model, baselines, layout, config_sha256, files })
+        let file_sha256: BTreeMap<String, String> =
+            files.iter().map(|(version, bytes)| (version.clone(), sha256(bytes))).collect();
+        let together: String = file_sha256.values().map(String::as_str).collect();
+        let sha256 = sha256(format!("{config_sha256}{together}").as_bytes());
+        Ok(Setup { model, baselines, layout, config_sha256, files, file_sha256, sha256 })
     }
 
     /// The name under which windows remember it: settings and baselines together.
-    pub fn sha256(&self) -> String {
-        let baselines: Vec<String> = self.files.values().map(|bytes| sha256(bytes)).collect();
-        sha256(format!("{}{}", self.config_sha256, baselines.concat()).as_bytes())
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// What the checkpoint must keep to build it again: sha256 and bytes.
@@ -170,19 +177,27 @@ impl Setup {
     /// # Errors
     /// [`SetupError::Kept`] where the settings cannot be written as JSON.
     pub fn keep(&self) -> Result<Vec<(String, Vec<u8>)>, SetupError> {
-        let mut kept = Vec::new();
-        let mut baselines = BTreeMap::new();
-        for (version, bytes) in &self.files {
-            let name = sha256(bytes);
-            baselines.insert(version.clone(), name.clone());
-            kept.push((name, bytes.clone()));
-        }
-        let name = self.sha256();
-        let document = Kept { model: self.model.clone(), baselines };
+        let files = self.file_sha256.iter().zip(self.files.values());
+        let mut kept: Vec<(String, Vec<u8>)> =
+            files.map(|((_, name), bytes)| (name.clone(), bytes.clone())).collect();
+        let name = self.sha256.clone();
+        let document = Kept { model: self.model.clone(), baselines: self.file_sha256.clone() };
         let json = serde_json::to_vec(&document)
             .map_err(|error| SetupError::Kept { sha256: name.clone(), why: error.to_string() })?;
         kept.push((name, json));
         Ok(kept)
+    }
+
+    /// Everything that [`Setup::keep`] names.
+    pub fn kept_names(&self) -> Vec<String> {
+        self.file_sha256.values().cloned().chain([self.sha256.clone()]).collect()
+    }
+
+    /// The model that kept bytes are the settings of, and the names of its baselines; `None` where they
+    /// are no settings.
+    pub fn describe_kept(bytes: &[u8]) -> Option<(String, Vec<String>)> {
+        let kept: Kept = serde_json::from_slice(bytes).ok()?;
+        Some((kept.model.name, kept.baselines.into_values().collect()))
     }
 
     /// Builds a set-up from what [`Setup::keep`] gave; `named` finds bytes by sha256.

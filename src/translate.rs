@@ -162,36 +162,29 @@ fn broken_subject(broken: BrokenInput, start_us: i64) -> Subject {
     }
 }
 
-/// What a look at the wall clock says about a model without rows.
-pub fn silence(model: &str, silent: bool, whose: &str, silent_us: i64, now_us: i64) -> Observation {
-    let minutes_us =
-        silent_us / driftline_config::time::MINUTE_US * driftline_config::time::MINUTE_US;
-    let signal = if silent {
-        ClassSignal {
-            level: Level::Alarm,
-            subjects: vec![Subject {
-                subject: "model".to_owned(),
-                check: "no_data".to_owned(),
-                level: Level::Alarm,
-                value: None,
-                bound: None,
-                tolerance: None,
-                unit: Unit::Microseconds,
-                because: format!(
-                    "no capture was accepted for {}: {whose}",
-                    format_duration(minutes_us.max(driftline_config::time::SECOND_US))
-                ),
-                first_over_us: Some(now_us.saturating_sub(silent_us)),
-            }],
-        }
-    } else {
-        ClassSignal::ok()
-    };
+/// What a look at the wall clock says about one class of a model; without a subject all is well.
+pub fn wall(model: &str, class: Class, subjects: Vec<Subject>, now_us: i64) -> Observation {
+    let level = if subjects.is_empty() { Level::Ok } else { Level::Alarm };
     Observation {
         model: model.to_owned(),
         source: Source::Wall,
         at_us: now_us,
-        classes: [(Class::NoData, signal)].into(),
+        classes: [(class, ClassSignal { level, subjects })].into(),
+    }
+}
+
+/// Something that only the wall clock shows, with no number that could be over a tolerance.
+pub fn wall_subject(subject: &str, check: &str, because: String, since_us: i64) -> Subject {
+    Subject {
+        subject: subject.to_owned(),
+        check: check.to_owned(),
+        level: Level::Alarm,
+        value: None,
+        bound: None,
+        tolerance: None,
+        unit: Unit::Microseconds,
+        because,
+        first_over_us: Some(since_us),
     }
 }
 

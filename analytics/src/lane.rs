@@ -307,6 +307,32 @@ impl Lane {
         self.open.len() + usize::from(self.carried.is_some())
     }
 
+    /// The first offset in each partition at which an open window has a row: who reads from there
+    /// finds all rows of the open windows. Partitions in which they have none are left out.
+    pub fn open_rows_from(&self) -> BTreeMap<i32, i64> {
+        let mut first = BTreeMap::new();
+        for window in self.carried.iter().chain(self.open.values()) {
+            for (&partition, &offset) in &window.rows_from {
+                let known = first.entry(partition).or_insert(offset);
+                *known = offset.min(*known);
+            }
+        }
+        first
+    }
+
+    /// Takes over from a lane whose counts are lost that its closed windows stay closed: rows of them
+    /// are late, and are not reported a second time. Where the grid is another one now, the window over
+    /// the last boundary can hold a part of its rows only and is incomplete.
+    pub fn follow(&mut self, lost: &Lane) {
+        let open_us = lost.open_starts_us().min().unwrap_or(i64::MAX);
+        self.closed_through_us = lost.closed_through_us.min(open_us);
+        if self.settings.every_us != lost.settings.every_us {
+            for partition in self.partitions().collect::<Vec<_>>() {
+                self.mark_incomplete(partition, self.closed_through_us, Incomplete::Started);
+            }
+        }
+    }
+
     /// The watermark of a partition; `None` before its first row.
     pub fn watermark_us(&self, partition: i32) -> Option<i64> {
         self.partitions.get(&partition).and_then(PartitionClock::watermark_us)

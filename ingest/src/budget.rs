@@ -1,5 +1,6 @@
 //! The memory that decoded rows may take while they wait to be absorbed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ struct Inner {
     limit: usize,
     used: Mutex<usize>,
     freed: Condvar,
+    waits: AtomicU64,
 }
 
 impl Inner {
@@ -26,7 +28,8 @@ impl Inner {
 impl Budget {
     /// A budget of this many bytes, none of them taken.
     pub fn new(limit: usize) -> Budget {
-        let inner = Inner { limit, used: Mutex::new(0), freed: Condvar::new() };
+        let inner =
+            Inner { limit, used: Mutex::new(0), freed: Condvar::new(), waits: AtomicU64::new(0) };
         Budget { inner: Arc::new(inner) }
     }
 
@@ -35,15 +38,24 @@ impl Budget {
         *self.inner.used()
     }
 
+    /// How often a lease had to wait, or was not granted.
+    pub fn waits(&self) -> u64 {
+        self.inner.waits.load(Ordering::Relaxed)
+    }
+
     /// Takes `bytes`, waiting up to `timeout` for others to give theirs back; `None` when they did
     /// not. A lease larger than the whole budget is granted once everything else was given back,
     /// so that one large batch cannot stop reading for ever.
     pub fn take(&self, bytes: usize, timeout: Duration) -> Option<Lease> {
         let full = |used: &mut usize| *used > 0 && used.saturating_add(bytes) > self.inner.limit;
+        let mut now = self.inner.used();
+        if full(&mut now) {
+            self.inner.waits.fetch_add(1, Ordering::Relaxed);
+        }
         let (mut used, _) = self
             .inner
             .freed
-            .wait_timeout_while(self.inner.used(), timeout, full)
+            .wait_timeout_while(now, timeout, full)
             .unwrap_or_else(PoisonError::into_inner);
         if full(&mut used) {
             return None;
@@ -96,6 +108,7 @@ mod tests {
         assert!(budget.take(1, Duration::ZERO).is_none());
         drop(large);
         assert_eq!(budget.used(), 0);
+        assert_eq!(budget.waits(), 2, "two leases were not granted");
     }
 
     #[test]

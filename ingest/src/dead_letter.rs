@@ -153,6 +153,11 @@ impl DeadLetters {
         self.pending.bytes()
     }
 
+    /// How often a topic was held up because too many bytes of letters had not arrived.
+    pub fn held_up(&self) -> u64 {
+        self.pending.held_up()
+    }
+
     /// Whether no more letters of this topic should come for now.
     pub(crate) fn is_full_for(&self, topic: &str) -> bool {
         self.pending.is_full_for(topic)

@@ -1,6 +1,6 @@
 //! The redb file: tables, one transaction per snapshot, and what a restart reads back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,8 @@ use super::lock::lock_folder;
 use super::{LaneKind, Snapshot, WindowKey};
 
 const FILE_NAME: &str = "checkpoint.redb";
+/// Where a rebuild leaves the checkpoint that it replaces.
+const ASIDE_NAME: &str = "checkpoint.redb.before-rebuild";
 /// The format of the tables. A reader refuses a newer one.
 const FORMAT: u64 = 1;
 /// Our share of memory for pages: the working set is a few megabytes a commit.
@@ -123,6 +125,8 @@ pub struct Saved {
 pub struct Store {
     database: Database,
     file: PathBuf,
+    /// Where the file that a rebuild replaced is now.
+    aside: Option<PathBuf>,
     _lock: File,
 }
 
@@ -134,8 +138,8 @@ impl Store {
     pub fn open(folder: &Path, wait: Duration, rebuild: bool) -> Result<Store, StoreError> {
         let lock = lock_folder(folder, wait)?;
         let file = folder.join(FILE_NAME);
-        if rebuild && file.exists() {
-            let aside = folder.join(format!("{FILE_NAME}.before-rebuild"));
+        let aside = (rebuild && file.exists()).then(|| folder.join(ASIDE_NAME));
+        if let Some(aside) = &aside {
             std::fs::rename(&file, aside)
                 .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
         }
@@ -143,9 +147,20 @@ impl Store {
             .set_cache_size(CACHE_BYTES)
             .create(&file)
             .map_err(|source| StoreError::database(&file, source))?;
-        let store = Store { database, file, _lock: lock };
+        let store = Store { database, file, aside, _lock: lock };
         store.check_format()?;
         Ok(store)
+    }
+
+    /// What the checkpoint held that opening moved aside; `None` where there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be read, which may well be why it was moved aside.
+    pub fn load_aside(&self) -> Result<Option<Saved>, StoreError> {
+        let Some(file) = &self.aside else { return Ok(None) };
+        let database = Database::open(file).map_err(|source| StoreError::database(file, source))?;
+        let saved = load_from(&database).map_err(|source| StoreError::database(file, source))?;
+        Ok(Some(saved))
     }
 
     /// The database file of a state folder.
@@ -167,7 +182,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn load(&self) -> Result<Saved, StoreError> {
-        self.try_load().map_err(|source| self.failed(source))
+        load_from(&self.database).map_err(|source| self.failed(source))
     }
 
     /// The report of a window, where it is kept.
@@ -221,6 +236,24 @@ impl Store {
             Ok(table.get(sha256)?.map(|value| value.value().to_vec()))
         };
         read().map_err(|source| self.failed(source))
+    }
+
+    /// Removes baselines or settings.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn forget_named(&self, names: &BTreeSet<String>) -> Result<(), StoreError> {
+        let forget = || -> Result<(), redb::Error> {
+            let transaction = self.begin_write()?;
+            {
+                let mut named = transaction.open_table(NAMED)?;
+                for sha256 in names {
+                    named.remove(sha256.as_str())?;
+                }
+            }
+            Ok(transaction.commit()?)
+        };
+        forget().map_err(|source| self.failed(source))
     }
 
     /// A document by its key.
@@ -323,41 +356,6 @@ impl Store {
         Ok(sizes)
     }
 
-    fn try_load(&self) -> Result<Saved, redb::Error> {
-        let transaction = self.database.begin_read()?;
-        let mut saved = Saved::default();
-        for entry in transaction.open_table(DOCUMENTS)?.iter()? {
-            let (key, value) = entry?;
-            saved.documents.insert(key.value().to_owned(), value.value().to_vec());
-        }
-        for entry in transaction.open_table(NAMED)?.iter()? {
-            let (key, value) = entry?;
-            saved.named.insert(key.value().to_owned(), value.value().to_vec());
-        }
-        let mut last = None;
-        for entry in transaction.open_table(WINDOWS)?.iter()? {
-            let (key, value) = entry?;
-            let (model, lane, start_us, increment, _) = key.value();
-            let Some(lane) = lane_of(lane) else { continue };
-            let window = WindowKey { model: model.to_owned(), lane, start_us };
-            let increments: &mut Increments = saved.windows.entry(window.clone()).or_default();
-            let this = (window, increment);
-            match increments.last_mut() {
-                Some(bytes) if last.as_ref() == Some(&this) => {
-                    bytes.extend_from_slice(value.value());
-                }
-                _ => increments.push(value.value().to_vec()),
-            }
-            last = Some(this);
-        }
-        for entry in transaction.open_table(OUTBOX)?.iter()? {
-            let (key, value) = entry?;
-            let body = String::from_utf8_lossy(value.value()).into_owned();
-            saved.outbox.push(OutboxItem { sequence: key.value(), body });
-        }
-        Ok(saved)
-    }
-
     fn try_report(&self, model: &str, start_us: i64) -> Result<Option<Vec<u8>>, redb::Error> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(REPORTS)?;
@@ -423,6 +421,41 @@ impl StoreError {
     fn database(file: &Path, source: impl Into<redb::Error>) -> StoreError {
         StoreError::Database { file: file.to_owned(), source: Box::new(source.into()) }
     }
+}
+
+fn load_from(database: &Database) -> Result<Saved, redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut saved = Saved::default();
+    for entry in transaction.open_table(DOCUMENTS)?.iter()? {
+        let (key, value) = entry?;
+        saved.documents.insert(key.value().to_owned(), value.value().to_vec());
+    }
+    for entry in transaction.open_table(NAMED)?.iter()? {
+        let (key, value) = entry?;
+        saved.named.insert(key.value().to_owned(), value.value().to_vec());
+    }
+    let mut last = None;
+    for entry in transaction.open_table(WINDOWS)?.iter()? {
+        let (key, value) = entry?;
+        let (model, lane, start_us, increment, _) = key.value();
+        let Some(lane) = lane_of(lane) else { continue };
+        let window = WindowKey { model: model.to_owned(), lane, start_us };
+        let increments: &mut Increments = saved.windows.entry(window.clone()).or_default();
+        let this = (window, increment);
+        match increments.last_mut() {
+            Some(bytes) if last.as_ref() == Some(&this) => {
+                bytes.extend_from_slice(value.value());
+            }
+            _ => increments.push(value.value().to_vec()),
+        }
+        last = Some(this);
+    }
+    for entry in transaction.open_table(OUTBOX)?.iter()? {
+        let (key, value) = entry?;
+        let body = String::from_utf8_lossy(value.value()).into_owned();
+        saved.outbox.push(OutboxItem { sequence: key.value(), body });
+    }
+    Ok(saved)
 }
 
 fn pack(report: &StoredReport) -> Result<Vec<u8>, redb::Error> {

@@ -26,6 +26,8 @@ pub(super) struct Candidates {
     open: BTreeMap<(usize, i64), (String, Vec<CandidateReport>)>,
     /// Windows that became part of an earlier one.
     carried: BTreeMap<(usize, i64), i64>,
+    /// What was last told of each candidate, by unit and name: why it is not scored.
+    told: BTreeMap<(usize, String), Option<String>>,
 }
 
 /// The shadow record of a window: CONTRACTS §5.
@@ -65,7 +67,13 @@ impl Candidates {
                 names.insert(index, unit.name().to_owned());
             }
         }
-        Candidates { lanes, names, open: BTreeMap::new(), carried: BTreeMap::new() }
+        Candidates {
+            lanes,
+            names,
+            open: BTreeMap::new(),
+            carried: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
     }
 
     /// Shows rows to the candidates of a unit; never waits.
@@ -142,9 +150,35 @@ impl Candidates {
         self.lanes.values().flatten().map(|lane| lane.counters().paired).sum()
     }
 
+    /// Rows that found a candidate's queue full, over all candidates.
+    pub(super) fn shed(&self) -> u64 {
+        self.lanes.values().flatten().map(|lane| lane.counters().shed).sum()
+    }
+
     /// The largest number of rows that wait for a candidate.
     pub(super) fn queued(&self) -> u64 {
         self.lanes.values().flatten().map(|lane| lane.counters().queued).max().unwrap_or(0)
+    }
+
+    /// Candidates that were loaded or degraded since the last call: unit, name, and why they are not
+    /// scored.
+    pub(super) fn take_changes(&mut self) -> Vec<(usize, String, Option<String>)> {
+        let mut changes = Vec::new();
+        for (&unit, lanes) in &self.lanes {
+            for lane in lanes {
+                let problem = match lane.health() {
+                    Health::Loading => continue,
+                    Health::Ready => None,
+                    Health::Degraded(why) => Some(why),
+                };
+                let name = lane.name().to_owned();
+                if self.told.get(&(unit, name.clone())) != Some(&problem) {
+                    self.told.insert((unit, name.clone()), problem.clone());
+                    changes.push((unit, name, problem));
+                }
+            }
+        }
+        changes
     }
 
     /// What `/readyz` says of each candidate.

@@ -200,6 +200,17 @@ impl Intake {
         (self.dead_letters.recent(), self.dead_letters.trouble())
     }
 
+    /// Why the last dead letter did not arrive, while one waits to be sent again.
+    pub(super) fn dead_letter_trouble(&self) -> Option<String> {
+        self.dead_letters.trouble()
+    }
+
+    /// How often a bound of reading held something up, so far.
+    pub(super) fn held_up(&self) -> [(&'static str, u64); 2] {
+        let waits = self.readers.as_ref().map_or(0, Readers::memory_waits);
+        [("batch_bytes", waits), ("dead_letter_bytes", self.dead_letters.held_up())]
+    }
+
     /// Stops reading; what was read and not handled is read again next time.
     pub(super) fn stop(&mut self) {
         if let Some(readers) = self.readers.take() {

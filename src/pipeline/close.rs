@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftline_alerting::outbox::{OutboxRow, Silence};
-use driftline_alerting::repeat::Due;
 use driftline_alerting::retrain::RetrainLimits;
-use driftline_alerting::{Acceptance, Class, Observation, Transition, accept, decide};
+use driftline_alerting::{Acceptance, Observation, Transition, accept, decide};
 use driftline_analytics::lane::{Closed, CutBy, Step};
 
 use super::ledger::Counts;
@@ -165,7 +164,7 @@ impl Pipeline {
             end_us: closed.end_us,
             report: verdict.json.clone(),
             history: verdict.told,
-            config_sha256: verdict.setup.sha256(),
+            config_sha256: verdict.setup.sha256().to_owned(),
         });
         self.effects.push(Effect::CloseShadow { unit: index, start_us: closed.start_us, id });
         self.publish(model, verdict.json);
@@ -183,7 +182,7 @@ impl Pipeline {
     }
 
     /// Applies an observation to the incidents of a model and tells what came of it.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         index: usize,
         observation: &Observation,
@@ -272,7 +271,7 @@ impl Pipeline {
         self.enqueue_rows(rows);
     }
 
-    fn enqueue_rows(&mut self, rows: impl IntoIterator<Item = OutboxRow>) {
+    pub(super) fn enqueue_rows(&mut self, rows: impl IntoIterator<Item = OutboxRow>) {
         for row in rows {
             self.enqueue(OutboxBody::Message(row));
         }
@@ -295,61 +294,6 @@ impl Pipeline {
         self.pending.outbox.push(item.clone());
         self.after_commit.push(Effect::Deliver(item));
         self.urgent = true;
-    }
-
-    /// What only the wall clock shows: a model that fell silent, and messages that are due again.
-    pub(super) fn look_at_the_clock(&mut self, index: usize, now_us: i64) {
-        let Some(unit) = self.units.get(index) else { return };
-        let caught_up = unit.is_caught_up();
-        if caught_up || unit.facts.alerts.state(Class::NoData) != driftline_alerting::State::Ok {
-            let silent_us = now_us.saturating_sub(unit.last_row_wall_us);
-            let silent = caught_up && silent_us >= unit.setup.model.no_data.after_us;
-            let firing = unit.facts.alerts.state(Class::NoData) != driftline_alerting::State::Ok;
-            if silent != firing {
-                let whose = self.who_is_silent(index);
-                let observation =
-                    translate::silence(unit.name(), silent, &whose, silent_us, now_us);
-                self.decide(index, &observation, None, now_us);
-            }
-        }
-        let Some(unit) = self.units.get(index) else { return };
-        let due: Vec<(Transition, u32)> = unit
-            .facts
-            .sent
-            .due(&unit.facts.alerts, now_us, caught_up, &self.repeats)
-            .into_iter()
-            .map(|Due { incident, ordinal }| (incident.last.clone(), ordinal))
-            .collect();
-        for (transition, ordinal) in due {
-            self.remind(index, &transition, ordinal, now_us);
-        }
-    }
-
-    /// Sends a transition's messages again, or for the first time where they were too old before.
-    fn remind(&mut self, index: usize, transition: &Transition, ordinal: u32, now_us: i64) {
-        let Some(unit) = self.units.get_mut(index) else { return };
-        let occasion = Occasion::new(unit, transition, ordinal);
-        let rows = self.messages.rows(unit, &occasion);
-        unit.facts.sent.note(&transition.incident, &transition.id, ordinal, now_us);
-        unit.dirty = true;
-        self.enqueue_rows(rows);
-    }
-
-    /// Whether the whole topic, some partitions, or only this model is silent.
-    fn who_is_silent(&self, index: usize) -> String {
-        let Some(unit) = self.units.get(index) else { return String::new() };
-        let Some(topic) = self.topics.get(unit.topic) else { return String::new() };
-        let others = topic.units.iter().filter(|other| **other != index);
-        let mut others = others.filter_map(|other| self.units.get(*other)).peekable();
-        if others.peek().is_none()
-            || others.all(|other| {
-                other.is_caught_up() && other.last_row_wall_us <= unit.last_row_wall_us
-            })
-        {
-            format!("the whole topic {} is silent", topic.name)
-        } else {
-            format!("only this model is silent, other models of topic {} are not", topic.name)
-        }
     }
 
     pub(super) fn on_accept(&mut self, incident: &str, acceptance: &Acceptance) {

@@ -76,11 +76,11 @@ struct PipelineDocument {
 }
 
 #[derive(Serialize, Deserialize)]
-struct UnitDocument {
-    topic: String,
+pub(super) struct UnitDocument {
+    pub(super) topic: String,
     /// sha256 of the set-up in force when it was written.
     setup: String,
-    drift: Lane,
+    pub(super) drift: Lane,
     operations: Lane,
     /// Set-up and stored bytes of each open window, by start.
     windows: BTreeMap<i64, (String, (usize, usize))>,
@@ -131,6 +131,30 @@ impl Pipeline {
         Some(snapshot)
     }
 
+    /// Names of kept baselines and settings that neither a model nor an open window needs; kept reports
+    /// may. None while a report that names some is not in the store.
+    pub fn unused_names(&self) -> BTreeSet<String> {
+        if self.in_flight.is_some() || !self.pending.reports.is_empty() {
+            return BTreeSet::new();
+        }
+        let mut unused = self.kept.clone();
+        let mut seen: Vec<*const Setup> = Vec::new();
+        for setup in self.units.iter().flat_map(Unit::setups) {
+            if !seen.contains(&Arc::as_ptr(setup)) {
+                seen.push(Arc::as_ptr(setup));
+                for name in setup.kept_names() {
+                    unused.remove(&name);
+                }
+            }
+        }
+        unused
+    }
+
+    /// The store no longer has these.
+    pub fn forget_names(&mut self, names: &BTreeSet<String>) {
+        self.kept.retain(|name| !names.contains(name));
+    }
+
     /// Continues from what a store saved. Returns what is to be done at once: messages that are not
     /// delivered yet.
     ///
@@ -161,10 +185,21 @@ impl Pipeline {
 }
 
 impl Unit {
+    /// The set-up in force, and those of everything that is open.
+    fn setups(&self) -> impl Iterator<Item = &Arc<Setup>> {
+        let closing = self.closing.iter().map(|closing| match closing {
+            Closing::Window { setup, .. } | Closing::Pane { setup, .. } => setup,
+        });
+        let windows = self.windows.values().map(|window| &window.setup);
+        let panes = self.panes.values().map(|pane| &pane.setup);
+        closing.chain(windows).chain(panes).chain([&self.setup])
+    }
+
     fn save(&mut self, topic: &str, kept: &mut BTreeSet<String>, snapshot: &mut Snapshot) {
         let mut setups: BTreeMap<*const Setup, String> = BTreeMap::new();
         let mut name_of = |setup: &Arc<Setup>| {
-            let name = setups.entry(Arc::as_ptr(setup)).or_insert_with(|| setup.sha256());
+            let name =
+                setups.entry(Arc::as_ptr(setup)).or_insert_with(|| setup.sha256().to_owned());
             if !kept.contains(name.as_str())
                 && let Ok(parts) = setup.keep()
             {
@@ -223,7 +258,7 @@ impl Unit {
     ) -> Result<(), RestoreError> {
         let model = self.name().to_owned();
         self.check_grid(&document)?;
-        let current = self.setup.sha256();
+        let current = self.setup.sha256().to_owned();
         let mut setups: BTreeMap<String, Arc<Setup>> =
             [(current.clone(), Arc::clone(&self.setup))].into();
         let mut setup_of = |name: &str| -> Result<Arc<Setup>, RestoreError> {
@@ -378,7 +413,10 @@ fn push<T: Serialize>(snapshot: &mut Snapshot, key: String, document: &T) {
     }
 }
 
-fn read<T: DeserializeOwned>(saved: &Saved, key: &str) -> Result<Option<T>, RestoreError> {
+pub(super) fn read<T: DeserializeOwned>(
+    saved: &Saved,
+    key: &str,
+) -> Result<Option<T>, RestoreError> {
     let Some(bytes) = saved.documents.get(key) else { return Ok(None) };
     serde_json::from_slice(bytes)
         .map(Some)

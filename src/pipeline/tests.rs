@@ -127,7 +127,7 @@ fn log(rows: i64, seed: i64) -> Log {
 }
 
 /// Everything that a run decides.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 struct Outcome {
     reports: BTreeMap<String, String>,
     transitions: Vec<String>,
@@ -143,8 +143,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::of(CONFIG)
+    }
+
+    fn of(text: &str) -> Bench {
         let path = std::path::Path::new("driftline.yaml");
-        let config = Config::parse(CONFIG, path, &|_| None).unwrap();
+        let config = Config::parse(text, path, &|_| None).unwrap();
         let file = baseline();
         let setups: Vec<Arc<Setup>> = config
             .models
@@ -210,12 +214,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), Duration::ZERO, false).unwrap();
         let mut inline = Inline::new(self.pipeline());
-        let mut outcome = Outcome {
-            reports: BTreeMap::new(),
-            transitions: Vec::new(),
-            ledger: Counts::default(),
-            per_model: Vec::new(),
-        };
+        let mut outcome = Outcome::default();
         let mut at: BTreeMap<i32, usize> =
             (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         let mut steps = 0;
@@ -321,6 +320,91 @@ fn the_shift_is_found_and_told() {
     let outcome = bench.run(&log(900, 0), &[(0, 100), (1, 100), (2, 100)], &[false]);
     assert!(!outcome.transitions.is_empty());
     assert!(outcome.reports.values().any(|json| json.contains("\"level\":\"alarm\"")));
+}
+
+/// The checkpoint is lost in the middle of several windows; all but positions is counted again.
+#[test]
+fn a_rebuild_counts_the_open_windows_again_and_leaves_closed_ones_closed() {
+    let bench = Bench::new();
+    let log = log(900, 3);
+    let plain = bench.run(&log, &[(0, 50), (1, 50), (2, 50)], &[false]);
+    let feed = |inline: &mut Inline, partition: i32, from: usize, to: usize| {
+        let chunk = bench.chunk(&log, partition, from, to);
+        inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let open = |rebuild| Store::open(folder.path(), Duration::ZERO, rebuild).unwrap();
+    let store = open(false);
+    let mut before = Inline::new(bench.pipeline());
+    for partition in 0..PARTITIONS {
+        let half = log[&partition].len() / 2 + 7 * partition as usize;
+        feed(&mut before, partition, 0, half);
+    }
+    let mut last = None;
+    before.commit(T0, &mut |snapshot| last = Some(store.commit(snapshot).unwrap()));
+    assert!(last.is_some(), "something was open");
+    let reported: Vec<String> =
+        before.reports.iter().map(|(report, _)| report.window.id.clone()).collect();
+    drop(store);
+
+    let store = open(true);
+    let mut again = Inline::new(bench.pipeline());
+    again.pipeline.begin_again(&store.load_aside().unwrap().unwrap()).unwrap();
+    for partition in 0..PARTITIONS {
+        let from = again.pipeline.topics().next().unwrap().1.position(partition);
+        let behind = before.pipeline.topics().next().unwrap().1.position(partition) - from;
+        assert!(behind > 0, "partition {partition} is read from the windows' first rows again");
+        feed(&mut again, partition, from as usize, log[&partition].len());
+    }
+    let mut found = Outcome::default();
+    collect(&again, &mut found);
+    let known: std::collections::BTreeSet<&String> =
+        reported.iter().chain(found.reports.keys()).collect();
+    assert_eq!(known, plain.reports.keys().collect(), "no window is missing");
+    for (id, json) in &found.reports {
+        assert!(!reported.contains(id), "{id} is reported a second time");
+        let counted = |json: &str| {
+            let report = driftline_analytics::report::Report::from_json(json).unwrap();
+            (report.window.rows, report.window.complete, report.versions, report.status)
+        };
+        assert_eq!(counted(json), counted(&plain.reports[id]), "{id}");
+    }
+}
+
+/// They once stayed for ever.
+#[test]
+fn settings_are_kept_while_a_report_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Duration::ZERO, false).unwrap();
+    let log = log(900, 3);
+    let run = |bench: &Bench| {
+        let mut inline = Inline::new(bench.pipeline());
+        let saved = store.load().unwrap();
+        inline.pipeline.restore(&saved, &bench.config.limits).unwrap();
+        let mut keep = |snapshot: &Snapshot| drop(store.commit(snapshot).unwrap());
+        for partition in 0..PARTITIONS {
+            let from = inline.pipeline.topics().next().unwrap().1.position(partition) as usize;
+            let to = (from + 200).min(log[&partition].len());
+            let chunk = bench.chunk(&log, partition, from, to);
+            inline.feed_keeping(Event::Read(Read::Chunk(chunk)), T0, &mut keep);
+        }
+        inline.commit(T0, &mut keep);
+        inline.pipeline
+    };
+    let names = || store.load().unwrap().named.into_keys().collect::<BTreeSet<String>>();
+    drop(run(&Bench::new()));
+    let first = names();
+    let mut pipeline = run(&Bench::of(&CONFIG.replace("at_least: 20", "at_least: 21")));
+    let both = names();
+    assert!(both.len() == first.len() + 1 && both.is_superset(&first), "{both:?}");
+
+    crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
+    assert_eq!(names(), both, "reports name both");
+    store.prune_reports(i64::MAX, 0).unwrap();
+    crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
+    assert_eq!(names().len(), both.len() - 1, "the settings of before are gone");
+    let bench = Bench::of(&CONFIG.replace("at_least: 20", "at_least: 21"));
+    bench.pipeline().restore(&store.load().unwrap(), &bench.config.limits).unwrap();
 }
 
 proptest! {

@@ -49,6 +49,8 @@ pub struct Unit {
     pub(super) dirty: bool,
     /// Wall time of the last accepted row, or of the start.
     pub(super) last_row_wall_us: i64,
+    /// Candidates that were loaded, by name; with since when and why, where they are not scored.
+    pub(super) candidates: BTreeMap<String, Option<(i64, String)>>,
 }
 
 /// What is known about a model beside its open windows. Serialises into the checkpoint.
@@ -212,6 +214,7 @@ impl Unit {
             facts: Facts::default(),
             dirty: true,
             last_row_wall_us: now_us,
+            candidates: BTreeMap::new(),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::rig::webhook::Webhook;
 use crate::scene::Scene;
 use crate::traffic::{self, MODELS, Meaning, Plan, Record};
 
-const RECORDS: u64 = 60_000;
-const PARTITIONS: u64 = 4;
+const RECORDS: u64 = 200_000;
+const PARTITIONS: u64 = 6;
 const DAYS: i64 = 8;
 /// Parts in which the log is written while the service reads it; each ends in a kill.
 const PARTS: usize = 12;

@@ -22,6 +22,8 @@ struct State {
     bytes: usize,
     recent: VecDeque<RecentDeadLetter>,
     trouble: Option<String>,
+    /// How often a topic was held up for want of room.
+    held_up: u64,
 }
 
 #[derive(Debug, Default)]
@@ -98,8 +100,15 @@ impl Pending {
 
     /// Only topics that have letters under way are held up: the others did nothing.
     pub(crate) fn is_full_for(&self, topic: &str) -> bool {
-        let state = self.state();
-        state.bytes > self.limit_bytes && state.topics.get(topic).is_some_and(|t| t.bytes > 0)
+        let mut state = self.state();
+        let full =
+            state.bytes > self.limit_bytes && state.topics.get(topic).is_some_and(|t| t.bytes > 0);
+        state.held_up += u64::from(full);
+        full
+    }
+
+    pub(crate) fn held_up(&self) -> u64 {
+        self.state().held_up
     }
 
     /// Half of the limit, so that reading does not stop and start with every letter.

@@ -133,6 +133,11 @@ impl Readers {
         let _ = self.wishes.send(Wish::Resume(topic, partition));
     }
 
+    /// How often readers waited for memory: `limits.batch_bytes` were taken by rows not yet absorbed.
+    pub fn memory_waits(&self) -> u64 {
+        self.outlet.memory_waits()
+    }
+
     /// Commits the next offsets to the group, for lag tools: best effort, and not waited for.
     pub fn commit(&self, positions: &BTreeMap<(usize, i32), i64>) {
         let _ = self.wishes.send(Wish::Commit(positions.clone()));

@@ -103,6 +103,10 @@ impl Outlet {
         }
     }
 
+    pub(crate) fn memory_waits(&self) -> u64 {
+        self.budget.waits()
+    }
+
     pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Status>> {
         self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }

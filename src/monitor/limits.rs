@@ -1,0 +1,72 @@
+//! Bounds that act where no metric is at hand, as counts since this process started.
+
+use std::collections::BTreeMap;
+
+use driftline_analytics::baseline::BaselineColumn;
+use driftline_ingest::Reason;
+
+use crate::pipeline::Pipeline;
+use crate::pipeline::unit::Unit;
+
+/// How much of each figure has been counted.
+#[derive(Debug, Default)]
+pub(super) struct Counted(BTreeMap<&'static str, u64>);
+
+impl Counted {
+    /// Takes what an earlier process counted as counted.
+    pub(super) fn begin(pipeline: &Pipeline) -> Counted {
+        Counted(of_records(pipeline).into())
+    }
+
+    /// By how much each of these figures grew since it was last seen.
+    pub(super) fn grown(
+        &mut self,
+        figures: impl IntoIterator<Item = (&'static str, u64)>,
+    ) -> Vec<(&'static str, u64)> {
+        let mut grown = Vec::new();
+        for (limit, total) in figures {
+            let counted = self.0.entry(limit).or_default();
+            if total > *counted {
+                grown.push((limit, total - *counted));
+            }
+            *counted = total;
+        }
+        grown
+    }
+}
+
+/// Records and values that were too large, so far.
+pub(super) fn of_records(pipeline: &Pipeline) -> [(&'static str, u64); 2] {
+    let too_large = Reason::TooLarge.as_str();
+    let (mut records, mut strings) = (0, 0);
+    for (_, facts) in pipeline.topics() {
+        records += facts.ledger.reasons.get(too_large).copied().unwrap_or_default();
+        strings += facts.cut_strings;
+    }
+    [("record_bytes", records), ("string_bytes", strings)]
+}
+
+/// Columns that have too many values to be judged.
+pub(super) fn columns_of_too_many_values(units: &[Unit]) -> u64 {
+    let baselines = units.iter().map(|unit| &unit.setup.baselines.default);
+    let columns = baselines.flat_map(|baseline| &baseline.columns);
+    let unjudged = columns.filter(
+        |column| matches!(column, BaselineColumn::Categorical(column) if column.too_many_values),
+    );
+    unjudged.count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_counted_once_and_never_backwards() {
+        let mut counted = Counted::default();
+        assert_eq!(counted.grown([("outbox", 0), ("series", 3)]), [("series", 3)]);
+        assert_eq!(counted.grown([("outbox", 2), ("series", 3)]), [("outbox", 2)]);
+        // Readers that start again count from zero.
+        assert_eq!(counted.grown([("series", 1)]), []);
+        assert_eq!(counted.grown([("series", 2)]), [("series", 1)]);
+    }
+}
