@@ -371,6 +371,72 @@ fn a_rebuild_counts_the_open_windows_again_and_leaves_closed_ones_closed() {
     }
 }
 
+/// Classes and states of what was decided, by model.
+fn told(inline: &Inline) -> Vec<(String, &'static str, &'static str)> {
+    let mut told = Vec::new();
+    for unit in inline.pipeline.units() {
+        told.extend(unit.facts.transitions.iter().map(|logged| {
+            let transition = &logged.transition;
+            (unit.name().to_owned(), transition.class.name(), transition.state.name())
+        }));
+    }
+    told
+}
+
+#[test]
+fn trouble_that_lasts_is_told_once_by_the_first_model_of_the_topic() {
+    let bench = Bench::new();
+    let mut inline = Inline::new(bench.pipeline());
+    let trouble =
+        || Read::Trouble { topic: Some(0), message: "no such topic".into(), fatal: false };
+    let at = |minutes: i64| T0 + minutes * MINUTE_US;
+    inline.feed(Event::Read(trouble()), at(0));
+    inline.feed(Event::Tick, at(4));
+    assert_eq!(told(&inline), [], "a broker that restarts is back by now");
+    // Said again, it is still the same trouble.
+    inline.feed(Event::Read(trouble()), at(4));
+    inline.feed(Event::Tick, at(5));
+    inline.feed(Event::Tick, at(6));
+    let firing = ("one".to_owned(), "driftline", "firing");
+    assert_eq!(told(&inline), [firing.clone()]);
+    let because = &inline.pipeline.units()[0].facts.transitions[0].transition.subjects[0].because;
+    assert_eq!(because, "shared has not been read for 5m: no such topic");
+    inline.feed(Event::Read(Read::Recovered { topic: Some(0) }), at(7));
+    inline.feed(Event::Tick, at(7));
+    assert_eq!(told(&inline), [firing, ("one".to_owned(), "driftline", "resolved")]);
+
+    let refused =
+        |trouble: Option<&str>| Event::DeadLetters { trouble: trouble.map(str::to_owned) };
+    inline.feed(refused(Some("topic authorization failed")), at(10));
+    inline.feed(Event::Tick, at(15));
+    inline.feed(refused(None), at(16));
+    inline.feed(Event::Tick, at(16));
+    assert_eq!(told(&inline).len(), 4, "{:?}", told(&inline));
+}
+
+#[test]
+fn a_candidate_that_cannot_be_scored_is_an_incident_of_its_model() {
+    let candidates = "window: {every: 2h, lateness: 10m, idle: off, at_least: 1}\n    shadow:\n      \
+                      - {name: next, onnx: next.onnx, sha256: \"SHA\", inputs: [x]}\n      \
+                      - {name: other, onnx: next.onnx, sha256: \"SHA\", inputs: [x]}";
+    let candidates = candidates.replace("SHA", &"0".repeat(64));
+    let shadow =
+        CONFIG.replace("window: {every: 2h, lateness: 10m, idle: off, at_least: 1}", &candidates);
+    let bench = Bench::of(&shadow);
+    let mut inline = Inline::new(bench.pipeline());
+    let mut loaded = |name: &str, problem: Option<&str>, now_us: i64| {
+        let problem = problem.map(str::to_owned);
+        inline.feed(Event::Candidate { unit: 1, candidate: name.to_owned(), problem }, now_us);
+        inline.feed(Event::Tick, now_us);
+        told(&inline)
+    };
+    assert_eq!(loaded("next", Some("another sha256"), T0), [], "the other is being loaded");
+    let firing = ("two".to_owned(), "candidate", "firing");
+    assert_eq!(loaded("other", None, T0 + 1), [firing.clone()]);
+    let resolved = ("two".to_owned(), "candidate", "resolved");
+    assert_eq!(loaded("next", None, T0 + 2), [firing, resolved]);
+}
+
 /// They once stayed for ever.
 #[test]
 fn settings_are_kept_while_a_report_names_them() {
