@@ -165,6 +165,22 @@ impl Occasion {
         }
     }
 
+    /// The same, with what is said about retraining.
+    pub fn with_note(mut self, note: Option<RetrainNote>) -> Occasion {
+        self.note = note.unwrap_or(self.note);
+        self
+    }
+
+    /// Whether retraining is asked for.
+    pub fn asks(&self) -> bool {
+        matches!(self.decision, RetrainDecision::Request { .. })
+    }
+
+    /// What is said about retraining.
+    pub fn note(&self) -> &RetrainNote {
+        &self.note
+    }
+
     /// The same, with a decision about retraining.
     pub fn with_decision(mut self, decision: RetrainDecision) -> Occasion {
         self.decision = decision;

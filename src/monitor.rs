@@ -479,8 +479,8 @@ impl Monitor {
         }
         if self.clocks.prune.elapsed() >= PRUNE_EVERY {
             self.clocks.prune = Instant::now();
-            let before_us = now_us().saturating_sub(self.report_keep_us);
-            let dropped = self.store.prune_reports(before_us, self.report_bytes)?;
+            let dropped =
+                self.store.prune_reports(now_us(), self.report_keep_us, self.report_bytes)?;
             if dropped > 0 {
                 self.metrics.limit_reached("report_bytes", dropped);
             }

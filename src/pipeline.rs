@@ -31,7 +31,7 @@ use arrow::record_batch::RecordBatch;
 use driftline_alerting::Rules;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::repeat::RepeatRules;
-use driftline_analytics::lane::{Heartbeat, Incomplete};
+use driftline_analytics::lane::{Crossing, Heartbeat, Incomplete};
 use driftline_ingest::{Chunk, MarkKind};
 
 use crate::checkpoint::{Committed, LaneKind, OutboxItem, Snapshot, WindowKey};
@@ -309,52 +309,48 @@ impl Pipeline {
         let members = topic.units.clone();
         let mut crossed = Vec::new();
         for (member, &unit) in members.iter().enumerate() {
-            let absorbed = self.absorb(member, unit, &chunk, &outcomes.rejected, now_us);
+            let absorbed = self.absorb(member, unit, &chunk, now_us);
             outcomes.accepted.extend_from_slice(&absorbed.accepted);
             outcomes.late.extend_from_slice(&absorbed.late);
             if !absorbed.crossed.is_empty() || !absorbed.panes_crossed.is_empty() {
-                crossed.push((unit, absorbed.crossed));
+                crossed.push((unit, absorbed.crossed, absorbed.panes_crossed));
             }
         }
         outcomes.sort();
-        let touched: Vec<usize> = crossed.iter().map(|(unit, _)| *unit).collect();
-        for (unit, crossings) in crossed {
+        let touched: Vec<usize> = crossed.iter().map(|(unit, _, _)| *unit).collect();
+        let counts_at = |offset: i64| {
+            let mut counts = before;
+            counts += outcomes.before(offset);
+            counts
+        };
+        for (unit, windows, panes) in crossed {
             let Some(unit) = self.units.get_mut(unit) else { continue };
-            for crossing in crossings {
-                let mut counts = before;
-                counts += outcomes.before(crossing.offset);
-                let strip = Strip { partition: chunk.partition, offset: crossing.offset, counts };
+            for Crossing { offset, .. } in windows {
+                let strip = Strip { partition: chunk.partition, offset, counts: counts_at(offset) };
                 unit.facts.strips.push(strip);
             }
+            for Crossing { offset, .. } in panes {
+                unit.note_pane_strip(chunk.partition, offset, counts_at(offset));
+            }
         }
-        self.enter(&chunk, &outcomes);
+        self.enter(&chunk, &outcomes, now_us);
         for unit in touched {
             self.close_due(unit, now_us);
         }
         self.align(index, now_us);
     }
 
-    fn absorb(
-        &mut self,
-        member: usize,
-        unit: usize,
-        chunk: &Chunk,
-        rejected: &[i64],
-        now_us: i64,
-    ) -> Absorbed {
+    fn absorb(&mut self, member: usize, unit: usize, chunk: &Chunk, now_us: i64) -> Absorbed {
         let rows = chunk.rows.iter().find(|rows| rows.model == member).map(|rows| &rows.rows);
         let heartbeats = heartbeats_of(chunk, member);
         let Some(target) = self.units.get_mut(unit) else { return Absorbed::default() };
-        if rows.is_none() && heartbeats.is_empty() && rejected.is_empty() {
+        if rows.is_none() && heartbeats.is_empty() {
             return Absorbed::default();
         }
         let absorbed = target.absorb(chunk.partition, rows, &heartbeats, chunk.producer_timestamps);
-        target.count_rejected(chunk.partition, rejected, &absorbed);
-        if rows.is_some() || !heartbeats.is_empty() {
-            target.quiet.disturb(chunk.partition);
-        }
+        target.quiet.disturb(chunk.partition);
         if let Some(rows) = rows {
-            target.last_row_wall_us = now_us;
+            target.last_row_wall_us = Some(now_us);
             self.rows_since_snapshot += rows.num_rows() as u64;
             if !target.setup.model.shadow.is_empty() {
                 for (start_us, indices) in &absorbed.windows {
@@ -371,11 +367,16 @@ impl Pipeline {
     }
 
     /// Adds a chunk's outcomes to the ledger and moves the position behind it.
-    fn enter(&mut self, chunk: &Chunk, outcomes: &ChunkOutcomes) {
-        if let Some(topic) = self.topics.get_mut(chunk.topic) {
-            topic.enter(chunk, outcomes);
-        }
-        if let Some(time_us) = chunk.last_record_us {
+    fn enter(&mut self, chunk: &Chunk, outcomes: &ChunkOutcomes, now_us: i64) {
+        let Some(topic) = self.topics.get_mut(chunk.topic) else { return };
+        topic.enter(chunk, outcomes);
+        topic.last_record_wall_us.insert(chunk.partition, now_us);
+        // Partitions are kept together in event time: a year that was sent within minutes has Kafka
+        // timestamps of minutes. Those of the records are for stretches in which no model has a row.
+        let of_rows = chunk.rows.iter().filter_map(|rows| topic.units.get(rows.model));
+        let watermarks =
+            of_rows.filter_map(|unit| self.units.get(*unit)?.drift.watermark_us(chunk.partition));
+        if let Some(time_us) = watermarks.max().or(chunk.last_record_us) {
             self.alignment.advance((chunk.topic, chunk.partition), time_us);
         }
     }
@@ -519,6 +520,8 @@ fn begin_unit(unit: &mut Unit, partition: i32, from: i64, counts: ledger::Counts
     unit.operations.begin(partition, from);
     unit.facts.strips.retain(|strip| strip.partition != partition);
     unit.facts.strips.push(Strip { partition, offset: from, counts });
+    unit.facts.pane_strips.remove(&partition);
+    unit.note_pane_strip(partition, from, counts);
     unit.dirty = true;
 }
 

@@ -26,13 +26,13 @@ pub struct Source<'a> {
 /// Why no rows can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRows {
-    /// The windows of the incident are no longer remembered, or none was complete.
-    #[error("none of the incident's windows is complete")]
+    /// The windows of the incident are no longer remembered, or none was complete and whole.
+    #[error("none of the incident's windows is complete and free of broken input")]
     NoCompleteWindow,
 }
 
-/// Builds the request for the windows of a transition: from the first to the last of them, without
-/// those that are incomplete at either end.
+/// Builds the request for the windows of a transition: from the first to the last of them that follow
+/// any that are incomplete or had broken input.
 ///
 /// # Errors
 /// [`NoRows`].
@@ -105,9 +105,11 @@ fn windows_of<'a>(unit: &'a Unit, transition: &Transition) -> Result<Vec<&'a Pas
     };
     let within = |window: &&PastWindow| (first..=last).contains(&window.closed.start_us);
     let mut windows: Vec<&PastWindow> = unit.facts.past.iter().filter(within).collect();
-    // A window with a hole in its middle has no place in a contiguous request: only what follows it.
-    if let Some(hole) = windows.iter().rposition(|window| !window.closed.incomplete.is_empty()) {
-        windows.drain(..=hole);
+    // A window with a hole, or with broken input, has no place in a contiguous request: only what
+    // follows it.
+    let is_unfit = |window: &&PastWindow| window.broken || !window.closed.incomplete.is_empty();
+    if let Some(last) = windows.iter().rposition(is_unfit) {
+        windows.drain(..=last);
     }
     if windows.is_empty() { Err(NoRows::NoCompleteWindow) } else { Ok(windows) }
 }

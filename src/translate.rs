@@ -188,17 +188,36 @@ pub fn wall_subject(subject: &str, check: &str, because: String, since_us: i64) 
     }
 }
 
-/// The broken input that holds retraining back, named, where it is at alarm.
+/// Whether a window's rows are nothing to train on: broken input or failing requests at alarm.
+pub fn is_broken(report: &Report) -> bool {
+    let broken = |finding: &&Finding| {
+        finding.judged
+            && finding.level == report::Level::Alarm
+            && matches!(
+                finding.check,
+                Check::Missing
+                    | Check::WrongType
+                    | Check::Absent
+                    | Check::NewCategory
+                    | Check::Volume
+                    | Check::Errors
+            )
+    };
+    report.findings.iter().any(|finding| broken(&finding))
+}
+
+/// The broken input that holds retraining back, as a sentence, where it is at alarm.
 pub fn broken_input(alerts: &ModelAlerts) -> Option<String> {
     if alerts.state(Class::BrokenInput) == State::Ok {
         return None;
     }
     let incident = alerts.incidents().find(|incident| incident.class == Class::BrokenInput);
     let first = incident.and_then(|incident| incident.last.subjects.first());
-    Some(first.map_or_else(
+    let what = first.map_or_else(
         || "under observation".to_owned(),
         |subject| format!("{} of {}", subject.check.replace('_', " "), subject.subject),
-    ))
+    );
+    Some(format!("the input of these windows is broken ({what})"))
 }
 
 /// The versions that answered in a window; `None` where some row had none or too many had to be named.

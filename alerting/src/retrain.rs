@@ -188,12 +188,27 @@ pub enum RetrainDecision {
     None,
 }
 
-/// Decides about a transition. `broken` names the broken input of these windows where it is at
-/// alarm: nobody should train on it.
+impl RetrainState {
+    /// Takes back that a class asked for what `before` does not know: no rows could be named. It is
+    /// wanted still, and [`retry`] asks again.
+    pub fn take_back(&mut self, before: &RetrainState, class: Class, at_us: i64) {
+        if let Some(place) = self.requests_us.iter().rposition(|made_us| *made_us == at_us) {
+            self.requests_us.remove(place);
+        }
+        let Some(asked) = self.asked.get_mut(&class) else { return };
+        let earlier = before.asked.get(&class).filter(|earlier| earlier.incident == asked.incident);
+        let earlier = earlier.map(|earlier| earlier.covered.clone()).unwrap_or_default();
+        asked.wanted.extend(asked.covered.difference(&earlier).cloned());
+        asked.covered = earlier;
+    }
+}
+
+/// Decides about a transition. `obstacle` says why nobody should train on these windows, such as
+/// broken input, where that is so.
 pub fn decide(
     state: &RetrainState,
     transition: &Transition,
-    broken: Option<&str>,
+    obstacle: Option<&str>,
     limits: &RetrainLimits,
 ) -> (RetrainState, RetrainDecision) {
     if !transition.class.is_drift() {
@@ -216,7 +231,7 @@ pub fn decide(
         at_us: transition.at_us,
         subjects,
     };
-    occasion.decide(state, broken, limits)
+    occasion.decide(state, obstacle, limits)
 }
 
 /// Asks again for what was held back, once per window: the answers for the open incidents that wait,
@@ -225,7 +240,7 @@ pub fn retry(
     state: &RetrainState,
     alerts: &ModelAlerts,
     at_us: i64,
-    broken: Option<&str>,
+    obstacle: Option<&str>,
     limits: &RetrainLimits,
 ) -> (RetrainState, Vec<(Incident, RetrainDecision)>) {
     let mut after = state.clone();
@@ -247,7 +262,7 @@ pub fn retry(
             at_us,
             subjects: BTreeSet::new(),
         };
-        let (next, decision) = occasion.decide(&after, broken, limits);
+        let (next, decision) = occasion.decide(&after, obstacle, limits);
         after = next;
         decisions.push((incident.clone(), decision));
     }
@@ -269,7 +284,7 @@ impl Occasion<'_> {
     fn decide(
         self,
         state: &RetrainState,
-        broken: Option<&str>,
+        obstacle: Option<&str>,
         limits: &RetrainLimits,
     ) -> (RetrainState, RetrainDecision) {
         let mut after = state.clone();
@@ -287,7 +302,7 @@ impl Occasion<'_> {
         } else if self.class == Class::PredictionShift && self.inputs_moved {
             asked.wanted.clear();
             RetrainDecision::None
-        } else if let Some(why) = self.obstacle(&after.requests_us, broken, limits) {
+        } else if let Some(why) = self.held_back_by(&after.requests_us, obstacle, limits) {
             RetrainDecision::HeldBack { why }
         } else {
             asked.covered.append(&mut asked.wanted);
@@ -298,14 +313,14 @@ impl Occasion<'_> {
         (after, decision)
     }
 
-    fn obstacle(
+    fn held_back_by(
         &self,
         requests_us: &[i64],
-        broken: Option<&str>,
+        obstacle: Option<&str>,
         limits: &RetrainLimits,
     ) -> Option<String> {
-        if let Some(broken) = broken {
-            return Some(format!("the input of these windows is broken ({broken})"));
+        if let Some(obstacle) = obstacle {
+            return Some(obstacle.to_owned());
         }
         let since_us = |made_us: &i64| self.at_us.saturating_sub(*made_us);
         if requests_us.iter().any(|made_us| since_us(made_us) < limits.cooldown_us) {

@@ -219,9 +219,9 @@ pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<Bro
     {
         found.extend(shares(model, layout, pane, (check, tolerance)));
     }
-    let records = pane.rows() + pane.rejected();
-    if records >= REJECTED_OF && pane.rejected() as f64 > REJECTED * records as f64 {
-        let test = test_share(pane.rejected(), records, REJECTED);
+    let (records, rejected) = pane.records();
+    if records >= REJECTED_OF && rejected as f64 > REJECTED * records as f64 {
+        let test = test_share(rejected, records, REJECTED);
         found.push(BrokenInput {
             subject: "model".to_owned(),
             check: PaneCheck::Rejected,

@@ -143,6 +143,12 @@ pub struct Lane {
     closed_through_us: i64,
     /// The furthest watermark, and the Kafka timestamp of the record that set it.
     furthest: Option<(i64, i64)>,
+    /// Counts the settings under which windows have opened.
+    #[serde(default)]
+    era: u32,
+    /// Idle cuts that were made and not taken yet.
+    #[serde(skip)]
+    idle_cuts: Vec<(i32, i64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +160,8 @@ struct OpenWindow {
     rows_from: BTreeMap<i32, i64>,
     incomplete: Vec<Incomplete>,
     cuts: BTreeMap<i32, Cut>,
+    #[serde(default)]
+    era: u32,
 }
 
 /// The start of the window of length `every_us` that holds `time_us`.
@@ -172,6 +180,8 @@ impl Lane {
             carried: None,
             closed_through_us: i64::MIN,
             furthest: None,
+            era: 0,
+            idle_cuts: Vec::new(),
         }
     }
 
@@ -189,6 +199,18 @@ impl Lane {
                     == (settings.every_us, settings.lateness_us)
         );
         self.settings = settings;
+    }
+
+    /// Windows that open from now on count under other settings than those that are open: a carried
+    /// window is not joined with them.
+    pub fn begin_era(&mut self) {
+        self.era += 1;
+    }
+
+    /// The idle cuts that were made since the last call, as partition and offset: cuts that no record
+    /// made, so that what the ledger says at them has to be noted now.
+    pub fn take_idle_cuts(&mut self) -> Vec<(i32, i64)> {
+        std::mem::take(&mut self.idle_cuts)
     }
 
     /// Makes a partition known whose first record to be read is at `from`; a second call is ignored.
@@ -365,8 +387,9 @@ impl Lane {
             return;
         }
         let partitions = &self.partitions;
+        let era = self.era;
         let window = self.open.entry(start_us).or_insert_with(|| {
-            let mut window = OpenWindow::new(start_us, end_us);
+            let mut window = OpenWindow::new(start_us, end_us, era);
             for clock in partitions.values() {
                 if let Some((reach_us, why)) = clock.incomplete_before
                     && start_us < reach_us
@@ -435,9 +458,17 @@ impl Lane {
         self.closed_through_us = self.closed_through_us.max(window.end_us);
         for (&partition, clock) in &mut self.partitions {
             let cut = clock.cut(window.end_us, positions(partition));
+            if cut.by == CutBy::Idle {
+                self.idle_cuts.push((partition, cut.to));
+            }
             window.cuts.insert(partition, cut);
         }
         let window = match self.carried.take() {
+            // Counts of other settings cannot be added up.
+            Some(carried) if carried.era != window.era => {
+                steps.push(Step::Close(carried.close()));
+                window
+            }
             Some(carried) => {
                 let into_us = carried.start_us;
                 steps.push(Step::Carry { from_us: window.start_us, into_us });
@@ -454,7 +485,7 @@ impl Lane {
 }
 
 impl OpenWindow {
-    fn new(start_us: i64, end_us: i64) -> OpenWindow {
+    fn new(start_us: i64, end_us: i64, era: u32) -> OpenWindow {
         OpenWindow {
             start_us,
             end_us,
@@ -463,6 +494,7 @@ impl OpenWindow {
             rows_from: BTreeMap::new(),
             incomplete: Vec::new(),
             cuts: BTreeMap::new(),
+            era,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::layout::Layout;
 use crate::window::{Envelope, text_column, value_column};
 
 /// The newest encoding; older ones are read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What is counted of the rows of one pane.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,6 +19,9 @@ pub struct PaneState {
     latency: LatencyCell,
     /// Per column of the layout's schema; none before the first row that did not fail.
     columns: Vec<ColumnHealth>,
+    /// Records of the pane's stretch of the log, of all models of the topic.
+    read: u64,
+    /// Those of them that were rejected.
     rejected: u64,
 }
 
@@ -67,9 +70,11 @@ impl PaneState {
         }
     }
 
-    /// Counts records that were rejected for this model in the time of this pane.
-    pub fn add_rejected(&mut self, records: u64) {
-        self.rejected += records;
+    /// Notes how many records the pane's stretch of the log had, and how many of them were rejected. A
+    /// rejected record need not name its model, so both are of all models of the topic.
+    pub fn add_records(&mut self, read: u64, rejected: u64) {
+        self.read += read;
+        self.rejected += rejected;
     }
 
     /// Adds everything `other` counted under the same layout.
@@ -85,12 +90,12 @@ impl PaneState {
                 health.wrong_type += added.wrong_type;
             }
         }
-        self.rejected += other.rejected;
+        self.add_records(other.read, other.rejected);
     }
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.requests.requests() == 0 && self.rejected == 0
+        self.requests.requests() == 0 && self.read == 0
     }
 
     /// Rows counted, whatever their status.
@@ -113,9 +118,9 @@ impl PaneState {
         &self.columns
     }
 
-    /// Rejected records.
-    pub fn rejected(&self) -> u64 {
-        self.rejected
+    /// Records of the pane's stretch of the log, and those of them that were rejected.
+    pub fn records(&self) -> (u64, u64) {
+        (self.read, self.rejected)
     }
 
     /// Bytes in memory, about.
@@ -131,6 +136,7 @@ impl PaneState {
         out.push(VERSION);
         self.requests.encode(out);
         self.latency.encode(out);
+        put_varint(out, self.read);
         put_varint(out, self.rejected);
         out.push(u8::from(!self.columns.is_empty()));
         for health in &self.columns {
@@ -147,12 +153,14 @@ impl PaneState {
     pub fn decode(layout: &Layout, bytes: &[u8]) -> Result<PaneState, DecodeError> {
         const WHAT: &str = "a pane";
         let mut reader = Reader::new(bytes);
-        reader.version(VERSION)?;
+        let version = reader.version(VERSION)?;
         let mut pane = PaneState {
             requests: RequestCell::decode(&mut reader)?,
             latency: LatencyCell::decode(&mut reader)?,
-            rejected: reader.count(WHAT)?,
             columns: Vec::new(),
+            // The first version counted rejected records against the rows of the model alone.
+            read: if version == 1 { 0 } else { reader.count(WHAT)? },
+            rejected: reader.count(WHAT)?,
         };
         if reader.flag(WHAT)? {
             for _ in &layout.schema().columns {

@@ -213,13 +213,14 @@ impl Store {
         Ok(reports)
     }
 
-    /// Removes reports whose windows ended before `before_us`, and then the oldest until no more
-    /// than `bytes` are kept. Returns how many the bound on bytes removed.
+    /// Removes reports of windows that lie more than `keep_us` back, and then the oldest until no more
+    /// than `bytes` are kept. Returns how many the bound on bytes removed. Age counts from `now_us`, or
+    /// from a model's newest window where that is older: what is read from an old log is not old yet.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn prune_reports(&self, before_us: i64, bytes: u64) -> Result<u64, StoreError> {
-        self.try_prune(before_us, bytes).map_err(|source| self.failed(source))
+    pub fn prune_reports(&self, now_us: i64, keep_us: i64, bytes: u64) -> Result<u64, StoreError> {
+        self.try_prune(now_us, keep_us, bytes).map_err(|source| self.failed(source))
     }
 
     /// A baseline or settings text by its sha256.
@@ -329,12 +330,13 @@ impl Store {
                 named.insert(sha256.as_str(), bytes.as_slice())?;
             }
             let mut windows = transaction.open_table(WINDOWS)?;
+            // First what moves: an increment that replaces what is stored holds it already.
+            for (from, into) in &snapshot.carried {
+                move_window(&mut windows, from, into)?;
+            }
             for increment in &snapshot.increments {
                 let bytes = write_increment(&mut windows, increment)?;
                 *sizes.entry(increment.window.clone()).or_default() += bytes;
-            }
-            for (from, into) in &snapshot.carried {
-                move_window(&mut windows, from, into)?;
             }
             for window in &snapshot.dropped {
                 remove_window(&mut windows, window)?;
@@ -378,12 +380,24 @@ impl Store {
         Ok(packed)
     }
 
-    fn try_prune(&self, before_us: i64, most_bytes: u64) -> Result<u64, redb::Error> {
+    fn try_prune(&self, now_us: i64, keep_us: i64, most_bytes: u64) -> Result<u64, redb::Error> {
         let transaction = self.begin_write()?;
         let mut removed = 0;
         {
             let mut reports = transaction.open_table(REPORTS)?;
-            reports.retain(|(_, start_us), _| start_us >= before_us)?;
+            let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+            for entry in reports.iter()? {
+                let (key, _) = entry?;
+                let (model, start_us) = key.value();
+                match newest.get_mut(model) {
+                    Some(newest_us) => *newest_us = start_us,
+                    None => drop(newest.insert(model.to_owned(), start_us)),
+                }
+            }
+            reports.retain(|(model, start_us), _| {
+                let newest_us = newest.get(model).copied().unwrap_or(now_us);
+                start_us >= now_us.min(newest_us).saturating_sub(keep_us)
+            })?;
             let mut ages = Vec::new();
             let mut bytes = 0;
             for entry in reports.iter()? {

@@ -84,7 +84,7 @@ impl Alignment {
         let mut changes = Vec::new();
         for (&partition, progress) in self.progress.range_mut((topic, i32::MIN)..=(topic, i32::MAX))
         {
-            if progress.paused {
+            if progress.paused && now_us.saturating_sub(progress.changed_us) >= SECOND_US {
                 progress.paused = false;
                 progress.changed_us = now_us;
                 changes.push(Change { partition, paused: false });

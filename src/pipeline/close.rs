@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use driftline_alerting::mail::RetrainNote;
 use driftline_alerting::outbox::{OutboxRow, Silence};
-use driftline_alerting::retrain::RetrainLimits;
+use driftline_alerting::retrain::{RetrainLimits, RetrainState};
 use driftline_alerting::{Acceptance, Observation, Transition, accept, decide};
-use driftline_analytics::lane::{Closed, CutBy, Step};
+use driftline_analytics::lane::{Closed, Step};
 
 use super::ledger::Counts;
 use super::unit::{Closing, OpenPane, OpenWindow, PastWindow, Strip, Unit};
@@ -27,6 +28,7 @@ impl Pipeline {
         let position = |partition: i32| topic.facts.position(partition);
         let drift = unit.drift.advance(now_us, &idle, &position);
         let panes = unit.operations.advance(now_us, &idle, &position);
+        unit.note_idle_cuts(topic);
         if drift.is_empty() && panes.is_empty() {
             return;
         }
@@ -48,7 +50,6 @@ impl Pipeline {
                 }
                 Step::Close(closed) => {
                     let due_us = closed.end_us + unit.drift.settings().lateness_us;
-                    unit.note_idle_cuts(&closed, topic);
                     let increment = unit.last_increment(closed.start_us);
                     self.pending.increments.extend(increment);
                     closing.extend(unit.take_window(closed).map(|window| (due_us, window)));
@@ -130,7 +131,10 @@ impl Pipeline {
             unit.facts.previous.clone(),
         );
         let mut history = unit.facts.history.clone();
-        history.changed.clone_from(&unit.facts.changed);
+        // What changed concerns the windows that opened under it.
+        if Arc::ptr_eq(&setup, &unit.setup) {
+            history.changed.clone_from(&unit.facts.changed);
+        }
         Some(Job { unit: index, closed, setup, state, window, history })
     }
 
@@ -142,12 +146,15 @@ impl Pipeline {
         let report = Arc::new(verdict.report);
         let id = report.window.id.clone();
         unit.facts.history = verdict.history;
-        unit.facts.changed.clear();
+        if Arc::ptr_eq(&verdict.setup, &unit.setup) {
+            unit.facts.changed.clear();
+        }
         unit.forget_strips(&closed);
         unit.remember(PastWindow {
             id: id.clone(),
             closed: closed.clone(),
             versions: translate::versions(&report),
+            broken: translate::is_broken(&report),
         });
         unit.dirty = true;
         let model = unit.name().to_owned();
@@ -202,8 +209,9 @@ impl Pipeline {
         for transition in &transitions {
             self.tell(index, transition, now_us);
         }
-        if window {
-            self.retry_retraining(index, observation);
+        let Some(unit) = self.units.get(index) else { return };
+        if window && !self.messages.is_too_old(unit, observation.at_us, now_us) {
+            self.retry_retraining(index, observation.at_us);
         }
         if let Some(unit) = self.units.get_mut(index) {
             unit.facts.sent.prune(&unit.facts.alerts);
@@ -213,43 +221,58 @@ impl Pipeline {
     /// Writes the messages about a transition into the outbox, and asks for retraining where it helps.
     fn tell(&mut self, index: usize, transition: &Transition, now_us: i64) {
         let Some(unit) = self.units.get_mut(index) else { return };
-        let broken = translate::broken_input(&unit.facts.alerts);
+        let is_too_old = self.messages.is_too_old(unit, transition.at_us, now_us);
+        let obstacle = translate::broken_input(&unit.facts.alerts).or_else(|| {
+            is_too_old.then(|| "these windows lie in the past, the present comes first".to_owned())
+        });
+        let before = unit.facts.retrain.clone();
         let (state, decision) = driftline_alerting::retrain::decide(
-            &unit.facts.retrain,
+            &before,
             transition,
-            broken.as_deref(),
+            obstacle.as_deref(),
             &retrain_limits(unit),
         );
         unit.facts.retrain = state;
         unit.facts.log(transition, now_us);
         unit.dirty = true;
         let mut occasion = Occasion::new(unit, transition, 0).with_decision(decision);
-        self.request_retraining(index, transition, &mut occasion);
+        self.request_retraining(index, transition, &mut occasion, &before);
         let Some(unit) = self.units.get_mut(index) else { return };
-        if !self.messages.is_too_old(unit, transition.at_us, now_us) {
+        if !is_too_old {
             unit.facts.sent.note(&transition.incident, &transition.id, 0, now_us);
             let rows = self.messages.rows(unit, &occasion);
             self.enqueue_rows(rows);
         }
     }
 
-    /// Once a window, asks again for the retraining that was held back.
-    fn retry_retraining(&mut self, index: usize, observation: &Observation) {
-        let Some(unit) = self.units.get_mut(index) else { return };
-        let broken = translate::broken_input(&unit.facts.alerts);
+    /// Asks again for the retraining that was held back, with the windows as they are by now: once a
+    /// window, and when what was too old to be told is told. Returns what is to be said, by incident.
+    pub(super) fn retry_retraining(
+        &mut self,
+        index: usize,
+        at_us: i64,
+    ) -> BTreeMap<String, RetrainNote> {
+        let mut notes = BTreeMap::new();
+        let Some(unit) = self.units.get_mut(index) else { return notes };
+        let obstacle = translate::broken_input(&unit.facts.alerts);
+        let before = unit.facts.retrain.clone();
         let (state, decisions) = driftline_alerting::retrain::retry(
-            &unit.facts.retrain,
+            &before,
             &unit.facts.alerts,
-            observation.at_us,
-            broken.as_deref(),
+            at_us,
+            obstacle.as_deref(),
             &retrain_limits(unit),
         );
         unit.facts.retrain = state;
         for (incident, decision) in decisions {
-            let Some(unit) = self.units.get(index) else { return };
-            let mut occasion = Occasion::new(unit, &incident.last, 0).with_decision(decision);
-            self.request_retraining(index, &incident.last, &mut occasion);
+            let Some(unit) = self.units.get(index) else { break };
+            let windows = incident.windows.into_iter().collect();
+            let transition = Transition { at_us, windows, ..incident.last };
+            let mut occasion = Occasion::new(unit, &transition, 0).with_decision(decision);
+            self.request_retraining(index, &transition, &mut occasion, &before);
+            notes.insert(transition.incident, occasion.note().clone());
         }
+        notes
     }
 
     /// Puts the retraining request of an occasion into the store and the outbox.
@@ -258,10 +281,16 @@ impl Pipeline {
         index: usize,
         transition: &Transition,
         occasion: &mut Occasion,
+        before: &RetrainState,
     ) {
-        let Some(unit) = self.units.get(index) else { return };
+        let Some(unit) = self.units.get_mut(index) else { return };
         let topic = self.topics.get(unit.topic).map_or("", |topic| topic.name.as_str());
-        let Some(request) = self.messages.request(unit, topic, occasion) else { return };
+        let Some(request) = self.messages.request(unit, topic, occasion) else {
+            if occasion.asks() {
+                unit.facts.retrain.take_back(before, transition.class, transition.at_us);
+            }
+            return;
+        };
         let rows = self.messages.retrain_rows(unit, transition, &request);
         if let Ok(json) = serde_json::to_vec(&request) {
             let key = format!("retrain/{}", request.data.retrain_id);
@@ -344,18 +373,22 @@ impl Unit {
 
     fn take_pane(&mut self, closed: &Closed) -> Option<Closing> {
         let open = self.panes.remove(&closed.start_us)?;
-        let OpenPane { setup, counted, .. } = open;
+        let OpenPane { setup, mut counted, .. } = open;
+        let (read, rejected) = self.take_pane_records(closed);
+        counted.add_records(read, rejected);
         let state = Arc::new(counted);
         Some(Closing::Pane { start_us: closed.start_us, setup, state, saved: false })
     }
 
-    /// An idle cut lies where the reader stands, so the ledger there is the ledger now.
-    fn note_idle_cuts(&mut self, closed: &Closed, topic: &Topic) {
-        for (&partition, cut) in &closed.cuts {
-            if cut.by == CutBy::Idle {
-                let counts = topic.facts.counts(partition);
-                self.facts.strips.push(Strip { partition, offset: cut.to, counts });
-            }
+    /// An idle cut lies where the reader stands, so the ledger there is the ledger now: also where the
+    /// window is carried and closes later.
+    fn note_idle_cuts(&mut self, topic: &Topic) {
+        for (partition, offset) in self.drift.take_idle_cuts() {
+            let counts = topic.facts.counts(partition);
+            self.facts.strips.push(Strip { partition, offset, counts });
+        }
+        for (partition, offset) in self.operations.take_idle_cuts() {
+            self.note_pane_strip(partition, offset, topic.facts.counts(partition));
         }
     }
 

@@ -319,7 +319,12 @@ impl Unit {
         self.facts = document.facts;
         if document.setup != current {
             let before = setup_of(&document.setup)?;
-            self.facts.changed = changed(&before, &self.setup);
+            // What an earlier restart changed may not have been told yet.
+            self.facts.changed.extend(changed(&before, &self.setup));
+            self.facts.changed.sort();
+            self.facts.changed.dedup();
+            self.drift.begin_era();
+            self.operations.begin_era();
         }
         Ok(())
     }

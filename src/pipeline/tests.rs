@@ -1,6 +1,8 @@
 //! The log decides: whatever the batches, the interleaving and the crashes, the same log gives the
 //! same reports, the same ledger and the same decisions.
 
+mod stories;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -466,7 +468,7 @@ fn settings_are_kept_while_a_report_names_them() {
 
     crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
     assert_eq!(names(), both, "reports name both");
-    store.prune_reports(i64::MAX, 0).unwrap();
+    store.prune_reports(i64::MAX, 0, 0).unwrap();
     crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
     assert_eq!(names().len(), both.len() - 1, "the settings of before are gone");
     let bench = Bench::of(&CONFIG.replace("at_least: 20", "at_least: 21"));

@@ -20,6 +20,8 @@ pub(super) struct Topic {
     pub(super) facts: TopicFacts,
     /// Partitions that were being read when a model joined, until their next chunk.
     pub(super) joined: BTreeSet<i32>,
+    /// Wall time of the last record of each partition since the start, whatever it was.
+    pub(super) last_record_wall_us: BTreeMap<i32, i64>,
     pub(super) dirty: bool,
 }
 
@@ -66,6 +68,7 @@ impl Topic {
             count: 0,
             facts: TopicFacts::default(),
             joined: BTreeSet::new(),
+            last_record_wall_us: BTreeMap::new(),
             dirty: false,
         }
     }

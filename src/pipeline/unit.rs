@@ -27,6 +27,10 @@ const PAST_WINDOWS: usize = 1000;
 /// it the oldest are forgotten and requests over their windows say that they are not complete.
 const LATE_OFFSETS: usize = 100_000;
 
+/// Cuts of panes whose ledger is remembered per partition: what a week of catching up needs. More pile up
+/// only where heartbeats go on and no row opens a pane.
+const PANE_STRIPS: usize = 10_080;
+
 /// Transitions that the history of alerts holds per model.
 const TRANSITIONS: usize = 500;
 
@@ -47,8 +51,10 @@ pub struct Unit {
     /// Everything small that the checkpoint keeps as it is.
     pub facts: Facts,
     pub(super) dirty: bool,
-    /// Wall time of the last accepted row, or of the start.
-    pub(super) last_row_wall_us: i64,
+    /// Wall time of the start.
+    pub(super) started_us: i64,
+    /// Wall time of the last accepted row since.
+    pub(super) last_row_wall_us: Option<i64>,
     /// Candidates that were loaded, by name; with since when and why, where they are not scored.
     pub(super) candidates: BTreeMap<String, Option<(i64, String)>>,
 }
@@ -80,8 +86,10 @@ pub struct Facts {
     pub late_forgotten_us: Option<i64>,
     /// The topic's ledger at each cut that a report may still need.
     pub strips: Vec<Strip>,
-    /// The pane of the last row in time, per partition: where a rejected record is counted.
-    pub last_pane_us: BTreeMap<i32, i64>,
+    /// The topic's records at each cut that a pane may still need: read and rejected, by partition and
+    /// offset.
+    #[serde(default)]
+    pub pane_strips: BTreeMap<i32, BTreeMap<i64, (u64, u64)>>,
     /// Id of the last window that closed.
     pub previous: Option<String>,
     /// What changed in the settings and has not been told in a report.
@@ -110,6 +118,9 @@ pub struct PastWindow {
     pub closed: Closed,
     /// Versions that answered in it; `None` where there were too many to name.
     pub versions: Option<Vec<String>>,
+    /// Whether its input was broken: nobody should train on it.
+    #[serde(default)]
+    pub broken: bool,
 }
 
 /// A row beyond its window's cut.
@@ -195,8 +206,6 @@ pub struct Absorbed {
     pub panes_crossed: Vec<Crossing>,
     /// Drift windows and their rows, for candidates.
     pub windows: Vec<(i64, Vec<u32>)>,
-    /// Pane of each row that was in time, by offset.
-    pub pane_of: Vec<(i64, i64)>,
 }
 
 impl Unit {
@@ -213,7 +222,8 @@ impl Unit {
             quiet: Quiet::default(),
             facts: Facts::default(),
             dirty: true,
-            last_row_wall_us: now_us,
+            started_us: now_us,
+            last_row_wall_us: None,
             candidates: BTreeMap::new(),
         }
     }
@@ -226,6 +236,12 @@ impl Unit {
     /// The clockwork of its drift windows.
     pub fn drift(&self) -> &Lane {
         &self.drift
+    }
+
+    /// Since when, on the wall clock, no row was accepted. Before the first, since the start: what came
+    /// while nobody read is not silence.
+    pub(super) fn silent_since_us(&self) -> i64 {
+        self.last_row_wall_us.unwrap_or(self.started_us)
     }
 
     /// Drift windows and panes that are open or not yet decided on.
@@ -269,19 +285,12 @@ impl Unit {
         self.facts.late += drift.late.len() as u64;
         self.facts.last_event_us = self.facts.last_event_us.max(times_us.iter().copied().max());
         self.dirty = true;
-        let mut pane_of: Vec<(i64, i64)> = Vec::new();
-        for (start_us, indices) in &panes.windows {
-            let offset_of = |index: &u32| offsets.get(*index as usize).copied();
-            pane_of.extend(indices.iter().filter_map(offset_of).map(|offset| (offset, *start_us)));
-        }
-        pane_of.sort_unstable();
         Absorbed {
             accepted: offsets.to_vec(),
             late: drift.late,
             crossed: drift.crossed,
             panes_crossed: panes.crossed,
             windows: drift.windows,
-            pane_of,
         }
     }
 
@@ -318,44 +327,28 @@ impl Unit {
         }
     }
 
-    /// Counts rejected records in the pane of the row before them in their partition, unless that
-    /// pane is over there. What is counted depends on the log alone.
-    pub(super) fn count_rejected(&mut self, partition: i32, rejected: &[i64], absorbed: &Absorbed) {
-        let every_us = self.operations.settings().every_us;
-        let mut pane_us = self.facts.last_pane_us.get(&partition).copied();
-        let mut rows = absorbed.pane_of.iter().peekable();
-        let mut crossed = absorbed.panes_crossed.iter().peekable();
-        let offsets = rejected.iter().copied().chain([i64::MAX]);
-        for offset in offsets {
-            loop {
-                let row = rows.peek().filter(|(at, _)| *at < offset).map(|(at, _)| *at);
-                let cross = crossed.peek().filter(|crossing| crossing.offset < offset);
-                match (row, cross) {
-                    (None, None) => break,
-                    (Some(at), Some(crossing)) if at <= crossing.offset => {
-                        pane_us = rows.next().map(|(_, start_us)| *start_us);
-                    }
-                    (Some(_), None) => pane_us = rows.next().map(|(_, start_us)| *start_us),
-                    (_, Some(crossing)) => {
-                        let over =
-                            pane_us.is_some_and(|start| start + every_us <= crossing.through_us);
-                        pane_us = if over { None } else { pane_us };
-                        crossed.next();
-                    }
-                }
-            }
-            if offset == i64::MAX {
-                break;
-            }
-            if let Some(pane) = pane_us.and_then(|start_us| self.panes.get_mut(&start_us)) {
-                pane.counted.add_rejected(1);
-                pane.dirty = true;
-            }
+    /// Notes what became of all records of a partition before `offset`, where a pane is cut or begins.
+    pub(super) fn note_pane_strip(&mut self, partition: i32, offset: i64, counts: Counts) {
+        let of_partition = self.facts.pane_strips.entry(partition).or_default();
+        of_partition.insert(offset, (counts.read, counts.rejected));
+        if of_partition.len() > PANE_STRIPS {
+            of_partition.pop_first();
         }
-        match pane_us {
-            Some(start_us) => self.facts.last_pane_us.insert(partition, start_us),
-            None => self.facts.last_pane_us.remove(&partition),
-        };
+    }
+
+    /// Records between the previous pane's cuts and those of this one, read and rejected. What lies
+    /// before this pane's cuts is forgotten.
+    pub(super) fn take_pane_records(&mut self, closed: &Closed) -> (u64, u64) {
+        let mut records = (0, 0);
+        for (partition, cut) in &closed.cuts {
+            let Some(strips) = self.facts.pane_strips.get_mut(partition) else { continue };
+            let at = |offset: i64| strips.get(&offset).copied().unwrap_or_default();
+            let ((from_read, from_rejected), (read, rejected)) = (at(cut.from), at(cut.to));
+            records.0 += read.saturating_sub(from_read);
+            records.1 += rejected.saturating_sub(from_rejected);
+            *strips = strips.split_off(&cut.to);
+        }
+        records
     }
 
     /// Remembers a window that was decided on.

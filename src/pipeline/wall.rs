@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use driftline_alerting::repeat::Due;
 use driftline_alerting::{Class, State, Subject, Transition};
-use driftline_config::time::{MINUTE_US, format_duration};
+use driftline_config::time::{MINUTE_US, SECOND_US, format_duration};
 
 use super::Pipeline;
 use crate::messages::Occasion;
@@ -89,21 +89,29 @@ impl Pipeline {
         }
     }
 
+    /// Nothing is known of a model whose partitions are being read: what fired goes on until a row is
+    /// accepted, across a restart as well.
     fn look_for_silence(&mut self, index: usize, now_us: i64) {
         let Some(unit) = self.units.get(index) else { return };
-        let silent_us = now_us.saturating_sub(unit.last_row_wall_us);
-        let silent = unit.is_caught_up() && silent_us >= unit.setup.model.no_data.after_us;
-        let subjects = if silent {
-            let minutes_us = (silent_us / MINUTE_US * MINUTE_US).max(1_000_000);
-            let because = format!(
-                "no capture was accepted for {}: {}",
-                format_duration(minutes_us),
-                self.who_is_silent(index)
-            );
-            let since_us = now_us.saturating_sub(silent_us);
-            vec![translate::wall_subject("model", "no_data", because, since_us)]
-        } else {
-            Vec::new()
+        let silent_us = now_us.saturating_sub(unit.silent_since_us());
+        let incidents = unit.facts.alerts.incidents();
+        let opened_us =
+            incidents.filter(|open| open.class == Class::NoData).map(|open| open.opened_us).next();
+        let subjects = match opened_us {
+            Some(opened_us) if unit.last_row_wall_us.is_none_or(|at_us| at_us < opened_us) => {
+                return;
+            }
+            Some(_) => Vec::new(),
+            None if !unit.is_caught_up() || silent_us < unit.setup.model.no_data.after_us => return,
+            None => {
+                let minutes_us = (silent_us / MINUTE_US * MINUTE_US).max(SECOND_US);
+                let because = format!(
+                    "no capture was accepted for {}: {}",
+                    format_duration(minutes_us),
+                    self.who_is_silent(index)
+                );
+                vec![translate::wall_subject("model", "no_data", because, unit.silent_since_us())]
+            }
         };
         self.look(index, Class::NoData, subjects, now_us);
     }
@@ -171,30 +179,42 @@ impl Pipeline {
         }
     }
 
-    /// Sends a transition's messages again, or for the first time where they were too old before.
+    /// Sends a transition's messages again, or for the first time where they were too old before; then
+    /// what it would have asked for is asked for as well.
     fn remind(&mut self, index: usize, transition: &Transition, ordinal: u32, now_us: i64) {
+        let note = match ordinal {
+            0 => self.retry_retraining(index, transition.at_us).remove(&transition.incident),
+            _ => None,
+        };
         let Some(unit) = self.units.get_mut(index) else { return };
-        let occasion = Occasion::new(unit, transition, ordinal);
+        let occasion = Occasion::new(unit, transition, ordinal).with_note(note);
         let rows = self.messages.rows(unit, &occasion);
         unit.facts.sent.note(&transition.incident, &transition.id, ordinal, now_us);
         unit.dirty = true;
         self.enqueue_rows(rows);
     }
 
-    /// Whether the whole topic, some partitions, or only this model is silent.
+    /// Whether the whole topic, the partitions of this model, or only the model itself is silent.
     fn who_is_silent(&self, index: usize) -> String {
         let Some(unit) = self.units.get(index) else { return String::new() };
         let Some(topic) = self.topics.get(unit.topic) else { return String::new() };
-        let others = topic.units.iter().filter(|other| **other != index);
-        let mut others = others.filter_map(|other| self.units.get(*other)).peekable();
-        if others.peek().is_none()
-            || others.all(|other| {
-                other.is_caught_up() && other.last_row_wall_us <= unit.last_row_wall_us
-            })
-        {
-            format!("the whole topic {} is silent", topic.name)
-        } else {
-            format!("only this model is silent, other models of topic {} are not", topic.name)
+        let since_us = unit.silent_since_us();
+        let is_silent = |partition: i32| {
+            topic.last_record_wall_us.get(&partition).is_none_or(|at_us| *at_us <= since_us)
+        };
+        if topic.last_record_wall_us.keys().all(|partition| is_silent(*partition)) {
+            return format!("the whole topic {} is silent", topic.name);
         }
+        let of_model = unit.drift.partitions().filter(|p| unit.drift.watermark_us(*p).is_some());
+        let of_model: Vec<i32> = of_model.collect();
+        if !of_model.is_empty() && of_model.iter().all(|partition| is_silent(*partition)) {
+            let names: Vec<String> = of_model.iter().take(10).map(i32::to_string).collect();
+            return format!(
+                "partition {} of topic {}, where it was served, is silent, others are not",
+                names.join(", "),
+                topic.name
+            );
+        }
+        format!("only this model is silent, other records of topic {} come", topic.name)
     }
 }

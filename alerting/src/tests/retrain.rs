@@ -77,8 +77,8 @@ fn cooldown_and_daily_most_hold_back() {
 fn no_request_while_the_input_is_broken_and_one_when_it_is_repaired() {
     let (mut alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
     let (state, decision) =
-        decide(&RetrainState::default(), &steps[1][0], Some("carrier wrong_type"), &LIMITS);
-    let why = String::from("the input of these windows is broken (carrier wrong_type)");
+        decide(&RetrainState::default(), &steps[1][0], Some("carrier is broken"), &LIMITS);
+    let why = String::from("carrier is broken");
     assert_eq!(decision, RetrainDecision::HeldBack { why });
 
     // A growth while it waits does not make the request forgotten.
@@ -96,6 +96,22 @@ fn no_request_while_the_input_is_broken_and_one_when_it_is_repaired() {
     assert_eq!(repaired[0].0.class, Class::InputShift);
     let (_, settled) = retry(&state, &alerts, at_us + HOUR_US, None, &LIMITS);
     assert!(settled.is_empty(), "asked once");
+}
+
+#[test]
+fn what_could_not_be_named_is_asked_for_again() {
+    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aaA");
+    let before = RetrainState::default();
+    let (mut state, decision) = decide(&before, &steps[1][0], None, &LIMITS);
+    assert_eq!(letter(&decision), 'Q');
+    state.take_back(&before, Class::InputShift, steps[1][0].at_us);
+    let (state, again) = retry(&state, &alerts, steps[1][0].at_us + HOUR_US, None, &LIMITS);
+    assert_eq!(again.iter().map(|(_, decision)| letter(decision)).collect::<String>(), "Q");
+    // A later request that cannot be named leaves the first one as it is.
+    let (mut further, _) = decide(&state, &steps[2][0], None, &LIMITS);
+    further.take_back(&state, Class::InputShift, steps[2][0].at_us);
+    let (_, joined) = retry(&further, &alerts, steps[2][0].at_us + 2 * DAY_US, None, &LIMITS);
+    assert_eq!(joined.iter().map(|(_, decision)| letter(decision)).collect::<String>(), "Q");
 }
 
 #[test]

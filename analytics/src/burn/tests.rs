@@ -148,7 +148,7 @@ fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
     // Just 5 % are not more than 5 %.
     for (rejected, expected) in [(10, 0), (11, 1)] {
         let mut pane = case.pane(190, Row::usual);
-        pane.add_rejected(rejected);
+        pane.add_records(190 + rejected, rejected);
         assert_eq!(broken(&pane).len(), expected, "{rejected}");
     }
     let found = broken_input(&case.model, &case.layout(), &lacking);

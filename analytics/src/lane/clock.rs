@@ -14,6 +14,9 @@ const JUMP_ROWS: u32 = 20;
 /// The first rows of a partition are believed at once: a log may well begin with a gap.
 const TRUSTED_ROWS: u32 = 100;
 
+/// Crossings that are remembered. More pile up only where heartbeats go on and no row opens a window.
+const CROSSINGS: usize = 10_000;
+
 /// All windows that end at or before `through_us` are cut at `offset` in this partition, unless an
 /// earlier crossing cut them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +107,9 @@ impl PartitionClock {
         self.passed_through_us = through_us;
         let crossing = Crossing { through_us, offset };
         self.crossings.push_back(crossing);
+        if self.crossings.len() > CROSSINGS {
+            self.crossings.pop_front();
+        }
         Some(crossing)
     }
 

@@ -232,6 +232,44 @@ fn a_small_window_is_carried_until_it_has_enough_rows() {
 }
 
 #[test]
+fn a_carried_window_is_not_joined_with_one_of_other_settings() {
+    let settings = LaneSettings { at_least: 3, ..HOUR_WINDOWS };
+    let closed = |restarts_before_second: bool| {
+        let mut bench = Bench::new(settings, 1);
+        bench.row(0, T0);
+        if restarts_before_second {
+            bench.lane.begin_era();
+        }
+        bench.row(0, T0 + HOUR_US);
+        bench.row(0, T0 + HOUR_US + 6 * MINUTE_US);
+        bench.advance(T0);
+        assert_eq!((bench.closed.len(), bench.carried.len()), (0, 0), "the first is carried");
+        if !restarts_before_second {
+            bench.lane.begin_era();
+        }
+        bench.row(0, T0 + 3 * HOUR_US);
+        bench.advance(T0);
+        let closed = bench.closed.iter();
+        closed.map(|closed| (closed.start_us - T0, closed.rows)).collect::<Vec<_>>()
+    };
+    assert_eq!(closed(false), [(0, 3)], "both opened under the same settings");
+    assert_eq!(closed(true), [(0, 1)], "closed small, since what follows counts otherwise");
+}
+
+#[test]
+fn an_idle_cut_is_noted_when_it_is_made_also_where_the_window_is_carried() {
+    let mut bench = Bench::new(LaneSettings { at_least: 9, ..HOUR_WINDOWS }, 2);
+    bench.row(0, T0);
+    bench.row(1, T0 + 1);
+    bench.idle = vec![1];
+    bench.row(0, T0 + HOUR_US + 5 * MINUTE_US);
+    bench.advance(T0);
+    assert_eq!(bench.closed, [], "carried");
+    assert_eq!(bench.lane.take_idle_cuts(), [(1, 1)]);
+    assert_eq!(bench.lane.take_idle_cuts(), []);
+}
+
+#[test]
 fn a_carried_window_closes_at_its_longest() {
     let settings = LaneSettings { at_least: 100, at_most_us: 3 * HOUR_US, ..HOUR_WINDOWS };
     let mut bench = Bench::new(settings, 1);

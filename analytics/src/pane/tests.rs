@@ -34,8 +34,8 @@ fn failures_count_for_requests_and_latency_only() {
     let mut pane = absorb(&[failed]);
     assert_eq!((pane.rows(), pane.requests().failures(), pane.latency().n()), (1, 1, 1));
     assert!(pane.columns().is_empty());
-    pane.add_rejected(3);
-    assert_eq!(pane.rejected(), 3);
+    pane.add_records(4, 3);
+    assert_eq!(pane.records(), (4, 3));
     assert!(!pane.is_empty());
 }
 
@@ -54,7 +54,7 @@ fn any_split_and_order_gives_the_same_bytes() {
     let layout = layout();
     let rows = mixed_rows();
     let mut whole = absorb(&rows);
-    whole.add_rejected(7);
+    whole.add_records(900, 7);
     for size in [1, 3, 64, 400] {
         let mut merged = PaneState::new(&layout);
         for part in rows.chunks(size).rev() {
@@ -62,7 +62,7 @@ fn any_split_and_order_gives_the_same_bytes() {
             pane.merge(&layout, &merged);
             merged = pane;
         }
-        merged.add_rejected(7);
+        merged.add_records(900, 7);
         assert_eq!(bytes(&merged), bytes(&whole), "parts of {size}");
     }
 }
