@@ -220,9 +220,9 @@ impl Bench {
         let mut at: BTreeMap<i32, usize> =
             (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         let mut steps = 0;
-        let mut choices = choices.iter().cycle();
+        let choices = choices.iter().cycle();
         let mut crashes = crashes.iter().cycle();
-        while let Some(&(choice, length)) = choices.next() {
+        for &(choice, length) in choices {
             let open: Vec<i32> =
                 at.iter().filter(|(p, at)| **at < log[*p].len()).map(|(p, _)| *p).collect();
             let Some(&partition) = open.get(choice as usize % open.len().max(1)) else { break };
@@ -400,7 +400,7 @@ fn trouble_that_lasts_is_told_once_by_the_first_model_of_the_topic() {
     inline.feed(Event::Tick, at(5));
     inline.feed(Event::Tick, at(6));
     let firing = ("one".to_owned(), "driftline", "firing");
-    assert_eq!(told(&inline), [firing.clone()]);
+    assert_eq!(told(&inline), std::slice::from_ref(&firing));
     let because = &inline.pipeline.units()[0].facts.transitions[0].transition.subjects[0].because;
     assert_eq!(because, "shared has not been read for 5m: no such topic");
     inline.feed(Event::Read(Read::Recovered { topic: Some(0) }), at(7));
@@ -434,7 +434,7 @@ fn a_candidate_that_cannot_be_scored_is_an_incident_of_its_model() {
     };
     assert_eq!(loaded("next", Some("another sha256"), T0), [], "the other is being loaded");
     let firing = ("two".to_owned(), "candidate", "firing");
-    assert_eq!(loaded("other", None, T0 + 1), [firing.clone()]);
+    assert_eq!(loaded("other", None, T0 + 1), std::slice::from_ref(&firing));
     let resolved = ("two".to_owned(), "candidate", "resolved");
     assert_eq!(loaded("next", None, T0 + 2), [firing, resolved]);
 }
