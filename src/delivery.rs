@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings, Outcome};
 use driftline_alerting::dispatch::{Dispatcher, Receipt, SubmitError};
-use driftline_alerting::outbox::{OutboxRow, Silence, silenced_by};
+use driftline_alerting::outbox::{OutboxRow, RowKind, Silence, silenced_by};
 use driftline_config::Receiver;
 use tokio::sync::mpsc;
 
@@ -30,6 +30,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Settled {
     /// Its sequence number.
     pub sequence: u64,
+    /// It is an alert that was delivered and still fires: its row stays, to be sent again.
+    pub stands: bool,
 }
 
 /// One attempt, for metrics and the terminal.
@@ -39,6 +41,18 @@ pub struct Attempt {
     pub row: OutboxRow,
     /// How it went.
     pub receipt: Receipt,
+    /// The receiver had it before, and was told again that it still fires.
+    pub again: bool,
+}
+
+impl Attempt {
+    /// The value of the label `outcome` of `driftline_notifications_total`.
+    pub fn outcome(&self) -> &'static str {
+        match (&self.receipt.outcome, self.again) {
+            (Outcome::Delivered, true) => "resent",
+            (outcome, _) => outcome.name(),
+        }
+    }
 }
 
 /// The handle of the delivering task.
@@ -69,6 +83,7 @@ impl Delivery {
         let worker = Worker {
             waiting: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
+            latest: BTreeMap::new(),
             settled,
             attempts,
             silences: Arc::clone(&silences),
@@ -133,11 +148,25 @@ impl Delivery {
     }
 }
 
+/// A message that is not settled.
+#[derive(Debug)]
+struct Message {
+    row: OutboxRow,
+    /// Attempts that failed in a row.
+    attempts: u32,
+    /// Its receiver has it and believes that it fires.
+    stands: bool,
+    /// What is on its way is the end of the alert, for as long as a silence lasts.
+    hushes: bool,
+}
+
 struct Worker {
     /// By time of the next attempt, then by sequence number.
-    waiting: BTreeMap<(i64, u64), (OutboxRow, u32)>,
+    waiting: BTreeMap<(i64, u64), Message>,
     /// Sequence numbers by id and receiver.
-    on_their_way: BTreeMap<(String, String), (u64, OutboxRow)>,
+    on_their_way: BTreeMap<(String, String), (u64, Message)>,
+    /// The newest alert of each receiver and incident; those before it are out of date.
+    latest: BTreeMap<(String, String), u64>,
     settled: SyncSender<Settled>,
     attempts: SyncSender<Attempt>,
     silences: Arc<RwLock<Vec<Silence>>>,
@@ -155,9 +184,7 @@ impl Worker {
             let wait = self.until_next();
             tokio::select! {
                 item = items.recv() => match item {
-                    Some((sequence, row)) => {
-                        self.waiting.insert((0, sequence), (row, 0));
-                    }
+                    Some((sequence, row)) => self.on_item(sequence, row),
                     None => break,
                 },
                 Some(receipt) = receipts.recv() => self.on_receipt(receipt),
@@ -183,47 +210,94 @@ impl Worker {
         Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))
     }
 
+    fn on_item(&mut self, sequence: u64, row: OutboxRow) {
+        if let Some(incident) = incident_of(&row) {
+            let before = self.latest.get(&incident).copied().unwrap_or(0);
+            self.latest.insert(incident.clone(), sequence.max(before));
+            if before > 0 {
+                self.drop_out_of_date(&incident);
+            }
+            if sequence < before {
+                self.settle(sequence);
+                return;
+            }
+        }
+        let message = Message { row, attempts: 0, stands: false, hushes: false };
+        self.waiting.insert((0, sequence), message);
+    }
+
+    /// Settles the waiting alerts of an incident whose place another has taken.
+    fn drop_out_of_date(&mut self, incident: &(String, String)) {
+        let latest = self.latest.get(incident).copied().unwrap_or(0);
+        let old = |(key, message): (&(i64, u64), &Message)| {
+            let is_old = key.1 < latest && incident_of(&message.row).as_ref() == Some(incident);
+            is_old.then_some(*key)
+        };
+        let old: Vec<(i64, u64)> = self.waiting.iter().filter_map(old).collect();
+        for key in old {
+            self.waiting.remove(&key);
+            self.settle(key.1);
+        }
+    }
+
     fn send_due(&mut self, dispatcher: &Dispatcher) {
         let now_us = now_us();
         let mut busy: BTreeSet<String> = BTreeSet::new();
         let due: Vec<(i64, u64)> =
             self.waiting.range(..=(now_us, u64::MAX)).map(|(key, _)| *key).collect();
         for key in due {
-            let Some((row, attempts)) = self.waiting.remove(&key) else { continue };
+            let Some(mut message) = self.waiting.remove(&key) else { continue };
             let later = (now_us + LOOK_AGAIN_US, key.1);
-            let silenced = {
-                let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner);
-                silenced_by(&row, &silences, now_us).is_some()
+            let Some(row) = self.as_sent(&mut message, now_us) else {
+                self.waiting.insert(later, message);
+                continue;
             };
-            if silenced || busy.contains(&row.receiver) {
-                self.waiting.insert(later, (row, attempts));
+            if busy.contains(&row.receiver) {
+                self.waiting.insert(later, message);
                 continue;
             }
             let id = (row.id.clone(), row.receiver.clone());
-            match dispatcher.submit(row.clone(), attempts) {
+            match dispatcher.submit(row, message.attempts) {
                 Ok(()) => {
-                    self.on_their_way.insert(id, (key.1, row));
+                    self.on_their_way.insert(id, (key.1, message));
                 }
                 Err(SubmitError::UnknownReceiver(receiver)) => {
                     tracing::warn!(
                         receiver,
-                        id = row.id,
+                        id = message.row.id,
                         "the receiver of a message is no longer configured"
                     );
                     self.settle(key.1);
                 }
                 Err(SubmitError::OnItsWay(_)) => self.settle(key.1),
                 Err(SubmitError::Full(_) | SubmitError::Stopping) => {
-                    busy.insert(row.receiver.clone());
-                    self.waiting.insert(later, (row, attempts));
+                    busy.insert(id.1);
+                    self.waiting.insert(later, message);
                 }
             }
         }
     }
 
+    /// What is sent of a message now: itself, nothing while it is silenced, or the end of an alert
+    /// that fires elsewhere and was silenced since.
+    fn as_sent(&self, message: &mut Message, now_us: i64) -> Option<OutboxRow> {
+        let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner);
+        let silence = silenced_by(&message.row, &silences, now_us);
+        message.hushes = silence.is_some() && message.stands;
+        let mut row = message.row.clone();
+        match (silence, &row.kind) {
+            (None, _) => Some(row),
+            (Some(silence), RowKind::Alert(alert)) if message.stands => {
+                row.kind = RowKind::Alert(alert.clone().silenced(silence, now_us));
+                Some(row)
+            }
+            (Some(_), _) => None,
+        }
+    }
+
     fn on_receipt(&mut self, receipt: Receipt) {
         let id = (receipt.row_id.clone(), receipt.receiver.clone());
-        let Some((sequence, row)) = self.on_their_way.remove(&id) else { return };
+        let Some((sequence, mut message)) = self.on_their_way.remove(&id) else { return };
         if let Outcome::Failed { why } | Outcome::Disabled { why } = &receipt.outcome {
             tracing::error!(
                 receiver = receipt.receiver,
@@ -232,18 +306,48 @@ impl Worker {
                 "a message was given up"
             );
         }
-        match receipt.next_at_us {
-            Some(next_at_us) => {
-                self.waiting.insert((next_at_us, sequence), (row.clone(), receipt.attempt));
+        let row = message.row.clone();
+        let again = message.stands && !message.hushes;
+        let delivered = receipt.outcome == Outcome::Delivered;
+        message.attempts = if delivered { 0 } else { receipt.attempt };
+        let next_at_us = match (delivered, message.hushes) {
+            (true, true) => Some(receipt.at_us.saturating_add(LOOK_AGAIN_US)),
+            _ => receipt.next_at_us,
+        };
+        let out_of_date = incident_of(&row)
+            .is_some_and(|incident| self.latest.get(&incident).is_some_and(|it| *it > sequence));
+        match next_at_us {
+            Some(next_at_us) if !out_of_date => {
+                if delivered && !message.stands {
+                    self.report(Settled { sequence, stands: true });
+                }
+                if delivered {
+                    message.stands = !message.hushes;
+                }
+                self.waiting.insert((next_at_us, sequence), message);
             }
-            None => self.settle(sequence),
+            _ => {
+                if let (Some(incident), false) = (incident_of(&row), out_of_date) {
+                    self.latest.remove(&incident);
+                }
+                self.settle(sequence);
+            }
         }
         // Attempts are shown, not kept: nobody waits where the driver is slow.
-        let _ = self.attempts.try_send(Attempt { row, receipt });
+        let _ = self.attempts.try_send(Attempt { row, receipt, again });
     }
 
     fn settle(&self, sequence: u64) {
-        // The receiver is gone only when the process ends; the row is then still in the store.
-        let _ = self.settled.send(Settled { sequence });
+        self.report(Settled { sequence, stands: false });
     }
+
+    fn report(&self, settled: Settled) {
+        // The receiver is gone only when the process ends; the row is then still in the store.
+        let _ = self.settled.send(settled);
+    }
+}
+
+/// The receiver and the incident of an alert.
+fn incident_of(row: &OutboxRow) -> Option<(String, String)> {
+    row.kind.alert().map(|alert| (row.receiver.clone(), alert.incident().to_owned()))
 }

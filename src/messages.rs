@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use driftline_alerting::mail::{MailContext, RetrainNote, Unmoved};
-use driftline_alerting::outbox::{self, OutboxRow, retrain_rows, rows_for};
+use driftline_alerting::outbox::{self, OutboxRow, accepted_rows, retrain_rows, rows_for};
 use driftline_alerting::retrain::{RetrainDecision, RetrainRequest};
-use driftline_alerting::{Transition, TransitionState};
+use driftline_alerting::{Acceptance, Incident, Transition, TransitionState};
 use driftline_config::{Config, Receiver};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::retraining;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutboxBody {
-    /// A mail or a webhook.
+    /// A mail, a webhook or an alert.
     Message(OutboxRow),
     /// A record for the reports topic.
     Report {
@@ -108,21 +108,37 @@ impl Messages {
         }
     }
 
-    /// The mails and alert webhooks about a transition.
+    /// The mails, alert webhooks and alerts about a transition.
     pub fn rows(&self, unit: &Unit, occasion: &Occasion) -> Vec<OutboxRow> {
         let replay = self.replay(&occasion.transition);
-        let context = MailContext {
-            transition: &occasion.transition,
-            ordinal: occasion.ordinal,
-            unmoved: &occasion.unmoved,
-            retrain: &occasion.note,
-            replay: replay.as_deref(),
-            external_url: self.external_url.as_deref(),
-        };
+        let context = self.context(occasion, replay.as_deref());
         rows_for(&context, &self.receivers, &unit.setup.model.notify).unwrap_or_else(|error| {
             tracing::error!(%error, "a message could not be written");
             Vec::new()
         })
+    }
+
+    /// What ends the alerts of an incident that was accepted.
+    pub fn accepted(
+        &self,
+        unit: &Unit,
+        incident: &Incident,
+        acceptance: &Acceptance,
+    ) -> Vec<OutboxRow> {
+        let occasion = Occasion::new(unit, &incident.last, 0);
+        let notify = &unit.setup.model.notify;
+        accepted_rows(&self.context(&occasion, None), acceptance, &self.receivers, notify)
+    }
+
+    fn context<'a>(&'a self, occasion: &'a Occasion, replay: Option<&'a str>) -> MailContext<'a> {
+        MailContext {
+            transition: &occasion.transition,
+            ordinal: occasion.ordinal,
+            unmoved: &occasion.unmoved,
+            retrain: &occasion.note,
+            replay,
+            external_url: self.external_url.as_deref(),
+        }
     }
 
     /// The webhooks of a retraining request.

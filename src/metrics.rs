@@ -48,7 +48,7 @@ const LIMITS: [&str; 15] = [
     "shadow_rows",
 ];
 const LEVELS: [Level; 4] = [Level::Ok, Level::Warn, Level::Alarm, Level::NotComputable];
-const NOTIFICATION_OUTCOMES: [&str; 4] = ["delivered", "retry", "failed", "disabled"];
+const NOTIFICATION_OUTCOMES: [&str; 5] = ["delivered", "resent", "retry", "failed", "disabled"];
 /// The name under which a model lists the baseline of all versions without their own.
 const DEFAULT_BASELINE: &str = "default";
 
@@ -159,6 +159,11 @@ impl Metrics {
             for class in Class::ALL {
                 table.set(Family::AlertState, &[&model.name, class.name()], 0.0);
             }
+            let latency = model.latency.as_ref().map(|latency| ("latency", latency.objective));
+            let errors = model.errors.as_ref().map(|errors| ("errors", errors.objective));
+            for (of, share) in latency.into_iter().chain(errors) {
+                table.set(Family::Objective, &[&model.name, of], share);
+            }
             for level in LEVELS {
                 table.add(Family::Windows, &[&model.name, level_name(level)], 0.0);
             }
@@ -215,6 +220,9 @@ impl Metrics {
             if !counted.latencies.is_empty() {
                 let labels = [model, version.as_str()];
                 table.observe(Family::RequestLatency, &labels, &counted.latencies);
+                if state.requests.has_objective() {
+                    table.add(Family::SlowRequests, &labels, counted.slow as f64);
+                }
             }
         }
     }
@@ -284,7 +292,7 @@ impl Metrics {
         }
     }
 
-    /// Counts an attempt to deliver a message, by [`driftline_alerting::deliver::Outcome::name`].
+    /// Counts an attempt to deliver a message, by [`crate::delivery::Attempt::outcome`].
     pub fn notification(&self, receiver: &str, outcome: &str) {
         self.lock().table.add(Family::Notifications, &[receiver, outcome], 1.0);
     }

@@ -343,14 +343,19 @@ impl Monitor {
             self.intake.commit();
             self.feed(Event::Committed(committed), watch);
         }
-        let settled = self.delivery.take_settled().into_iter().map(|settled| settled.sequence);
-        let sent = self.publisher.as_ref().map(Publisher::take_sent).unwrap_or_default();
-        for sequence in settled.chain(sent).collect::<Vec<u64>>() {
-            self.handed_over.remove(&sequence);
+        let mut done = self.publisher.as_ref().map(Publisher::take_sent).unwrap_or_default();
+        for settled in self.delivery.take_settled() {
+            self.handed_over.remove(&settled.sequence);
+            // An alert that stands is delivered, and its row stays.
+            if !settled.stands {
+                done.push(settled.sequence);
+            }
+        }
+        for sequence in done {
             self.feed(Event::Done { sequence }, watch);
         }
         for attempt in self.delivery.take_attempts() {
-            self.metrics.notification(&attempt.receipt.receiver, attempt.receipt.outcome.name());
+            self.metrics.notification(&attempt.receipt.receiver, attempt.outcome());
             watch(&Notice::Attempt(&attempt));
         }
         while let Ok(command) = self.commands.try_recv() {
@@ -398,7 +403,10 @@ impl Monitor {
                 Effect::Align(change) => self.intake.align(change),
                 Effect::Published(report) => {
                     self.metrics.report(&report);
-                    self.readiness.reported(&report);
+                    let mut units = self.pipeline.units().iter();
+                    let unit = units.find(|unit| unit.name() == report.model);
+                    let lateness_us = unit.map_or(0, |unit| unit.drift().settings().lateness_us);
+                    self.readiness.reported(&report, lateness_us);
                     watch(&Notice::Report(&report));
                 }
                 Effect::Requested(request) => watch(&Notice::Request(&request)),

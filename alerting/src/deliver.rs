@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use driftline_config::{MailTransport, Receiver, ReceiverKind};
 
+use crate::alertmanager::Alert;
 use crate::mail::Mail;
 use crate::outbox::{OutboxRow, RowKind};
 use crate::webhook::SecretError;
 
 mod address;
+mod alertmanager;
 mod folder;
 mod http;
 mod message;
@@ -120,11 +122,17 @@ pub enum ReceiverProblem {
         why: String,
     },
     /// The address of a webhook is a secret: it is not named.
-    #[error("the url of the webhook is not an http:// or https:// address")]
-    Url,
-    /// The address of a webhook is one that programs must not be led to.
-    #[error("the url of the webhook is a link-local address, where clouds keep their secrets")]
-    LinkLocal,
+    #[error("the url of the {what} is not an http:// or https:// address")]
+    Url {
+        /// `webhook` or `Alertmanager`.
+        what: &'static str,
+    },
+    /// The address is one that programs must not be led to.
+    #[error("the url of the {what} is a link-local address, where clouds keep their secrets")]
+    LinkLocal {
+        /// `webhook` or `Alertmanager`.
+        what: &'static str,
+    },
     /// A header that HTTP cannot carry; its value may be a secret.
     #[error("the header {name:?} cannot be sent: its name or value has characters HTTP refuses")]
     Header {
@@ -151,6 +159,7 @@ enum Sender {
     Smtp(Box<smtp::SmtpSender>),
     Folder(folder::FolderSender),
     Webhook(Box<http::WebhookSender>),
+    Alertmanager(Box<alertmanager::AlertmanagerSender>),
 }
 
 /// Names only: the rest is addresses and passwords.
@@ -185,7 +194,8 @@ impl Deliverer {
 
     /// Goes as far as possible towards a receiver without sending anything: a mail server is
     /// connected to, encrypted and logged in to; a folder is written to; the server of a webhook is
-    /// asked for `HEAD /`, without the configured headers. Returns what was reached, in words.
+    /// asked for `HEAD /`, without the configured headers; an Alertmanager for its status. Returns
+    /// what was reached, in words.
     ///
     /// # Errors
     /// Why it cannot be reached, in one sentence without addresses of webhooks.
@@ -194,8 +204,39 @@ impl Deliverer {
             Some(Sender::Smtp(smtp)) => smtp.reach().await,
             Some(Sender::Folder(folder)) => folder.reach().await,
             Some(Sender::Webhook(webhook)) => webhook.reach().await,
+            Some(Sender::Alertmanager(alertmanager)) => alertmanager.reach().await,
             None => Err(format!("there is no receiver {receiver}")),
         }
+    }
+
+    /// How often a receiver wants to be told again what still fires; `None` where once is enough.
+    pub fn resend(&self, receiver: &str) -> Option<Duration> {
+        match self.senders.get(receiver) {
+            Some(Sender::Alertmanager(alertmanager)) => Some(alertmanager.resend()),
+            _ => None,
+        }
+    }
+
+    /// Sends rows of one receiver, each once; alerts together. The outcomes are in the order of the
+    /// rows.
+    pub async fn send_all(&self, receiver: &str, rows: &[&OutboxRow]) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(rows.len());
+        let Some(Sender::Alertmanager(alertmanager)) = self.senders.get(receiver) else {
+            for row in rows {
+                outcomes.push(self.send(row).await);
+            }
+            return outcomes;
+        };
+        let alerts: Vec<&Alert> = rows.iter().filter_map(|row| row.kind.alert()).collect();
+        let together = match alerts.is_empty() {
+            true => None,
+            false => Some(alertmanager.send(&alerts).await),
+        };
+        let outcome = |row: &&OutboxRow| {
+            let outcome = row.kind.alert().and(together.clone());
+            outcome.unwrap_or_else(|| another_way(&row.receiver))
+        };
+        rows.iter().map(outcome).collect()
     }
 
     /// Sends one row, once. Takes no longer than the timeouts of the settings.
@@ -206,12 +247,13 @@ impl Deliverer {
             (Some(Sender::Webhook(webhook)), RowKind::Webhook { body, .. }) => {
                 webhook.send(&row.id, body).await
             }
+            (Some(Sender::Alertmanager(alertmanager)), RowKind::Alert(alert)) => {
+                alertmanager.send(&[alert]).await
+            }
             (None, _) => {
                 Outcome::Failed { why: format!("there is no receiver {} any more", row.receiver) }
             }
-            (Some(_), _) => Outcome::Failed {
-                why: format!("receiver {} is reached another way now", row.receiver),
-            },
+            (Some(_), _) => another_way(&row.receiver),
         }
     }
 }
@@ -220,6 +262,10 @@ fn sender(receiver: &Receiver, settings: &DeliverySettings) -> Result<Sender, Re
     match &receiver.kind {
         ReceiverKind::Webhook(webhook) => {
             Ok(Sender::Webhook(Box::new(http::WebhookSender::new(webhook, settings)?)))
+        }
+        ReceiverKind::Alertmanager(to) => {
+            let sender = alertmanager::AlertmanagerSender::new(to, settings)?;
+            Ok(Sender::Alertmanager(Box::new(sender)))
         }
         ReceiverKind::Email(email) => {
             let letterhead = message::Letterhead::new(&email.from, &email.to)?;
@@ -242,6 +288,11 @@ fn sender(receiver: &Receiver, settings: &DeliverySettings) -> Result<Sender, Re
             }
         }
     }
+}
+
+/// The configuration changed between decision and delivery.
+fn another_way(receiver: &str) -> Outcome {
+    Outcome::Failed { why: format!("receiver {receiver} is reached another way now") }
 }
 
 /// Why one attempt could not even be made of a mail.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::deliver::{Deliverer, Outcome};
 use crate::outbox::OutboxRow;
-use crate::schedule::next_attempt;
+use crate::schedule::{next_alert_attempt, next_attempt};
 
 /// Rows that wait for one receiver in memory; the rest waits in the outbox, where it is safe.
 pub const QUEUE_ROWS: usize = 64;
@@ -25,7 +25,8 @@ pub struct Receipt {
     pub outcome: Outcome,
     /// Attempts made so far, this one included.
     pub attempt: u32,
-    /// When to submit it again, wall time in microseconds; `None` when it is settled.
+    /// When to submit it again, wall time in microseconds; `None` when it is settled. An alert that
+    /// was delivered and stands is not: it is sent again.
     pub next_at_us: Option<i64>,
     /// When the attempt ended, wall time in microseconds.
     pub at_us: i64,
@@ -77,6 +78,8 @@ impl Dispatcher {
             let (queue, jobs) = mpsc::channel(QUEUE_ROWS);
             lanes.insert(receiver.to_owned(), queue);
             let lane = Lane {
+                receiver: receiver.to_owned(),
+                resend: deliverer.resend(receiver),
                 deliverer: Arc::clone(&deliverer),
                 on_their_way: Arc::clone(&on_their_way),
                 receipts: receipts.clone(),
@@ -121,6 +124,9 @@ impl Dispatcher {
 }
 
 struct Lane {
+    receiver: String,
+    /// Where what stands is sent again, and rows that wait are sent together.
+    resend: Option<Duration>,
     deliverer: Arc<Deliverer>,
     on_their_way: OnTheirWay,
     receipts: mpsc::Sender<Receipt>,
@@ -129,36 +135,51 @@ struct Lane {
 impl Lane {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
         let mut gone: Option<String> = None;
-        while let Some(Job { row, attempts }) = jobs.recv().await {
-            let outcome = match &gone {
-                Some(why) => Outcome::Disabled { why: why.clone() },
-                None => self.deliverer.send(&row).await,
+        let together = if self.resend.is_some() { QUEUE_ROWS } else { 1 };
+        let mut batch = Vec::with_capacity(together);
+        while jobs.recv_many(&mut batch, together).await > 0 {
+            let rows: Vec<&OutboxRow> = batch.iter().map(|job| &job.row).collect();
+            let outcomes = match &gone {
+                Some(why) => vec![Outcome::Disabled { why: why.clone() }; rows.len()],
+                None => self.deliverer.send_all(&self.receiver, &rows).await,
             };
-            if let Outcome::Disabled { why } = &outcome {
-                gone = Some(why.clone());
-            }
-            let receipt = receipt(&row, outcome, attempts.saturating_add(1));
-            let key = (row.id, row.receiver);
-            self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-            if self.receipts.send(receipt).await.is_err() {
-                return;
+            for (Job { row, attempts }, outcome) in batch.drain(..).zip(outcomes) {
+                if let Outcome::Disabled { why } = &outcome {
+                    gone = Some(why.clone());
+                }
+                let receipt = receipt(&row, outcome, attempts.saturating_add(1), self.resend);
+                let key = (row.id, row.receiver);
+                self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                if self.receipts.send(receipt).await.is_err() {
+                    return;
+                }
             }
         }
     }
 }
 
-fn receipt(row: &OutboxRow, outcome: Outcome, attempt: u32) -> Receipt {
+fn receipt(row: &OutboxRow, outcome: Outcome, attempt: u32, resend: Option<Duration>) -> Receipt {
     let at_us = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
-    let (outcome, next_at_us) = match outcome {
-        Outcome::Retry { after, why } => {
-            match next_attempt(attempt, at_us, after, seed(&row.id, &row.receiver)) {
+    let alert = row.kind.alert().zip(resend).map(|(alert, resend)| {
+        (i64::try_from(resend.as_micros()).unwrap_or(i64::MAX), alert.is_standing())
+    });
+    let (outcome, next_at_us) = match (outcome, alert) {
+        (Outcome::Retry { after, why }, _) => {
+            let next_us = match alert {
+                Some(alert) => next_alert_attempt(attempt, at_us, after, alert),
+                None => next_attempt(attempt, at_us, after, seed(&row.id, &row.receiver)),
+            };
+            match next_us {
                 Some(next_us) => (Outcome::Retry { after, why }, Some(next_us)),
                 None => (Outcome::Failed { why: format!("{why}, after {attempt} attempts") }, None),
             }
         }
-        settled => (settled, None),
+        (Outcome::Delivered, Some((resend_us, true))) => {
+            (Outcome::Delivered, Some(at_us.saturating_add(resend_us)))
+        }
+        (settled, _) => (settled, None),
     };
     Receipt {
         row_id: row.id.clone(),

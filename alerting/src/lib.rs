@@ -1,4 +1,4 @@
-//! Signals become incidents, incidents become mail and webhooks.
+//! Signals become incidents, incidents become mail, webhooks and alerts.
 //!
 //! ```text
 //! Observation ─► decide ─► Transition ─► rows_for ─► OutboxRow │ ─► Dispatcher ─► Receipt
@@ -15,6 +15,7 @@ mod instant;
 mod rules;
 mod signal;
 
+pub mod alertmanager;
 pub mod deliver;
 pub mod dispatch;
 pub mod mail;

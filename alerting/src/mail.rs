@@ -103,6 +103,15 @@ pub fn compose(context: &MailContext<'_>) -> Mail {
     }
 }
 
+/// The same in one line and in a few, for those who have no room for a mail.
+pub(crate) fn brief(context: &MailContext<'_>) -> (String, String) {
+    let story = Story::new(context);
+    let mut lines = vec![story.sentence];
+    lines.extend(story.findings.iter().map(|finding| format!("- {finding}")));
+    lines.push(story.since);
+    (one_line(&story.title, 200), lines.join("\n"))
+}
+
 /// The facts in reading order; text and HTML are two ways to print them.
 struct Story {
     title: String,

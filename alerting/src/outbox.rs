@@ -4,6 +4,8 @@ use driftline_config::time::HOUR_US;
 use driftline_config::{Receiver, ReceiverKind};
 use serde::{Deserialize, Serialize};
 
+use crate::alertmanager::Alert;
+use crate::incident::Acceptance;
 use crate::mail::{Mail, MailContext, compose, message_key};
 use crate::retrain::RetrainRequest;
 use crate::signal::Class;
@@ -43,12 +45,29 @@ pub enum RowKind {
         /// JSON.
         body: String,
     },
+    /// An alert of an Alertmanager. While it fires its row stays: it is sent again and again until a
+    /// later row of the incident takes its place.
+    Alert(Alert),
 }
 
 impl RowKind {
     /// Whether a program acts on it rather than a person.
     pub fn is_retrain(&self) -> bool {
         matches!(self, RowKind::Webhook { event, .. } if event == "retrain.requested")
+    }
+
+    /// The alert, where it is one.
+    pub fn alert(&self) -> Option<&Alert> {
+        match self {
+            RowKind::Alert(alert) => Some(alert),
+            RowKind::Mail(_) | RowKind::Webhook { .. } => None,
+        }
+    }
+
+    /// Whether it ends an alert. Such a row is sent however old its cause is: what Alertmanager was
+    /// told must end.
+    pub fn ends_an_alert(&self) -> bool {
+        self.alert().is_some_and(|alert| !alert.is_standing())
     }
 }
 
@@ -66,7 +85,7 @@ pub enum OutboxError {
 }
 
 /// The rows of a transition, one per receiver that is named in `notify` and wants alerts. Quiet
-/// transitions have none.
+/// transitions have none. Repeats are not for an Alertmanager, which repeats by its own rules.
 ///
 /// # Errors
 /// When a body cannot be written as JSON.
@@ -80,24 +99,51 @@ pub fn rows_for(
         return Ok(Vec::new());
     }
     let id = message_key(&transition.id, context.ordinal);
-    let wanted = told(receivers, notify, "alerts");
-    wanted
-        .map(|receiver| {
-            let kind = match &receiver.kind {
-                ReceiverKind::Email(_) => RowKind::Mail(compose(context)),
-                ReceiverKind::Webhook(_) => webhook(&id, &AlertEvent::new(context))?,
-            };
-            Ok(OutboxRow {
-                id: id.clone(),
-                receiver: receiver.name.clone(),
-                kind,
-                model: transition.model.clone(),
-                class: transition.class,
-                at_us: transition.at_us,
-                created_by: transition.id.clone(),
-            })
-        })
-        .collect()
+    let mut rows = Vec::new();
+    for receiver in told(receivers, notify, "alerts") {
+        let kind = match &receiver.kind {
+            ReceiverKind::Email(_) => RowKind::Mail(compose(context)),
+            ReceiverKind::Webhook(_) => webhook(&id, &AlertEvent::new(context))?,
+            ReceiverKind::Alertmanager(_) if context.ordinal > 0 => continue,
+            ReceiverKind::Alertmanager(to) => {
+                RowKind::Alert(Alert::new(context, to.runbook.as_deref()))
+            }
+        };
+        rows.push(row(context, id.clone(), receiver, kind));
+    }
+    Ok(rows)
+}
+
+/// The rows that end the alerts of an incident that was accepted: one per Alertmanager that is named
+/// in `notify`. The transition is the incident's last.
+pub fn accepted_rows(
+    context: &MailContext<'_>,
+    acceptance: &Acceptance,
+    receivers: &[Receiver],
+    notify: &[String],
+) -> Vec<OutboxRow> {
+    let id = format!("{}.accepted", context.transition.id);
+    let alert = |receiver: &Receiver| match &receiver.kind {
+        ReceiverKind::Alertmanager(to) => {
+            let alert = Alert::new(context, to.runbook.as_deref()).accepted(acceptance);
+            Some(row(context, id.clone(), receiver, RowKind::Alert(alert)))
+        }
+        ReceiverKind::Email(_) | ReceiverKind::Webhook(_) => None,
+    };
+    told(receivers, notify, "alerts").filter_map(alert).collect()
+}
+
+fn row(context: &MailContext<'_>, id: String, receiver: &Receiver, kind: RowKind) -> OutboxRow {
+    let transition = context.transition;
+    OutboxRow {
+        id,
+        receiver: receiver.name.clone(),
+        kind,
+        model: transition.model.clone(),
+        class: transition.class,
+        at_us: transition.at_us,
+        created_by: transition.id.clone(),
+    }
 }
 
 /// The rows of a retraining request, one per webhook that is named in `notify` and wants them.

@@ -1,4 +1,5 @@
-//! When a failed delivery is tried again: the schedule of Standard Webhooks with jitter.
+//! When a failed delivery is tried again: the schedule of Standard Webhooks with jitter, and a
+//! shorter one for alerts, which are sent again anyway.
 
 use std::time::Duration;
 
@@ -18,6 +19,11 @@ const WAITS_US: [i64; 10] = [
     24 * HOUR_US,
 ];
 
+/// The first wait of an alert; it doubles up to the interval at which what stands is sent again.
+const ALERT_WAIT_US: i64 = 5 * SECOND_US;
+/// How long the end of an alert is offered: as long as any message.
+const ALERT_PATIENCE_US: i64 = 75 * HOUR_US;
+
 /// A receiver that asks for more patience than this is tried anyway.
 const RETRY_AFTER_MOST_US: i64 = 24 * HOUR_US;
 
@@ -31,11 +37,35 @@ pub fn next_attempt(
     jitter_seed: u64,
 ) -> Option<i64> {
     let wait_us = *WAITS_US.get(attempt as usize)?;
+    Some(later(now_us, wait_us, retry_after, jitter_seed ^ spread(attempt)))
+}
+
+/// The same for an alert of which `attempt` attempts in a row have failed, and which is sent every
+/// `resend_us` while it stands. One that stands is never given up.
+pub fn next_alert_attempt(
+    attempt: u32,
+    now_us: i64,
+    retry_after: Option<Duration>,
+    (resend_us, is_standing): (i64, bool),
+) -> Option<i64> {
+    let resend_us = resend_us.max(1);
+    let given_up = i64::from(attempt) > ALERT_PATIENCE_US / resend_us;
+    if given_up && !is_standing {
+        return None;
+    }
+    let doubled = ALERT_WAIT_US.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+    Some(later(now_us, doubled.min(resend_us), retry_after, spread(attempt)))
+}
+
+fn spread(attempt: u32) -> u64 {
+    u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn later(now_us: i64, wait_us: i64, retry_after: Option<Duration>, seed: u64) -> i64 {
     let asked_us = retry_after.map_or(0, |after| {
         i64::try_from(after.as_micros()).unwrap_or(i64::MAX).min(RETRY_AFTER_MOST_US)
     });
     let wait_us = wait_us.max(asked_us);
-    let seed = jitter_seed ^ u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let jitter_us = fastrand::Rng::with_seed(seed).i64(0..=wait_us / 10);
-    Some(now_us.saturating_add(wait_us).saturating_add(jitter_us))
+    now_us.saturating_add(wait_us).saturating_add(jitter_us)
 }

@@ -1,5 +1,6 @@
 //! Tests over the public interface, in the order of the way: decide, retrain, write, deliver.
 
+mod alertmanager;
 mod decide;
 mod deliver_http;
 mod deliver_mail;

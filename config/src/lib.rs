@@ -27,6 +27,6 @@ pub use model::{
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 pub use service::{
-    AlertRules, Config, DeadLetters, DriftRule, Email, Http, Kafka, Limits, MailTransport,
-    Receiver, ReceiverKind, ReportStore, Webhook,
+    AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, Kafka, Limits,
+    MailTransport, Receiver, ReceiverKind, ReportStore, Webhook,
 };

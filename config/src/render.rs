@@ -195,6 +195,13 @@ fn receiver(receiver: &Receiver) -> Value {
             "headers": redacted(webhook.headers.keys()),
             "ca": webhook.ca.as_ref().map(|path| path.display().to_string()),
         }}),
+        ReceiverKind::Alertmanager(alertmanager) => json!({ "alertmanager": {
+            "url": alertmanager.url.to_string(),
+            "headers": redacted(alertmanager.headers.keys()),
+            "ca": alertmanager.ca.as_ref().map(|path| path.display().to_string()),
+            "resend_us": alertmanager.resend_us,
+            "runbook": alertmanager.runbook,
+        }}),
     };
     json!({ "name": receiver.name, "on": receiver.on, "to": kind })
 }

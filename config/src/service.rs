@@ -98,7 +98,7 @@ pub struct Receiver {
     /// Unique.
     pub name: String,
     /// Classes of messages it wants: `alerts`, `retrain`; both where the operator named none for a
-    /// webhook, `alerts` for a mail.
+    /// webhook, `alerts` for a mail and an Alertmanager.
     pub on: Vec<String>,
     /// How it is reached.
     pub kind: ReceiverKind,
@@ -111,6 +111,8 @@ pub enum ReceiverKind {
     Email(Email),
     /// By a signed HTTP POST.
     Webhook(Webhook),
+    /// By API v2 of an Alertmanager, which tells people itself.
+    Alertmanager(Alertmanager),
 }
 
 /// A mail receiver.
@@ -154,6 +156,21 @@ pub struct Webhook {
     pub headers: BTreeMap<String, Secret>,
     /// PEM file of a certificate authority to trust beside the built-in roots.
     pub ca: Option<PathBuf>,
+}
+
+/// An Alertmanager.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alertmanager {
+    /// `http://` or `https://`, with the path under which it is served, without `/api/v2`.
+    pub url: Secret,
+    /// Further headers; values may be secrets.
+    pub headers: BTreeMap<String, Secret>,
+    /// PEM file of a certificate authority to trust beside the built-in roots.
+    pub ca: Option<PathBuf>,
+    /// How often an alert that fires is sent again, in microseconds.
+    pub resend_us: i64,
+    /// Where people find the runbook; the annotation `runbook_url` adds the anchor of the class.
+    pub runbook: Option<String>,
 }
 
 /// How long reports are kept.

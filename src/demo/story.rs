@@ -111,6 +111,7 @@ impl Story {
                         say(&format!("      mail: {}", mail.subject));
                     }
                     RowKind::Webhook { .. } => self.webhooks += 1,
+                    RowKind::Alert(_) => {}
                 }
             }
             Notice::Shadow(record) => self.compare(record),

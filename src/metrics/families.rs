@@ -6,12 +6,14 @@ pub(super) enum Family {
     Records,
     Requests,
     RequestLatency,
+    SlowRequests,
     Windows,
     DriftStatistic,
     DriftLevel,
     NotComputable,
     ColumnShare,
     AlertState,
+    Objective,
     ShadowRows,
     ShadowAgreement,
     Rejected,
@@ -49,16 +51,18 @@ pub(super) struct Definition {
 impl Family {
     /// Every metric, in the order of the contract.
     #[cfg(test)]
-    pub(super) const ALL: [Family; 24] = [
+    pub(super) const ALL: [Family; 26] = [
         Family::Records,
         Family::Requests,
         Family::RequestLatency,
+        Family::SlowRequests,
         Family::Windows,
         Family::DriftStatistic,
         Family::DriftLevel,
         Family::NotComputable,
         Family::ColumnShare,
         Family::AlertState,
+        Family::Objective,
         Family::ShadowRows,
         Family::ShadowAgreement,
         Family::Rejected,
@@ -82,6 +86,7 @@ impl Family {
             Family::Records
             | Family::Requests
             | Family::RequestLatency
+            | Family::SlowRequests
             | Family::Rejected
             | Family::ConsumerLag
             | Family::LastEvent
@@ -92,6 +97,7 @@ impl Family {
             | Family::NotComputable
             | Family::ColumnShare
             | Family::AlertState
+            | Family::Objective
             | Family::ModelInfo => self.of_models(),
             _ => self.of_ourselves(),
         }
@@ -111,6 +117,12 @@ impl Family {
                 Histogram,
                 &["model", "version"],
                 "Captured request latencies; the latency objective is always a bucket.",
+            ),
+            Family::SlowRequests => define(
+                "driftline_slow_requests_total",
+                Counter,
+                &["model", "version"],
+                "Captured requests with a latency over the model's `under`, of those that the latency histogram counts.",
             ),
             Family::Rejected => define(
                 "driftline_rejected_total",
@@ -177,6 +189,12 @@ impl Family {
                 Gauge,
                 &["model", "class"],
                 "State of the class's incident: 0 ok, 1 pending, 2 firing, 3 accepted.",
+            ),
+            Family::Objective => define(
+                "driftline_objective_ratio",
+                Gauge,
+                &["model", "objective"],
+                "Share of requests that is to be under the latency, or without error, as configured.",
             ),
             Family::ModelInfo => define(
                 "driftline_model_info",

@@ -24,6 +24,7 @@ const BOUNDS_US: [i64; 17] = [
 #[derive(Debug)]
 pub(super) struct Requests {
     bounds_us: Arc<[i64]>,
+    under_us: Option<i64>,
     /// Versions told apart; those that the configuration names come first.
     versions: Vec<String>,
     versions_limit: usize,
@@ -35,6 +36,8 @@ pub(super) struct Counted {
     /// Each weighted by the share of traffic it stands for.
     pub(super) classes: BTreeMap<&'static str, f64>,
     pub(super) latencies: Latencies,
+    /// Those with a latency over the objective's; zero where there is none.
+    pub(super) slow: u64,
 }
 
 impl Requests {
@@ -48,7 +51,12 @@ impl Requests {
         bounds_us.sort_unstable();
         bounds_us.dedup();
         let versions = versions.iter().take(versions_limit).cloned().collect();
-        Requests { bounds_us: bounds_us.into(), versions, versions_limit }
+        Requests { bounds_us: bounds_us.into(), under_us, versions, versions_limit }
+    }
+
+    /// Whether there is a latency objective.
+    pub(super) fn has_objective(&self) -> bool {
+        self.under_us.is_some()
     }
 
     /// Sums a batch in the layout of [`driftline_config::capture`], by version.
@@ -76,7 +84,10 @@ impl Requests {
             let weight = if rate > 0.0 { 1.0 / rate } else { 1.0 };
             *of_version.classes.entry(StatusClass::of(status).name()).or_default() += weight;
             if let Some(latencies) = latencies.filter(|column| column.is_valid(row)) {
-                of_version.latencies.observe(latencies.value(row));
+                let latency_us = latencies.value(row);
+                of_version.latencies.observe(latency_us);
+                of_version.slow +=
+                    u64::from(self.under_us.is_some_and(|under_us| latency_us > under_us));
             }
         }
         counted
@@ -99,7 +110,8 @@ impl Requests {
 
 impl Counted {
     fn new(bounds_us: &Arc<[i64]>) -> Counted {
-        Counted { classes: BTreeMap::new(), latencies: Latencies::new(Arc::clone(bounds_us)) }
+        let latencies = Latencies::new(Arc::clone(bounds_us));
+        Counted { classes: BTreeMap::new(), latencies, slow: 0 }
     }
 }
 

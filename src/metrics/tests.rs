@@ -210,6 +210,10 @@ fn requests_are_weighted_and_latencies_are_not() {
             (&format!("{latency}_bucket{{model=\"fraud\",version=\"7\",le=\"+Inf\"}}"), Some(4.0)),
             (&format!("{latency}_count{{model=\"fraud\",version=\"7\"}}"), Some(4.0)),
             (&format!("{latency}_sum{{model=\"fraud\",version=\"7\"}}"), Some(0.132_002)),
+            ("driftline_slow_requests_total{model=\"fraud\",version=\"7\"}", Some(2.0)),
+            ("driftline_slow_requests_total{model=\"fraud\",version=\"none\"}", Some(0.0)),
+            ("driftline_objective_ratio{model=\"fraud\",objective=\"latency\"}", Some(0.99)),
+            ("driftline_objective_ratio{model=\"fraud\",objective=\"errors\"}", None),
         ],
     );
     assert!(!metrics.render().unwrap().contains("nobody"));

@@ -71,10 +71,11 @@ impl Readiness {
         }
     }
 
-    /// Remembers the last window of a model.
-    pub(super) fn reported(&mut self, report: &Report) {
+    /// Remembers the last window of a model, which was due `lateness_us` after its end.
+    pub(super) fn reported(&mut self, report: &Report, lateness_us: i64) {
         if let Ok(end_us) = parse_instant_us(&report.window.end) {
-            self.report_delay_us = Some(now_us().saturating_sub(end_us));
+            let due_us = end_us.saturating_add(lateness_us);
+            self.report_delay_us = Some(now_us().saturating_sub(due_us));
         }
         self.last_windows.insert(report.model.clone(), LastWindow::new(report));
     }

@@ -238,11 +238,13 @@ impl Pipeline {
         let mut occasion = Occasion::new(unit, transition, 0).with_decision(decision);
         self.request_retraining(index, transition, &mut occasion, &before);
         let Some(unit) = self.units.get_mut(index) else { return };
-        if !is_too_old {
+        let mut rows = self.messages.rows(unit, &occasion);
+        if is_too_old {
+            rows.retain(|row| row.kind.ends_an_alert());
+        } else {
             unit.facts.sent.note(&transition.incident, &transition.id, 0, now_us);
-            let rows = self.messages.rows(unit, &occasion);
-            self.enqueue_rows(rows);
         }
+        self.enqueue_rows(rows);
     }
 
     /// Asks again for the retraining that was held back, with the windows as they are by now: once a
@@ -326,13 +328,19 @@ impl Pipeline {
     }
 
     pub(super) fn on_accept(&mut self, incident: &str, acceptance: &Acceptance) {
+        let mut rows = Vec::new();
         for unit in &mut self.units {
             if let Ok(alerts) = accept(&unit.facts.alerts, incident, acceptance.clone()) {
                 unit.facts.alerts = alerts;
                 unit.dirty = true;
                 self.urgent = true;
+                let mut open = unit.facts.alerts.incidents();
+                if let Some(accepted) = open.find(|open| open.id == incident) {
+                    rows.extend(self.messages.accepted(unit, accepted, acceptance));
+                }
             }
         }
+        self.enqueue_rows(rows);
     }
 
     pub(super) fn on_silence(&mut self, silence: Silence, now_us: i64) {

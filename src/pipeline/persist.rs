@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::topic::TopicFacts;
 use super::unit::{Closing, Facts, OpenPane, OpenWindow, Unit};
 use super::{Effect, Pipeline};
-use crate::checkpoint::{Increment, LaneKind, Saved, Snapshot, WindowKey};
+use crate::checkpoint::{Increment, LaneKind, OutboxItem, Saved, Snapshot, WindowKey};
+use crate::messages::OutboxBody;
 use crate::setup::{Setup, SetupError};
 
 /// Increments are folded into the base value when they are larger than it, and than this.
@@ -179,8 +180,24 @@ impl Pipeline {
                 unit.restore(document, saved, limits)?;
             }
         }
-        self.outbox_open = saved.outbox.len() as u64;
-        Ok(saved.outbox.iter().cloned().map(Effect::Deliver).collect())
+        let (open, over): (Vec<&OutboxItem>, Vec<&OutboxItem>) =
+            saved.outbox.iter().partition(|item| !self.is_over(item));
+        self.outbox_open = open.len() as u64;
+        self.pending.outbox_done.extend(over.iter().map(|item| item.sequence));
+        Ok(open.into_iter().cloned().map(Effect::Deliver).collect())
+    }
+
+    /// Whether a message is an alert that stands for an incident that nobody knows any more, such as
+    /// one of a model that left the configuration.
+    fn is_over(&self, item: &OutboxItem) -> bool {
+        let Ok(OutboxBody::Message(row)) = serde_json::from_str(&item.body) else { return false };
+        let Some(alert) = row.kind.alert().filter(|alert| alert.is_standing()) else {
+            return false;
+        };
+        let mut units = self.units.iter().filter(|unit| unit.name() == row.model);
+        !units.any(|unit| {
+            unit.facts.alerts.incidents().any(|incident| incident.id == alert.incident())
+        })
     }
 }
 

@@ -1,11 +1,13 @@
-//! One signed POST, its status line, and nothing else believed.
+//! One POST, signed for webhooks, its status line, and nothing else believed.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use driftline_config::time::SECOND_US;
 use driftline_config::{Secret, Webhook};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -18,14 +20,22 @@ use crate::webhook::{key, sign};
 
 const USER_AGENT: &str = concat!("driftline/", env!("CARGO_PKG_VERSION"));
 
+/// A server that takes POST requests, and what is said to it each time.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    client: Client,
+    /// What it is called where something is wrong with it.
+    what: &'static str,
+    url: Secret,
+    headers: HeaderMap,
+    limit: Duration,
+}
+
 /// A webhook receiver.
 #[derive(Debug)]
 pub(super) struct WebhookSender {
-    client: Client,
-    url: Secret,
+    endpoint: Endpoint,
     secret: Option<Secret>,
-    headers: HeaderMap,
-    limit: Duration,
 }
 
 impl WebhookSender {
@@ -34,21 +44,60 @@ impl WebhookSender {
         webhook: &Webhook,
         settings: &DeliverySettings,
     ) -> Result<WebhookSender, ReceiverProblem> {
-        let url = Url::parse(webhook.url.expose()).map_err(|_| ReceiverProblem::Url)?;
-        let host = url.host_str().ok_or(ReceiverProblem::Url)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(ReceiverProblem::Url);
+        if let Some(secret) = &webhook.secret {
+            key(secret.expose())?;
+        }
+        let ca = webhook.ca.as_deref();
+        let endpoint = Endpoint::new("webhook", &webhook.url, (&webhook.headers, ca), settings)?;
+        Ok(WebhookSender { endpoint, secret: webhook.secret.clone() })
+    }
+
+    /// Connects, encrypts and asks for the head of the server's root; whatever it answers will do.
+    pub(super) async fn reach(&self) -> Result<String, String> {
+        let root = Url::parse(self.endpoint.url.expose()).and_then(|url| url.join("/"));
+        let root = root.map_err(|_| self.endpoint.no_url().to_string())?;
+        match self.endpoint.client.head(root).send().await {
+            Ok(_) => Ok(String::from("the server of the webhook answers")),
+            Err(error) => Err(self.endpoint.unreached(error)),
+        }
+    }
+
+    /// Posts the body as these bytes, signed at this moment under the row's id.
+    pub(super) async fn send(&self, id: &str, body: &str) -> Outcome {
+        let (now, now_us) = now();
+        let timestamp_s = now_us / SECOND_US;
+        let mut headers =
+            vec![("webhook-id", id.to_owned()), ("webhook-timestamp", timestamp_s.to_string())];
+        if let Some(secret) = &self.secret {
+            match sign(id, timestamp_s, body.as_bytes(), secret.expose()) {
+                Ok(signature) => headers.push(("webhook-signature", signature)),
+                Err(error) => return Outcome::Failed { why: error.to_string() },
+            }
+        }
+        self.endpoint.post("", &headers, body.to_owned(), now).await
+    }
+}
+
+impl Endpoint {
+    /// Checks address and headers, and reads the certificate file beside them.
+    pub(super) fn new(
+        what: &'static str,
+        url: &Secret,
+        (headers, ca): (&BTreeMap<String, Secret>, Option<&Path>),
+        settings: &DeliverySettings,
+    ) -> Result<Endpoint, ReceiverProblem> {
+        let parsed = Url::parse(url.expose()).map_err(|_| ReceiverProblem::Url { what })?;
+        let host = parsed.host_str().ok_or(ReceiverProblem::Url { what })?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(ReceiverProblem::Url { what });
         }
         // Written addresses never pass the resolver.
         let written: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         if !settings.allow_link_local && written.is_some_and(is_link_local) {
-            return Err(ReceiverProblem::LinkLocal);
-        }
-        if let Some(secret) = &webhook.secret {
-            key(secret.expose())?;
+            return Err(ReceiverProblem::LinkLocal { what });
         }
         let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls(webhook.ca.as_deref())?)
+            .tls_backend_preconfigured(tls(ca)?)
             .redirect(redirect::Policy::none())
             .connect_timeout(settings.webhook_timeout)
             .timeout(settings.webhook_timeout)
@@ -61,73 +110,90 @@ impl WebhookSender {
             builder = builder.dns_resolver(Arc::new(GuardedResolver));
         }
         let client = builder.build().map_err(|error| ReceiverProblem::Client(said(error)))?;
-        Ok(WebhookSender {
-            client,
-            url: webhook.url.clone(),
-            secret: webhook.secret.clone(),
-            headers: headers(webhook)?,
-            limit: settings.webhook_timeout,
-        })
+        let (url, headers, limit) = (url.clone(), header_map(headers)?, settings.webhook_timeout);
+        Ok(Endpoint { client, what, url, headers, limit })
     }
 
-    /// Connects, encrypts and asks for the head of the server's root; whatever it answers will do.
-    pub(super) async fn reach(&self) -> Result<String, String> {
-        let root = Url::parse(self.url.expose()).and_then(|url| url.join("/"));
-        let root = root.map_err(|_| ReceiverProblem::Url.to_string())?;
-        match self.client.head(root).send().await {
-            Ok(_) => Ok(String::from("the server of the webhook answers")),
-            Err(error) if error.is_timeout() => {
-                Err(format!("the webhook did not answer within {:?}", self.limit))
-            }
-            Err(error) => Err(format!("the webhook cannot be reached: {}", said(error))),
-        }
-    }
-
-    /// Posts the body as these bytes, signed at this moment under the row's id.
-    pub(super) async fn send(&self, id: &str, body: &str) -> Outcome {
-        let now = SystemTime::now();
-        let timestamp_s = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) as i64;
-        let mut request = self
-            .client
-            .post(self.url.expose())
-            .headers(self.headers.clone())
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp_s)
-            .body(body.to_owned());
-        if let Some(secret) = &self.secret {
-            match sign(id, timestamp_s, body.as_bytes(), secret.expose()) {
-                Ok(signature) => request = request.header("webhook-signature", signature),
-                Err(error) => return Outcome::Failed { why: error.to_string() },
-            }
+    /// Posts JSON to the address and `path`; `now` is what a date in the answer is compared with.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: String,
+        now: SystemTime,
+    ) -> Outcome {
+        let mut request = self.client.post(self.at(path)).headers(self.headers.clone()).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
         }
         match request.send().await {
-            Ok(response) => outcome(&response, now),
-            Err(error) if error.is_timeout() => {
-                Outcome::retry(format!("the webhook did not answer within {:?}", self.limit))
-            }
-            Err(error) => Outcome::retry(format!("the webhook cannot be reached: {}", said(error))),
+            Ok(response) => self.outcome(&response, now),
+            Err(error) => Outcome::retry(self.unreached(error)),
         }
+    }
+
+    /// The body at the address and `path`, its first `most` bytes.
+    pub(super) async fn get(&self, path: &str, most: usize) -> Result<Vec<u8>, String> {
+        let request = self.client.get(self.at(path)).headers(self.headers.clone());
+        let mut response = request.send().await.map_err(|error| self.unreached(error))?;
+        if !response.status().is_success() {
+            return Err(format!("the {} answered {}", self.what, response.status()));
+        }
+        let mut body = Vec::new();
+        while body.len() < most
+            && let Some(bytes) = response.chunk().await.map_err(|error| self.unreached(error))?
+        {
+            body.extend_from_slice(&bytes);
+        }
+        body.truncate(most);
+        Ok(body)
+    }
+
+    fn at(&self, path: &str) -> String {
+        match path {
+            "" => self.url.expose().to_owned(),
+            path => format!("{}{path}", self.url.expose().trim_end_matches('/')),
+        }
+    }
+
+    /// The status line decides; the body is not read, so it may hang.
+    fn outcome(&self, response: &Response, now: SystemTime) -> Outcome {
+        let (what, status) = (self.what, response.status());
+        if status.is_success() {
+            return Outcome::Delivered;
+        }
+        if status == StatusCode::GONE {
+            return Outcome::Disabled { why: format!("the {what} answered 410 Gone") };
+        }
+        let why = if status.is_redirection() {
+            format!(
+                "the {what} answered {status}: redirects are not followed, configure the final url"
+            )
+        } else {
+            format!("the {what} answered {status}")
+        };
+        let wish = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Outcome::Retry { after: wish.and_then(|wish| retry_after(wish, now)), why }
+    }
+
+    fn unreached(&self, error: reqwest::Error) -> String {
+        let what = self.what;
+        match error.is_timeout() {
+            true => format!("the {what} did not answer within {:?}", self.limit),
+            false => format!("the {what} cannot be reached: {}", said(error)),
+        }
+    }
+
+    fn no_url(&self) -> ReceiverProblem {
+        ReceiverProblem::Url { what: self.what }
     }
 }
 
-/// The status line decides; the body is not read, so it may hang.
-fn outcome(response: &Response, now: SystemTime) -> Outcome {
-    let status = response.status();
-    if status.is_success() {
-        return Outcome::Delivered;
-    }
-    if status == StatusCode::GONE {
-        return Outcome::Disabled { why: String::from("the webhook answered 410 Gone") };
-    }
-    let why = if status.is_redirection() {
-        format!(
-            "the webhook answered {status}: redirects are not followed, configure the final url"
-        )
-    } else {
-        format!("the webhook answered {status}")
-    };
-    let wish = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Outcome::Retry { after: wish.and_then(|wish| retry_after(wish, now)), why }
+/// Wall time, also in microseconds.
+pub(super) fn now() -> (SystemTime, i64) {
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now, i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Seconds, or an HTTP date.
@@ -141,10 +207,10 @@ fn retry_after(wish: &str, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-fn headers(webhook: &Webhook) -> Result<HeaderMap, ReceiverProblem> {
+fn header_map(declared: &BTreeMap<String, Secret>) -> Result<HeaderMap, ReceiverProblem> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for (name, value) in &webhook.headers {
+    for (name, value) in declared {
         let refused = || ReceiverProblem::Header { name: name.clone() };
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
         let mut value = HeaderValue::from_str(value.expose()).map_err(|_| refused())?;

@@ -193,9 +193,9 @@ async fn receivers_that_cannot_work_are_refused_at_the_start() {
         problem
     };
     let problem = changed(&|hook| hook.url = Secret::new("ftp://x/"));
-    assert!(matches!(problem, ReceiverProblem::Url));
+    assert!(matches!(problem, ReceiverProblem::Url { what: "webhook" }));
     let problem = changed(&|hook| hook.url = Secret::new("not an address"));
-    assert!(matches!(problem, ReceiverProblem::Url));
+    assert!(matches!(problem, ReceiverProblem::Url { what: "webhook" }));
     let problem = changed(&|hook| hook.secret = Some(Secret::new("whsec_###")));
     assert!(matches!(problem, ReceiverProblem::Secret(_)));
     let problem = changed(&|hook| {

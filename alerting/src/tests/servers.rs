@@ -21,6 +21,8 @@ pub(super) enum Answer {
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
+    /// Method, path and version.
+    pub(super) line: String,
     /// Lower-case names.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
@@ -77,6 +79,8 @@ impl HttpServer {
 async fn read_request(stream: &mut BufReader<TcpStream>) -> Request {
     let mut headers = Vec::new();
     let mut length = 0;
+    let mut first = String::new();
+    stream.read_line(&mut first).await.unwrap();
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await.unwrap();
@@ -94,7 +98,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Request {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
-    Request { headers, body }
+    Request { line: first.trim_end().to_owned(), headers, body }
 }
 
 /// How a mail server behaves.

@@ -1,10 +1,17 @@
-//! Who is told: mail and webhook receivers.
+//! Who is told: mail, webhook and Alertmanager receivers.
 
 use std::collections::BTreeMap;
 
 use crate::reader::{Section, Value, wrong};
 use crate::resolve::service::{is_http_url, is_port};
-use crate::service::{Email, MailTransport, Receiver, ReceiverKind, Webhook};
+use crate::secret::Secret;
+use crate::service::{Alertmanager, Email, MailTransport, Receiver, ReceiverKind, Webhook};
+use crate::time::{MINUTE_US, SECOND_US};
+
+/// How often an alert is sent again to an Alertmanager: what Prometheus does.
+const RESEND_US: i64 = MINUTE_US;
+/// Beyond this an Alertmanager that started anew would know nothing for too long.
+const RESEND_MOST_US: i64 = 10 * MINUTE_US;
 
 /// The classes of messages there are.
 const CLASSES: [&str; 2] = ["alerts", "retrain"];
@@ -15,15 +22,24 @@ pub(super) fn receiver(value: Value<'_>) -> Option<Receiver> {
     let classes = section.value("on").map(classes);
     let email = section.value("email");
     let webhook = section.value("webhook");
-    if email.is_some() == webhook.is_some() {
-        section.report(wrong("a receiver needs either `email` or `webhook`"));
+    let alertmanager = section.value("alertmanager");
+    let kinds = [&email, &webhook, &alertmanager];
+    if kinds.into_iter().flatten().count() != 1 {
+        section.report(wrong("a receiver needs one of `email`, `webhook` and `alertmanager`"));
     }
     let email = email.map(email_receiver);
     let webhook = webhook.map(webhook_receiver);
+    let alertmanager = alertmanager.map(alertmanager_receiver);
+    let retrain = classes.iter().flatten().flatten().any(|class| class == "retrain");
+    section.check("on", alertmanager.is_some() && retrain, || {
+        wrong("an Alertmanager takes no retraining requests")
+            .hint("write alerts, or leave `on` out")
+    });
     section.finish();
-    let (kind, default) = match (email, webhook) {
-        (Some(email), None) => (ReceiverKind::Email(email?), &CLASSES[..1]),
-        (None, Some(webhook)) => (ReceiverKind::Webhook(webhook?), &CLASSES[..]),
+    let (kind, default) = match (email, webhook, alertmanager) {
+        (Some(email), None, None) => (ReceiverKind::Email(email?), &CLASSES[..1]),
+        (None, Some(webhook), None) => (ReceiverKind::Webhook(webhook?), &CLASSES[..]),
+        (None, None, Some(to)) => (ReceiverKind::Alertmanager(to?), &CLASSES[..1]),
         _ => return None,
     };
     let on = match classes {
@@ -137,6 +153,13 @@ fn webhook_receiver(value: Value<'_>) -> Option<Webhook> {
     });
     let secret = section.read("secret", Value::secret);
     let ca = section.read("ca", Value::path);
+    let headers = headers(&mut section);
+    section.finish();
+    Some(Webhook { url: url?, secret, headers, ca })
+}
+
+/// Headers by name; their values may be secrets.
+fn headers(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
     let mut headers = BTreeMap::new();
     for (entry, value) in section.map("headers") {
         if entry.key.is_empty() || !entry.key.chars().all(is_header_character) {
@@ -153,8 +176,44 @@ fn webhook_receiver(value: Value<'_>) -> Option<Webhook> {
             headers.insert(entry.key.clone(), secret);
         }
     }
+    headers
+}
+
+fn alertmanager_receiver(value: Value<'_>) -> Option<Alertmanager> {
+    let mut section = Section::of(value.context, value.node, "alertmanager")?;
+    let url = section.require("url", |value| {
+        let url = value.secret()?;
+        let text = url.expose();
+        if !is_http_url(text) {
+            return Err(wrong(
+                "the address of an Alertmanager must start with http:// or https://",
+            ));
+        }
+        let path = text.trim_end_matches('/');
+        if text.contains(['?', '#']) || path.ends_with("/api/v2") || path.ends_with("/alerts") {
+            return Err(wrong("the address of an Alertmanager names the server, not its API")
+                .hint("write http://host:9093, and the path of --web.route-prefix if it has one"));
+        }
+        Ok(url)
+    });
+    let headers = headers(&mut section);
+    let ca = section.read("ca", Value::path);
+    let resend_us = section.read("resend", |value| {
+        let resend_us = value.duration(SECOND_US, "1s")?;
+        match resend_us <= RESEND_MOST_US {
+            true => Ok(resend_us),
+            false => Err(value.not("a duration up to 10m")),
+        }
+    });
+    let runbook = section.read("runbook", |value| {
+        value.text_where(
+            |text| is_http_url(text) && !text.contains('#'),
+            || value.not("a web address").hint("write http://… or https://…, without #anchor"),
+        )
+    });
     section.finish();
-    Some(Webhook { url: url?, secret, headers, ca })
+    let resend_us = resend_us.unwrap_or(RESEND_US);
+    Some(Alertmanager { url: url?, headers, ca, resend_us, runbook })
 }
 
 /// The characters of a token, RFC 9110 §5.6.2.

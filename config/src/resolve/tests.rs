@@ -85,6 +85,28 @@ fn the_example_of_the_documentation_parses() {
 }
 
 #[test]
+fn an_alertmanager_is_told_alerts_again_every_minute() {
+    let receiver = |rest: &str| {
+        let receivers = format!(
+            "receivers: [{{name: am, alertmanager: {{url: 'http://am:9093/x/'{rest}}}}}]\n"
+        );
+        parse_valid(&format!("{receivers}{SMALLEST}")).receivers.remove(0)
+    };
+    let plain = receiver("");
+    assert_eq!(plain.on, ["alerts"]);
+    let ReceiverKind::Alertmanager(alertmanager) = plain.kind else { panic!("no Alertmanager") };
+    assert_eq!(alertmanager.url.expose(), "http://am:9093/x/");
+    assert_eq!((alertmanager.resend_us, alertmanager.runbook), (MINUTE_US, None));
+    let full =
+        receiver(", resend: 5s, headers: {A: b}, ca: ca.pem, runbook: 'https://r.example.org/'");
+    let ReceiverKind::Alertmanager(alertmanager) = full.kind else { panic!("no Alertmanager") };
+    assert_eq!(alertmanager.resend_us, 5 * SECOND_US);
+    assert_eq!(alertmanager.headers["A"].expose(), "b");
+    assert_eq!(alertmanager.ca.as_deref(), Some(Path::new("/etc/driftline/ca.pem")));
+    assert_eq!(alertmanager.runbook.as_deref(), Some("https://r.example.org/"));
+}
+
+#[test]
 fn the_smallest_configuration_has_the_defaults_of_the_contract() {
     let config = parse_valid(SMALLEST);
     assert_eq!(config.kafka.group, "driftline");

@@ -67,6 +67,7 @@ receivers:
   - {}
   - {name: a, email: {}}
   - {name: b, webhook: {}}
+  - {name: c, alertmanager: {}}
 ",
         &[
             "1:1: missing key `bootstrap` in kafka",
@@ -81,12 +82,13 @@ receivers:
             "4:91: missing key `name` in candidate",
             "4:91: missing key `onnx` in candidate",
             "4:91: missing key `sha256` in candidate",
-            "6:5: a receiver needs either `email` or `webhook`",
+            "6:5: a receiver needs one of `email`, `webhook` and `alertmanager`",
             "6:5: missing key `name` in receiver",
             "7:22: email needs either `server` or `folder`",
             "7:22: missing key `from` in email",
             "7:22: missing key `to` in email",
             "8:24: missing key `url` in webhook",
+            "9:29: missing key `url` in alertmanager",
         ],
     );
 }

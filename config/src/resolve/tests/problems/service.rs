@@ -158,7 +158,38 @@ receivers:
             "5:30: the address of a webhook must start with http:// or https://",
             "5:52: a header has no valid name",
             "5:69: must not be empty",
-            "6:5: a receiver needs either `email` or `webhook`",
+            "6:5: a receiver needs one of `email`, `webhook` and `alertmanager`",
+        ],
+    );
+}
+
+#[test]
+fn alertmanager_receivers_are_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+receivers:
+  - {name: a, alertmanager: {url: 'am:9093', headers: {a b: c}, resend: 0s, runbook: here}}
+  - {name: b, alertmanager: {url: 'http://am:9093/api/v2/alerts', resend: 1h, runbook: 'http://x#y'}}
+  - {name: c, alertmanager: {url: 'http://am:9093/?x', secret: s, ca: ''}}
+  - {name: d, on: [alerts, retrain], alertmanager: {url: 'http://am:9093'}}
+  - {name: e, alertmanager: {url: 'http://am:9093'}, webhook: {url: 'http://x'}}
+",
+        &[
+            "5:35: the address of an Alertmanager must start with http:// or https://",
+            "5:56: a header has no valid name",
+            "5:73: \"0s\" is too short: at least 1s",
+            "5:86: \"here\" is not a web address: write http://… or https://…, without #anchor",
+            "6:35: the address of an Alertmanager names the server, not its API: write http://host:9093, and the path of --web.route-prefix if it has one",
+            "6:75: \"1h\" is not a duration up to 10m",
+            "6:88: \"http://x#y\" is not a web address: write http://… or https://…, without #anchor",
+            "7:35: the address of an Alertmanager names the server, not its API: write http://host:9093, and the path of --web.route-prefix if it has one",
+            "7:56: unknown key `secret` in alertmanager: known are url, headers, ca, resend, runbook",
+            "7:71: must not be empty",
+            "8:19: an Alertmanager takes no retraining requests: write alerts, or leave `on` out",
+            "9:5: a receiver needs one of `email`, `webhook` and `alertmanager`",
         ],
     );
 }
