@@ -2,7 +2,7 @@
 # Puts what `make demo` and `make test` need beside the sources into one cache folder.
 #
 #   setup.sh demo    what building and the demo need: C tools, OpenSSL and zlib headers, ONNX Runtime
-#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus
+#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus, Alertmanager
 #   setup.sh env     prints the variables by which the tests find these parts
 #
 # The cache is ${DRIFTLINE_CACHE:-$HOME/.cache/driftline}. Every step first looks whether it was done,
@@ -150,25 +150,30 @@ kafka() {
     rm -rf "$scratch"
 }
 
-# Prometheus and promtool out of the Debian package, unpacked rather than installed: the package
-# would start a server on this machine.
-prometheus() {
-    local scratch
-    [ ! -x "$cache/prometheus/prometheus" ] || return 0
-    mkdir -p "$cache/prometheus"
-    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
-        ln -sf "$(command -v promtool)" "$cache/prometheus/promtool"
-        ln -sf "$(command -v prometheus)" "$cache/prometheus/prometheus"
+# unpacked PACKAGE FOLDER PROGRAM…: programs of a Debian package in FOLDER of the cache, unpacked rather
+# than installed: the package would start a server on this machine. Programs that are installed are
+# linked to.
+unpacked() {
+    local package=$1 folder=$cache/$2 scratch program
+    shift 2
+    [ ! -x "$folder/${!#}" ] || return 0
+    mkdir -p "$folder"
+    if [ "$(type -P "$@" | wc -l)" = $# ]; then
+        for program; do ln -sf "$(type -P "$program")" "$folder/$program"; done
         return
     fi
-    command -v apt-get >/dev/null || die "please install prometheus and promtool"
-    say "fetching Prometheus"
+    command -v apt-get >/dev/null || die "please install $package, which has: $*"
+    say "fetching $package"
     refresh_package_lists
     scratch=$(mktemp -d "$cache/fetch.XXXXXX")
-    (cd "$scratch" && quietly apt-get download -q prometheus && quietly dpkg-deb -x prometheus_*.deb .)
-    mv "$scratch/usr/bin/promtool" "$scratch/usr/bin/prometheus" "$cache/prometheus/"
+    (cd "$scratch" && quietly apt-get download -q "$package" && quietly dpkg-deb -x "$package"_*.deb .)
+    for program; do mv "$scratch/usr/bin/$program" "$folder/"; done
     rm -rf "$scratch"
 }
+
+prometheus() { unpacked prometheus prometheus promtool prometheus; }
+
+alertmanager() { unpacked prometheus-alertmanager alertmanager prometheus-alertmanager; }
 
 # The cache is filled by one process at a time.
 locked() {
@@ -190,6 +195,7 @@ set_up_test() {
     python_packages
     kafka
     prometheus
+    alertmanager
 }
 
 print_environment() {
@@ -198,7 +204,8 @@ print_environment() {
         DRIFTLINE_TEST_ONNXRUNTIME "$cache/onnxruntime/libonnxruntime.so.$onnxruntime_version" \
         DRIFTLINE_TEST_KAFKA "$cache/kafka" \
         DRIFTLINE_TEST_PYTHON "$cache/venv/bin/python" \
-        DRIFTLINE_TEST_PROMETHEUS "$cache/prometheus/prometheus"
+        DRIFTLINE_TEST_PROMETHEUS "$cache/prometheus/prometheus" \
+        DRIFTLINE_TEST_ALERTMANAGER "$cache/alertmanager/prometheus-alertmanager"
 }
 
 case "${1:-}" in
