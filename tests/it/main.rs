@@ -6,16 +6,20 @@
     reason = "a test fails by panicking"
 )]
 
+mod alertmanager;
 mod broken_input;
 mod check;
 mod crash;
+mod dashboards;
 mod demo;
 mod errors;
 mod idle;
 mod null;
 mod oracle;
+mod promql;
 mod retraining;
 mod rig;
+mod rules;
 mod scene;
 mod serving;
 mod smoke;

@@ -150,30 +150,49 @@ kafka() {
     rm -rf "$scratch"
 }
 
-# unpacked PACKAGE FOLDER PROGRAM…: programs of a Debian package in FOLDER of the cache, unpacked rather
-# than installed: the package would start a server on this machine. Programs that are installed are
-# linked to.
-unpacked() {
-    local package=$1 folder=$cache/$2 scratch program
-    shift 2
-    [ ! -x "$folder/${!#}" ] || return 0
-    mkdir -p "$folder"
-    if [ "$(type -P "$@" | wc -l)" = $# ]; then
-        for program; do ln -sf "$(type -P "$program")" "$folder/$program"; done
-        return
-    fi
-    command -v apt-get >/dev/null || die "please install $package, which has: $*"
-    say "fetching $package"
+# Unpacks a Debian package into a fresh folder and names that in $unpacked. Not installed: these packages
+# would start a server on this machine.
+unpack() {
+    command -v apt-get >/dev/null || die "please install $1"
+    say "fetching $1"
     refresh_package_lists
-    scratch=$(mktemp -d "$cache/fetch.XXXXXX")
-    (cd "$scratch" && quietly apt-get download -q "$package" && quietly dpkg-deb -x "$package"_*.deb .)
-    for program; do mv "$scratch/usr/bin/$program" "$folder/"; done
-    rm -rf "$scratch"
+    unpacked=$(mktemp -d "$cache/fetch.XXXXXX")
+    (cd "$unpacked" && quietly apt-get download -q "$1" && quietly dpkg-deb -x "$1"_*.deb .)
 }
 
-prometheus() { unpacked prometheus prometheus promtool prometheus; }
+prometheus() {
+    [ ! -x "$cache/prometheus/prometheus" ] || return 0
+    mkdir -p "$cache/prometheus"
+    if type -P prometheus >/dev/null && type -P promtool >/dev/null; then
+        ln -sf "$(type -P promtool)" "$cache/prometheus/promtool"
+        ln -sf "$(type -P prometheus)" "$cache/prometheus/prometheus"
+        return
+    fi
+    unpack prometheus
+    mv "$unpacked/usr/bin/promtool" "$unpacked/usr/bin/prometheus" "$cache/prometheus/"
+    rm -rf "$unpacked"
+}
 
-alertmanager() { unpacked prometheus-alertmanager alertmanager prometheus-alertmanager; }
+# Debian's Alertmanager reads its templates from /usr/share. Unpacked, it is to read them from the folder
+# it runs in, so that name is replaced in the program by another of the same length.
+alertmanager() {
+    local name=/usr/share/prometheus/alertmanager folder=$cache/alertmanager
+    local other=././././././././././././templates/
+    [ ! -x "$folder/alertmanager" ] || return 0
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    if type -P prometheus-alertmanager >/dev/null; then
+        ln -s "$(type -P prometheus-alertmanager)" "$folder/alertmanager"
+        return
+    fi
+    unpack prometheus-alertmanager
+    cp -r "$unpacked$name" "$folder/templates"
+    LC_ALL=C sed "s#$name#$other#g" \
+        "$unpacked/usr/bin/prometheus-alertmanager" >"$folder/alertmanager.new"
+    chmod +x "$folder/alertmanager.new"
+    mv "$folder/alertmanager.new" "$folder/alertmanager"
+    rm -rf "$unpacked"
+}
 
 # The cache is filled by one process at a time.
 locked() {
@@ -205,7 +224,7 @@ print_environment() {
         DRIFTLINE_TEST_KAFKA "$cache/kafka" \
         DRIFTLINE_TEST_PYTHON "$cache/venv/bin/python" \
         DRIFTLINE_TEST_PROMETHEUS "$cache/prometheus/prometheus" \
-        DRIFTLINE_TEST_ALERTMANAGER "$cache/alertmanager/prometheus-alertmanager"
+        DRIFTLINE_TEST_ALERTMANAGER "$cache/alertmanager/alertmanager"
 }
 
 case "${1:-}" in

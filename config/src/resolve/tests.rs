@@ -74,6 +74,10 @@ fn the_contracts_example_parses() {
     assert_eq!(webhook.headers["Authorization"].expose(), "planted-job");
     assert_eq!(config.receivers[0].on, ["alerts"]);
     assert_eq!(config.receivers[1].on, ["retrain"]);
+    let ReceiverKind::Alertmanager(to) = &config.receivers[2].kind else {
+        panic!("no Alertmanager")
+    };
+    assert_eq!(to.headers["Authorization"].expose(), "planted-job");
     assert_eq!(config.alerts.max_age_us, Some(Some(DAY_US)));
 }
 

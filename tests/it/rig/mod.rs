@@ -4,6 +4,7 @@
 //! Without a part's variable its tests print one line and pass, so `cargo test` needs nothing;
 //! `make test` sets all of them and `DRIFTLINE_TEST_STRICT`, which turns a missing part into a failure.
 
+pub(crate) mod alertmanager;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod prometheus;

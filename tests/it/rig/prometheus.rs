@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, Supervised, http};
 
@@ -22,13 +22,22 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts a server that scrapes `/metrics` of 127.0.0.1:`target`; `None` where there is none.
     pub(crate) fn scraping(target: u16) -> Option<Prometheus> {
+        Prometheus::with_rules(target, &[])
+    }
+
+    /// The same with these rule files, evaluated every second.
+    pub(crate) fn with_rules(target: u16, rules: &[String]) -> Option<Prometheus> {
         let program = super::part("DRIFTLINE_TEST_PROMETHEUS")?;
         let folder = super::server_folder("prometheus");
-        let configuration = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs:\n- job_name: driftline\n  static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
-        );
-        std::fs::write(folder.join("prometheus.yml"), configuration)
+        let configuration = json!({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": rules,
+            "scrape_configs": [{
+                "job_name": "driftline",
+                "static_configs": [{"targets": [format!("127.0.0.1:{target}")]}],
+            }],
+        });
+        std::fs::write(folder.join("prometheus.yml"), configuration.to_string())
             .expect("the folder is writable");
         let port = super::free_port();
         let listen = format!("--web.listen-address=127.0.0.1:{port}");
@@ -57,6 +66,16 @@ impl Prometheus {
         }
     }
 
+    /// Every rule that it evaluates, as `/api/v1/rules` shows it.
+    pub(crate) fn rules(&self) -> Vec<Value> {
+        let answer = http::get(&format!("http://127.0.0.1:{}/api/v1/rules", self.port));
+        let answer = answer.expect("prometheus answers");
+        let document: Value = serde_json::from_str(&answer.body).expect("prometheus answers JSON");
+        let groups = document["data"]["groups"].as_array().expect("groups").iter();
+        let rules = groups.map(|group| group["rules"].as_array().expect("rules").clone());
+        rules.flatten().collect()
+    }
+
     /// Repeats the query until it selects something.
     pub(crate) fn wait_for(&self, expression: &str, within: Duration) -> Vec<Value> {
         let deadline = Instant::now() + within;
@@ -69,6 +88,15 @@ impl Prometheus {
             thread::sleep(ASK_EVERY);
         }
     }
+}
+
+/// Whether promtool is content with these arguments, and what it prints; `None` where there is none.
+pub(crate) fn promtool(folder: &str, arguments: &[&str]) -> Option<(bool, String)> {
+    let promtool = super::part("DRIFTLINE_TEST_PROMETHEUS")?.with_file_name("promtool");
+    let output = Command::new(promtool).args(arguments).current_dir(folder).output();
+    let output = output.expect("promtool runs");
+    let printed = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&printed).into_owned()))
 }
 
 /// What `promtool check metrics` has to say about an exposition: nothing when it is in order.

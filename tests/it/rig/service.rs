@@ -42,11 +42,20 @@ impl Service {
 
     /// Starts the service and waits for nothing but its process.
     pub(crate) fn spawn(config: &Path, port: u16) -> Service {
+        Service::command(&["run".as_ref(), "--config".as_ref(), config], port)
+    }
+
+    /// Starts the demo at its highest speed; it stays after the replay.
+    pub(crate) fn demo(onnx_runtime: &Path, port: u16) -> Service {
+        let at = PathBuf::from(port.to_string());
+        let arguments = ["demo", "--speed", "max", "--onnxruntime"].map(Path::new);
+        Service::command(&[&arguments[..], &[onnx_runtime, "--port".as_ref(), &at]].concat(), port)
+    }
+
+    fn command(arguments: &[&Path], port: u16) -> Service {
         // The shell becomes the service, so that its own id is the one to kill.
-        let binary = env!("CARGO_BIN_EXE_driftline");
-        let arguments = ["-c", "echo \"id $$\"; exec \"$0\" \"$@\"", binary, "run", "--config"];
-        let arguments = arguments.map(PathBuf::from).into_iter().chain([config.to_owned()]);
-        let arguments: Vec<PathBuf> = arguments.collect();
+        let shell = ["-c", "echo \"id $$\"; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_driftline")];
+        let arguments = [&shell.map(Path::new)[..], arguments].concat();
         let folder = super::server_folder("service");
         let process = Supervised::start(&folder, Path::new("/bin/sh"), &arguments);
         let id = process.wait_for(PATIENCE, "process id", |lines| {
@@ -80,9 +89,14 @@ impl Service {
         assert!(began.elapsed() < PATIENCE, "{} did not end; it said last: {tail}", self.id);
     }
 
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// The body of a GET, where the service answers with 200.
     pub(crate) fn try_get(&self, path: &str) -> Option<String> {
-        let answer = http::get(&format!("{}{path}", self.base)).ok()?;
+        let answer = http::get(&self.url(path)).ok()?;
         (answer.status == 200).then_some(answer.body)
     }
 

@@ -1,0 +1,107 @@
+//! A real Alertmanager, started, killed and started again at the same address.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{PATIENCE, Supervised, http};
+
+/// How often a question is repeated while its answer is awaited.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// An Alertmanager server, killed when dropped.
+pub(crate) struct Alertmanager {
+    _server: Supervised,
+    /// Where its API listens, on 127.0.0.1.
+    pub(crate) port: u16,
+}
+
+impl Alertmanager {
+    /// Starts a server that tells `webhook` at once of what fires and what is resolved; `None` where
+    /// there is no Alertmanager.
+    pub(crate) fn start(webhook: &str) -> Option<Alertmanager> {
+        Some(Alertmanager::run(&program()?, webhook, 0))
+    }
+
+    /// The same at an address where one listened before; it knows nothing of what that one knew.
+    pub(crate) fn start_again(webhook: &str, port: u16) -> Alertmanager {
+        Alertmanager::run(&program().expect("it was there before"), webhook, port)
+    }
+
+    fn run(program: &PathBuf, webhook: &str, port: u16) -> Alertmanager {
+        let folder = super::server_folder("alertmanager");
+        let templates = program.with_file_name("templates");
+        if templates.exists() {
+            std::os::unix::fs::symlink(templates, folder.join("templates"))
+                .expect("the folder is writable");
+        }
+        let configuration = json!({
+            "route": {
+                "receiver": "hook", "group_by": ["..."],
+                "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h",
+            },
+            "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook}]}],
+        });
+        std::fs::write(folder.join("alertmanager.yml"), configuration.to_string())
+            .expect("the folder is writable");
+        let listen = format!("--web.listen-address=127.0.0.1:{port}");
+        let arguments = [
+            "--config.file=alertmanager.yml",
+            "--storage.path=data",
+            "--cluster.listen-address=",
+            &listen,
+        ];
+        let server = Supervised::start(&folder, program, &arguments);
+        let port = server.wait_for(PATIENCE, "port", |lines| {
+            let line = lines.iter().find(|line| line.contains("msg=\"Listening on\""))?;
+            line.rsplit_once(':')?.1.trim().parse().ok()
+        });
+        Alertmanager { _server: server, port }
+    }
+
+    /// The address to configure.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Everything that fires now, by API v2.
+    pub(crate) fn alerts(&self) -> Vec<Value> {
+        let answer = http::get(&format!("{}/api/v2/alerts", self.url()));
+        let answer = answer.expect("Alertmanager answers").body;
+        serde_json::from_str(&answer).expect("Alertmanager answers an array")
+    }
+
+    /// Waits until what fires is as `wanted`.
+    pub(crate) fn wait_for_alerts(
+        &self,
+        what: &str,
+        wanted: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let alerts = self.alerts();
+            if wanted(&alerts) {
+                return alerts;
+            }
+            assert!(Instant::now() < deadline, "we waited for {what}: {alerts:#?}");
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+
+    /// How many alerts with this status it has received, by its own metrics.
+    pub(crate) fn received(&self, status: &str) -> u64 {
+        let answer = http::get(&format!("{}/metrics", self.url())).expect("Alertmanager answers");
+        let of_status = |line: &&str| {
+            line.starts_with("alertmanager_alerts_received_total{")
+                && line.contains(&format!("status=\"{status}\""))
+                && line.contains("version=\"v2\"")
+        };
+        let mut lines = answer.body.lines().filter(of_status);
+        lines.next().and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0)
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    super::part("DRIFTLINE_TEST_ALERTMANAGER")
+}
