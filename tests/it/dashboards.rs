@@ -90,10 +90,9 @@ fn a_broken_dashboard_breaks_every_rule() {
 #[test]
 fn the_demo_fills_every_panel_and_every_rule() {
     let Some(library) = rig::onnx_runtime() else { return };
-    let port = rig::free_port();
+    let demo = Service::demo(&library);
     let rules = RULE_FILES.map(|file| rig::repository(&format!("deploy/prometheus/{file}")));
-    let Some(prometheus) = Prometheus::with_rules(port, &rules) else { return };
-    let demo = Service::demo(&library, port);
+    let Some(prometheus) = Prometheus::with_rules(demo.port(), &rules) else { return };
     // The first window of the last candidate has closed: from here on there is something of everything.
     prometheus.wait_for(
         "count(driftline_shadow_agreement_ratio) == 2 and sum(driftline_windows_total) > 16",

@@ -21,15 +21,28 @@ impl Alertmanager {
     /// Starts a server that tells `webhook` at once of what fires and what is resolved; `None` where
     /// there is no Alertmanager.
     pub(crate) fn start(webhook: &str) -> Option<Alertmanager> {
-        Some(Alertmanager::run(&program()?, webhook, 0))
+        let started = Alertmanager::run(&program()?, webhook, 0);
+        Some(started.unwrap_or_else(|lines| panic!("no Alertmanager: {lines:#?}")))
     }
 
     /// The same at an address where one listened before; it knows nothing of what that one knew.
     pub(crate) fn start_again(webhook: &str, port: u16) -> Alertmanager {
-        Alertmanager::run(&program().expect("it was there before"), webhook, port)
+        let program = program().expect("it was there before");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Alertmanager::run(&program, webhook, port) {
+                Ok(alertmanager) => return alertmanager,
+                // A connection of somebody else holds the port for a moment.
+                Err(lines) => assert!(
+                    Instant::now() < deadline && lines.concat().contains("address already in use"),
+                    "no Alertmanager: {lines:#?}"
+                ),
+            }
+        }
     }
 
-    fn run(program: &PathBuf, webhook: &str, port: u16) -> Alertmanager {
+    /// Or what it said before it ended.
+    fn run(program: &PathBuf, webhook: &str, port: u16) -> Result<Alertmanager, Vec<String>> {
         let folder = super::server_folder("alertmanager");
         let templates = program.with_file_name("templates");
         if templates.exists() {
@@ -53,11 +66,11 @@ impl Alertmanager {
             &listen,
         ];
         let server = Supervised::start(&folder, program, &arguments);
-        let port = server.wait_for(PATIENCE, "port", |lines| {
+        let port = server.try_wait_for(PATIENCE, |lines| {
             let line = lines.iter().find(|line| line.contains("msg=\"Listening on\""))?;
             line.rsplit_once(':')?.1.trim().parse().ok()
         });
-        Alertmanager { _server: server, port }
+        port.map(|port| Alertmanager { _server: server, port })
     }
 
     /// The address to configure.

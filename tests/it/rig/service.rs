@@ -1,6 +1,6 @@
 //! The built binary as a service: started, asked, killed and started again on the same folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +24,19 @@ pub(crate) fn driftline() -> Command {
     Command::new(env!("CARGO_BIN_EXE_driftline"))
 }
 
+/// Starts the binary with these arguments: its process, and the id of it.
+fn begin(arguments: &[&Path]) -> (Supervised, String) {
+    // The shell becomes the service, so that its own id is the one to kill.
+    let shell = ["-c", "echo \"id $$\"; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_driftline")];
+    let arguments = [&shell.map(Path::new)[..], arguments].concat();
+    let folder = super::server_folder("service");
+    let process = Supervised::start(&folder, Path::new("/bin/sh"), &arguments);
+    let id = process.wait_for(PATIENCE, "process id", |lines| {
+        Some(lines.first()?.strip_prefix("id ")?.to_owned())
+    });
+    (process, id)
+}
+
 /// Runs a command to its end: exit code, standard output and standard error.
 pub(crate) fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the built binary runs");
@@ -42,26 +55,25 @@ impl Service {
 
     /// Starts the service and waits for nothing but its process.
     pub(crate) fn spawn(config: &Path, port: u16) -> Service {
-        Service::command(&["run".as_ref(), "--config".as_ref(), config], port)
-    }
-
-    /// Starts the demo at its highest speed; it stays after the replay.
-    pub(crate) fn demo(onnx_runtime: &Path, port: u16) -> Service {
-        let at = PathBuf::from(port.to_string());
-        let arguments = ["demo", "--speed", "max", "--onnxruntime"].map(Path::new);
-        Service::command(&[&arguments[..], &[onnx_runtime, "--port".as_ref(), &at]].concat(), port)
-    }
-
-    fn command(arguments: &[&Path], port: u16) -> Service {
-        // The shell becomes the service, so that its own id is the one to kill.
-        let shell = ["-c", "echo \"id $$\"; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_driftline")];
-        let arguments = [&shell.map(Path::new)[..], arguments].concat();
-        let folder = super::server_folder("service");
-        let process = Supervised::start(&folder, Path::new("/bin/sh"), &arguments);
-        let id = process.wait_for(PATIENCE, "process id", |lines| {
-            Some(lines.first()?.strip_prefix("id ")?.to_owned())
-        });
+        let (process, id) = begin(&["run".as_ref(), "--config".as_ref(), config]);
         Service { process, id, base: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Starts the demo at its highest speed, at an address of its choice; it stays after the replay.
+    pub(crate) fn demo(onnx_runtime: &Path) -> Service {
+        let arguments = ["demo", "--speed", "max", "--port", "0", "--onnxruntime"].map(Path::new);
+        let (process, id) = begin(&[&arguments[..], &[onnx_runtime]].concat());
+        let base = process.wait_for(PATIENCE, "address", |lines| {
+            let address = lines.iter().find_map(|line| line.strip_prefix("Page and API: "))?;
+            Some(address.split_once("/ ")?.0.to_owned())
+        });
+        Service { process, id, base }
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        let port = self.base.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.expect("the address ends with a port")
     }
 
     /// Ends the process as a power failure would.
