@@ -3,6 +3,9 @@
 //! Deciding and delivering are two stages: nothing here changes a decision, and the pipeline waits
 //! for nobody here. Messages that are not settled at the end are in the store and come back.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,0 +1,170 @@
+//! Alerts that stand: what takes their place, what is never revived, and what a silence does to them.
+
+use std::collections::BTreeMap;
+
+use driftline_alerting::Class;
+use driftline_alerting::alertmanager::Alert;
+use driftline_config::time::MINUTE_US;
+
+use super::*;
+
+struct Rig {
+    worker: Worker,
+    settled: Inbox<Settled>,
+    attempts: Inbox<Attempt>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let (settled, settled_inbox) = sync_channel(100);
+        let (attempts, attempts_inbox) = sync_channel(100);
+        let worker = Worker {
+            waiting: BTreeMap::new(),
+            on_their_way: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            settled,
+            attempts,
+            silences: Arc::default(),
+        };
+        Rig { worker, settled: settled_inbox, attempts: attempts_inbox }
+    }
+
+    fn item(&mut self, sequence: u64, incident: &str, ends_us: Option<i64>) {
+        self.worker.on_item(sequence, row(sequence, incident, ends_us));
+    }
+
+    /// Lets a waiting message be on its way; what is sent of it.
+    fn send(&mut self, sequence: u64) -> Option<OutboxRow> {
+        let mut waiting = self.worker.waiting.keys();
+        let key = *waiting.find(|key| key.1 == sequence).expect("it waits");
+        let mut message = self.worker.waiting.remove(&key).unwrap();
+        let Some(sent) = self.worker.as_sent(&mut message, 0) else {
+            self.worker.waiting.insert(key, message);
+            return None;
+        };
+        self.worker
+            .on_their_way
+            .insert((sent.id.clone(), sent.receiver.clone()), (sequence, message));
+        Some(sent)
+    }
+
+    fn receipt(&mut self, sequence: u64, outcome: Outcome, next_at_us: Option<i64>) {
+        self.worker.on_receipt(Receipt {
+            row_id: sequence.to_string(),
+            receiver: "am".to_owned(),
+            outcome,
+            attempt: 1,
+            next_at_us,
+            at_us: 0,
+        });
+    }
+
+    /// Sequence numbers, with a mark where the row stays.
+    fn settled(&self) -> Vec<String> {
+        let settled = self.settled.try_iter();
+        settled.map(|it| format!("{}{}", it.sequence, if it.stands { " stands" } else { "" })).collect()
+    }
+
+    fn waiting(&self) -> Vec<u64> {
+        self.worker.waiting.keys().map(|key| key.1).collect()
+    }
+
+    fn outcomes(&self) -> Vec<&'static str> {
+        self.attempts.try_iter().map(|attempt| attempt.outcome()).collect()
+    }
+}
+
+fn row(sequence: u64, incident: &str, ends_us: Option<i64>) -> OutboxRow {
+    let alert = Alert {
+        labels: BTreeMap::from([("incident".to_owned(), incident.to_owned())]),
+        annotations: BTreeMap::new(),
+        starts_us: 0,
+        ends_us,
+        generator_url: None,
+    };
+    OutboxRow {
+        id: sequence.to_string(),
+        receiver: "am".to_owned(),
+        kind: RowKind::Alert(alert),
+        model: "m".to_owned(),
+        class: Class::InputShift,
+        at_us: 0,
+        created_by: sequence.to_string(),
+    }
+}
+
+fn retry() -> Outcome {
+    Outcome::Retry { after: None, why: "away".to_owned() }
+}
+
+#[test]
+fn an_alert_stands_until_a_later_one_takes_its_place() {
+    let mut rig = Rig::new();
+    rig.item(1, "a", None);
+    rig.item(2, "b", None);
+    rig.send(1);
+    rig.receipt(1, Outcome::Delivered, Some(MINUTE_US));
+    assert_eq!((rig.settled(), rig.waiting()), (vec!["1 stands".to_owned()], vec![2, 1]));
+    rig.send(1);
+    rig.receipt(1, Outcome::Delivered, Some(2 * MINUTE_US));
+    assert_eq!(rig.settled(), Vec::<String>::new(), "it stood before");
+    assert_eq!(rig.outcomes(), ["delivered", "resent"]);
+
+    rig.item(3, "a", Some(7));
+    assert_eq!((rig.settled(), rig.waiting()), (vec!["1".to_owned()], vec![2, 3]));
+    rig.send(3);
+    rig.receipt(3, Outcome::Delivered, None);
+    assert_eq!((rig.settled(), rig.waiting()), (vec!["3".to_owned()], vec![2]));
+    assert_eq!(rig.worker.latest.len(), 1, "nothing is kept of what is over");
+}
+
+#[test]
+fn what_is_over_is_not_revived_by_a_late_retry() {
+    let mut rig = Rig::new();
+    rig.item(1, "a", None);
+    rig.send(1);
+    rig.item(2, "a", Some(7));
+    rig.receipt(1, retry(), Some(5));
+    assert_eq!((rig.settled(), rig.waiting()), (vec!["1".to_owned()], vec![2]));
+
+    // The store gives rows back in any order.
+    let mut rig = Rig::new();
+    rig.item(2, "a", Some(7));
+    rig.item(1, "a", None);
+    assert_eq!((rig.settled(), rig.waiting()), (vec!["1".to_owned()], vec![2]));
+    rig.send(2);
+    rig.receipt(2, retry(), Some(5));
+    assert_eq!((rig.settled(), rig.waiting()), (vec![], vec![2]), "an end is tried again");
+}
+
+#[test]
+fn a_silence_ends_what_stands_and_lets_it_fire_again() {
+    let mut rig = Rig::new();
+    let silence = Silence {
+        id: "s".to_owned(),
+        model: None,
+        class: None,
+        until_us: MINUTE_US,
+        by: "on-call".to_owned(),
+        reason: "known".to_owned(),
+    };
+    let silences = Arc::clone(&rig.worker.silences);
+    rig.item(1, "a", None);
+    silences.write().unwrap().push(silence.clone());
+    assert_eq!(rig.send(1), None, "what nobody was told is kept back");
+    silences.write().unwrap().clear();
+    rig.send(1);
+    rig.receipt(1, Outcome::Delivered, Some(MINUTE_US));
+
+    silences.write().unwrap().push(silence);
+    let end = rig.send(1).unwrap();
+    assert!(end.kind.ends_an_alert(), "{end:?}");
+    rig.receipt(1, retry(), Some(5));
+    assert!(rig.send(1).unwrap().kind.ends_an_alert(), "until it is delivered");
+    rig.receipt(1, Outcome::Delivered, None);
+    assert_eq!((rig.send(1), rig.waiting()), (None, vec![1]), "its row stays");
+
+    silences.write().unwrap().clear();
+    assert!(rig.send(1).unwrap().kind.alert().unwrap().is_standing());
+    assert_eq!(rig.outcomes(), ["delivered", "retry", "delivered"]);
+}
