@@ -23,7 +23,7 @@ const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 /// Looks at everything around the service.
 #[derive(Debug, Clone, Args)]
 #[command(
-    about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers and webhooks"
+    about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers, webhooks and Alertmanager"
 )]
 pub struct DoctorArgs {
     /// The configuration

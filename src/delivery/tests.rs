@@ -62,7 +62,9 @@ impl Rig {
     /// Sequence numbers, with a mark where the row stays.
     fn settled(&self) -> Vec<String> {
         let settled = self.settled.try_iter();
-        settled.map(|it| format!("{}{}", it.sequence, if it.stands { " stands" } else { "" })).collect()
+        settled
+            .map(|it| format!("{}{}", it.sequence, if it.stands { " stands" } else { "" }))
+            .collect()
     }
 
     fn waiting(&self) -> Vec<u64> {

@@ -40,6 +40,9 @@ fn an_incident_is_seen_firing_and_resolved() {
         assert_eq!(alert["startsAt"], "2026-01-08T00:00:00.000Z");
         assert_eq!(alert["generatorURL"], format!("{PAGE}/models/{model}"));
     }
+    let (_, stdout, stderr) = scene.run("doctor", &[]);
+    let found = stdout.lines().find(|line| line.contains("receiver am")).unwrap_or(&stderr);
+    assert!(found.contains("Alertmanager 0.") && found.contains(" answers"), "{found}");
     wait_for(&service, "resent", 4);
     // What is delivered and stands does not wait, and is no new message.
     service.wait_for_an_empty_outbox();
