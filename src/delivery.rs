@@ -251,14 +251,12 @@ impl Worker {
         for key in due {
             let Some(mut message) = self.waiting.remove(&key) else { continue };
             let later = (now_us + LOOK_AGAIN_US, key.1);
-            let Some(row) = self.as_sent(&mut message, now_us) else {
+            let is_busy = busy.contains(&message.row.receiver);
+            let sent = if is_busy { None } else { self.as_sent(&mut message, now_us) };
+            let Some(row) = sent else {
                 self.waiting.insert(later, message);
                 continue;
             };
-            if busy.contains(&row.receiver) {
-                self.waiting.insert(later, message);
-                continue;
-            }
             let id = (row.id.clone(), row.receiver.clone());
             match dispatcher.submit(row, message.attempts) {
                 Ok(()) => {
@@ -287,12 +285,12 @@ impl Worker {
         let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner);
         let silence = silenced_by(&message.row, &silences, now_us);
         message.hushes = silence.is_some() && message.stands;
-        let mut row = message.row.clone();
+        let row = &message.row;
         match (silence, &row.kind) {
-            (None, _) => Some(row),
+            (None, _) => Some(row.clone()),
             (Some(silence), RowKind::Alert(alert)) if message.stands => {
-                row.kind = RowKind::Alert(alert.clone().silenced(silence, now_us));
-                Some(row)
+                let kind = RowKind::Alert(alert.clone().silenced(silence, now_us));
+                Some(OutboxRow { kind, ..row.clone() })
             }
             (Some(_), _) => None,
         }

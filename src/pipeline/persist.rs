@@ -187,14 +187,16 @@ impl Pipeline {
         Ok(open.into_iter().cloned().map(Effect::Deliver).collect())
     }
 
-    /// Whether a message is an alert that stands for an incident that nobody knows any more, such as
-    /// one of a model that left the configuration.
+    /// Whether a message is an alert that stands and that nothing will end: its incident is unknown,
+    /// such as one of a model that left the configuration, or its receiver is not told any more.
     fn is_over(&self, item: &OutboxItem) -> bool {
         let Ok(OutboxBody::Message(row)) = serde_json::from_str(&item.body) else { return false };
         let Some(alert) = row.kind.alert().filter(|alert| alert.is_standing()) else {
             return false;
         };
-        let mut units = self.units.iter().filter(|unit| unit.name() == row.model);
+        let mut units = self.units.iter().filter(|unit| {
+            unit.name() == row.model && unit.setup.model.notify.contains(&row.receiver)
+        });
         !units.any(|unit| {
             unit.facts.alerts.incidents().any(|incident| incident.id == alert.incident())
         })

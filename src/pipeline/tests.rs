@@ -439,6 +439,72 @@ fn a_candidate_that_cannot_be_scored_is_an_incident_of_its_model() {
     assert_eq!(loaded("next", None, T0 + 2), [firing, resolved]);
 }
 
+/// A candidate of `two` that cannot be scored, told to an Alertmanager.
+fn alerting(receiver: &str) -> Bench {
+    let shadow = format!(
+        "baseline: two.json\n    shadow: [{{name: next, onnx: n.onnx, sha256: \"{}\", inputs: [x]}}]",
+        "0".repeat(64)
+    );
+    let text = CONFIG.replace("baseline: two.json", &shadow);
+    Bench::of(&format!("{text}  - {{name: {receiver}, alertmanager: {{url: \"http://a:1\"}}}}\n"))
+}
+
+fn cannot_be_scored(inline: &mut Inline, keep: &mut dyn FnMut(&Snapshot)) {
+    let problem = Some("another sha256".to_owned());
+    let event = Event::Candidate { unit: 1, candidate: "next".to_owned(), problem };
+    inline.feed_keeping(event, T0, keep);
+    inline.feed_keeping(Event::Tick, T0, keep);
+    inline.commit(T0, keep);
+}
+
+#[test]
+fn an_alert_ends_once_it_is_accepted_even_where_the_outbox_is_full() {
+    let mut inline = Inline::new(alerting("am").pipeline());
+    cannot_be_scored(&mut inline, &mut |_| {});
+    inline.pipeline.outbox_limit = 0;
+    let incident = inline.pipeline.units()[1].facts.alerts.incidents().next().unwrap().id.clone();
+    let (by, reason) = ("on-call".to_owned(), "known".to_owned());
+    let acceptance = driftline_alerting::Acceptance { by, reason, at_us: T0 };
+    inline.feed(Event::Accept { incident, acceptance }, T0);
+    inline.commit(T0, &mut |_| {});
+    let alerts = inline.messages.iter().filter(|row| row.receiver == "am");
+    let ends: Vec<bool> = alerts.map(|row| row.kind.ends_an_alert()).collect();
+    assert_eq!(ends, [false, true]);
+}
+
+#[test]
+fn an_alert_that_nothing_would_end_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Duration::ZERO, false).unwrap();
+    let mut inline = Inline::new(alerting("am").pipeline());
+    // As if the process had ended before the alert was taken.
+    let mut was_last = false;
+    cannot_be_scored(&mut inline, &mut |snapshot| {
+        if !was_last {
+            store.commit(snapshot).unwrap();
+        }
+        was_last |= !snapshot.outbox.is_empty();
+    });
+    let saved = store.load().unwrap();
+    let sent_again = |bench: &Bench| {
+        let effects = bench.pipeline().restore(&saved, &bench.config.limits).unwrap();
+        let delivered = effects.iter().filter_map(|effect| match effect {
+            Effect::Deliver(item) => serde_json::from_str(&item.body).ok(),
+            _ => None,
+        });
+        let alert = |body: &crate::messages::OutboxBody| match body {
+            crate::messages::OutboxBody::Message(row) => row.kind.alert().is_some(),
+            crate::messages::OutboxBody::Report { .. } => false,
+        };
+        delivered.filter(alert).count()
+    };
+    assert_eq!(sent_again(&alerting("am")), 1);
+    assert_eq!(sent_again(&alerting("other")), 0, "its receiver is not told any more");
+    let mut without = alerting("am");
+    without.setups.truncate(1);
+    assert_eq!(sent_again(&without), 0, "its model is not watched any more");
+}
+
 /// They once stayed for ever.
 #[test]
 fn settings_are_kept_while_a_report_names_them() {
