@@ -30,7 +30,7 @@ const NOT_IN_THE_DEMO: [(&str, &str); 1] = [("class=~\"4xx|5xx\"", "no request o
 
 /// The rules that dashboard-linter has for Prometheus, by its names, then ours. `target-promql-rule` and
 /// `panel-no-targets-rule` are also held over a live Prometheus below; those about Loki do not apply.
-const RULES: [(&str, fn(&Board) -> Vec<String>); 15] = [
+const RULES: [Rule; 15] = [
     ("template-datasource-rule", variables),
     ("template-job-rule, template-instance-rule", query_variables),
     ("template-on-time-change-reload-rule", variables_follow_the_time),
@@ -48,6 +48,9 @@ const RULES: [(&str, fn(&Board) -> Vec<String>); 15] = [
     ("a way to Driftline's page", it_leads_to_the_page),
 ];
 
+/// What it is called, and what of a dashboard does not keep it.
+type Rule = (&'static str, fn(&Board) -> Vec<String>);
+
 /// A dashboard, and what is looked at again and again.
 struct Board {
     name: &'static str,
@@ -58,7 +61,7 @@ struct Board {
 #[test]
 fn every_dashboard_keeps_every_rule() {
     for board in boards() {
-        let kept = |(rule, check): &(&str, fn(&Board) -> Vec<String>)| {
+        let kept = |(rule, check): &Rule| {
             let broken = check(&board);
             (!broken.is_empty()).then(|| format!("{rule}: {broken:#?}"))
         };

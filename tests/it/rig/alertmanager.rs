@@ -1,6 +1,6 @@
 //! A real Alertmanager, started, killed and started again at the same address.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Alertmanager {
     }
 
     /// Or what it said before it ended.
-    fn run(program: &PathBuf, webhook: &str, port: u16) -> Result<Alertmanager, Vec<String>> {
+    fn run(program: &Path, webhook: &str, port: u16) -> Result<Alertmanager, Vec<String>> {
         let folder = super::server_folder("alertmanager");
         let templates = program.with_file_name("templates");
         if templates.exists() {
