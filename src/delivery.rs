@@ -17,9 +17,7 @@ use driftline_alerting::outbox::{OutboxRow, RowKind, Silence, silenced_by};
 use driftline_config::Receiver;
 use tokio::sync::mpsc;
 
-use crate::checkpoint::OutboxItem;
 use crate::clock::now_us;
-use crate::messages::OutboxBody;
 
 /// Messages handed over and not yet looked at. The rest waits with the sender.
 const HANDED_OVER: usize = 1024;
@@ -107,18 +105,14 @@ impl Delivery {
     /// Hands a message over; `Err` gives it back when too many wait already.
     ///
     /// # Errors
-    /// The item, where it must be handed over later.
-    pub fn submit(&self, item: OutboxItem) -> Result<(), OutboxItem> {
-        let Ok(OutboxBody::Message(row)) = serde_json::from_str(&item.body) else {
-            tracing::error!(
-                sequence = item.sequence,
-                "an outbox row cannot be read and is passed over"
-            );
-            return Ok(());
-        };
+    /// The message, where it must be handed over later.
+    pub fn submit(&self, sequence: u64, row: Box<OutboxRow>) -> Result<(), Box<OutboxRow>> {
         match &self.items {
-            Some(items) => items.try_send((item.sequence, row)).map_err(|_| item),
-            None => Err(item),
+            Some(items) => items.try_send((sequence, *row)).map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full((_, row))
+                | mpsc::error::TrySendError::Closed((_, row)) => Box::new(row),
+            }),
+            None => Err(row),
         }
     }
 

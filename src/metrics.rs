@@ -29,8 +29,11 @@ use table::{Labels, OWN_LIMIT, Rank, Table, seconds};
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
+/// The one bound that is not ours: `max.message.bytes` of the reports topic.
+pub const REPORT_TOO_LARGE: &str = "report_record_bytes";
+
 /// The bounds of RULES §7 by the names of `limits`.
-const LIMITS: [&str; 15] = [
+const LIMITS: [&str; 16] = [
     "models",
     "columns",
     "categories",
@@ -44,6 +47,7 @@ const LIMITS: [&str; 15] = [
     "outbox",
     OWN_LIMIT,
     "report_bytes",
+    REPORT_TOO_LARGE,
     "onnx_bytes",
     "shadow_rows",
 ];

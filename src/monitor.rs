@@ -7,10 +7,11 @@ mod board;
 mod candidates;
 mod intake;
 mod limits;
+mod outgoing;
 pub(crate) mod prune;
 mod publisher;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,13 +27,13 @@ use driftline_analytics::report::Report;
 use driftline_config::Config;
 use driftline_ingest::Reason;
 
-use crate::checkpoint::{Committed, LOCK_WAIT, OutboxItem, Snapshot, Store, Writer};
+use crate::checkpoint::{Committed, LOCK_WAIT, Snapshot, Store, Writer};
 use crate::clock::now_us;
 use crate::delivery::{Attempt, Delivery};
 use crate::http::{self, Board, Command};
 use crate::judge::Judge;
-use crate::messages::{Messages, OutboxBody};
-use crate::metrics::{Gauge, Metrics};
+use crate::messages::Messages;
+use crate::metrics::{Gauge, Metrics, REPORT_TOO_LARGE};
 use crate::pipeline::unit::Unit;
 use crate::pipeline::{Effect, Event, Pipeline, Settings};
 use crate::setup::Setup;
@@ -40,7 +41,8 @@ use board::Readiness;
 use candidates::Candidates;
 use intake::Intake;
 use limits::Counted;
-use publisher::{Publisher, Record};
+use outgoing::Outgoing;
+use publisher::Publisher;
 
 pub use candidates::ShadowRecord;
 
@@ -96,12 +98,7 @@ pub struct Monitor {
     /// A snapshot that waits for dead letters to arrive.
     held: Option<Snapshot>,
     candidates: Candidates,
-    delivery: Delivery,
-    publisher: Option<Publisher>,
-    /// Messages that their receivers' queues had no room for.
-    backlog: VecDeque<OutboxItem>,
-    /// The receiver of each message that was handed over and is not done, by sequence number.
-    handed_over: BTreeMap<u64, String>,
+    outgoing: Outgoing,
     receivers: Vec<String>,
     commands: Receiver<Command>,
     metrics: Arc<Metrics>,
@@ -207,10 +204,7 @@ impl Monitor {
             store,
             held: None,
             candidates,
-            delivery,
-            publisher,
-            backlog: VecDeque::new(),
-            handed_over: BTreeMap::new(),
+            outgoing: Outgoing::new(delivery, publisher),
             receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
             commands,
             metrics,
@@ -323,7 +317,7 @@ impl Monitor {
         if let Some(stop) = self.http_stop.take() {
             let _ = stop.send(());
         }
-        self.delivery.stop(self.runtime.handle());
+        self.outgoing.delivery.stop(self.runtime.handle());
         self.attend(watch)?;
         if let Some(outcome) = self.writer.wait() {
             outcome?;
@@ -343,18 +337,10 @@ impl Monitor {
             self.intake.commit();
             self.feed(Event::Committed(committed), watch);
         }
-        let mut done = self.publisher.as_ref().map(Publisher::take_sent).unwrap_or_default();
-        for settled in self.delivery.take_settled() {
-            self.handed_over.remove(&settled.sequence);
-            // An alert that stands is delivered, and its row stays.
-            if !settled.stands {
-                done.push(settled.sequence);
-            }
-        }
-        for sequence in done {
+        for sequence in self.outgoing.take_done() {
             self.feed(Event::Done { sequence }, watch);
         }
-        for attempt in self.delivery.take_attempts() {
+        for attempt in self.outgoing.delivery.take_attempts() {
             self.metrics.notification(&attempt.receipt.receiver, attempt.outcome());
             watch(&Notice::Attempt(&attempt));
         }
@@ -367,7 +353,7 @@ impl Monitor {
                 self.feed(Event::Scored { model: record.model, record: json }, watch);
             }
         }
-        self.hand_over();
+        self.outgoing.hand_over();
         if self.clocks.tick.elapsed() >= TICK {
             self.clocks.tick = Instant::now();
             for (unit, candidate, problem) in self.candidates.take_changes() {
@@ -410,31 +396,7 @@ impl Monitor {
                     watch(&Notice::Report(&report));
                 }
                 Effect::Requested(request) => watch(&Notice::Request(&request)),
-                Effect::Deliver(item) => self.backlog.push_back(item),
-            }
-        }
-    }
-
-    /// Hands messages over to their ways out, as far as there is room.
-    fn hand_over(&mut self) {
-        for _ in 0..self.backlog.len() {
-            let Some(item) = self.backlog.pop_front() else { return };
-            let refused = match (&self.publisher, serde_json::from_str(&item.body)) {
-                (Some(publisher), Ok(OutboxBody::Report { key, value })) => {
-                    let record = Record { sequence: item.sequence, key, value };
-                    publisher.submit(record).map_err(|_| item)
-                }
-                (_, Ok(OutboxBody::Message(row))) => {
-                    let sequence = item.sequence;
-                    self.delivery.submit(item).map(|()| {
-                        self.handed_over.insert(sequence, row.receiver);
-                    })
-                }
-                _ => self.delivery.submit(item),
-            };
-            if let Err(item) = refused {
-                self.backlog.push_front(item);
-                return;
+                Effect::Deliver(item) => self.outgoing.push(item),
             }
         }
     }
@@ -445,7 +407,7 @@ impl Monitor {
             Command::Silence(silence) => Event::Silence(silence),
         };
         self.feed(event, watch);
-        self.delivery.silence(self.pipeline.silences());
+        self.outgoing.delivery.silence(self.pipeline.silences());
     }
 
     /// Takes a snapshot when one is due, and writes it once every dead letter in it has arrived.
@@ -472,11 +434,13 @@ impl Monitor {
             self.clocks.board = Instant::now();
             let age_us = i64::try_from(self.clocks.committed.elapsed().as_micros()).unwrap_or(0);
             self.metrics.set(Gauge::CheckpointAge { age_us });
-            self.metrics.set(Gauge::QueueDepth { queue: "outbox", entries: self.backlog.len() });
+            self.metrics
+                .set(Gauge::QueueDepth { queue: "outbox", entries: self.outgoing.waiting() });
             self.show_pending();
             self.intake.lag(&self.pipeline, &self.metrics);
             self.show_limits();
-            let checks = self.candidates.checks();
+            let mut checks = self.candidates.checks();
+            checks.extend(self.outgoing.check());
             let live = self.readiness.live(
                 &self.pipeline,
                 &self.metrics,
@@ -501,7 +465,8 @@ impl Monitor {
         let figures = limits::of_records(&self.pipeline)
             .into_iter()
             .chain(self.intake.held_up())
-            .chain([("shadow_rows", self.candidates.shed())]);
+            .chain([("shadow_rows", self.candidates.shed())])
+            .chain([(REPORT_TOO_LARGE, self.outgoing.too_large())]);
         let grown = self.limits.grown(figures);
         for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {
             self.metrics.limit_reached(limit, times);
@@ -512,9 +477,9 @@ impl Monitor {
     fn show_pending(&self) {
         let mut pending: BTreeMap<&str, usize> =
             self.receivers.iter().map(|name| (name.as_str(), 0)).collect();
-        for receiver in self.handed_over.values() {
+        for receiver in self.outgoing.receivers() {
             // One that is no longer configured has no series.
-            if let Some(rows) = pending.get_mut(receiver.as_str()) {
+            if let Some(rows) = pending.get_mut(receiver) {
                 *rows += 1;
             }
         }

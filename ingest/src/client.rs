@@ -21,6 +21,10 @@ use crate::plan::Connection;
 /// How long one question to a broker may take.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// `message.max.bytes` of producers, the most that librdkafka knows: how large a record may be is for
+/// the broker to say, whose limit is a topic's and is met by the compressed bytes.
+pub(crate) const LARGEST_MESSAGE: (&str, &str) = ("message.max.bytes", "1000000000");
+
 /// What a client's statistics say about one partition.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {

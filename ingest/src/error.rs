@@ -69,6 +69,19 @@ pub enum IngestError {
         /// What librdkafka says.
         why: String,
     },
+    /// A record is larger than its topic takes, whenever it is sent.
+    #[error(
+        "topic {topic} does not take a record of {bytes} bytes ({why}): raise max.message.bytes of \
+         the topic, or message.max.bytes where kafka.properties sets it"
+    )]
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// Bytes of key and value, not compressed.
+        bytes: usize,
+        /// What librdkafka or the broker says.
+        why: String,
+    },
     /// The folder of dead letters cannot be written.
     #[error("dead letters cannot be written to {path}: {source}")]
     Folder {

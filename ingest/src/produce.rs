@@ -14,10 +14,13 @@ use rdkafka::producer::{
 };
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::client::{Context, create, settings};
+use crate::client::{Context, LARGEST_MESSAGE, create, settings};
 use crate::error::IngestError;
 use crate::plan::Connection;
 use crate::topic::ensure_topic;
+
+#[cfg(test)]
+mod tests;
 
 /// Sends reports; each is acknowledged by all replicas before the call returns.
 pub struct ReportProducer {
@@ -42,12 +45,12 @@ impl ClientContext for Acknowledging {
 }
 
 impl ProducerContext for Acknowledging {
-    type DeliveryOpaque = Box<SyncSender<Result<(), String>>>;
+    type DeliveryOpaque = Box<SyncSender<Result<(), KafkaError>>>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, done: Self::DeliveryOpaque) {
         let result = match result {
             Ok(_) => Ok(()),
-            Err((error, _)) => Err(error.to_string()),
+            Err((error, _)) => Err(error.clone()),
         };
         // The sender may have given up waiting.
         let _ = done.try_send(result);
@@ -60,8 +63,12 @@ impl ReportProducer {
     /// # Errors
     /// When librdkafka refuses a property.
     pub fn start(connection: &Connection, topic: &str) -> Result<ReportProducer, IngestError> {
-        let ours =
-            [("enable.idempotence", "true"), ("compression.type", "zstd"), ("linger.ms", "0")];
+        let ours = [
+            ("enable.idempotence", "true"),
+            ("compression.type", "zstd"),
+            ("linger.ms", "0"),
+            LARGEST_MESSAGE,
+        ];
         let config = settings(connection, &ours);
         let producer = create(&config, connection, Acknowledging::default())?;
         Ok(ReportProducer { connection: connection.clone(), topic: topic.to_owned(), producer })
@@ -75,21 +82,32 @@ impl ReportProducer {
         ensure_topic(&self.connection, &self.topic, 1, "kafka.reports: off").map(|_| ())
     }
 
-    /// Sends one record and waits for its acknowledgement. After an error it may or may not stand in
-    /// the log: send it again.
+    /// Sends one record and waits for its acknowledgement.
     ///
     /// # Errors
-    /// [`IngestError::Delivery`] when the broker refuses it or `timeout` passes.
+    /// [`IngestError::Delivery`] when the broker refuses it or `timeout` passes: it may or may not
+    /// stand in the log, send it again. [`IngestError::TooLarge`] is for good.
     pub fn send(&self, key: &str, value: &[u8], timeout: Duration) -> Result<(), IngestError> {
-        let refused = |why: String| IngestError::Delivery { topic: self.topic.clone(), why };
+        let refused = |error: KafkaError| self.refused(&error, key.len() + value.len());
         let (done, acknowledged) = sync_channel(1);
         let record =
             BaseRecord::with_opaque_to(&self.topic, Box::new(done)).key(key).payload(value);
-        self.producer.send(record).map_err(|(error, _)| refused(error.to_string()))?;
-        acknowledged
-            .recv_timeout(timeout)
-            .map_err(|_| refused(format!("no acknowledgement within {} s", timeout.as_secs())))?
-            .map_err(refused)
+        self.producer.send(record).map_err(|(error, _)| refused(error))?;
+        let late = |_| IngestError::Delivery {
+            topic: self.topic.clone(),
+            why: format!("no acknowledgement within {} s", timeout.as_secs()),
+        };
+        acknowledged.recv_timeout(timeout).map_err(late)?.map_err(refused)
+    }
+
+    fn refused(&self, error: &KafkaError, bytes: usize) -> IngestError {
+        let (topic, why) = (self.topic.clone(), error.to_string());
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge,
+            ) => IngestError::TooLarge { topic, bytes, why },
+            _ => IngestError::Delivery { topic, why },
+        }
     }
 }
 
@@ -154,8 +172,12 @@ impl CaptureProducer {
     /// # Errors
     /// When librdkafka refuses a property.
     pub fn start(connection: &Connection) -> Result<CaptureProducer, IngestError> {
-        let ours =
-            [("enable.idempotence", "true"), ("compression.type", "zstd"), ("linger.ms", "20")];
+        let ours = [
+            ("enable.idempotence", "true"),
+            ("compression.type", "zstd"),
+            ("linger.ms", "20"),
+            LARGEST_MESSAGE,
+        ];
         let config = settings(connection, &ours);
         Ok(CaptureProducer { producer: create(&config, connection, Counting::default())? })
     }

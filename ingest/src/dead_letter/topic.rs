@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::pending::Pending;
 use super::{DeadLetter, KEPT_BYTES, SUFFIX};
-use crate::client::{Context, create, settings};
+use crate::client::{Context, LARGEST_MESSAGE, create, settings};
 use crate::error::IngestError;
 use crate::event::Reason;
 use crate::plan::Connection;
@@ -95,7 +95,7 @@ impl Topic {
             ("linger.ms", "20"),
             // A letter waits for its broker as long as it takes: its offset holds the checkpoint.
             ("message.timeout.ms", "0"),
-            ("message.max.bytes", "4000000"),
+            LARGEST_MESSAGE,
         ];
         let refused = Arc::new(Mutex::new(Vec::new()));
         let receipts =
