@@ -27,6 +27,11 @@ pub(super) fn receiver(value: Value<'_>) -> Option<Receiver> {
     if kinds.into_iter().flatten().count() != 1 {
         section.report(wrong("a receiver needs one of `email`, `webhook` and `alertmanager`"));
     }
+    let told_nothing = |on: &Vec<String>| !on.is_empty() && !on.iter().any(|on| on == CLASSES[0]);
+    if email.is_some() && classes.iter().flatten().any(told_nothing) {
+        let problem = wrong("a mail receiver is told about alerts only, and `on` leaves them out");
+        section.report_at("on", problem.hint("write alerts, or use a webhook for retrain"));
+    }
     let email = email.map(email_receiver);
     let webhook = webhook.map(webhook_receiver);
     let alertmanager = alertmanager.map(alertmanager_receiver);

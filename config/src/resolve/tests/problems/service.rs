@@ -193,3 +193,22 @@ receivers:
         ],
     );
 }
+
+/// It was accepted and never told anything.
+#[test]
+fn a_mail_receiver_of_retraining_requests_alone_is_refused() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+receivers:
+  - {name: a, on: [retrain], email: {folder: mail, from: a@x, to: [b@x]}}
+  - {name: b, on: [retrain, alerts], email: {folder: mail, from: a@x, to: [b@x]}}
+  - {name: c, on: [retrain], webhook: {url: 'http://x'}}
+",
+        &[
+            "5:19: a mail receiver is told about alerts only, and `on` leaves them out: write alerts, or use a webhook for retrain",
+        ],
+    );
+}
