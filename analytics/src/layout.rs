@@ -116,6 +116,7 @@ impl Layout {
             let feature = (!column.is_prediction()).then(|| model.features.get(column.name()));
             column.coerce = feature.flatten().is_some_and(|feature| feature.coerce);
         }
+        // A configuration with more is refused; kept settings may be older than the limit.
         for (version, baseline) in baselines.by_version.iter().take(limits.versions) {
             let references = layout.version_references(baseline).map_err(|subject| {
                 LayoutError::KindsDiffer { model: name(), version: version.clone(), subject }

@@ -72,6 +72,7 @@ fn config(context: &Context<'_>, path: &Path, root: &Node) -> Option<Config> {
     let scope = model::Scope {
         receivers: receiver_names.iter().map(|(name, _)| (*name).to_owned()).collect(),
         reports: kafka.as_ref().and_then(|kafka| kafka.reports.clone()),
+        limits: limits.clone().unwrap_or_default(),
     };
     if let Some(defaults) = defaults {
         model::check_defaults(context, defaults, &scope);

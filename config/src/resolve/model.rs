@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
 use crate::resolve::shadow;
+use crate::service::Limits;
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us};
 use crate::tree::Node;
 
@@ -18,6 +19,8 @@ pub(super) struct Scope {
     pub(super) receivers: Vec<String>,
     /// The topic of the reports.
     pub(super) reports: Option<String>,
+    /// The bounds.
+    pub(super) limits: Limits,
 }
 
 /// Reports what is wrong with `defaults`, also where no model inherits it.
@@ -43,6 +46,14 @@ fn read(mut section: Section<'_>, scope: &Scope) -> Option<Model> {
         section.missing("baseline");
     }
     let baseline = baseline_value.and_then(baseline);
+    let own_baselines = baseline.as_ref().map_or(0, |versions| versions.len().saturating_sub(1));
+    section.check("baseline", own_baselines > scope.limits.versions, || {
+        let limit = scope.limits.versions;
+        wrong(format!(
+            "baselines of {own_baselines} versions are more than limits.versions ({limit})"
+        ))
+        .hint("raise it, or leave the versions to `default` that nobody serves any more")
+    });
     let features = section
         .map("features")
         .into_iter()

@@ -183,3 +183,20 @@ models:
         ],
     );
 }
+
+/// All but the first few were ignored without a word.
+#[test]
+fn more_baselines_of_versions_than_the_limit_are_refused() {
+    check(
+        "
+kafka: {bootstrap: b}
+limits: {versions: 2}
+models:
+  - {name: m, captures: {topic: t}, baseline: {default: b, '1': b, '2': b, '3': b}}
+  - {name: n, captures: {topic: t}, baseline: {default: b, '1': b, '2': b}}
+",
+        &[
+            "4:47: baselines of 3 versions are more than limits.versions (2): raise it, or leave the versions to `default` that nobody serves any more",
+        ],
+    );
+}
