@@ -74,8 +74,8 @@ pub enum SetupError {
     },
     /// Windows of hours are compared with a baseline of all hours.
     #[error(
-        "model {model}: windows of {every} are compared with a baseline of mixed hours, so every \
-         night would look like drift; build the baseline with --time, which measures own windows of \
+        "model {model}: windows of {every} are compared with a baseline {hours}, so every night \
+         would look like drift; build the baseline with --time, which measures own windows of \
          {every}, or set window.every to 1d or more, or a fixed tolerance"
     )]
     MixedHours {
@@ -83,6 +83,8 @@ pub enum SetupError {
         model: String,
         /// Length of its windows.
         every: String,
+        /// What is known of the baseline's hours.
+        hours: &'static str,
     },
     /// A kept set-up cannot be read back.
     #[error("kept settings {sha256}: {why}")]
@@ -119,18 +121,21 @@ impl Setup {
     fn check_hours(&self) -> Result<(), SetupError> {
         let every_us = self.model.window.every_us;
         let baseline = &self.baselines.default;
+        // Without times nobody knows which hours the rows are from.
         let span_us = match (baseline.provenance.first_us, baseline.provenance.last_us) {
-            (Some(first_us), Some(last_us)) => last_us.saturating_sub(first_us),
-            _ => 0,
+            (Some(first_us), Some(last_us)) => Some(last_us.saturating_sub(first_us)),
+            _ => None,
         };
         let measured =
             baseline.windows.as_ref().is_some_and(|windows| windows.every_us == every_us);
         let fixed = matches!(self.model.tolerance, Tolerance::Fixed(_));
-        if every_us >= DAY_US || span_us <= every_us || measured || fixed {
+        let short = span_us.is_some_and(|span_us| span_us <= every_us);
+        if every_us >= DAY_US || short || measured || fixed {
             return Ok(());
         }
-        let model = self.model.name.clone();
-        Err(SetupError::MixedHours { model, every: format_duration(every_us) })
+        let (model, every) = (self.model.name.clone(), format_duration(every_us));
+        let hours = if span_us.is_some() { "of mixed hours" } else { "of unknown hours" };
+        Err(SetupError::MixedHours { model, every, hours })
     }
 
     /// Takes the baseline files as bytes, by version; `default` is required.
