@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use driftline_alerting::mail::{MailContext, RetrainNote, Unmoved};
 use driftline_alerting::outbox::{self, OutboxRow, accepted_rows, retrain_rows, rows_for};
 use driftline_alerting::retrain::{RetrainDecision, RetrainRequest};
-use driftline_alerting::{Acceptance, Incident, Transition, TransitionState};
+use driftline_alerting::{
+    Acceptance, Class, Incident, State, Subject, Transition, TransitionState,
+};
 use driftline_config::{Config, Receiver};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::unit::Unit;
 use crate::retraining;
+use crate::translate;
 
 /// One entry of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,14 +166,16 @@ impl Messages {
 }
 
 impl Occasion {
-    /// A transition, with what the last report says did not move.
+    /// A transition, with what the last report says did not move: nothing that an open incident is
+    /// about, and neither errors nor latencies while serving is not as it should be.
     pub fn new(unit: &Unit, transition: &Transition, ordinal: u32) -> Occasion {
-        let moved = |unmoved: &&Unmoved| {
-            !transition.subjects.iter().any(|subject| subject.check == unmoved.name)
-        };
+        let alerts = &unit.facts.alerts;
+        let serving = alerts.state(Class::Serving) != State::Ok;
+        let open = alerts.incidents().flat_map(|incident| &incident.last.subjects);
+        let moved: Vec<&Subject> = transition.subjects.iter().chain(open).collect();
         let unmoved = match transition.state {
             TransitionState::Resolved => Vec::new(),
-            _ => unit.facts.unmoved.iter().filter(moved).cloned().collect(),
+            _ => still(&unit.facts.unmoved, serving, &moved),
         };
         Occasion {
             transition: transition.clone(),
@@ -201,5 +206,61 @@ impl Occasion {
     pub fn with_decision(mut self, decision: RetrainDecision) -> Occasion {
         self.decision = decision;
         self
+    }
+}
+
+/// What of a window's findings in order still is.
+fn still(unmoved: &[Unmoved], serving: bool, moved: &[&Subject]) -> Vec<Unmoved> {
+    let of_serving = |unmoved: &Unmoved| matches!(unmoved.name.as_str(), "errors" | "p99");
+    let unmoved = unmoved.iter().filter(|unmoved| !(serving && of_serving(unmoved)));
+    let is_moved =
+        |unmoved: &Unmoved| moved.iter().any(|subject| translate::is_about(subject, unmoved));
+    unmoved.filter(|unmoved| !is_moved(unmoved)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `p99` was compared with the check `latency` by name, and errors were listed beside an incident
+    /// of serving.
+    #[test]
+    fn what_an_incident_is_about_is_not_listed_as_not_moved() {
+        let names = ["errors", "volume", "p99", "missing", "versions", "prediction:score@3"];
+        let unmoved = names.map(|name| Unmoved {
+            name: name.to_owned(),
+            value: String::new(),
+            reference: String::new(),
+        });
+        let subject =
+            |subject: &str, check: &str| translate::wall_subject(subject, check, String::new(), 0);
+        let table = [
+            (false, subject("feature:x", "distribution"), &names[..]),
+            (
+                false,
+                subject("latency", "latency"),
+                &["errors", "volume", "missing", "versions", "prediction:score@3"][..],
+            ),
+            (
+                true,
+                subject("feature:x", "distribution"),
+                &["volume", "missing", "versions", "prediction:score@3"],
+            ),
+            (
+                false,
+                subject("feature:x", "missing"),
+                &["errors", "volume", "p99", "versions", "prediction:score@3"],
+            ),
+            (
+                false,
+                subject("prediction:score@3", "distribution"),
+                &["errors", "volume", "p99", "missing", "versions"],
+            ),
+        ];
+        for (serving, moved, expected) in table {
+            let still = still(&unmoved, serving, &[&moved]);
+            let names: Vec<&str> = still.iter().map(|unmoved| unmoved.name.as_str()).collect();
+            assert_eq!(names, expected, "{} {serving}", moved.check);
+        }
     }
 }
