@@ -14,6 +14,8 @@ pub mod messages;
 
 pub mod retraining;
 
+pub mod retention;
+
 pub mod checkpoint;
 
 pub mod delivery;

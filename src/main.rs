@@ -33,8 +33,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // The demo tells its own story; everything else logs what an operator may act on.
-    let default = if matches!(arguments.command, Command::Demo(_)) { "error" } else { "info" };
+    // The demo tells its own story, and validate names every problem itself; everything else logs what
+    // an operator may act on.
+    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Validate(_));
+    let default = if quiet { "error" } else { "info" };
     let filter =
         EnvFilter::try_from_env("DRIFTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

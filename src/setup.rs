@@ -8,7 +8,7 @@ use driftline_analytics::baseline::{Baseline, BaselineError};
 use driftline_analytics::lane::LaneSettings;
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
-use driftline_config::{Limits, Model, Tolerance};
+use driftline_config::{About, Complaint, Limits, Model, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// The name under which `baseline` lists the one for all versions without their own.
@@ -64,8 +64,8 @@ pub enum SetupError {
         /// What is wrong with it.
         source: BaselineError,
     },
-    /// The settings do not fit the baseline.
-    #[error("model {model}: {source}")]
+    /// The settings do not fit the baseline; the sentence names the model.
+    #[error("{source}")]
     Layout {
         /// Name of the model.
         model: String,
@@ -103,39 +103,47 @@ impl Setup {
     /// [`SetupError`] with the file and what is wrong with it.
     pub fn load(model: &Model, limits: &Limits) -> Result<Setup, SetupError> {
         let mut files = BTreeMap::new();
-        for (version, path) in &model.baseline {
-            let bytes = std::fs::read(path).map_err(|source| SetupError::Read {
-                model: model.name.clone(),
-                path: path.clone(),
-                source,
-            })?;
-            files.insert(version.clone(), bytes);
+        for version in model.baseline.keys() {
+            files.insert(version.clone(), read(model, version)?);
         }
         let setup = Setup::new(model.clone(), files, limits)?;
-        setup.check_hours()?;
+        check_hours(model, &setup.baselines.default)?;
         Ok(setup)
     }
 
-    /// Windows under a day need tolerances that were measured on windows of their length, unless the
-    /// operator fixed them or the baseline itself is no longer than a window (RULES §4).
-    fn check_hours(&self) -> Result<(), SetupError> {
-        let every_us = self.model.window.every_us;
-        let baseline = &self.baselines.default;
-        // Without times nobody knows which hours the rows are from.
-        let span_us = match (baseline.provenance.first_us, baseline.provenance.last_us) {
-            (Some(first_us), Some(last_us)) => Some(last_us.saturating_sub(first_us)),
-            _ => None,
-        };
-        let measured =
-            baseline.windows.as_ref().is_some_and(|windows| windows.every_us == every_us);
-        let fixed = matches!(self.model.tolerance, Tolerance::Fixed(_));
-        let short = span_us.is_some_and(|span_us| span_us <= every_us);
-        if every_us >= DAY_US || short || measured || fixed {
-            return Ok(());
+    /// Everything for which [`Setup::load`] would refuse the model, by the setting that it is about.
+    pub fn complaints(model: &Model, limits: &Limits) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let mut by_version = BTreeMap::new();
+        for version in model.baseline.keys() {
+            match read(model, version).and_then(|bytes| parse(model, version, &bytes)) {
+                Ok(baseline) => {
+                    by_version.insert(version.clone(), Arc::new(baseline));
+                }
+                Err(error) => complaints.push((About::Baseline(version.clone()), error)),
+            }
         }
-        let (model, every) = (self.model.name.clone(), format_duration(every_us));
-        let hours = if span_us.is_some() { "of mixed hours" } else { "of unknown hours" };
-        Err(SetupError::MixedHours { model, every, hours })
+        if let Some(default) = by_version.remove(DEFAULT_BASELINE) {
+            let of_default = || About::Baseline(DEFAULT_BASELINE.to_owned());
+            if let Err(error) = check_hours(model, &default) {
+                complaints.push((of_default(), error));
+            }
+            let baselines = Baselines { default, by_version };
+            for source in Layout::problems(model, &baselines, limits) {
+                let about = match &source {
+                    LayoutError::UnknownFeature { feature, .. } => About::Feature(feature.clone()),
+                    LayoutError::TooManyColumns { .. } => of_default(),
+                    LayoutError::KindsDiffer { version, .. } => About::Baseline(version.clone()),
+                };
+                let model = model.name.clone();
+                complaints.push((about, SetupError::Layout { model, source }));
+            }
+        }
+        let complaint = |(about, error): (About, SetupError)| {
+            let says = error.to_string();
+            Complaint { about, says }
+        };
+        complaints.into_iter().map(complaint).collect()
     }
 
     /// Takes the baseline files as bytes, by version; `default` is required.
@@ -149,12 +157,7 @@ impl Setup {
     ) -> Result<Setup, SetupError> {
         let mut by_version = BTreeMap::new();
         for (version, bytes) in &files {
-            let baseline = Baseline::parse(bytes).map_err(|source| SetupError::Baseline {
-                model: model.name.clone(),
-                path: model.baseline.get(version).map_or_else(PathBuf::new, PathBuf::clone),
-                source,
-            })?;
-            by_version.insert(version.clone(), Arc::new(baseline));
+            by_version.insert(version.clone(), Arc::new(parse(&model, version, bytes)?));
         }
         let default = by_version.remove(DEFAULT_BASELINE).ok_or_else(|| SetupError::Read {
             model: model.name.clone(),
@@ -248,6 +251,47 @@ impl Setup {
             at_most_us: operations.every_us,
         }
     }
+}
+
+fn read(model: &Model, version: &str) -> Result<Vec<u8>, SetupError> {
+    let path = path_of(model, version);
+    std::fs::read(&path).map_err(|source| SetupError::Read {
+        model: model.name.clone(),
+        path,
+        source,
+    })
+}
+
+fn parse(model: &Model, version: &str, bytes: &[u8]) -> Result<Baseline, SetupError> {
+    Baseline::parse(bytes).map_err(|source| SetupError::Baseline {
+        model: model.name.clone(),
+        path: path_of(model, version),
+        source,
+    })
+}
+
+fn path_of(model: &Model, version: &str) -> PathBuf {
+    model.baseline.get(version).map_or_else(PathBuf::new, PathBuf::clone)
+}
+
+/// Windows under a day need tolerances that were measured on windows of their length, unless the
+/// operator fixed them or the baseline itself is no longer than a window (RULES §4).
+fn check_hours(model: &Model, baseline: &Baseline) -> Result<(), SetupError> {
+    let every_us = model.window.every_us;
+    // Without times nobody knows which hours the rows are from.
+    let span_us = match (baseline.provenance.first_us, baseline.provenance.last_us) {
+        (Some(first_us), Some(last_us)) => Some(last_us.saturating_sub(first_us)),
+        _ => None,
+    };
+    let measured = baseline.windows.as_ref().is_some_and(|windows| windows.every_us == every_us);
+    let fixed = matches!(model.tolerance, Tolerance::Fixed(_));
+    let short = span_us.is_some_and(|span_us| span_us <= every_us);
+    if every_us >= DAY_US || short || measured || fixed {
+        return Ok(());
+    }
+    let hours = if span_us.is_some() { "of mixed hours" } else { "of unknown hours" };
+    let every = format_duration(every_us);
+    Err(SetupError::MixedHours { model: model.name.clone(), every, hours })
 }
 
 /// Lower-case hex sha256.

@@ -93,22 +93,31 @@ impl Layout {
         baselines: &Baselines,
         limits: &Limits,
     ) -> Result<Layout, LayoutError> {
+        let (layout, problems) = Layout::examine(model, baselines, limits);
+        problems.into_iter().next().map_or(Ok(layout), Err)
+    }
+
+    /// Everything for which [`Layout::new`] would refuse the baselines.
+    pub fn problems(model: &Model, baselines: &Baselines, limits: &Limits) -> Vec<LayoutError> {
+        Layout::examine(model, baselines, limits).1
+    }
+
+    fn examine(
+        model: &Model,
+        baselines: &Baselines,
+        limits: &Limits,
+    ) -> (Layout, Vec<LayoutError>) {
         let name = || model.name.clone();
-        for feature in model.features.keys() {
-            if baselines.default.column(&format!("feature:{feature}")).is_none() {
-                return Err(LayoutError::UnknownFeature {
-                    model: name(),
-                    feature: feature.clone(),
-                });
-            }
-        }
+        let unknown =
+            |feature: &&String| baselines.default.column(&format!("feature:{feature}")).is_none();
+        let unknown = model.features.keys().filter(unknown);
+        let mut problems: Vec<LayoutError> = unknown
+            .map(|feature| LayoutError::UnknownFeature { model: name(), feature: feature.clone() })
+            .collect();
         let columns = baselines.default.columns.len();
         if columns > limits.columns {
-            return Err(LayoutError::TooManyColumns {
-                model: name(),
-                columns,
-                limit: limits.columns,
-            });
+            let limit = limits.columns;
+            problems.push(LayoutError::TooManyColumns { model: name(), columns, limit });
         }
         let mut layout = Layout::of_baseline(&baselines.default, limits);
         layout.under_us = model.latency.as_ref().map(|latency| latency.under_us);
@@ -118,13 +127,18 @@ impl Layout {
         }
         // A configuration with more is refused; kept settings may be older than the limit.
         for (version, baseline) in baselines.by_version.iter().take(limits.versions) {
-            let references = layout.version_references(baseline).map_err(|subject| {
-                LayoutError::KindsDiffer { model: name(), version: version.clone(), subject }
-            })?;
-            layout.by_version.insert(version.clone(), references);
+            match layout.version_references(baseline) {
+                Ok(references) => {
+                    layout.by_version.insert(version.clone(), references);
+                }
+                Err(subject) => {
+                    let version = version.clone();
+                    problems.push(LayoutError::KindsDiffer { model: name(), version, subject });
+                }
+            }
         }
         layout.baselines = baselines.clone();
-        Ok(layout)
+        (layout, problems)
     }
 
     /// A layout of one baseline alone: no versions of their own, no objective, nothing coerced.

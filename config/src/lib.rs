@@ -24,7 +24,8 @@ pub use model::{
     Candidate, CandidateOutput, Captures, Errors, Feature, Format, Latency, Model, NoData,
     Operations, Purpose, Retrain, Start, Tolerance, ToleranceFloor, Window,
 };
-pub use problem::{Problem, Problems};
+pub use problem::{About, Complaint, Problem, Problems};
+pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
     AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, Kafka, Limits,

@@ -33,6 +33,25 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What a file that a model names has to say against the model's settings. Found by whoever can read
+/// such files; [`crate::Config::load_examined`] gives it its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Where it belongs.
+    pub about: About,
+    /// A sentence: what is wrong, and what to do.
+    pub says: String,
+}
+
+/// A part of a model's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// The baseline of a version, or `default`.
+    Baseline(String),
+    /// What is set for a feature.
+    Feature(String),
+}
+
 /// Every problem of a configuration, in the order of files, lines and columns; at least one.
 /// `Display` prints one a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

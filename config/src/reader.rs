@@ -71,6 +71,11 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Whether what is read need not be whole.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial.get()
+    }
+
     /// `config`, where nothing was wrong with it.
     pub(crate) fn finish<T>(self, config: Option<T>) -> Result<T, Problems> {
         let files = self.files.into_inner();

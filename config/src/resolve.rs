@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use crate::problem::Problems;
+use crate::model::Model;
+use crate::problem::{Complaint, Problems};
 use crate::reader::{Context, Section, check_unique, names_of, wrong};
-use crate::service::{Config, ReportStore};
+use crate::service::{Config, Limits, ReportStore};
 use crate::time::{DAY_US, MINUTE_US};
 use crate::tree::{Node, Written, merge};
 
@@ -14,6 +15,9 @@ mod model;
 mod receivers;
 mod service;
 mod shadow;
+
+/// Looks at the files that a model names.
+pub type Examine<'a> = dyn Fn(&Model, &Limits) -> Vec<Complaint> + 'a;
 
 impl Config {
     /// Reads the file at `path` and the files it includes. `environment` answers for `${VAR}`.
@@ -24,9 +28,21 @@ impl Config {
         path: &Path,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, Problems> {
+        Config::load_examined(path, environment, &|_, _| Vec::new())
+    }
+
+    /// The same, and asks `examine` about each model, also where something else is wrong.
+    ///
+    /// # Errors
+    /// Every problem of all the files at once, and each complaint at its place.
+    pub fn load_examined(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+        examine: &Examine<'_>,
+    ) -> Result<Config, Problems> {
         let context = Context::new(environment);
         let root = files::read(&context, path);
-        resolve(context, path, root)
+        resolve(context, path, root, examine)
     }
 
     /// Reads `text` as if it stood in a file at `path`: relative paths and `include` start there.
@@ -40,17 +56,27 @@ impl Config {
     ) -> Result<Config, Problems> {
         let context = Context::new(environment);
         let root = files::parse(&context, path, text);
-        resolve(context, path, root)
+        resolve(context, path, root, &|_, _| Vec::new())
     }
 }
 
-fn resolve(context: Context<'_>, path: &Path, root: Option<Node>) -> Result<Config, Problems> {
-    let config = root.as_ref().and_then(|root| config(&context, path, root));
+fn resolve(
+    context: Context<'_>,
+    path: &Path,
+    root: Option<Node>,
+    examine: &Examine<'_>,
+) -> Result<Config, Problems> {
+    let config = root.as_ref().and_then(|root| config(&context, path, root, examine));
     context.finish(config)
 }
 
 /// Reads each part before it gives up on any, so that no problem hides another.
-fn config(context: &Context<'_>, path: &Path, root: &Node) -> Option<Config> {
+fn config(
+    context: &Context<'_>,
+    path: &Path,
+    root: &Node,
+    examine: &Examine<'_>,
+) -> Option<Config> {
     let mut section = Section::of(context, root, "the configuration")?;
     let included = files::included(context, path, &section.list("include"));
     let kafka = section.part("kafka", "kafka").and_then(service::kafka);
@@ -73,6 +99,7 @@ fn config(context: &Context<'_>, path: &Path, root: &Node) -> Option<Config> {
         receivers: receiver_names.iter().map(|(name, _)| (*name).to_owned()).collect(),
         reports: kafka.as_ref().and_then(|kafka| kafka.reports.clone()),
         limits: limits.clone().unwrap_or_default(),
+        examine,
     };
     if let Some(defaults) = defaults {
         model::check_defaults(context, defaults, &scope);

@@ -5,9 +5,16 @@ use std::path::Path;
 use anyhow::anyhow;
 use driftline_config::{Config, Model, Problems};
 
+use crate::setup::Setup;
+
 /// Reads a configuration; secrets come from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
     Config::load(path, &|name| std::env::var(name).ok())
+}
+
+/// The same, with every problem of the files that it names.
+pub(crate) fn load_examined(path: &Path) -> Result<Config, Problems> {
+    Config::load_examined(path, &|name| std::env::var(name).ok(), &Setup::complaints)
 }
 
 /// The model of this name, or the only one.

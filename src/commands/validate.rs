@@ -1,12 +1,23 @@
 //! `driftline validate`: every problem of a configuration at once, and of the files it names.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use clap::Args;
+use driftline_config::{Config, Model};
+use driftline_ingest::{Connection, IngestError, describe_topic};
 
 use super::configured;
-use crate::setup::Setup;
+use crate::retention::warnings;
+
+/// How long the broker may take to tell of a topic: a configuration can be checked without one.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// Checks a configuration.
 #[derive(Debug, Clone, Args)]
@@ -17,37 +28,59 @@ pub struct ValidateArgs {
     pub config: PathBuf,
 }
 
-/// Runs the command: 0 where all is well, 2 where anything is not.
+/// Runs the command: 0 where all is well, 2 where anything is not. Topics that keep their records for
+/// too short a time are warned of on stderr, where the broker answers.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    match problems(args) {
-        Ok(models) => {
-            let models =
-                if models == 1 { "1 model".to_owned() } else { format!("{models} models") };
+    match configured::load_examined(&args.config) {
+        Ok(config) => {
+            let models = match config.models.len() {
+                1 => "1 model".to_owned(),
+                models => format!("{models} models"),
+            };
+            for warning in retention_warnings(config) {
+                eprintln!("{warning}");
+            }
             let text = format!("{}: valid, {models}\n", args.config.display());
             super::write(&mut std::io::stdout().lock(), &text)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            for problem in problems {
-                eprintln!("{problem}");
-            }
+            eprintln!("{problems}");
             Ok(ExitCode::from(2))
         }
     }
 }
 
-/// How many models there are, or everything that is wrong.
-fn problems(args: &ValidateArgs) -> Result<usize, Vec<String>> {
-    let config = configured::load(&args.config)
-        .map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let mut problems = Vec::new();
-    for model in &config.models {
-        if let Err(error) = Setup::load(model, &config.limits) {
-            problems.push(format!("{}: {error}", args.config.display()));
+/// What each topic's retention means for its models; nothing where the broker does not answer in time.
+fn retention_warnings(config: Config) -> Vec<String> {
+    let path = config.path.clone();
+    let (answers, inbox) = channel();
+    // Left behind where the broker takes its time: the process is about to end.
+    std::thread::spawn(move || {
+        let connection = Connection::from(&config.kafka);
+        let mut topics: BTreeMap<&str, Vec<&Model>> = BTreeMap::new();
+        for model in &config.models {
+            topics.entry(&model.captures.topic).or_default().push(model);
         }
+        for (topic, models) in topics {
+            let warnings = match describe_topic(&connection, topic) {
+                Ok(facts) => warnings(&facts, models.into_iter()),
+                // It may be made later; doctor says so.
+                Err(IngestError::NoTopic { .. }) => Vec::new(),
+                Err(_) => return,
+            };
+            if answers.send((topic.to_owned(), warnings)).is_err() {
+                return;
+            }
+        }
+    });
+    let mut found = Vec::new();
+    while let Ok((topic, warnings)) = inbox.recv_timeout(ANSWER) {
+        let line = |says| format!("{}: warning: topic {topic}: {says}", path.display());
+        found.extend(warnings.into_iter().map(line));
     }
-    if problems.is_empty() { Ok(config.models.len()) } else { Err(problems) }
+    found
 }

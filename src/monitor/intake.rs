@@ -13,6 +13,7 @@ use driftline_ingest::{
 use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::Pipeline;
 use crate::pipeline::alignment::Change;
+use crate::retention::warnings;
 
 /// Read events that wait for the loop: chunks are bounded by their bytes, this by their number.
 const WAITING: usize = 64;
@@ -52,7 +53,12 @@ impl Intake {
                     if let Some(retention_ms) = facts.retention_ms {
                         retention.insert(topic.clone(), retention_ms.saturating_mul(1000));
                     }
-                    warn_of_short_retention(config, topic, facts.retention_ms);
+                    // What the log no longer holds could be neither replayed nor trained on.
+                    let models = config.models.iter();
+                    let of_topic = models.filter(|model| model.captures.topic == *topic);
+                    for says in warnings(&facts, of_topic) {
+                        tracing::warn!(topic, "{says}");
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(topic, %error, "the retention of a topic is not known yet");
@@ -246,23 +252,5 @@ fn earlier(one: Start, other: Start) -> Start {
         (Start::At(one), Start::At(other)) => Start::At(one.min(other)),
         (Start::At(at), Start::Latest) | (Start::Latest, Start::At(at)) => Start::At(at),
         (Start::Latest, Start::Latest) => Start::Latest,
-    }
-}
-
-/// Windows that outlive the records of their topic could be neither replayed nor trained on.
-fn warn_of_short_retention(config: &Config, topic: &str, retention_ms: Option<i64>) {
-    let Some(retention_us) = retention_ms.map(|ms| ms.saturating_mul(1000)) else { return };
-    for model in config.models.iter().filter(|model| model.captures.topic == topic) {
-        let needed_us = model.window.every_us.saturating_add(model.window.lateness_us);
-        if retention_us < needed_us.saturating_mul(2) {
-            tracing::warn!(
-                topic,
-                model = model.name,
-                retention_hours = retention_us / driftline_config::time::HOUR_US,
-                window_hours = needed_us / driftline_config::time::HOUR_US,
-                "the topic keeps records for less than two windows: replay and retraining may find \
-                 them gone; raise retention.ms or shorten the window"
-            );
-        }
     }
 }

@@ -7,24 +7,27 @@ use crate::model::{
     Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, Retrain, Start,
     Tolerance, ToleranceFloor, Window,
 };
+use crate::problem::About;
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
-use crate::resolve::shadow;
+use crate::resolve::{Examine, shadow};
 use crate::service::Limits;
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us};
-use crate::tree::Node;
+use crate::tree::{At, Entry, Node, Written};
 
 /// What a model may refer to.
-pub(super) struct Scope {
+pub(super) struct Scope<'a> {
     /// The names of all receivers.
     pub(super) receivers: Vec<String>,
     /// The topic of the reports.
     pub(super) reports: Option<String>,
     /// The bounds.
     pub(super) limits: Limits,
+    /// Who looks at the files that a model names.
+    pub(super) examine: &'a Examine<'a>,
 }
 
 /// Reports what is wrong with `defaults`, also where no model inherits it.
-pub(super) fn check_defaults(context: &Context<'_>, node: &Node, scope: &Scope) {
+pub(super) fn check_defaults(context: &Context<'_>, node: &Node, scope: &Scope<'_>) {
     let Some(entries) = (Value { context, node }).get(Value::map) else { return };
     for entry in entries.iter().filter(|entry| entry.key == "name") {
         context.report(entry.key_at, wrong("`defaults` cannot hold a name"));
@@ -32,11 +35,11 @@ pub(super) fn check_defaults(context: &Context<'_>, node: &Node, scope: &Scope) 
     context.partially(|| read(Section::of(context, node, "model")?, scope));
 }
 
-pub(super) fn model(context: &Context<'_>, node: &Node, scope: &Scope) -> Option<Model> {
+pub(super) fn model(context: &Context<'_>, node: &Node, scope: &Scope<'_>) -> Option<Model> {
     read(Section::of(context, node, "model")?, scope)
 }
 
-fn read(mut section: Section<'_>, scope: &Scope) -> Option<Model> {
+fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
     let name = section.require("name", Value::name);
     let owner = section.read("owner", Value::filled);
     let notify = section.value("notify").map(|value| notify(value, scope));
@@ -54,8 +57,9 @@ fn read(mut section: Section<'_>, scope: &Scope) -> Option<Model> {
         ))
         .hint("raise it, or leave the versions to `default` that nobody serves any more")
     });
-    let features = section
-        .map("features")
+    let features = section.map("features");
+    let places = Places::new(section.at, baseline_value.map(|value| value.node), &features);
+    let features = features
         .into_iter()
         .filter_map(|(entry, value)| Some((entry.key.clone(), feature(value)?)))
         .collect();
@@ -71,9 +75,11 @@ fn read(mut section: Section<'_>, scope: &Scope) -> Option<Model> {
     check_unique(section.context, "candidate", &names);
     let shadow = candidates.iter().filter_map(|value| shadow::candidate(*value)).collect();
     let retrain = section.part("retrain", "retrain").map(retrain);
+    let context = section.context;
     section.finish();
-    Some(Model {
-        name: name?,
+    let model = Model {
+        // What is wrong was reported, and nobody sees this model; its files are examined all the same.
+        name: name.unwrap_or_default(),
         owner,
         notify: notify.unwrap_or_else(|| scope.receivers.clone()),
         captures: captures?,
@@ -81,17 +87,54 @@ fn read(mut section: Section<'_>, scope: &Scope) -> Option<Model> {
         features,
         window: window?,
         operations: operations?,
-        tolerance: tolerance.unwrap_or(Some(Tolerance::Auto))?,
+        tolerance: tolerance
+            .unwrap_or(Some(Tolerance::Auto))
+            .unwrap_or_else(|| Tolerance::Fixed(ToleranceFloor::default())),
         latency: latency.unwrap_or_default(),
         errors: errors.unwrap_or_default(),
         no_data: no_data?,
         shadow,
         retrain: retrain?,
-    })
+    };
+    if !context.is_partial() {
+        for complaint in (scope.examine)(&model, &scope.limits) {
+            context.report(places.of(&complaint.about), wrong(complaint.says));
+        }
+    }
+    Some(model)
+}
+
+/// Where the parts stand that name files, or columns of files.
+struct Places {
+    baseline: At,
+    versions: BTreeMap<String, At>,
+    features: BTreeMap<String, At>,
+}
+
+impl Places {
+    fn new(model: At, baseline: Option<&Node>, features: &[(&Entry, Value<'_>)]) -> Places {
+        let versions = match baseline.map(|node| &node.value) {
+            Some(Written::Map(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        Places {
+            baseline: baseline.map_or(model, |node| node.at),
+            versions: versions.iter().map(|entry| (entry.key.clone(), entry.value.at)).collect(),
+            features: features.iter().map(|(entry, _)| (entry.key.clone(), entry.key_at)).collect(),
+        }
+    }
+
+    fn of(&self, about: &About) -> At {
+        let place = match about {
+            About::Baseline(version) => self.versions.get(version),
+            About::Feature(feature) => self.features.get(feature),
+        };
+        place.copied().unwrap_or(self.baseline)
+    }
 }
 
 /// Each receiver once, in the order they are named.
-fn notify(value: Value<'_>, scope: &Scope) -> Vec<String> {
+fn notify(value: Value<'_>, scope: &Scope<'_>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let known = |name: &str| scope.receivers.iter().any(|receiver| receiver == name);
     value
@@ -113,7 +156,7 @@ fn notify(value: Value<'_>, scope: &Scope) -> Vec<String> {
         .collect()
 }
 
-fn captures(mut section: Section<'_>, scope: &Scope) -> Option<Captures> {
+fn captures(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Captures> {
     let topic = section.require("topic", |value| {
         let topic = value.topic()?;
         if scope.reports.as_ref() == Some(&topic) || topic.ends_with(".driftline.dead-letter") {
@@ -135,7 +178,7 @@ fn captures(mut section: Section<'_>, scope: &Scope) -> Option<Captures> {
     let max_ahead_us = section.read("max_ahead", |value| value.duration(0, "0s"));
     section.finish();
     Some(Captures {
-        topic: topic?,
+        topic: topic.unwrap_or_default(),
         format: format.unwrap_or(Format::DriftlineJson),
         start: start.unwrap_or(Start::Earliest),
         max_ahead_us: max_ahead_us.unwrap_or(HOUR_US),

@@ -12,6 +12,7 @@ use driftline_ingest::{
 
 use super::Finding;
 use crate::clock::now_us;
+use crate::retention::Retention;
 
 /// How far clocks may differ before timestamps mislead.
 const CLOCK_US: i64 = MINUTE_US;
@@ -104,58 +105,13 @@ pub(super) fn topic_findings(
     findings
 }
 
-/// Whether the log outlives the windows, and what replay and retraining read again.
 fn retention(check: &str, facts: &TopicFacts, model: &Model) -> Finding {
     let check = format!("{check}: retention for {}", model.name);
-    let window = &model.window;
-    let least_us = window.every_us.saturating_add(window.lateness_us);
-    let longest_us = window.every_us.max(window.at_most_us).saturating_add(window.lateness_us);
-    let wanted_us = longest_us.saturating_add(model.retrain.history_us);
-    let bytes = facts
-        .retention_bytes
-        .map(|bytes| format!(" (and {bytes} bytes per partition, whichever comes first)"))
-        .unwrap_or_default();
-    let Some(kept_us) = facts.retention_ms.map(|ms| ms.saturating_mul(1000)) else {
-        return match facts.retention_bytes {
-            None => Finding::ok(check, "records are kept for ever"),
-            Some(bytes) => Finding::warn(
-                check,
-                format!(
-                    "records are kept up to {bytes} bytes per partition: whether that is {} cannot be known",
-                    format_duration(longest_us)
-                ),
-            ),
-        };
-    };
-    let kept = format_duration(kept_us);
-    if kept_us < least_us {
-        let needed = format_duration(least_us);
-        return Finding::fail(
-            check,
-            format!(
-                "records are kept for {kept}{bytes}, a window needs {needed}: raise retention.ms, or shorten window.every"
-            ),
-        );
+    match Retention::of(facts, model) {
+        Retention::Enough(says) => Finding::ok(check, says),
+        Retention::Short(says) => Finding::warn(check, says),
+        Retention::TooShort(says) => Finding::fail(check, says),
     }
-    if kept_us < longest_us {
-        let needed = format_duration(longest_us);
-        return Finding::warn(
-            check,
-            format!(
-                "records are kept for {kept}{bytes}, a window of few rows may grow to {needed}: raise retention.ms, or lower window.at_most"
-            ),
-        );
-    }
-    if kept_us < wanted_us {
-        let needed = format_duration(wanted_us);
-        return Finding::warn(
-            check,
-            format!(
-                "records are kept for {kept}{bytes}, retraining with its history wants {needed}: requests will not reach back as far; raise retention.ms, or lower retrain.history"
-            ),
-        );
-    }
-    Finding::ok(check, format!("records are kept for {kept}{bytes}"))
 }
 
 /// Kafka does not tell its time. The newest records do: none should come from the future.
