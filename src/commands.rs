@@ -15,7 +15,7 @@ mod progress;
 mod reading;
 mod recorded;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 mod text_table;
 
 use std::io::{ErrorKind, Write};

@@ -70,6 +70,8 @@ pub fn decide(job: &Job) -> Verdict {
 pub struct Judge {
     jobs: Option<SyncSender<Box<Job>>>,
     verdicts: Receiver<Verdict>,
+    /// Windows that were handed over and whose verdict was not taken.
+    waiting: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -89,20 +91,27 @@ impl Judge {
             }
         };
         let thread = std::thread::Builder::new().name("judge".to_owned()).spawn(work)?;
-        Ok(Judge { jobs: Some(jobs), verdicts, thread: Some(thread) })
+        Ok(Judge { jobs: Some(jobs), verdicts, waiting: 0, thread: Some(thread) })
     }
 
     /// Hands a window over.
-    pub fn submit(&self, job: Box<Job>) {
+    pub fn submit(&mut self, job: Box<Job>) {
         if let Some(jobs) = &self.jobs {
             // The thread ends only when this handle is dropped.
-            let _ = jobs.send(job);
+            self.waiting += usize::from(jobs.send(job).is_ok());
         }
     }
 
     /// A verdict, where one is ready.
-    pub fn poll(&self) -> Option<Verdict> {
-        self.verdicts.try_recv().ok()
+    pub fn poll(&mut self) -> Option<Verdict> {
+        let verdict = self.verdicts.try_recv().ok()?;
+        self.waiting = self.waiting.saturating_sub(1);
+        Some(verdict)
+    }
+
+    /// Windows that were handed over and whose verdict was not taken.
+    pub fn waiting(&self) -> usize {
+        self.waiting
     }
 }
 

@@ -10,6 +10,8 @@ mod limits;
 mod outgoing;
 pub(crate) mod prune;
 mod publisher;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -434,8 +436,7 @@ impl Monitor {
             self.clocks.board = Instant::now();
             let age_us = i64::try_from(self.clocks.committed.elapsed().as_micros()).unwrap_or(0);
             self.metrics.set(Gauge::CheckpointAge { age_us });
-            self.metrics
-                .set(Gauge::QueueDepth { queue: "outbox", entries: self.outgoing.waiting() });
+            self.show_queues();
             self.show_pending();
             self.intake.lag(&self.pipeline, &self.metrics);
             self.show_limits();
@@ -459,6 +460,21 @@ impl Monitor {
             prune::settings(&self.store, &mut self.pipeline)?;
         }
         Ok(())
+    }
+
+    /// Every bounded queue that somebody may want to see filling up.
+    fn show_queues(&self) {
+        let writing = usize::from(self.writer.is_busy()) + usize::from(self.held.is_some());
+        let candidates = usize::try_from(self.candidates.queued()).unwrap_or(usize::MAX);
+        let around = [
+            ("read", self.intake.waiting()),
+            ("judge", self.judge.waiting()),
+            ("candidates", candidates),
+            ("writer", writing),
+        ];
+        for (queue, entries) in around.into_iter().chain(self.outgoing.queues()) {
+            self.metrics.set(Gauge::QueueDepth { queue, entries });
+        }
     }
 
     fn show_limits(&mut self) {

@@ -37,7 +37,7 @@ const FIRST_DAY: &str = "2026-11-02T00:00:00Z";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a configuration of two models on one topic, a baseline, and a broker.
-pub(super) struct Rig {
+pub(crate) struct Rig {
     pub(super) folder: tempfile::TempDir,
     pub(super) config: PathBuf,
     pub(super) connection: Connection,
@@ -59,7 +59,7 @@ pub(super) fn arguments<T: Args>(words: &[&str]) -> T {
 
 impl Rig {
     /// Windows of a day that wait for `at_least` rows.
-    pub(super) fn new(at_least: u64) -> Rig {
+    pub(crate) fn new(at_least: u64) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let broker = EmbeddedBroker::start().unwrap();
         broker.create_topic(TOPIC, PARTITIONS).unwrap();
@@ -109,7 +109,7 @@ impl Rig {
         self.folder.path().join(name)
     }
 
-    pub(super) fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         configured::load(&self.config).unwrap()
     }
 
@@ -160,7 +160,7 @@ impl Rig {
     }
 
     /// Everything that the broker holds through the pipeline of the service, into the state folder.
-    pub(super) fn serve(&self) -> Inline {
+    pub(crate) fn serve(&self) -> Inline {
         let config = self.config();
         let store = Store::open(&config.state, Duration::ZERO, false).unwrap();
         let setups = config.models.iter().map(|model| Setup::load(model, &config.limits).unwrap());
@@ -226,7 +226,7 @@ pub(super) fn capture(model: &str, id: &str, time_us: i64) -> String {
 
 /// A topic as the rig fills it: two days of `m`, then late rows, rows of other models and what is
 /// none, then three days more, and heartbeats that close all of it.
-pub(super) fn filled(at_least: u64) -> Rig {
+pub(crate) fn filled(at_least: u64) -> Rig {
     let rig = Rig::new(at_least);
     let first = rig.days("first.csv", 0..2);
     rig.produce("m", &first);

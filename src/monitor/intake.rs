@@ -26,6 +26,8 @@ pub(super) struct Intake {
     events: SyncSender<Event>,
     inbox: Receiver<Event>,
     readers: Option<Readers>,
+    /// Events that the loop took from the readers.
+    taken: u64,
     dead_letters: DeadLetters,
     /// Positions of the snapshot that waits to be written, or was written last.
     snapshot: BTreeMap<(usize, i32), i64>,
@@ -101,6 +103,7 @@ impl Intake {
             events,
             inbox,
             readers: None,
+            taken: 0,
             dead_letters,
             snapshot: BTreeMap::new(),
         })
@@ -135,8 +138,16 @@ impl Intake {
     }
 
     /// The next event, within `wait`.
-    pub(super) fn next(&self, wait: Duration) -> Option<Event> {
-        self.inbox.recv_timeout(wait).ok()
+    pub(super) fn next(&mut self, wait: Duration) -> Option<Event> {
+        let event = self.inbox.recv_timeout(wait).ok()?;
+        self.taken += 1;
+        Some(event)
+    }
+
+    /// Events that wait for the loop, out of the few that may.
+    pub(super) fn waiting(&self) -> usize {
+        let sent = self.readers.as_ref().map_or(0, Readers::sent);
+        usize::try_from(sent.saturating_sub(self.taken)).unwrap_or(WAITING)
     }
 
     /// Counts an event in the metrics.

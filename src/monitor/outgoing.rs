@@ -29,6 +29,8 @@ pub(super) struct Outgoing {
     /// Entries that nobody is going to take.
     unwanted: Vec<u64>,
     too_large: u64,
+    /// Reports that the publisher has and has not settled.
+    publishing: usize,
 }
 
 impl Outgoing {
@@ -42,6 +44,7 @@ impl Outgoing {
             handed_over: BTreeMap::new(),
             unwanted: Vec::new(),
             too_large: 0,
+            publishing: 0,
         }
     }
 
@@ -70,6 +73,7 @@ impl Outgoing {
                     self.reports.push_front(record);
                     break;
                 }
+                self.publishing += 1;
             }
         }
         while let Some((sequence, row)) = self.messages.pop_front() {
@@ -100,6 +104,7 @@ impl Outgoing {
         for Fate { sequence, too_large } in
             self.publisher.as_ref().map(Publisher::take_fates).unwrap_or_default()
         {
+            self.publishing = self.publishing.saturating_sub(1);
             self.too_large += u64::from(too_large);
             done.push(sequence);
         }
@@ -109,9 +114,13 @@ impl Outgoing {
         done
     }
 
-    /// Entries that wait for room.
-    pub(super) fn waiting(&self) -> usize {
-        self.reports.len() + self.messages.len()
+    /// How many entries wait where: for room, for the reports topic, for their receivers.
+    pub(super) fn queues(&self) -> [(&'static str, usize); 3] {
+        [
+            ("outbox", self.reports.len() + self.messages.len()),
+            ("reports", self.publishing),
+            ("delivery", self.handed_over.len()),
+        ]
     }
 
     /// The receivers of messages that are not done, once for each message.

@@ -133,6 +133,11 @@ impl Readers {
         let _ = self.wishes.send(Wish::Resume(topic, partition));
     }
 
+    /// Events that were handed over so far: what the other end has not taken of them waits.
+    pub fn sent(&self) -> u64 {
+        self.outlet.sent()
+    }
+
     /// How often readers waited for memory: `limits.batch_bytes` were taken by rows not yet absorbed.
     pub fn memory_waits(&self) -> u64 {
         self.outlet.memory_waits()

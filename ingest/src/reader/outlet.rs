@@ -2,7 +2,7 @@
 //! what the readers' threads share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +46,8 @@ pub(crate) struct Status {
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
+    /// Events that were handed over.
+    sent: AtomicU64,
     partitions: Mutex<BTreeMap<(usize, i32), Status>>,
     troubles: Mutex<BTreeSet<(Option<usize>, Cause)>>,
 }
@@ -74,7 +76,10 @@ impl Outlet {
     pub(crate) fn send(&self, mut event: Event) -> Result<(), Stopped> {
         loop {
             match self.events.try_send(event) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
                 Err(TrySendError::Disconnected(_)) => {
                     self.stop();
                     return Err(Stopped);
@@ -101,6 +106,10 @@ impl Outlet {
                 return Err(Stopped);
             }
         }
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
     }
 
     pub(crate) fn memory_waits(&self) -> u64 {

@@ -72,5 +72,7 @@ fn reports_that_nobody_publishes_any_more_are_done() {
     outgoing.push(OutboxItem { sequence: 2, body: "from another time".to_owned() });
     outgoing.push(message(3));
     assert_eq!(outgoing.take_done(), [1, 2]);
-    assert_eq!(outgoing.waiting(), 1);
+    assert_eq!(outgoing.queues(), [("outbox", 1), ("reports", 0), ("delivery", 0)]);
+    outgoing.hand_over();
+    assert_eq!(outgoing.queues(), [("outbox", 0), ("reports", 0), ("delivery", 1)]);
 }
