@@ -391,10 +391,10 @@ impl Monitor {
                 Effect::Align(change) => self.intake.align(change),
                 Effect::Published(report) => {
                     self.metrics.report(&report);
-                    let mut units = self.pipeline.units().iter();
-                    let unit = units.find(|unit| unit.name() == report.model);
-                    let lateness_us = unit.map_or(0, |unit| unit.drift().settings().lateness_us);
-                    self.readiness.reported(&report, lateness_us);
+                    let of_report = |unit: &&Unit| unit.name() == report.model;
+                    let unit = self.pipeline.units().iter().find(of_report);
+                    let lateness_us = unit.map_or(0, |unit| unit.setup.model.window.lateness_us);
+                    self.readiness.reported(&report, lateness_us, now_us());
                     watch(&Notice::Report(&report));
                 }
                 Effect::Requested(request) => watch(&Notice::Request(&request)),

@@ -6,7 +6,6 @@ use driftline_analytics::report::Report;
 use driftline_config::time::parse_instant_us;
 use driftline_ingest::{Event, RecentDeadLetter};
 
-use crate::clock::now_us;
 use crate::http::{
     CheckState, DeadLetter, IncidentStatus, LastWindow, Live, ModelStatus, ReadyCheck, Step,
     TopicStatus,
@@ -71,13 +70,18 @@ impl Readiness {
         }
     }
 
-    /// Remembers the last window of a model, which was due `lateness_us` after its end.
-    pub(super) fn reported(&mut self, report: &Report, lateness_us: i64) {
+    /// Remembers the last window of a model, whose rows may come `lateness_us` after it.
+    pub(super) fn reported(&mut self, report: &Report, lateness_us: i64, now_us: i64) {
         if let Ok(end_us) = parse_instant_us(&report.window.end) {
             let due_us = end_us.saturating_add(lateness_us);
-            self.report_delay_us = Some(now_us().saturating_sub(due_us));
+            self.report_delay_us = Some(now_us.saturating_sub(due_us));
         }
         self.last_windows.insert(report.model.clone(), LastWindow::new(report));
+    }
+
+    /// Time from when the last window was due to its report.
+    pub(super) fn report_delay_us(&self) -> Option<i64> {
+        self.report_delay_us
     }
 
     /// Everything that is shown, as of now.
@@ -88,7 +92,7 @@ impl Readiness {
         candidates: Vec<ReadyCheck>,
         (dead_letters, trouble): (Vec<RecentDeadLetter>, Option<String>),
     ) -> Live {
-        if let Some(delay_us) = self.report_delay_us {
+        if let Some(delay_us) = self.report_delay_us() {
             metrics.set(Gauge::ReportDelay { delay_us });
         }
         let topics: Vec<&str> = pipeline.topics().map(|(name, _)| name).collect();

@@ -28,3 +28,15 @@ fn every_bounded_queue_has_a_depth() {
     }
     monitor.finish(&mut |_| {}).unwrap();
 }
+
+/// The delay counted from the end of the window, before its late rows were due.
+#[test]
+fn the_delay_of_a_report_counts_from_when_its_window_was_due() {
+    let rig = filled(50);
+    let reports = rig.serve().reports;
+    let (report, _) = reports.first().unwrap();
+    let end_us = driftline_config::time::parse_instant_us(&report.window.end).unwrap();
+    let mut readiness = Readiness::default();
+    readiness.reported(report, 3_600_000_000, end_us + 3_600_000_000 + 5);
+    assert_eq!(readiness.report_delay_us(), Some(5));
+}
