@@ -421,6 +421,10 @@ impl Monitor {
             self.hurried = false;
             self.clocks.snapshot = Instant::now();
             self.held = self.pipeline.snapshot();
+            if self.held.is_none() {
+                // What is in the store is all there is.
+                self.clocks.committed = Instant::now();
+            }
             self.intake.remember_positions(&self.pipeline);
         }
         if self.held.is_some()

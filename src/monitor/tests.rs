@@ -40,3 +40,20 @@ fn the_delay_of_a_report_counts_from_when_its_window_was_due() {
     readiness.reported(report, 3_600_000_000, end_us + 3_600_000_000 + 5);
     assert_eq!(readiness.report_delay_us(), Some(5));
 }
+
+/// The age grew for as long as a silent topic left nothing to write.
+#[test]
+fn a_checkpoint_is_as_young_as_the_last_time_there_was_nothing_to_write() {
+    let rig = Rig::new(50);
+    let mut monitor = monitor(&rig);
+    while !monitor.is_settled() || monitor.writer.is_busy() {
+        monitor.hurry();
+        monitor.turn(&mut |_| {}).unwrap();
+    }
+    let committed = monitor.clocks.committed;
+    monitor.hurry();
+    monitor.snapshot();
+    assert!(monitor.held.is_none(), "there was something to write");
+    assert!(monitor.clocks.committed > committed);
+    monitor.finish(&mut |_| {}).unwrap();
+}
