@@ -231,15 +231,24 @@ impl Metrics {
         }
     }
 
-    /// Shows a report: the series of the model's columns are those of its last window.
+    /// Counts a report and shows it.
     pub fn report(&self, report: &Report) {
+        {
+            let table = &mut self.lock().table;
+            table.add(Family::Windows, &[&report.model, level_name(report.level)], 1.0);
+            if report.names_truncated.iter().any(|kind| kind == "version") {
+                table.add(Family::LimitReached, &["versions"], 1.0);
+            }
+        }
+        self.show(report);
+    }
+
+    /// Shows a report without counting its window: the series of the model's columns are those of its
+    /// last window.
+    pub fn show(&self, report: &Report) {
         let model = report.model.as_str();
         let mut known = self.lock();
         let Known { table, models, .. } = &mut *known;
-        table.add(Family::Windows, &[model, level_name(report.level)], 1.0);
-        if report.names_truncated.iter().any(|kind| kind == "version") {
-            table.add(Family::LimitReached, &["versions"], 1.0);
-        }
         if let Some(state) = models.get(model) {
             let versions: Vec<&str> = report.versions.keys().map(String::as_str).collect();
             table.remove_first(Family::ModelInfo, model);

@@ -7,6 +7,7 @@ mod board;
 mod candidates;
 mod intake;
 mod limits;
+mod newest;
 mod outgoing;
 pub(crate) mod prune;
 mod publisher;
@@ -43,6 +44,7 @@ use board::Readiness;
 use candidates::Candidates;
 use intake::Intake;
 use limits::Counted;
+use newest::Newest;
 use outgoing::Outgoing;
 use publisher::Publisher;
 
@@ -106,6 +108,7 @@ pub struct Monitor {
     metrics: Arc<Metrics>,
     board: Arc<Board>,
     readiness: Readiness,
+    newest: Newest,
     report_keep_us: i64,
     report_bytes: u64,
     clocks: Clocks,
@@ -197,6 +200,8 @@ impl Monitor {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
+        let names = config.models.iter().map(|model| model.name.clone());
+        let newest = Newest::read(Arc::clone(&store), names.collect())?;
         let now = Instant::now();
         let mut monitor = Monitor {
             pipeline,
@@ -212,6 +217,7 @@ impl Monitor {
             metrics,
             board,
             readiness: Readiness::default(),
+            newest,
             report_keep_us: config.reports.keep_us,
             report_bytes: config.limits.report_bytes,
             clocks: Clocks { tick: now, snapshot: now, committed: now, board: now, prune: now },
@@ -355,6 +361,9 @@ impl Monitor {
                 self.feed(Event::Scored { model: record.model, record: json }, watch);
             }
         }
+        for report in self.newest.take() {
+            self.show_again(&report);
+        }
         self.outgoing.hand_over();
         if self.clocks.tick.elapsed() >= TICK {
             self.clocks.tick = Instant::now();
@@ -464,6 +473,13 @@ impl Monitor {
             prune::settings(&self.store, &mut self.pipeline)?;
         }
         Ok(())
+    }
+
+    /// Shows a report of before the start, unless its model has had another one since.
+    fn show_again(&mut self, report: &Report) {
+        if self.readiness.remembered(report) {
+            self.metrics.show(report);
+        }
     }
 
     /// Every bounded queue that somebody may want to see filling up.

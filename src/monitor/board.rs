@@ -84,6 +84,15 @@ impl Readiness {
         self.report_delay_us
     }
 
+    /// Remembers the last window before the start; not where the model has had another one since.
+    pub(super) fn remembered(&mut self, report: &Report) -> bool {
+        let is_newest = !self.last_windows.contains_key(&report.model);
+        if is_newest {
+            self.last_windows.insert(report.model.clone(), LastWindow::new(report));
+        }
+        is_newest
+    }
+
     /// Everything that is shown, as of now.
     pub(super) fn live(
         &self,

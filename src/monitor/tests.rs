@@ -57,3 +57,21 @@ fn a_checkpoint_is_as_young_as_the_last_time_there_was_nothing_to_write() {
     assert!(monitor.clocks.committed > committed);
     monitor.finish(&mut |_| {}).unwrap();
 }
+
+/// The gauges and the last windows were empty until the next window closed: for a day.
+#[test]
+fn the_newest_reports_of_before_are_shown_after_a_start_and_not_counted() {
+    let rig = filled(50);
+    let reports = rig.serve().reports;
+    let (newest, _) = reports.iter().rev().find(|(report, _)| report.model == "m").unwrap();
+    let mut monitor = monitor(&rig);
+    for report in monitor.newest.take_all() {
+        monitor.show_again(&report);
+    }
+    assert!(!values(&monitor, "driftline_drift_level{model=\"m\"").is_empty());
+    let windows = values(&monitor, "driftline_windows_total{model=\"m\"");
+    assert!(!windows.is_empty() && windows.iter().all(|windows| *windows == 0.0));
+    // A report of before never hides one of now.
+    assert!(!monitor.readiness.remembered(newest));
+    monitor.finish(&mut |_| {}).unwrap();
+}
