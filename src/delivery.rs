@@ -21,7 +21,7 @@ use crate::clock::now_us;
 
 /// Messages handed over and not yet looked at. The rest waits with the sender.
 const HANDED_OVER: usize = 1024;
-/// How often a silenced message, or one whose receiver is busy, is looked at again.
+/// How often a message whose receiver is busy is looked at again.
 const LOOK_AGAIN_US: i64 = 1_000_000;
 /// How long messages on their way may take when the process stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -248,7 +248,12 @@ impl Worker {
             let is_busy = busy.contains(&message.row.receiver);
             let sent = if is_busy { None } else { self.as_sent(&mut message, now_us) };
             let Some(row) = sent else {
-                self.waiting.insert(later, message);
+                // The row of an alert stays, and ends with its incident.
+                if is_busy || message.row.kind.alert().is_some() {
+                    self.waiting.insert(later, message);
+                } else {
+                    self.keep_back(key.1, message, now_us);
+                }
                 continue;
             };
             let id = (row.id.clone(), row.receiver.clone());
@@ -288,6 +293,22 @@ impl Worker {
             }
             (Some(_), _) => None,
         }
+    }
+
+    /// Settles a silenced message: kept for later, all of a silence would come out together at its
+    /// end. What still fires then is told anew.
+    fn keep_back(&self, sequence: u64, message: Message, at_us: i64) {
+        let Message { row, attempts, .. } = message;
+        let receipt = Receipt {
+            row_id: row.id.clone(),
+            receiver: row.receiver.clone(),
+            outcome: Outcome::Silenced,
+            attempt: attempts,
+            next_at_us: None,
+            at_us,
+        };
+        self.settle(sequence);
+        let _ = self.attempts.try_send(Attempt { row, receipt, again: false });
     }
 
     fn on_receipt(&mut self, receipt: Receipt) {

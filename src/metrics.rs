@@ -52,7 +52,8 @@ const LIMITS: [&str; 16] = [
     "shadow_rows",
 ];
 const LEVELS: [Level; 4] = [Level::Ok, Level::Warn, Level::Alarm, Level::NotComputable];
-const NOTIFICATION_OUTCOMES: [&str; 5] = ["delivered", "resent", "retry", "failed", "disabled"];
+const NOTIFICATION_OUTCOMES: [&str; 6] =
+    ["delivered", "resent", "retry", "failed", "disabled", "silenced"];
 /// The name under which a model lists the baseline of all versions without their own.
 const DEFAULT_BASELINE: &str = "default";
 

@@ -261,7 +261,7 @@ impl Pipeline {
             }
             Event::DeadLetters { trouble } => self.troubles.dead_letters(trouble, now_us),
             Event::Accept { incident, acceptance } => self.on_accept(&incident, &acceptance),
-            Event::Silence(silence) => self.on_silence(silence, now_us),
+            Event::Silence(silence) => self.on_silence(silence),
             Event::Tick => self.on_tick(now_us),
         }
         std::mem::take(&mut self.effects)
@@ -474,6 +474,7 @@ impl Pipeline {
             self.close_due(unit, now_us);
             self.look_at_the_clock(unit, now_us);
         }
+        self.silences.retain(|silence| now_us < silence.until_us);
         for topic in 0..self.topics.len() {
             self.align(topic, now_us);
         }

@@ -41,6 +41,8 @@ pub enum Outcome {
         /// One sentence, without addresses of webhooks.
         why: String,
     },
+    /// It was not attempted: somebody wanted no messages about it.
+    Silenced,
 }
 
 impl Outcome {
@@ -51,6 +53,7 @@ impl Outcome {
             Outcome::Retry { .. } => "retry",
             Outcome::Failed { .. } => "failed",
             Outcome::Disabled { .. } => "disabled",
+            Outcome::Silenced => "silenced",
         }
     }
 

@@ -223,6 +223,13 @@ pub struct Silence {
     pub reason: String,
 }
 
+impl Silence {
+    fn is_about(&self, model: &str, class: Class) -> bool {
+        self.model.as_ref().is_none_or(|silenced| silenced == model)
+            && self.class.is_none_or(|silenced| silenced == class)
+    }
+}
+
 /// The silence that keeps a row from being sent now, if any. Retraining requests are for programs
 /// and are not silenced.
 pub fn silenced_by<'a>(
@@ -230,10 +237,13 @@ pub fn silenced_by<'a>(
     silences: &'a [Silence],
     now_us: i64,
 ) -> Option<&'a Silence> {
-    let matches = |silence: &&Silence| {
-        now_us < silence.until_us
-            && silence.model.as_ref().is_none_or(|model| *model == row.model)
-            && silence.class.is_none_or(|class| class == row.class)
-    };
+    let matches =
+        |silence: &&Silence| now_us < silence.until_us && silence.is_about(&row.model, row.class);
     if row.kind.is_retrain() { None } else { silences.iter().find(matches) }
+}
+
+/// When the last silence about a class of a model ends or has ended, if there is any.
+pub fn silenced_until_us(model: &str, class: Class, silences: &[Silence]) -> Option<i64> {
+    let about = silences.iter().filter(|silence| silence.is_about(model, class));
+    about.map(|silence| silence.until_us).max()
 }

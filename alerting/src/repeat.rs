@@ -6,6 +6,7 @@ use driftline_config::AlertRules;
 use serde::{Deserialize, Serialize};
 
 use crate::incident::{Incident, ModelAlerts};
+use crate::outbox::{Silence, silenced_until_us};
 
 /// How often what still fires is repeated, wall time in microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,19 @@ pub struct Due<'a> {
     pub ordinal: u32,
 }
 
+/// When somebody asks what is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// Wall time.
+    pub now_us: i64,
+    /// Whether nothing of the model waits to be read.
+    pub caught_up: bool,
+    /// Name of the model.
+    pub model: &'a str,
+    /// The silences in force, and those that ended since this was last asked.
+    pub silences: &'a [Silence],
+}
+
 impl Sent {
     /// Notes that a transition's rows were written to the outbox at wall time `now_us`.
     pub fn note(&mut self, incident: &str, transition: &str, ordinal: u32, now_us: i64) {
@@ -60,26 +74,31 @@ impl Sent {
         self.by_incident.retain(|id, _| alerts.incidents().any(|incident| incident.id == *id));
     }
 
-    /// The messages that are due at wall time `now_us`. Accepted incidents have none. A transition
-    /// that was too old to be sent is due once `caught_up`, if its incident still fires.
+    /// The messages that are due. Accepted and silenced incidents have none. A transition that was too
+    /// old to be sent is due once caught up, if its incident still fires; and what still fires at the
+    /// end of a silence is due once, since what was written meanwhile was not sent.
     pub fn due<'a>(
         &self,
         alerts: &'a ModelAlerts,
-        now_us: i64,
-        caught_up: bool,
+        at: &Moment<'_>,
         rules: &RepeatRules,
     ) -> Vec<Due<'a>> {
         let ordinal_due = |incident: &Incident| {
+            let until_us = silenced_until_us(at.model, incident.class, at.silences);
+            if until_us.is_some_and(|until_us| at.now_us < until_us) {
+                return None;
+            }
             let every_us = match incident.class.is_operations() {
                 true => rules.operations_us,
                 false => rules.drift_us,
             };
             match self.by_incident.get(&incident.id) {
                 Some(last) if last.transition == incident.last.id => {
-                    let waited_us = now_us.saturating_sub(last.at_us);
-                    (waited_us >= every_us).then(|| last.ordinal.saturating_add(1))
+                    let waited_us = at.now_us.saturating_sub(last.at_us);
+                    let unheard = until_us.is_some_and(|until_us| last.at_us < until_us);
+                    (unheard || waited_us >= every_us).then(|| last.ordinal.saturating_add(1))
                 }
-                _ => caught_up.then_some(0),
+                _ => at.caught_up.then_some(0),
             }
         };
         alerts

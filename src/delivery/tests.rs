@@ -1,4 +1,5 @@
-//! Alerts that stand: what takes their place, what is never revived, and what a silence does to them.
+//! Alerts that stand: what takes their place, what is never revived; and what a silence does to them
+//! and to messages.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,8 @@ use driftline_alerting::alertmanager::Alert;
 use driftline_config::time::MINUTE_US;
 
 use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Rig {
     worker: Worker,
@@ -169,4 +172,34 @@ fn a_silence_ends_what_stands_and_lets_it_fire_again() {
     silences.write().unwrap().clear();
     assert!(rig.send(1).unwrap().kind.alert().unwrap().is_standing());
     assert_eq!(rig.outcomes(), ["delivered", "retry", "delivered"]);
+}
+
+/// It stayed in the outbox, was looked at every second, and went out when the silence ended.
+#[test]
+fn a_silenced_message_is_settled_as_not_sent() {
+    let webhook = |class| OutboxRow {
+        id: "transition".to_owned(),
+        kind: RowKind::Webhook { event: "alert.firing".to_owned(), body: "{}".to_owned() },
+        class,
+        ..row(1, "a", None)
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let delivery = Delivery::start(runtime.handle(), &[]).unwrap();
+    delivery.silence(&[Silence {
+        id: "s".to_owned(),
+        model: Some("m".to_owned()),
+        class: Some(Class::InputShift),
+        until_us: i64::MAX,
+        by: "on-call".to_owned(),
+        reason: "known".to_owned(),
+    }]);
+    delivery.submit(7, Box::new(webhook(Class::InputShift))).unwrap();
+    assert_eq!(delivery.settled.recv_timeout(PATIENCE).unwrap().sequence, 7);
+    let attempt = delivery.attempts.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((attempt.receipt.outcome.name(), attempt.receipt.attempt), ("silenced", 0));
+
+    // Another class goes its way: here to a receiver that is no longer there, without an attempt.
+    delivery.submit(8, Box::new(webhook(Class::Serving))).unwrap();
+    assert_eq!(delivery.settled.recv_timeout(PATIENCE).unwrap().sequence, 8);
+    assert!(delivery.attempts.try_recv().is_err());
 }

@@ -345,8 +345,9 @@ impl Pipeline {
         self.enqueue_rows(rows);
     }
 
-    pub(super) fn on_silence(&mut self, silence: Silence, now_us: i64) {
-        self.silences.retain(|known| known.until_us > now_us && known.id != silence.id);
+    /// Those that ended are forgotten by the tick that tells what they kept back.
+    pub(super) fn on_silence(&mut self, silence: Silence) {
+        self.silences.retain(|known| known.id != silence.id);
         self.silences.push(silence);
         self.urgent = true;
     }

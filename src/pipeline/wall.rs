@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use driftline_alerting::repeat::Due;
+use driftline_alerting::repeat::{Due, Moment};
 use driftline_alerting::{Class, State, Subject, Transition};
 use driftline_config::time::{MINUTE_US, SECOND_US, format_duration};
 
@@ -76,11 +76,16 @@ impl Pipeline {
         self.look_at_ourselves(index, now_us);
         self.look_at_candidates(index, now_us);
         let Some(unit) = self.units.get(index) else { return };
-        let caught_up = unit.is_caught_up();
+        let at = Moment {
+            now_us,
+            caught_up: unit.is_caught_up(),
+            model: unit.name(),
+            silences: &self.silences,
+        };
         let due: Vec<(Transition, u32)> = unit
             .facts
             .sent
-            .due(&unit.facts.alerts, now_us, caught_up, &self.repeats)
+            .due(&unit.facts.alerts, &at, &self.repeats)
             .into_iter()
             .map(|Due { incident, ordinal }| (incident.last.clone(), ordinal))
             .collect();

@@ -10,7 +10,7 @@ use driftline_config::{Email, MailTransport, Receiver, ReceiverKind, Secret, Web
 use super::story::{Lane, START_US, run, transitions};
 use crate::mail::{MailContext, RetrainNote};
 use crate::outbox::{OutboxRow, RowKind, Silence, is_too_old, max_age_us, rows_for, silenced_by};
-use crate::repeat::{RepeatRules, Sent};
+use crate::repeat::{Moment, RepeatRules, Sent};
 use crate::schedule::next_attempt;
 use crate::{Acceptance, Class, Transition, accept};
 
@@ -129,6 +129,10 @@ fn transitions_older_than_max_age_are_not_sent() {
 
 const REPEAT: RepeatRules = RepeatRules { drift_us: 7 * DAY_US, operations_us: 4 * HOUR_US };
 
+fn at(now_us: i64, caught_up: bool, silences: &[Silence]) -> Moment<'_> {
+    Moment { now_us, caught_up, model: "flight-delay", silences }
+}
+
 #[test]
 fn drift_repeats_after_7_days_and_operations_after_4_hours() {
     for (lane, class, every_us) in [
@@ -142,7 +146,10 @@ fn drift_repeats_after_7_days_and_operations_after_4_hours() {
         let mut sent = Sent::default();
         sent.note(&firing.incident, &firing.id, 0, START_US);
         let ordinals = |sent: &Sent, now_us: i64| -> Vec<u32> {
-            sent.due(&alerts, now_us, true, &REPEAT).iter().map(|due| due.ordinal).collect()
+            sent.due(&alerts, &at(now_us, true, &[]), &REPEAT)
+                .iter()
+                .map(|due| due.ordinal)
+                .collect()
         };
         assert!(ordinals(&sent, START_US + every_us - 1).is_empty(), "{class}");
         assert_eq!(ordinals(&sent, START_US + every_us), [1], "{class}");
@@ -155,14 +162,14 @@ fn drift_repeats_after_7_days_and_operations_after_4_hours() {
 fn what_was_too_old_and_still_fires_is_sent_once_caught_up() {
     let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
     let mut sent = Sent::default();
-    assert!(sent.due(&alerts, 0, false, &REPEAT).is_empty(), "not while catching up");
-    let due = sent.due(&alerts, 0, true, &REPEAT);
+    assert!(sent.due(&alerts, &at(0, false, &[]), &REPEAT).is_empty(), "not while catching up");
+    let due = sent.due(&alerts, &at(0, true, &[]), &REPEAT);
     assert_eq!((due[0].ordinal, &due[0].incident.last.id), (0, &steps[1][0].id));
     sent.note(&steps[1][0].incident, &steps[1][0].id, 0, 0);
-    assert!(sent.due(&alerts, 1, true, &REPEAT).is_empty(), "once");
+    assert!(sent.due(&alerts, &at(1, true, &[]), &REPEAT).is_empty(), "once");
 
     let (resolved, _) = run(Lane::Windows, Class::InputShift, "aaoo");
-    assert!(sent.due(&resolved, i64::MAX, true, &REPEAT).is_empty());
+    assert!(sent.due(&resolved, &at(i64::MAX, true, &[]), &REPEAT).is_empty());
     sent.prune(&resolved);
     assert_eq!(sent, Sent::default());
 }
@@ -172,7 +179,39 @@ fn accepted_incidents_are_not_repeated() {
     let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
     let acceptance = Acceptance { by: "me".into(), reason: "known".into(), at_us: 0 };
     let accepted = accept(&alerts, &steps[1][0].id, acceptance).unwrap();
-    assert!(Sent::default().due(&accepted, i64::MAX, true, &REPEAT).is_empty());
+    assert!(Sent::default().due(&accepted, &at(i64::MAX, true, &[]), &REPEAT).is_empty());
+}
+
+/// Messages of a silence piled up and came out together at its end; repeats did not look at silences.
+#[test]
+fn a_silenced_incident_is_told_once_after_the_silence_if_it_still_fires() {
+    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
+    let firing = steps.iter().flatten().next().unwrap();
+    let silence = |class, until_us| Silence {
+        id: String::from("s"),
+        model: None,
+        class: Some(class),
+        until_us,
+        by: String::from("on-call"),
+        reason: String::from("known"),
+    };
+    let of_others = [silence(Class::Serving, 30 * DAY_US)];
+    let silences = [silence(Class::InputShift, 20 * DAY_US), silence(Class::InputShift, HOUR_US)];
+    let mut sent = Sent::default();
+    let ordinals = |sent: &Sent, now_us: i64, silences: &[Silence]| -> Vec<u32> {
+        let due = sent.due(&alerts, &at(now_us, true, silences), &REPEAT);
+        due.iter().map(|due| due.ordinal).collect()
+    };
+    assert!(ordinals(&sent, 0, &silences).is_empty(), "not while silenced");
+    sent.note(&firing.incident, &firing.id, 0, DAY_US);
+    assert!(ordinals(&sent, 9 * DAY_US, &silences).is_empty(), "no repeats while silenced");
+    assert_eq!(ordinals(&sent, 9 * DAY_US, &of_others), [1], "others' silences change nothing");
+    assert_eq!(ordinals(&sent, 20 * DAY_US, &silences), [1], "it still fires at the end");
+    sent.note(&firing.incident, &firing.id, 1, 20 * DAY_US);
+    assert!(ordinals(&sent, 20 * DAY_US + 1, &silences).is_empty(), "once");
+
+    let (resolved, _) = run(Lane::Windows, Class::InputShift, "aaoo");
+    assert!(sent.due(&resolved, &at(20 * DAY_US, true, &silences), &REPEAT).is_empty());
 }
 
 #[test]

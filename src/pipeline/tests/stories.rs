@@ -181,3 +181,39 @@ fn a_change_is_told_by_the_first_window_that_opened_under_it() {
     assert_eq!(changes.iter().filter(|changed| !changed.is_empty()).count(), 1, "{told:?}");
     assert_ne!(told[first].0, told[first - 1].0, "the first under the new settings: {told:?}");
 }
+
+/// What was written under a silence came out all together at its end, and repeats did not look at it.
+#[test]
+fn what_still_fires_after_a_silence_is_told_once() {
+    let bench = Bench::new();
+    let log = hourly(8, 100, |hour, index| row(index, if hour < 3 { 0 } else { 400 }));
+    let mut inline = Inline::new(bench.pipeline());
+    let until_us = T0 + HOUR_US;
+    inline.feed(
+        Event::Silence(Silence {
+            id: "s".to_owned(),
+            model: Some("one".to_owned()),
+            class: None,
+            until_us,
+            by: "on-call".to_owned(),
+            reason: "known".to_owned(),
+        }),
+        T0,
+    );
+    feed(&bench, &mut inline, &log, T0);
+    let firing = inline.pipeline.units()[0].facts.alerts.incidents().count();
+    let written = inline.messages.len();
+    assert!(firing > 0 && written > 0, "delivery settles what was written meanwhile");
+
+    let mut told_at = |now_us: i64| {
+        let before = inline.messages.len();
+        inline.feed(Event::Tick, now_us);
+        inline.messages[before..].iter().map(|row| row.id.clone()).collect::<Vec<String>>()
+    };
+    assert_eq!(told_at(until_us - 1), Vec::<String>::new());
+    let told = told_at(until_us);
+    assert_eq!(told.len(), firing, "{told:?}");
+    assert!(told.iter().all(|id| id.ends_with(".1")), "{told:?}");
+    assert_eq!(told_at(until_us + 1), Vec::<String>::new());
+    assert!(inline.pipeline.silences().is_empty());
+}
