@@ -48,8 +48,6 @@ pub enum Replay {
     Same(String),
     /// The first place where the reports differ.
     Differs(Difference),
-    /// The log no longer holds everything; one sentence.
-    Gone(String),
 }
 
 /// Runs the command: 0 where the bytes are the same, 1 where they are not.
@@ -63,7 +61,6 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         Replay::Differs(difference) => {
             (format!("{}: {difference}\n", args.window), ExitCode::from(1))
         }
-        Replay::Gone(sentence) => (format!("{}: {sentence}\n", args.window), ExitCode::from(1)),
     };
     super::write(&mut std::io::stdout().lock(), &text)?;
     Ok(code)
@@ -78,7 +75,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 /// divides is taken from the stored report.
 ///
 /// # Errors
-/// The report is not kept, or the broker does not answer.
+/// The report is not kept, the broker does not answer, or the log no longer holds the window's records.
 pub fn replay(config: &Config, window: &str) -> anyhow::Result<Replay> {
     let state = StoredState::open(&config.state)?;
     let recorded = RecordedWindow::find(&state, window, config)?;
@@ -96,7 +93,7 @@ pub fn replay(config: &Config, window: &str) -> anyhow::Result<Replay> {
     progress.end();
     let Counting { state, counts, .. } = counting;
     if !gaps.is_empty() {
-        return Ok(Replay::Gone(say_gaps(source.topic(), &gaps)));
+        anyhow::bail!("{window}: {}", say_gaps(source.topic(), &gaps));
     }
     let stored = recorded.text.clone();
     let computed = judged(recorded, state, &counts);
