@@ -24,6 +24,8 @@ pub mod monitor;
 
 pub mod metrics;
 
+pub mod plots;
+
 pub mod http;
 
 pub mod files;

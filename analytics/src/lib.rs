@@ -34,4 +34,6 @@ pub mod burn;
 
 pub mod report;
 
+pub mod shape;
+
 pub use encoding::DecodeError;
