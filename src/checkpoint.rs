@@ -17,7 +17,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use store::{Increments, OutboxItem, Saved, Store, StoreError, StoredReport};
+pub use store::{Increments, OutboxItem, Saved, Store, StoreError, StoredReport, StoredShapes};
 pub use writer::{Committed, Writer};
 
 /// How long a second process waits for the first to leave the state folder.
@@ -83,6 +83,8 @@ pub struct Snapshot {
     pub named: Vec<(String, Vec<u8>)>,
     /// Reports of windows that were judged.
     pub reports: Vec<StoredReport>,
+    /// The distributions behind those reports.
+    pub shapes: Vec<StoredShapes>,
     /// Messages to be delivered.
     pub outbox: Vec<OutboxItem>,
     /// Sequence numbers of messages that are done.
@@ -98,6 +100,7 @@ impl Snapshot {
             && self.dropped.is_empty()
             && self.named.is_empty()
             && self.reports.is_empty()
+            && self.shapes.is_empty()
             && self.outbox.is_empty()
             && self.outbox_done.is_empty()
     }

@@ -1,12 +1,14 @@
 //! The judge: one thread that compares closed windows with their baselines, in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use driftline_analytics::judgement::{History, JudgeInput, judge};
+use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
 use driftline_analytics::lane::Closed;
 use driftline_analytics::report::{Report, WindowMeta};
+use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 
 use crate::setup::Setup;
@@ -43,6 +45,8 @@ pub struct Verdict {
     pub report: Report,
     /// The report as it is published, byte for byte.
     pub json: String,
+    /// The distributions behind its findings, by subject.
+    pub shapes: BTreeMap<String, Shape>,
     /// What the judgement knew beside the rows, as JSON.
     pub told: String,
     /// What the next judgement of the model will know.
@@ -51,7 +55,7 @@ pub struct Verdict {
 
 /// Judges one window. Pure: the same job gives the same bytes.
 pub fn decide(job: &Job) -> Verdict {
-    let (report, history) = judge(&JudgeInput {
+    let input = JudgeInput {
         model: &job.setup.model,
         config_sha256: &job.setup.config_sha256,
         layout: &job.setup.layout,
@@ -59,10 +63,12 @@ pub fn decide(job: &Job) -> Verdict {
         state: &job.state,
         window: job.window.clone(),
         history: &job.history,
-    });
+    };
+    let (report, history) = judge(&input);
+    let shapes = shapes(&input);
     let json = report.to_json();
     let told = serde_json::to_string(&job.history).unwrap_or_default();
-    Verdict { unit: job.unit, setup: Arc::clone(&job.setup), report, json, told, history }
+    Verdict { unit: job.unit, setup: Arc::clone(&job.setup), report, json, shapes, told, history }
 }
 
 /// The handle of the judge's thread; dropping it waits for the window under judgement.

@@ -15,6 +15,7 @@ mod operations;
 mod release;
 pub(crate) mod sentence;
 mod share;
+mod spread;
 mod tolerance;
 
 use driftline_config::Model;
@@ -27,6 +28,7 @@ use crate::window::WindowState;
 
 pub use history::History;
 pub use share::{ShareTest, test_share};
+pub use spread::shapes;
 pub use tolerance::VARIES_TOO_MUCH;
 
 /// α of RULES §4: the share of windows with a false alarm that is accepted.

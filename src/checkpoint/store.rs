@@ -1,5 +1,7 @@
 //! The redb file: tables, one transaction per snapshot, and what a restart reads back.
 
+mod shapes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::lock_folder;
 use super::{LaneKind, Snapshot, WindowKey};
+use shapes::SHAPES;
+
+pub use shapes::StoredShapes;
 
 const FILE_NAME: &str = "checkpoint.redb";
 /// Where a rebuild leaves the checkpoint that it replaces.
@@ -214,7 +219,7 @@ impl Store {
     }
 
     /// Removes reports of windows that lie more than `keep_us` back, and then the oldest until no more
-    /// than `bytes` are kept. Returns how many the bound on bytes removed. Age counts from `now_us`, or
+    /// than `bytes` are kept, each with its shapes. Returns how many the bound on bytes removed. Age counts from `now_us`, or
     /// from a model's newest window where that is older: what is read from an old log is not old yet.
     ///
     /// # Errors
@@ -294,6 +299,7 @@ impl Store {
         transaction.open_table(NAMED)?;
         transaction.open_table(WINDOWS)?;
         transaction.open_table(REPORTS)?;
+        transaction.open_table(SHAPES)?;
         transaction.open_table(OUTBOX)?;
         transaction.commit()?;
         Ok(found)
@@ -346,6 +352,11 @@ impl Store {
                 let packed = pack(report)?;
                 reports.insert((report.model.as_str(), report.start_us), packed.as_slice())?;
             }
+            let mut shapes = transaction.open_table(SHAPES)?;
+            for window in &snapshot.shapes {
+                let packed = shapes::pack(&window.shapes)?;
+                shapes.insert((window.model.as_str(), window.start_us), packed.as_slice())?;
+            }
             let mut outbox = transaction.open_table(OUTBOX)?;
             for item in &snapshot.outbox {
                 outbox.insert(item.sequence, item.body.as_bytes())?;
@@ -382,40 +393,7 @@ impl Store {
 
     fn try_prune(&self, now_us: i64, keep_us: i64, most_bytes: u64) -> Result<u64, redb::Error> {
         let transaction = self.begin_write()?;
-        let mut removed = 0;
-        {
-            let mut reports = transaction.open_table(REPORTS)?;
-            let mut newest: BTreeMap<String, i64> = BTreeMap::new();
-            for entry in reports.iter()? {
-                let (key, _) = entry?;
-                let (model, start_us) = key.value();
-                match newest.get_mut(model) {
-                    Some(newest_us) => *newest_us = start_us,
-                    None => drop(newest.insert(model.to_owned(), start_us)),
-                }
-            }
-            reports.retain(|(model, start_us), _| {
-                let newest_us = newest.get(model).copied().unwrap_or(now_us);
-                start_us >= now_us.min(newest_us).saturating_sub(keep_us)
-            })?;
-            let mut ages = Vec::new();
-            let mut bytes = 0;
-            for entry in reports.iter()? {
-                let (key, value) = entry?;
-                let (model, start_us) = key.value();
-                bytes += value.value().len() as u64;
-                ages.push((start_us, model.to_owned(), value.value().len() as u64));
-            }
-            ages.sort_unstable();
-            for (start_us, model, size) in ages {
-                if bytes <= most_bytes {
-                    break;
-                }
-                reports.remove((model.as_str(), start_us))?;
-                bytes -= size;
-                removed += 1;
-            }
-        }
+        let removed = shapes::prune(&transaction, (now_us, keep_us), most_bytes)?;
         transaction.commit()?;
         Ok(removed)
     }

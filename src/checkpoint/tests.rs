@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use driftline_analytics::shape::{CategoryPoint, Shape};
 use driftline_config::time::DAY_US;
 
 use super::*;
@@ -109,6 +110,42 @@ fn reports_are_kept_by_age_and_by_bytes() {
     assert_eq!(store.prune_reports(4000 * DAY_US, keep_us, u64::MAX).unwrap(), 0);
     assert_eq!(store.reports("flight-delay", all, 99).unwrap(), reports[4..]);
     assert_eq!(store.prune_reports(0, keep_us, 0).unwrap(), 6, "what the bound removes is counted");
+}
+
+#[test]
+fn shapes_are_found_by_subject_and_go_with_their_reports() {
+    let shape = |share| Shape::Categorical {
+        categories: vec![CategoryPoint { category: None, reference: share, window: 1.0 - share }],
+    };
+    // Names as captures may bring them.
+    let names = ["feature:a", "feature:ab", "feature:\t\"\n", "prediction:score@3"];
+    let of = |day: i64| StoredShapes {
+        model: "flight-delay".to_owned(),
+        start_us: day * DAY_US,
+        shapes: (1..)
+            .zip(names)
+            .map(|(at, name)| (name.to_owned(), shape(f64::from(at))))
+            .collect(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store
+        .commit(&Snapshot {
+            reports: (0..5).map(|day| report(day * DAY_US)).collect(),
+            shapes: (1..5).map(of).collect(),
+            ..Snapshot::default()
+        })
+        .unwrap();
+    let found = |day: i64, name: &str| store.shape("flight-delay", day * DAY_US, name).unwrap();
+    for (at, name) in (1..).zip(names) {
+        assert_eq!(found(1, name), Some(shape(f64::from(at))), "{name}");
+    }
+    assert_eq!(found(1, "feature:unknown"), None);
+    assert_eq!(found(0, "feature:a"), None, "a report of an earlier release has none");
+    assert_eq!(store.prune_reports(2 * DAY_US, u64::MAX).unwrap(), 0);
+    assert_eq!((found(1, "feature:a"), found(2, "feature:a")), (None, Some(shape(1.0))));
+    assert_eq!(store.prune_reports(0, 0).unwrap(), 3);
+    assert_eq!(found(4, "feature:a"), None);
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let text = if args.json {
         format!("{}\n", serde_json::to_string(&found)?)
     } else {
-        describe(&found, Paint::on(std::io::IsTerminal::is_terminal(&stdout)))
+        describe(&found, Paint::of(&stdout))
     };
     super::write(&mut stdout, &text)?;
     let alarm = found.windows.iter().any(|report| report.level == Level::Alarm);

@@ -1,7 +1,8 @@
 //! `driftline check`: two files compared like a window with its baseline, without Kafka.
 
+mod page;
+
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints};
-use driftline_analytics::judgement::{History, JudgeInput, judge};
+use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
 use driftline_analytics::lane::window_start_us;
 use driftline_analytics::layout::{Baselines, Layout};
 use driftline_analytics::report::{Ledger, Level, Report, WindowMeta};
+use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 use driftline_config::capture::CaptureSchema;
 use driftline_config::time::DAY_US;
@@ -25,8 +27,9 @@ use driftline_config::{
 use super::configured;
 use super::progress::Progress;
 use super::reading::{read_all, say_passed_over};
-use super::text_table::{Paint, TextTable};
+use super::text_table::{Paint, TextTable, printable};
 use crate::files::{Choices, FileError, Mapping, Table, subject_of};
+use page::{Shown, page};
 
 /// Name of the model, and of the window, where there is no configuration.
 const UNNAMED: &str = "check";
@@ -53,6 +56,9 @@ pub struct CheckArgs {
     /// Print the report as JSON, and nothing else, on stdout
     #[arg(long)]
     pub json: bool,
+    /// Also write the findings with their plots into one HTML file that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Columns of the reference whose values are categories whatever they look like
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub categorical: Vec<String>,
@@ -68,17 +74,42 @@ pub struct CheckArgs {
     pub rename: Vec<String>,
 }
 
+/// What a comparison gives.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    /// What was found.
+    pub report: Report,
+    /// The distributions behind it, by subject.
+    pub shapes: BTreeMap<String, Shape>,
+}
+
 /// Runs the command: 0 where nothing is at alarm, 1 where something is.
 ///
 /// # Errors
 /// What cannot be read or compared, in one sentence.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let report = compare(args, &mut |note| eprintln!("{note}"))?;
+    let mut notes = Vec::new();
+    let compared = compare(args, &mut |note| {
+        eprintln!("{note}");
+        notes.push(note.to_owned());
+    })?;
+    let report = &compared.report;
+    if let Some(path) = &args.html {
+        let html = page(Shown {
+            report,
+            shapes: &compared.shapes,
+            notes: &notes,
+            reference: &reference_name(args),
+            current: &args.current,
+            command: &command(args),
+        });
+        std::fs::write(path, html).with_context(|| format!("--html {}", path.display()))?;
+    }
     let mut stdout = std::io::stdout().lock();
     let text = if args.json {
         format!("{}\n", report.to_json())
     } else {
-        table(&report, Paint::on(stdout.is_terminal()))
+        table(report, Paint::of(&stdout))
     };
     super::write(&mut stdout, &text)?;
     Ok(if report.level == Level::Alarm { ExitCode::from(1) } else { ExitCode::SUCCESS })
@@ -88,7 +119,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// What cannot be read or compared, in one sentence.
-pub fn compare(args: &CheckArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Report> {
+pub fn compare(args: &CheckArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Compared> {
     let (mut model, limits) = model(args)?;
     let baseline = match (&args.baseline, &args.reference) {
         (Some(path), _) => read_baseline(args, path)?,
@@ -106,7 +137,7 @@ pub fn compare(args: &CheckArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<R
     let baselines = Baselines { default: Arc::new(baseline), by_version: BTreeMap::new() };
     let layout = Layout::new(&model, &baselines, &limits)?;
     let (state, ledger) = count(args, &layout, &limits, note)?;
-    let (report, _) = judge(&JudgeInput {
+    let input = JudgeInput {
         model: &model,
         config_sha256: &model.fingerprint_sha256(),
         layout: &layout,
@@ -114,8 +145,10 @@ pub fn compare(args: &CheckArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<R
         window: window(&model, &state, ledger),
         state: &state,
         history: &History::default(),
-    });
-    Ok(report)
+    };
+    let (report, _) = judge(&input);
+    let shapes = shapes(&input);
+    Ok(Compared { report, shapes })
 }
 
 /// The model of the configuration, or one that knows nothing but defaults.
@@ -336,14 +369,20 @@ fn table(report: &Report, paint: Paint) -> String {
         let number = |value: Option<f64>| value.map(|v| format!("{v:.4}")).unwrap_or_default();
         table.row(vec![
             paint.level(finding.level),
-            finding.subject.clone(),
+            printable(&finding.subject),
             statistic.to_owned(),
             number(effect.map(|effect| effect.value)),
             number(effect.map(|effect| effect.bound)),
             number(effect.map(|effect| effect.tolerance)),
-            finding.because.clone(),
+            printable(&finding.because),
         ]);
     }
+    let found = paint.of_level(report.level, &counts(report));
+    format!("{} rows: {found}\n\n{}", report.window.rows, table.render())
+}
+
+/// `2 at alarm, 1 at warning`
+fn counts(report: &Report) -> String {
     let at = |level: Level| report.findings.iter().filter(|f| f.judged && f.level == level).count();
     let count = |count: usize, name: &str| (count > 0).then(|| format!("{count} {name}"));
     let counts: Vec<String> = [
@@ -354,8 +393,46 @@ fn table(report: &Report, paint: Paint) -> String {
     .into_iter()
     .flatten()
     .collect();
-    let found = if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
-    format!("{} rows: {found}\n\n{}", report.window.rows, table.render())
+    if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") }
+}
+
+fn reference_name(args: &CheckArgs) -> String {
+    let baseline = args.baseline.as_ref().map(|path| path.display().to_string());
+    baseline.or_else(|| args.reference.clone()).unwrap_or_default()
+}
+
+/// The command that gives the same report, as a shell takes it.
+fn command(args: &CheckArgs) -> String {
+    let path = |path: &PathBuf| path.display().to_string();
+    let list = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
+    let options = [
+        ("reference", args.reference.clone()),
+        ("baseline", args.baseline.as_ref().map(path)),
+        ("current", Some(args.current.clone())),
+        ("config", args.config.as_ref().map(path)),
+        ("model", args.model.clone()),
+        ("categorical", list(&args.categorical)),
+        ("ignore", list(&args.ignore)),
+        ("tolerance", list(&args.tolerance)),
+    ];
+    let mut command = String::from("driftline check");
+    for (name, value) in options {
+        if let Some(value) = value {
+            command.push_str(&format!(" --{name} {}", quoted(&value)));
+        }
+    }
+    for rename in &args.rename {
+        command.push_str(&format!(" --rename {}", quoted(rename)));
+    }
+    command
+}
+
+fn quoted(argument: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./,=:@+%".contains(letter);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Tables for people: aligned columns, with colour where a terminal shows them.
 
+use std::io::IsTerminal;
+
 use driftline_analytics::report::Level;
 
 /// A table of text.
@@ -57,20 +59,44 @@ impl TextTable {
 
 impl Paint {
     /// Colours where `on`.
+    #[cfg(test)]
     pub(crate) fn on(on: bool) -> Paint {
         Paint { on }
     }
 
+    /// Colours on a terminal that can show them, unless `NO_COLOR` asks for none (no-color.org).
+    pub(crate) fn of(out: &impl IsTerminal) -> Paint {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Paint { on: out.is_terminal() && !refused && !dumb }
+    }
+
     /// The name of a level, in its colour.
     pub(crate) fn level(self, level: Level) -> String {
-        let (name, colour) = match level {
-            Level::Alarm => ("alarm", "31;1"),
-            Level::Warn => ("warn", "33"),
-            Level::Ok => ("ok", "32"),
-            Level::NotComputable => ("not computable", "2"),
+        let name = match level {
+            Level::Alarm => "alarm",
+            Level::Warn => "warn",
+            Level::Ok => "ok",
+            Level::NotComputable => "not computable",
         };
-        if self.on { format!("\u{1b}[{colour}m{name}\u{1b}[0m") } else { name.to_owned() }
+        self.of_level(level, name)
     }
+
+    /// A text in the colour of a level.
+    pub(crate) fn of_level(self, level: Level, text: &str) -> String {
+        let colour = match level {
+            Level::Alarm => "31;1",
+            Level::Warn => "33",
+            Level::Ok => "32",
+            Level::NotComputable => "2",
+        };
+        if self.on { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// A text that cannot steer a terminal: what captures may bring of control characters is replaced.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 /// Characters that take room: those of colours do not.

@@ -12,7 +12,7 @@ use driftline_analytics::lane::{Closed, Step};
 use super::ledger::Counts;
 use super::unit::{Closing, OpenPane, OpenWindow, PastWindow, Strip, Unit};
 use super::{Effect, Pipeline, Topic};
-use crate::checkpoint::{LaneKind, OutboxItem, StoredReport, WindowKey};
+use crate::checkpoint::{LaneKind, OutboxItem, StoredReport, StoredShapes, WindowKey};
 use crate::judge::{Job, Verdict};
 use crate::messages::{Occasion, OutboxBody};
 use crate::translate;
@@ -172,6 +172,11 @@ impl Pipeline {
             report: verdict.json.clone(),
             history: verdict.told,
             config_sha256: verdict.setup.sha256().to_owned(),
+        });
+        self.pending.shapes.push(StoredShapes {
+            model: model.clone(),
+            start_us: closed.start_us,
+            shapes: verdict.shapes,
         });
         self.effects.push(Effect::CloseShadow { unit: index, start_us: closed.start_us, id });
         self.publish(model, verdict.json);

@@ -161,6 +161,11 @@ pub(super) fn duration(us: f64) -> String {
     }
 }
 
+/// A number of which only the size matters: two significant digits.
+pub(super) fn rough(value: f64) -> String {
+    number(significant(value, 2))
+}
+
 fn significant(value: f64, digits: usize) -> f64 {
     format!("{value:.*e}", digits.saturating_sub(1)).parse().unwrap_or(value)
 }

@@ -2,7 +2,7 @@
 
 use driftline_analytics::report::{BinShare, CategoryShare, Finding};
 
-use super::axis::{Panel, Tick, nice_values, number, percent, percent_ticks, ticks};
+use super::axis::{Panel, Tick, nice_values, number, percent, percent_ticks, rough, ticks};
 use super::svg::{Anchor, Caption, Drawing, RIGHT, shortened};
 
 /// Categories that are drawn one by one; the rest is one bar.
@@ -10,7 +10,7 @@ const CATEGORIES: usize = 20;
 /// Height of a category's row.
 const ROW: f64 = 22.0;
 const PANEL: Panel = Panel { left: 44.0, right: RIGHT, top: 44.0, bottom: 172.0 };
-const HEIGHT: f64 = 206.0;
+const HEIGHT: f64 = 194.0;
 /// Where the bars of categories begin, and the longest ends.
 const BARS: (f64, f64) = (116.0, 262.0);
 
@@ -120,7 +120,7 @@ pub fn contributions(name: &str, bars: Bars<'_>) -> String {
     });
     let highest = list.iter().map(|bar| bar.contribution).fold(1e-6, f64::max);
     let mut drawing = Drawing::headed(height(bars, &list), &heading);
-    drawing.text("note", (6.0, 32.0), Anchor::Start, "▲ more than in the baseline   ▽ less");
+    drawing.text("note", (6.0, 32.0), Anchor::Start, "▲ more than in the baseline · ▽ less");
     match bars {
         Bars::Bins(_) => {
             let up = PANEL.up((0.0, highest * 1.12));
@@ -140,7 +140,7 @@ pub fn contributions(name: &str, bars: Bars<'_>) -> String {
                 let long = (BARS.1 - BARS.0) * bar.contribution / highest;
                 row_label(&mut drawing, y, &bar.label);
                 drawing.rect("part", (BARS.0, y + 4.0), (long, 13.0));
-                let text = format!("{} {}", direction(bar), number(bar.contribution));
+                let text = format!("{} {}", direction(bar), rough(bar.contribution));
                 drawing.text("tick", (BARS.0 + long + 5.0, y + 14.0), Anchor::Start, &text);
             }
         }

@@ -92,7 +92,7 @@ fn draw_gap(drawing: &mut Drawing, ((x, one), (_, other)): (Place, Place), value
     let text = format!("KS {}", number(value));
     let left = x > (PANEL.left + PANEL.right) / 2.0;
     let (at, anchor) = if left { (x - 7.0, Anchor::End) } else { (x + 7.0, Anchor::Start) };
-    drawing.text("gap-text", (at, (top + bottom) / 2.0 + 4.0), anchor, &text);
+    drawing.text("gap-text over", (at, (top + bottom) / 2.0 + 4.0), anchor, &text);
 }
 
 /// From the first to the last value, without the ends where next to nothing lies; the gap is inside.

@@ -48,8 +48,6 @@ pub fn percentiles(name: &str, points: &[PercentilePoint], under_us: Option<u64>
     if let Some(under_us) = under_us {
         let y = up.at((under_us.max(1) as f64).log10());
         drawing.line("tolerance", (PANEL.left, y), (PANEL.right, y));
-        let text = format!("under {}", duration(under_us as f64));
-        drawing.text("note", (PANEL.left + 3.0, y - 3.0), Anchor::Start, &text);
     }
     let lines: [Line; 3] = [
         ("p99", "window", |point| point.p99_us),
@@ -70,6 +68,12 @@ pub fn percentiles(name: &str, points: &[PercentilePoint], under_us: Option<u64>
             drawing.text("note", (PANEL.right + 4.0, y), Anchor::Start, text);
             free = y + 11.0;
         }
+    }
+    // Behind the lines in the order of drawing, so that it can be read on top of them.
+    if let Some(under_us) = under_us {
+        let y = up.at((under_us.max(1) as f64).log10());
+        let text = format!("under {}", duration(under_us as f64));
+        drawing.text("note over", (PANEL.left + 3.0, y - 3.0), Anchor::Start, &text);
     }
     drawing.finish("plot", &caption)
 }

@@ -42,6 +42,7 @@ const RULES: &str = "\
 .plot .dotted{stroke-dasharray:1.5 2.5}
 .plot .gap{stroke:var(--plot-gap);stroke-width:2.4}
 .plot .gap-text{fill:var(--plot-gap);font-weight:bold}
+.plot .over{paint-order:stroke;stroke:var(--plot-surface);stroke-width:4px;stroke-linejoin:round}
 .plot .tolerance{stroke:var(--plot-alarm);stroke-width:1.2;stroke-dasharray:7 3}
 .plot .ok{fill:var(--plot-ok)}
 .plot .warn{fill:var(--plot-warn)}

@@ -18,10 +18,11 @@ use crate::baseline::{
     Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, Moments, NumericBaseline,
     OwnWindows, Provenance, PsiBin,
 };
-use crate::judgement::{History, JudgeInput, judge};
+use crate::judgement::{History, JudgeInput, judge, shapes};
 use crate::layout::{Baselines, Layout};
 use crate::pane::PaneState;
 use crate::report::{Check, Finding, Ledger, Report, WindowMeta};
+use crate::shape::Shape;
 use crate::window::WindowState;
 
 /// One captured request.
@@ -158,6 +159,15 @@ impl Case {
 
     /// Judges a window of `count` rows and remembers what follows from it.
     pub(crate) fn judge(&mut self, count: usize, row: impl Fn(usize) -> Row) -> Report {
+        self.judge_with_shapes(count, row).0
+    }
+
+    /// The same, with the distributions behind the findings.
+    pub(crate) fn judge_with_shapes(
+        &mut self,
+        count: usize,
+        row: impl Fn(usize) -> Row,
+    ) -> (Report, BTreeMap<String, Shape>) {
         let rows: Vec<Row> = (0..count).map(row).collect();
         let (baselines, layout) = (self.baselines(), self.layout());
         let mut state = WindowState::new(&layout);
@@ -166,7 +176,7 @@ impl Case {
             state.absorb(&layout, &batch(&layout, &rows, self.start_us), &indices);
         }
         let end_us = self.start_us + i64::from(self.parts) * DAY_US;
-        let (report, history) = judge(&JudgeInput {
+        let input = JudgeInput {
             model: &self.model,
             config_sha256: "c0ffee",
             layout: &layout,
@@ -183,10 +193,12 @@ impl Case {
                 cuts: BTreeMap::new(),
             },
             history: &self.history,
-        });
+        };
+        let (report, history) = judge(&input);
+        let shapes = shapes(&input);
         self.history = history;
         self.start_us = end_us;
-        report
+        (report, shapes)
     }
 }
 

@@ -100,12 +100,13 @@ impl Case {
             config: Some(self.path("driftline.yaml")),
             model: None,
             json: false,
+            html: None,
             categorical: Vec::new(),
             ignore: Vec::new(),
             tolerance: Vec::new(),
             rename: Vec::new(),
         };
-        compare(&args, &mut |_| ()).unwrap()
+        compare(&args, &mut |_| ()).unwrap().report
     }
 }
 

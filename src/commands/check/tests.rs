@@ -76,6 +76,7 @@ fn args(reference: &str, current: &str) -> CheckArgs {
         config: None,
         model: None,
         json: false,
+        html: None,
         categorical: Vec::new(),
         ignore: Vec::new(),
         tolerance: Vec::new(),
@@ -84,7 +85,7 @@ fn args(reference: &str, current: &str) -> CheckArgs {
 }
 
 fn report(args: &CheckArgs) -> Report {
-    compare(args, &mut |_| ()).unwrap()
+    compare(args, &mut |_| ()).unwrap().report
 }
 
 fn finding<'a>(report: &'a Report, subject: &str, check: Check) -> &'a Finding {
