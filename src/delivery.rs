@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings, Outcome};
 use driftline_alerting::dispatch::{Dispatcher, Receipt, SubmitError};
+use driftline_alerting::mail::Illustrate;
 use driftline_alerting::outbox::{OutboxRow, RowKind, Silence, silenced_by};
 use driftline_config::Receiver;
 use tokio::sync::mpsc;
@@ -67,15 +68,17 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Starts the task on `runtime`.
+    /// Starts the task on `runtime`; `illustrate` draws the images of mails.
     ///
     /// # Errors
     /// A receiver cannot be used as it was declared.
     pub fn start(
         runtime: &tokio::runtime::Handle,
         receivers: &[Receiver],
+        illustrate: Illustrate,
     ) -> Result<Delivery, DeliverError> {
-        let deliverer = Deliverer::new(receivers, &DeliverySettings::default())?;
+        let deliverer =
+            Deliverer::new(receivers, &DeliverySettings::default())?.illustrated(illustrate);
         let (items, inbox) = mpsc::channel(HANDED_OVER);
         // The driver reads both in every turn of its loop; a full queue only delays deliveries.
         let (settled, settled_inbox) = sync_channel(HANDED_OVER);

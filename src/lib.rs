@@ -18,6 +18,8 @@ pub mod retention;
 
 pub mod checkpoint;
 
+pub mod illustration;
+
 pub mod delivery;
 
 pub mod monitor;

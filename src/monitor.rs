@@ -34,6 +34,7 @@ use crate::checkpoint::{Committed, LOCK_WAIT, Snapshot, Store, Writer};
 use crate::clock::now_us;
 use crate::delivery::{Attempt, Delivery};
 use crate::http::{self, Board, Command};
+use crate::illustration;
 use crate::judge::Judge;
 use crate::messages::Messages;
 use crate::metrics::{Gauge, Metrics, REPORT_TOO_LARGE};
@@ -178,7 +179,8 @@ impl Monitor {
             .context("the operating system refuses threads")?;
         let delivery = {
             let _inside = runtime.enter();
-            Delivery::start(runtime.handle(), &config.receivers)?
+            let illustrate = illustration::from_store(Arc::clone(&store));
+            Delivery::start(runtime.handle(), &config.receivers, illustrate)?
         };
         delivery.silence(pipeline.silences());
         let intake = Intake::prepare(config, &pipeline)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use driftline_config::{MailTransport, Receiver, ReceiverKind};
 
 use crate::alertmanager::Alert;
-use crate::mail::Mail;
+use crate::mail::{Illustrate, Letter, Mail};
 use crate::outbox::{OutboxRow, RowKind};
 use crate::webhook::SecretError;
 
@@ -156,6 +156,8 @@ pub enum ReceiverProblem {
 /// Every receiver, ready to be sent to.
 pub struct Deliverer {
     senders: BTreeMap<String, Sender>,
+    illustrate: Option<Illustrate>,
+    drawing_timeout: Duration,
 }
 
 enum Sender {
@@ -187,7 +189,13 @@ impl Deliverer {
                 .map_err(|problem| DeliverError { receiver: receiver.name.clone(), problem })?;
             senders.insert(receiver.name.clone(), sender);
         }
-        Ok(Deliverer { senders })
+        Ok(Deliverer { senders, illustrate: None, drawing_timeout: settings.mail_timeout })
+    }
+
+    /// Gives mails their images.
+    pub fn illustrated(mut self, illustrate: Illustrate) -> Deliverer {
+        self.illustrate = Some(illustrate);
+        self
     }
 
     /// The names of the receivers.
@@ -242,11 +250,16 @@ impl Deliverer {
         rows.iter().map(outcome).collect()
     }
 
-    /// Sends one row, once. Takes no longer than the timeouts of the settings.
+    /// Sends one row, once. Takes no longer than the timeouts of the settings; a mail may take as
+    /// long again for its images.
     pub async fn send(&self, row: &OutboxRow) -> Outcome {
         match (self.senders.get(&row.receiver), &row.kind) {
-            (Some(Sender::Smtp(smtp)), RowKind::Mail(mail)) => smtp.send(&row.id, mail).await,
-            (Some(Sender::Folder(folder)), RowKind::Mail(mail)) => folder.send(&row.id, mail).await,
+            (Some(Sender::Smtp(smtp)), RowKind::Mail(mail)) => {
+                smtp.send(&row.id, &self.letter(mail).await).await
+            }
+            (Some(Sender::Folder(folder)), RowKind::Mail(mail)) => {
+                folder.send(&row.id, &self.letter(mail).await).await
+            }
             (Some(Sender::Webhook(webhook)), RowKind::Webhook { body, .. }) => {
                 webhook.send(&row.id, body).await
             }
@@ -258,6 +271,14 @@ impl Deliverer {
             }
             (Some(_), _) => another_way(&row.receiver),
         }
+    }
+
+    async fn letter(&self, mail: &Mail) -> Letter {
+        let images = match &self.illustrate {
+            Some(illustrate) => illustrate.images_of(mail, self.drawing_timeout).await,
+            None => Vec::new(),
+        };
+        Letter { mail: mail.clone(), images }
     }
 }
 

@@ -6,7 +6,13 @@ use crate::incident::{Transition, TransitionState};
 use crate::signal::{Class, Subject};
 
 mod html;
+mod images;
 mod wording;
+
+pub use images::{IMAGE_BYTES, IMAGES, Illustrate, Image, Pictured};
+
+pub(crate) use html::with_images;
+pub(crate) use images::Letter;
 
 use wording::{day, instant, key_name, one_line, quantity, summary, what_it_means};
 
@@ -30,6 +36,9 @@ pub struct Mail {
     pub message_id: String,
     /// Headers `In-Reply-To` and `References`: the mail that opened the incident.
     pub in_reply_to: Option<String>,
+    /// What its images show, the strongest finding first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictured: Vec<Pictured>,
 }
 
 /// Everything a mail says.
@@ -100,6 +109,7 @@ pub fn compose(context: &MailContext<'_>) -> Mail {
         html: html::page(&story),
         message_id: format!("<{key}@driftline>"),
         in_reply_to: (!opens).then(|| format!("<{}@driftline>", transition.incident)),
+        pictured: pictured(transition),
     }
 }
 
@@ -110,6 +120,18 @@ pub(crate) fn brief(context: &MailContext<'_>) -> (String, String) {
     lines.extend(story.findings.iter().map(|finding| format!("- {finding}")));
     lines.push(story.since);
     (one_line(&story.title, 200), lines.join("\n"))
+}
+
+/// The strongest subjects in the incident's last window; nothing where it is about no window.
+fn pictured(transition: &Transition) -> Vec<Pictured> {
+    let Some(window) = transition.windows.last() else { return Vec::new() };
+    let subjects = transition.subjects.iter().take(FINDINGS_EXPLAINED);
+    let of_window = |subject: &Subject| Pictured {
+        window: window.clone(),
+        subject: subject.subject.clone(),
+        check: subject.check.clone(),
+    };
+    subjects.map(of_window).collect()
 }
 
 /// The facts in reading order; text and HTML are two ways to print them.

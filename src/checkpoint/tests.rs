@@ -142,9 +142,9 @@ fn shapes_are_found_by_subject_and_go_with_their_reports() {
     }
     assert_eq!(found(1, "feature:unknown"), None);
     assert_eq!(found(0, "feature:a"), None, "a report of an earlier release has none");
-    assert_eq!(store.prune_reports(2 * DAY_US, u64::MAX).unwrap(), 0);
+    assert_eq!(store.prune_reports(2 * DAY_US, 0, u64::MAX).unwrap(), 0);
     assert_eq!((found(1, "feature:a"), found(2, "feature:a")), (None, Some(shape(1.0))));
-    assert_eq!(store.prune_reports(0, 0).unwrap(), 3);
+    assert_eq!(store.prune_reports(0, 0, 0).unwrap(), 3);
     assert_eq!(found(4, "feature:a"), None);
 }
 

@@ -184,7 +184,7 @@ fn a_silenced_message_is_settled_as_not_sent() {
         ..row(1, "a", None)
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let delivery = Delivery::start(runtime.handle(), &[]).unwrap();
+    let delivery = Delivery::start(runtime.handle(), &[], Illustrate::by(|_| Vec::new())).unwrap();
     delivery.silence(&[Silence {
         id: "s".to_owned(),
         model: Some("m".to_owned()),

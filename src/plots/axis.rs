@@ -142,7 +142,8 @@ pub(super) fn number(value: f64) -> String {
         size if size >= 1e4 => (value / 1e3, "k"),
         _ => (value, ""),
     };
-    format!("{}{unit}", significant(value, 4))
+    // Adding zero turns -0 into 0.
+    format!("{}{unit}", significant(value, 4) + 0.0)
 }
 
 /// A share in percent: `41 %`, `0.3 %`.
@@ -180,7 +181,7 @@ pub(super) fn time_ticks(from_us: i64, to_us: i64, about: usize) -> Vec<Tick> {
     let span_us = to_us.saturating_sub(from_us);
     let steps = [1, 5, 15, 30, 60, 180, 360, 720].map(|minutes| minutes * MINUTE_US);
     let days = [1, 2, 7, 14].map(|days| days * DAY_US);
-    let fits = |step_us: &i64| span_us / step_us <= about as i64;
+    let fits = |step_us: &i64| span_us / step_us < about as i64;
     let Some(step_us) = steps.into_iter().chain(days).find(fits) else {
         return month_ticks(from_us, to_us, about);
     };
@@ -213,7 +214,7 @@ fn month_ticks(from_us: i64, to_us: i64, about: usize) -> Vec<Tick> {
         - i64::from(from.month());
     let step = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200]
         .into_iter()
-        .find(|step| months / step <= about as i64)
+        .find(|step| months / step < about as i64)
         .unwrap_or(1200);
     let mut ticks = Vec::new();
     let Ok(mut month) = Date::new(from.year(), 1, 1) else { return ticks };
@@ -249,3 +250,6 @@ pub(super) fn date(at_us: i64) -> String {
     let form = if at_us.rem_euclid(DAY_US) == 0 { "%-d %b %Y" } else { "%-d %b %Y %H:%M" };
     at.strftime(form).to_string()
 }
+
+#[cfg(test)]
+mod tests;

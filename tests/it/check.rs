@@ -250,6 +250,68 @@ fn the_stream_and_files_of_every_format_give_the_same_findings_byte_for_byte() {
 }
 
 #[test]
+fn the_html_is_one_file_in_which_nothing_that_is_planted_runs() {
+    const PLANTED: &str = "<script>alert('x')</script>";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let rows = |shift: usize| {
+        let mut text = format!("user,delay,{PLANTED},kind\n");
+        for row in 0..900_usize {
+            let kind = [PLANTED, "\"><img src=x onerror=alert(1)>", "plain"]
+                [(row * 7 + row / 300 * shift) % 3];
+            let kind = kind.replace('"', "\"\"");
+            let _ =
+                writeln!(text, "u{row},{},{},\"{kind}\"", row % 53 + shift, row % 11 * (shift + 1));
+        }
+        text
+    };
+    fs::write(path("reference.csv"), rows(0)).unwrap();
+    fs::write(path("current '<b>'.csv"), rows(20)).unwrap();
+    let html = path("report.html");
+    let run = |more: &[&str]| {
+        let mut command = service::driftline();
+        command.args(["check", "--reference", &path("reference.csv"), "--current"]);
+        command.arg(path("current '<b>'.csv")).args(["--html", &html]).args(more);
+        service::run(&mut command)
+    };
+    let (code, table, stderr) = run(&[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(!table.contains('\u{1b}'), "no colours where no terminal is: {table}");
+    let (_, json, _) = run(&["--json"]);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["level"], "alarm", "{report}");
+
+    let page = fs::read_to_string(&html).unwrap();
+    for planted in ["<script", "<img", "<b>"] {
+        assert!(!page.contains(planted), "{planted} in {page}");
+    }
+    assert!(page.contains("feature:&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"), "{page}");
+    // Nothing is fetched: the one address is the name of a format.
+    let addresses = page.matches("http").count() - page.matches("http-equiv").count();
+    assert_eq!(addresses, page.matches("http://www.w3.org/2000/svg").count(), "{page}");
+    let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    let hash = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        <sha2::Sha256 as sha2::Digest>::digest(style),
+    );
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
+    );
+    assert!(page.contains(&policy), "{page}");
+    // Every column that was compared has its distributions, and every finding says why.
+    assert!(page.matches("<svg").count() >= 8, "{page}");
+    for finding in report["findings"].as_array().unwrap() {
+        let because = finding["because"].as_str().unwrap();
+        if finding["level"] == "alarm" {
+            let escaped = driftline::plots::escaped(because);
+            assert!(page.contains(&escaped), "{because} in {page}");
+        }
+    }
+    assert!(page.contains("column user skipped"), "{page}");
+    assert!(page.contains("driftline check --reference "), "{page}");
+}
+
+#[test]
 fn json_is_one_document_and_every_skip_is_one_line_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

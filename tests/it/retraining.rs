@@ -190,11 +190,29 @@ fn the_mail_names_the_request(smtp: &Smtp, requests: &BTreeMap<String, Value>) {
         assert!(text.contains("% of requests have age >"), "{text}");
         assert!(text.lines().count() < 40, "{text}");
         assert_eq!(mail["defects"], json!([]));
+        the_mail_shows_it(mail);
     }
     let attempts = smtp.attempts(requests.len(), PATIENCE);
     assert!(
         attempts.iter().all(|attempt| attempt["tls"] == true && attempt["user"] == "driftline")
     );
+}
+
+/// The column's two distributions and its statistic over time, as parts of the mail itself.
+fn the_mail_shows_it(mail: &Value) {
+    let parts =
+        "multipart/alternative[text/plain, multipart/related[text/html, image/png, image/png]]";
+    assert_eq!(mail["parts"], parts);
+    for image in mail["images"].as_array().unwrap() {
+        assert_eq!(
+            (&image["type"], &image["disposition"]),
+            (&json!("image/png"), &json!("inline"))
+        );
+        assert!(image["bytes"].as_u64().unwrap() <= 60 << 10, "{image}");
+        assert_eq!(image["size"][0], 720, "{image}");
+    }
+    let html = mail["html"].as_str().unwrap();
+    assert!(html.contains("alt=\"age: ") && html.contains("age: KS in the last "), "{html}");
 }
 
 /// `export` writes these rows, and `replay` finds the same bytes, beside a running service.

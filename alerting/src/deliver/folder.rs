@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::message::Letterhead;
 use super::{Outcome, unwritable};
-use crate::mail::Mail;
+use crate::mail::Letter;
 
 /// A folder that takes mails.
 #[derive(Debug, Clone)]
@@ -32,10 +32,10 @@ impl FolderSender {
     }
 
     /// Writes `ID-RECEIVER.eml`; the same row again replaces the same file.
-    pub(super) async fn send(&self, id: &str, mail: &Mail) -> Outcome {
-        let bytes = match self.letterhead.write(mail, SystemTime::now()) {
+    pub(super) async fn send(&self, id: &str, letter: &Letter) -> Outcome {
+        let bytes = match self.letterhead.write(letter, SystemTime::now()) {
             Ok(bytes) => bytes,
-            Err(error) => return unwritable(mail, &error),
+            Err(error) => return unwritable(&letter.mail, &error),
         };
         let stem = format!("{}-{}", file_name(id), file_name(&self.name));
         let folder = self.folder.clone();

@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
+use lettre::message::header::ContentType;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 
 use super::ReceiverProblem;
-use crate::mail::Mail;
+use crate::mail::{Letter, with_images};
 
 /// Who writes to whom.
 #[derive(Debug, Clone)]
@@ -30,9 +31,10 @@ impl Letterhead {
     /// sent, whatever the event time they speak of.
     pub(super) fn write(
         &self,
-        mail: &Mail,
+        letter: &Letter,
         now: SystemTime,
     ) -> Result<Vec<u8>, lettre::error::Error> {
+        let mail = &letter.mail;
         let mut builder = Message::builder().from(self.from.clone());
         for to in &self.to {
             builder = builder.to(to.clone());
@@ -49,9 +51,26 @@ impl Letterhead {
         if let Some(opening) = &mail.in_reply_to {
             builder = builder.in_reply_to(opening.clone()).references(opening.clone());
         }
-        let parts = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
-        Ok(builder.multipart(parts)?.formatted())
+        Ok(builder.multipart(parts(letter))?.formatted())
     }
+}
+
+/// Text, or HTML with the images that it names: RFC 2387 inside RFC 2046 §5.1.4.
+fn parts(letter: &Letter) -> MultiPart {
+    let text = letter.mail.text.clone();
+    if letter.images.is_empty() {
+        return MultiPart::alternative_plain_html(text, letter.mail.html.clone());
+    }
+    let mut related = MultiPart::related().singlepart(SinglePart::html(with_images(letter)));
+    // "image/png" can be read; without a type the mail would go without its images.
+    if let Ok(png) = ContentType::parse("image/png") {
+        for (index, image) in letter.images.iter().enumerate() {
+            let (id, name) = (letter.content_id(index), format!("figure-{}.png", index + 1));
+            let part = Attachment::new_inline_with_name(id, name);
+            related = related.singlepart(part.body(image.png.clone(), png.clone()));
+        }
+    }
+    MultiPart::alternative().singlepart(SinglePart::plain(text)).multipart(related)
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, ReceiverProblem> {

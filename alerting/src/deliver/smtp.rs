@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::message::Letterhead;
 use super::{Outcome, ReceiverProblem, unwritable};
-use crate::mail::Mail;
+use crate::mail::Letter;
 
 /// Mails that some recipients have and others wait for; beyond it the oldest is forgotten, and its
 /// recipients may get the same Message-ID twice.
@@ -161,10 +161,10 @@ impl SmtpSender {
     }
 
     /// Sends to every recipient who is not settled yet.
-    pub(super) async fn send(&self, id: &str, mail: &Mail) -> Outcome {
-        let bytes = match self.letterhead.write(mail, SystemTime::now()) {
+    pub(super) async fn send(&self, id: &str, letter: &Letter) -> Outcome {
+        let bytes = match self.letterhead.write(letter, SystemTime::now()) {
             Ok(bytes) => bytes,
-            Err(error) => return unwritable(mail, &error),
+            Err(error) => return unwritable(&letter.mail, &error),
         };
         let settled = self.settled_of(id);
         let waits = |position: &usize| {

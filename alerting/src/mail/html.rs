@@ -1,6 +1,6 @@
-//! The story as HTML: no scripts, no images, no style sheet, everything escaped.
+//! The story as HTML: no scripts, no style sheet, everything escaped; images only from the mail itself.
 
-use super::Story;
+use super::{Letter, Story};
 
 /// A whole document.
 pub(super) fn page(story: &Story) -> String {
@@ -50,6 +50,26 @@ pub(super) fn page(story: &Story) -> String {
          <body style=\"font-family: sans-serif\">\n{body}</body>\n</html>\n",
         escaped(&story.title)
     )
+}
+
+/// The document of a mail with its images behind the findings. They are parts of the mail, found by
+/// their Content-ID: nothing is fetched.
+pub(crate) fn with_images(letter: &Letter) -> String {
+    let html = &letter.mail.html;
+    let image = |(index, image): (usize, &super::Image)| {
+        format!(
+            "<p><img src=\"cid:{}\" width=\"{}\" style=\"max-width: 100%; height: auto\" alt=\"{}\"></p>\n",
+            escaped(&letter.content_id(index)),
+            image.width,
+            escaped(&image.alt)
+        )
+    };
+    let images: String = letter.images.iter().enumerate().map(image).collect();
+    // Names and sentences are escaped: the first end of a list is our own.
+    match html.split_once("</ol>\n") {
+        Some((before, after)) => format!("{before}</ol>\n{images}{after}"),
+        None => html.replacen("</body>", &format!("{images}</body>"), 1),
+    }
 }
 
 /// Text that stands for itself in an element and in a quoted attribute.

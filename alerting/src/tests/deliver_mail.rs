@@ -9,7 +9,7 @@ use super::deliver_http::settings;
 use super::servers::{MailRules, MailServer};
 use crate::Class;
 use crate::deliver::{Deliverer, Outcome};
-use crate::mail::Mail;
+use crate::mail::{IMAGE_BYTES, IMAGES, Illustrate, Image, Mail, Pictured};
 use crate::outbox::{OutboxRow, RowKind};
 
 fn mail_row() -> OutboxRow {
@@ -19,6 +19,11 @@ fn mail_row() -> OutboxRow {
         html: String::from("<p>57 %</p>\n"),
         message_id: String::from("<4f1c@driftline>"),
         in_reply_to: Some(String::from("<0a0a@driftline>")),
+        pictured: vec![Pictured {
+            window: String::from("flight-delay@20130624T000000Z.7d"),
+            subject: String::from("feature:dep_delay"),
+            check: String::from("distribution"),
+        }],
     };
     OutboxRow {
         id: String::from("4f1c"),
@@ -85,6 +90,50 @@ async fn a_mail_arrives_with_its_headers_and_both_parts() {
     assert!(received.message.contains("multipart/alternative"));
     assert!(received.message.contains("after a lonely dot"), "a dot ends no mail of ours");
     assert!(received.message.contains("\nDate: "));
+}
+
+fn image(bytes: usize) -> Image {
+    Image { alt: String::from("dep_delay: <57 %> & \"more\""), width: 360, png: vec![0x89; bytes] }
+}
+
+/// The mail as it arrives, with the images of this function.
+async fn illustrated(draw: impl Fn(&Mail) -> Vec<Image> + Send + Sync + 'static) -> String {
+    let server = MailServer::start(MailRules::default()).await;
+    let url = format!("smtp+insecure://127.0.0.1:{}", server.port);
+    let deliverer = deliverer(smtp(&url, None)).illustrated(Illustrate::by(draw));
+    assert_eq!(deliverer.send(&mail_row()).await, Outcome::Delivered);
+    // Quoted-printable breaks long lines and writes equals signs out.
+    let message = server.received().remove(0).message.clone();
+    message.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=")
+}
+
+#[tokio::test]
+async fn images_are_parts_of_the_mail_that_its_html_names() {
+    let message = illustrated(|mail| {
+        assert_eq!(mail.pictured[0].subject, "feature:dep_delay");
+        (0..9).map(|at| image(if at == 1 { IMAGE_BYTES + 1 } else { 9 })).collect()
+    })
+    .await;
+    let count = |text: &str| message.matches(text).count();
+    assert_eq!((count("multipart/alternative"), count("multipart/related")), (1, 1), "{message}");
+    let ids: Vec<String> = (1..=IMAGES).map(|at| format!("figure-{at}.4f1c@driftline")).collect();
+    for id in &ids {
+        assert_eq!(count(&format!("Content-ID: <{id}>")), 1, "{id} in {message}");
+        assert!(message.contains(&format!("cid:{id}")), "{id} in {message}");
+    }
+    assert_eq!(count("Content-Type: image/png"), IMAGES, "{message}");
+    assert_eq!(count("Content-Disposition: inline"), IMAGES, "{message}");
+    assert!(count("&lt;57 %&gt; &amp; &quot;more&quot;") > 0, "{message}");
+}
+
+#[tokio::test]
+async fn a_mail_whose_images_fail_goes_without_them() {
+    let drawings: [fn(&Mail) -> Vec<Image>; 3] =
+        [|_| Vec::new(), |_| panic!("no font"), |_| vec![image(IMAGE_BYTES + 1)]];
+    for draw in drawings {
+        let message = illustrated(draw).await;
+        assert!(!message.contains("related") && !message.contains("cid:"), "{message}");
+    }
 }
 
 #[tokio::test]

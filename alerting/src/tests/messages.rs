@@ -6,7 +6,7 @@ use std::path::Path;
 use driftline_config::time::{DAY_US, MINUTE_US};
 
 use super::story::{Lane, START_US, observation_of};
-use crate::mail::{Mail, MailContext, RetrainNote, Unmoved, compose};
+use crate::mail::{Image, Letter, Mail, MailContext, RetrainNote, Unmoved, compose, with_images};
 use crate::webhook::{AlertEvent, SecretError, sign};
 use crate::{
     Class, ClassSignal, Level, ModelAlerts, Rules, Subject, Transition, TransitionState, Unit,
@@ -147,20 +147,22 @@ fn context<'a>(
 }
 
 #[track_caller]
+fn check_file(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, golden, "{} differs; UPDATE_GOLDEN=1 rewrites it", path.display());
+}
+
 fn check_golden(name: &str, mail: &Mail) {
     let reply = mail.in_reply_to.as_deref().unwrap_or("none");
     let headers =
         format!("Subject: {}\nMessage-ID: {}\nIn-Reply-To: {reply}", mail.subject, mail.message_id);
     let written = format!("{headers}\n\n{}", mail.text);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    for (file, text) in [(format!("{name}.txt"), &written), (format!("{name}.html"), &mail.html)] {
-        let path = folder.join(file);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, text).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(*text, golden, "{} differs; UPDATE_GOLDEN=1 rewrites it", path.display());
-    }
+    check_file(&format!("{name}.txt"), &written);
+    check_file(&format!("{name}.html"), &mail.html);
     assert!(mail.text.lines().count() < 40, "{name} is too long a text");
     assert!(!mail.text.contains("p-value") && !mail.text.contains("p ="));
 }
@@ -186,6 +188,23 @@ fn mails_read_as_the_golden_files() {
     check_golden("no_data", &compose(&silent));
     let again = MailContext { ordinal: 2, external_url: None, ..context(&all[0], &[], &none) };
     check_golden("repeat", &compose(&again));
+}
+
+#[test]
+fn images_stand_behind_the_findings() {
+    let mail = compose(&context(&input_shift()[0], &unmoved(), &RetrainNote::None));
+    let window = input_shift()[0].windows.last().cloned().unwrap();
+    let pictured: Vec<&str> = mail.pictured.iter().map(|of| of.subject.as_str()).collect();
+    assert_eq!(pictured, ["feature:dep_delay", "feature:precip", "feature:distance"]);
+    assert!(mail.pictured.iter().all(|of| of.window == window));
+    let image = |alt: &str| Image { alt: alt.to_owned(), width: 360, png: vec![1] };
+    let images =
+        vec![image("dep_delay: the two distributions"), image("dep_delay: \"KS\" over time")];
+    check_file("firing_with_images.html", &with_images(&Letter { mail, images }));
+    // A mail about no window, and a row of an earlier release, picture nothing.
+    assert!(compose(&context(&no_data(), &[], &RetrainNote::None)).pictured.is_empty());
+    let earlier = r#"{"subject":"s","text":"t","html":"h","message_id":"<m>","in_reply_to":null}"#;
+    assert!(serde_json::from_str::<Mail>(earlier).unwrap().pictured.is_empty());
 }
 
 #[test]

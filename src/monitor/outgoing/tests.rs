@@ -1,6 +1,7 @@
 //! Which queue waits for which way out.
 
 use driftline_alerting::Class;
+use driftline_alerting::mail::Illustrate;
 use driftline_alerting::outbox::RowKind;
 use driftline_ingest::{Connection, ReportProducer};
 use tokio::runtime::Runtime;
@@ -33,7 +34,10 @@ fn publisher() -> Publisher {
 }
 
 fn outgoing(runtime: &Runtime, publisher: Option<Publisher>) -> Outgoing {
-    Outgoing::new(Delivery::start(runtime.handle(), &[]).unwrap(), publisher)
+    Outgoing::new(
+        Delivery::start(runtime.handle(), &[], Illustrate::by(|_| Vec::new())).unwrap(),
+        publisher,
+    )
 }
 
 /// Mail waited behind the reports of a topic that took none.
