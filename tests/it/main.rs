@@ -14,6 +14,7 @@ mod dashboards;
 mod demo;
 mod errors;
 mod idle;
+mod large_reports;
 mod null;
 mod oracle;
 mod promql;
