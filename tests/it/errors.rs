@@ -56,7 +56,10 @@ const CONFIGURATIONS: &[(&str, &str)] = &[
         "models:\n  - M\nstate: ''\nreceivers: [{name: a, webhook: {url: ‸'mailto:x'}}]\n",
         "must start with http:// or https://",
     ),
-    ("models:\n  - M\nreceivers: [‸{name: a}]\n", "a receiver needs either `email` or `webhook`"),
+    (
+        "models:\n  - M\nreceivers: [‸{name: a}]\n",
+        "a receiver needs one of `email`, `webhook` and `alertmanager`",
+    ),
     ("include: [‸'*.yml']\nmodels:\n  - M\n", "matches no file"),
     (
         "models:\n  - name: m\n    captures: {topic: t}\n    baseline: b.json\n    shadow:\n      - {name: c, \
