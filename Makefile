@@ -5,10 +5,10 @@ CARGO_FLAGS ?=
 DEMO_ARGS ?= --speed max --exit-after-replay
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench
+.PHONY: help setup demo test check bench screenshots
 
 help: ## list these verbs
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: ## install or fetch what the tests and the demo need (once; then it takes a moment)
 	@tests/rig/setup.sh test
@@ -30,3 +30,6 @@ check: ## done means this passes: format, lints, tests, documentation, licences
 
 bench: ## the benchmarks, in the release profile
 	@eval "$$(tests/rig/setup.sh env)" && cargo bench $(CARGO_FLAGS) --workspace
+
+screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
+	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --test it every_view_is_sound

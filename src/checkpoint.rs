@@ -10,6 +10,7 @@
 //! the encoding of `analytics`; reports compressed. The store knows nothing of what the documents say.
 
 mod lock;
+mod shown;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod writer;
 
 use std::time::Duration;
 
+pub use shown::{Entry, OfWindow, PANES, Pane, RECEIPTS, Shown};
 pub use store::{Increments, OutboxItem, Saved, Store, StoreError, StoredReport, StoredShapes};
 pub use writer::{Committed, Writer};
 
@@ -89,6 +91,8 @@ pub struct Snapshot {
     pub outbox: Vec<OutboxItem>,
     /// Sequence numbers of messages that are done.
     pub outbox_done: Vec<u64>,
+    /// What the page shows later.
+    pub shown: Shown,
 }
 
 impl Snapshot {
@@ -103,5 +107,6 @@ impl Snapshot {
             && self.shapes.is_empty()
             && self.outbox.is_empty()
             && self.outbox_done.is_empty()
+            && self.shown.is_empty()
     }
 }

@@ -12,15 +12,17 @@ mod traffic;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use driftline_config::Config;
+use driftline_config::time::parse_instant_us;
 use driftline_ingest::EmbeddedBroker;
 use driftline_shadow::Runtime;
 use serde_json::json;
@@ -30,7 +32,7 @@ use crate::monitor::{Monitor, Options};
 use crate::setup::sha256;
 use job::TrainingJob;
 use story::Story;
-use traffic::{Speed, Traffic};
+use traffic::{Pace, Speed, Traffic};
 
 /// Topic of the captures.
 const TOPIC: &str = "flights.captures";
@@ -55,6 +57,9 @@ pub struct DemoArgs {
     /// How many times faster than it happened, such as 1x or 100000x, or "max"
     #[arg(long, value_name = "N|max", default_value = "max", value_parser = traffic::parse_speed)]
     pub speed: Speed,
+    /// Leave off at this instant of 2013 (RFC 3339), as it looked then; the page stays up
+    #[arg(long, value_name = "T", value_parser = parse_instant_us)]
+    pub until: Option<i64>,
     /// End after the replay, with its sums as the last line on stdout
     #[arg(long)]
     pub exit_after_replay: bool,
@@ -93,16 +98,26 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     broker.create_topic(TOPIC, PARTITIONS)?;
     broker.create_topic("driftline.reports", 1)?;
     let port = args.port.unwrap_or(if args.exit_after_replay { 0 } else { 9464 });
-    let config = lay_out(&folder, broker.bootstrap(), port, &job)?;
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .with_context(|| format!("port {port} cannot be bound; choose another with --port"))?;
+    let values = Values {
+        bootstrap: broker.bootstrap(),
+        port: listener.local_addr().context("the listener has no address")?.port(),
+        token: &token()?,
+        job: &job,
+    };
+    let config = lay_out(&folder, &values)?;
 
-    let options = Options { onnxruntime: libraries, ..Options::default() };
+    let listener = Some(listener);
+    let options = Options { onnxruntime: libraries, listener, ..Options::default() };
     let mut monitor = Monitor::build(&config, options)?;
     let mut story = Story::new(args.exit_after_replay);
-    story.begin(monitor.address(), &folder);
+    story.begin(monitor.address(), values.token, &folder);
     monitor.start()?;
 
     let progress = Arc::new(Progress::default());
-    let traffic = Traffic::start(broker.bootstrap(), &runtime, args.speed, Arc::clone(&progress))?;
+    let pace = Pace { speed: args.speed, until_us: args.until.unwrap_or(i64::MAX) };
+    let traffic = Traffic::start(broker.bootstrap(), &runtime, pace, Arc::clone(&progress))?;
     let stop = stop_on_signal()?;
     let mut all_read: Option<Instant> = None;
     while !stop.load(Ordering::Relaxed) {
@@ -156,8 +171,24 @@ fn sums(monitor: &Monitor, story: &Story) -> serde_json::Value {
     })
 }
 
+/// What the demo fills into its configuration.
+struct Values<'a> {
+    bootstrap: &'a str,
+    port: u16,
+    token: &'a str,
+    job: &'a TrainingJob,
+}
+
+/// A token of this run: whoever can read the terminal may write.
+fn token() -> anyhow::Result<String> {
+    let mut bytes = [0; 12];
+    let provider = rustls::crypto::ring::default_provider();
+    provider.secure_random.fill(&mut bytes).map_err(|_| anyhow!("no random numbers"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Writes the configuration and everything it names into the folder, and reads it as an operator's.
-fn lay_out(folder: &Path, bootstrap: &str, port: u16, job: &TrainingJob) -> anyhow::Result<Config> {
+fn lay_out(folder: &Path, filled: &Values<'_>) -> anyhow::Result<Config> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let files: [(&str, &[u8]); 4] = [
         ("driftline.yaml", CONFIG.as_bytes()),
@@ -170,13 +201,14 @@ fn lay_out(folder: &Path, bootstrap: &str, port: u16, job: &TrainingJob) -> anyh
         std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
     }
     let values: BTreeMap<&str, String> = [
-        ("DEMO_BOOTSTRAP", bootstrap.to_owned()),
-        ("DEMO_LISTEN", format!("127.0.0.1:{port}")),
+        ("DEMO_BOOTSTRAP", filled.bootstrap.to_owned()),
+        ("DEMO_LISTEN", format!("127.0.0.1:{}", filled.port)),
+        ("DEMO_TOKEN", filled.token.to_owned()),
         ("DEMO_SPRING_SHA256", sha256(SPRING)),
         ("DEMO_RECENT_SHA256", sha256(RECENT)),
         ("DEMO_RECENT_UNTIL", RECENT_UNTIL.to_owned()),
-        ("DEMO_WEBHOOK", job.url().to_owned()),
-        ("DEMO_SECRET", job.secret().to_owned()),
+        ("DEMO_WEBHOOK", filled.job.url().to_owned()),
+        ("DEMO_SECRET", filled.job.secret().to_owned()),
     ]
     .into();
     let environment = |name: &str| values.get(name).cloned();

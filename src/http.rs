@@ -13,6 +13,7 @@ mod access;
 mod board;
 mod commands;
 mod connections;
+mod events;
 mod live;
 mod page;
 mod refusal;
@@ -26,12 +27,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 
 use access::Access;
@@ -40,8 +41,8 @@ use refusal::Refusal;
 
 pub use board::{Board, Command};
 pub use live::{
-    AcceptanceStatus, CheckState, DEAD_LETTERS, DeadLetter, IncidentStatus, LastWindow, Live,
-    ModelStatus, PartitionStatus, ReadyCheck, Step, TopicStatus,
+    AcceptanceStatus, CandidateStatus, CheckState, DEAD_LETTERS, DeadLetter, IncidentStatus, Live,
+    ModelStatus, PaneStatus, PartitionStatus, ReadyCheck, RecentWindow, Step, TopicStatus,
 };
 
 /// Longest body of a request: a name and a reason.
@@ -61,7 +62,11 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let beyond_loopback = !listener.local_addr()?.ip().to_canonical().is_loopback();
-    let router = router(board, beyond_loopback);
+    let router = router(Arc::clone(&board), beyond_loopback);
+    let shutdown = async move {
+        shutdown.await;
+        board.end_events();
+    };
     connections::serve(listener, router, Bounds::default(), shutdown).await;
     Ok(())
 }
@@ -74,7 +79,16 @@ fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics));
     let reads = Router::new()
-        .route("/", get(page::show))
+        .route("/", get(page::models))
+        .route("/models/{model}", get(page::model))
+        .route("/models/{model}/windows/{window}", get(page::window))
+        .route("/models/{model}/findings/{subject}", get(page::finding))
+        .route("/models/{model}/candidates/{candidate}", get(page::candidate))
+        .route("/alerts", get(page::alerts))
+        .route("/alerts/{incident}", get(page::incident))
+        .route("/service", get(page::service))
+        .route("/icon.svg", get(page::icon))
+        .route("/events", get(events::listen))
         .route("/api/v1/models", get(status::models))
         .route("/api/v1/models/{model}/reports", get(reports::list))
         .route("/api/v1/models/{model}/series", get(reports::series))
@@ -84,13 +98,20 @@ fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
         .route("/api/v1/ledger", get(status::ledger))
         .route("/api/v1/dead-letters", get(status::dead_letters))
         .fallback(nowhere)
-        .layer(middleware::from_fn_with_state(access.clone(), access::read));
+        .layer(middleware::from_fn_with_state(access.clone(), access::read))
+        .layer(Extension(access.clone()));
     let writes = Router::new()
         .route("/api/v1/alerts/{id}/accept", post(commands::accept))
         .route("/api/v1/silences", post(commands::silence))
-        .route_layer(middleware::from_fn_with_state(access, access::write));
+        .route_layer(middleware::from_fn_with_state(access.clone(), access::write));
+    let forms = Router::new()
+        .route("/alerts/{incident}/accept", post(page::accept))
+        .route("/alerts/silences", post(page::silence))
+        .route_layer(middleware::from_fn_with_state(access.clone(), access::form))
+        .layer(Extension(access));
     open.merge(reads)
         .merge(writes)
+        .merge(forms)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(within_time))
@@ -132,7 +153,8 @@ async fn with_headers(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Under `no-referrer` browsers hide the origin of our own forms from us.
+        (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in fixed {

@@ -10,6 +10,8 @@ pub mod judge;
 
 pub mod translate;
 
+pub mod digest;
+
 pub mod messages;
 
 pub mod retraining;

@@ -32,8 +32,8 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 /// The one bound that is not ours: `max.message.bytes` of the reports topic.
 pub const REPORT_TOO_LARGE: &str = "report_record_bytes";
 
-/// The bounds of RULES §7 by the names of `limits`.
-const LIMITS: [&str; 16] = [
+/// The bounds of RULES §7 by the names of `limits`, and that of pages that listen.
+const LIMITS: [&str; 17] = [
     "models",
     "columns",
     "categories",
@@ -50,6 +50,7 @@ const LIMITS: [&str; 16] = [
     REPORT_TOO_LARGE,
     "onnx_bytes",
     "shadow_rows",
+    "event_listeners",
 ];
 const LEVELS: [Level; 4] = [Level::Ok, Level::Warn, Level::Alarm, Level::NotComputable];
 const NOTIFICATION_OUTCOMES: [&str; 6] =

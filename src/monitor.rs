@@ -41,7 +41,7 @@ use crate::metrics::{Gauge, Metrics, REPORT_TOO_LARGE};
 use crate::pipeline::unit::Unit;
 use crate::pipeline::{Effect, Event, Pipeline, Settings};
 use crate::setup::Setup;
-use board::Readiness;
+use board::{Readiness, Surroundings};
 use candidates::Candidates;
 use intake::Intake;
 use limits::Counted;
@@ -187,12 +187,8 @@ impl Monitor {
         let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
         let candidates = Candidates::start(pipeline.units(), options.onnxruntime, &config.limits);
         let (requests, commands) = sync_channel(COMMANDS);
-        let board = Arc::new(Board::new(
-            config.http.clone(),
-            Arc::clone(&store),
-            Arc::clone(&metrics),
-            requests,
-        ));
+        let board =
+            Arc::new(Board::new(config, Arc::clone(&store), Arc::clone(&metrics), requests));
         let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let served = http::serve(listener, Arc::clone(&board), async move {
             let _ = stopped.await;
@@ -204,6 +200,8 @@ impl Monitor {
         });
         let names = config.models.iter().map(|model| model.name.clone());
         let newest = Newest::read(Arc::clone(&store), names.collect())?;
+        let mut readiness = Readiness::default();
+        readiness.restore(&store)?;
         let now = Instant::now();
         let mut monitor = Monitor {
             pipeline,
@@ -218,7 +216,7 @@ impl Monitor {
             commands,
             metrics,
             board,
-            readiness: Readiness::default(),
+            readiness,
             newest,
             report_keep_us: config.reports.keep_us,
             report_bytes: config.limits.report_bytes,
@@ -353,14 +351,16 @@ impl Monitor {
         for attempt in self.outgoing.delivery.take_attempts() {
             self.metrics.notification(&attempt.receipt.receiver, attempt.outcome());
             watch(&Notice::Attempt(&attempt));
+            let (number, receipt) = self.readiness.attempted(&attempt);
+            self.feed(Event::Attempted { number, receipt }, watch);
         }
         while let Ok(command) = self.commands.try_recv() {
             self.obey(command, watch);
         }
-        for record in self.candidates.take_records(&self.metrics) {
+        for (start_us, record) in self.candidates.take_records(&self.metrics) {
             watch(&Notice::Shadow(&record));
             if let Ok(json) = serde_json::to_string(&record) {
-                self.feed(Event::Scored { model: record.model, record: json }, watch);
+                self.feed(Event::Scored { model: record.model, start_us, record: json }, watch);
             }
         }
         for report in self.newest.take() {
@@ -453,16 +453,13 @@ impl Monitor {
             self.metrics.set(Gauge::CheckpointAge { age_us });
             self.show_queues();
             self.show_pending();
-            self.intake.lag(&self.pipeline, &self.metrics);
+            let lag = self.intake.lag(&self.pipeline, &self.metrics);
             self.show_limits();
-            let mut checks = self.candidates.checks();
-            checks.extend(self.outgoing.check());
-            let live = self.readiness.live(
-                &self.pipeline,
-                &self.metrics,
-                checks,
-                self.intake.dead_letters(),
-            );
+            let (dead_letters, trouble) = self.intake.dead_letters();
+            let candidates = self.candidates.statuses();
+            let outgoing = self.outgoing.check();
+            let surroundings = Surroundings { candidates, dead_letters, trouble, lag, outgoing };
+            let live = self.readiness.live(&self.pipeline, &self.metrics, surroundings);
             self.board.publish(live);
         }
         if self.clocks.prune.elapsed() >= PRUNE_EVERY {
@@ -479,7 +476,7 @@ impl Monitor {
 
     /// Shows a report of before the start, unless its model has had another one since.
     fn show_again(&mut self, report: &Report) {
-        if self.readiness.remembered(report) {
+        if !self.readiness.has_reported(&report.model) {
             self.metrics.show(report);
         }
     }

@@ -63,10 +63,19 @@ pub enum Event {
         /// Its sequence number.
         sequence: u64,
     },
+    /// A message was attempted: its receipt is kept.
+    Attempted {
+        /// Counts receipts.
+        number: u64,
+        /// As JSON.
+        receipt: Vec<u8>,
+    },
     /// A candidate's record of a window is final.
     Scored {
         /// Name of the model.
         model: String,
+        /// Start of the window.
+        start_us: i64,
         /// The shadow record as it is published.
         record: String,
     },
@@ -255,7 +264,10 @@ impl Pipeline {
                 self.pending.outbox_done.push(sequence);
                 self.outbox_open = self.outbox_open.saturating_sub(1);
             }
-            Event::Scored { model, record } => self.publish(model, record),
+            Event::Scored { model, start_us, record } => self.on_scored(model, start_us, record),
+            Event::Attempted { number, receipt } => {
+                self.pending.shown.receipts.push((number, receipt));
+            }
             Event::Candidate { unit, candidate, problem } => {
                 self.on_candidate(unit, candidate, problem, now_us);
             }

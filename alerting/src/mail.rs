@@ -1,5 +1,6 @@
 //! The mail about a transition: text under 40 lines, HTML, and identifiers that never change.
 
+use driftline_config::links;
 use serde::{Deserialize, Serialize};
 
 use crate::incident::{Transition, TransitionState};
@@ -316,10 +317,19 @@ fn todo(context: &MailContext<'_>) -> Vec<(String, String)> {
 
 fn links(context: &MailContext<'_>) -> Vec<(String, String)> {
     let Some(url) = context.external_url else { return Vec::new() };
-    let mut links = vec![(String::from("Page"), format!("{url}/"))];
-    if let Some(window) = context.transition.windows.last() {
-        links.push((String::from("Report"), format!("{url}/api/v1/reports/{window}")));
+    let transition = context.transition;
+    let model = &transition.model;
+    let mut links = Vec::new();
+    let mut add = |what: &str, path: String| links.push((what.to_owned(), format!("{url}{path}")));
+    add("Incident", links::incident(&transition.incident));
+    let window = transition.windows.last();
+    if let Some(strongest) = transition.subjects.first().filter(|_| window.is_some()) {
+        let path = links::finding(model, &strongest.subject, window.map(String::as_str));
+        add(&one_line(key_name(&strongest.key()).as_str(), 60), path);
     }
-    links.push((String::from("Alerts"), format!("{url}/api/v1/alerts")));
+    if let Some(window) = window {
+        add("Window", links::window(model, window));
+    }
+    add("Model", links::model(model));
     links
 }

@@ -1,6 +1,7 @@
 //! Webhook bodies and their signatures by Standard Webhooks 1.0.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use driftline_config::links;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -141,7 +142,9 @@ impl AlertEvent {
                 windows: transition.windows.iter().skip(skipped).cloned().collect(),
                 retrain: context.retrain.clone(),
                 replay: context.replay.map(str::to_owned),
-                link: context.external_url.map(|url| format!("{url}/")),
+                link: context
+                    .external_url
+                    .map(|url| format!("{url}{}", links::incident(&transition.incident))),
             },
         }
     }

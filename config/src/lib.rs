@@ -18,6 +18,7 @@ mod secret;
 mod service;
 
 pub mod capture;
+pub mod links;
 pub mod time;
 
 pub use model::{

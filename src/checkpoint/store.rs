@@ -11,6 +11,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use serde::{Deserialize, Serialize};
 
 use super::lock::lock_folder;
+use super::shown;
 use super::{LaneKind, Snapshot, WindowKey};
 use shapes::SHAPES;
 
@@ -128,7 +129,7 @@ pub struct Saved {
 /// The open store; holds the lock of its folder.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    pub(super) database: Database,
     file: PathBuf,
     /// Where the file that a rebuild replaced is now.
     aside: Option<PathBuf>,
@@ -301,6 +302,7 @@ impl Store {
         transaction.open_table(REPORTS)?;
         transaction.open_table(SHAPES)?;
         transaction.open_table(OUTBOX)?;
+        shown::make_tables(&transaction)?;
         transaction.commit()?;
         Ok(found)
     }
@@ -365,6 +367,7 @@ impl Store {
                 outbox.remove(*sequence)?;
             }
         }
+        shown::write(&transaction, &snapshot.shown)?;
         transaction.commit()?;
         Ok(sizes)
     }
@@ -394,6 +397,7 @@ impl Store {
     fn try_prune(&self, now_us: i64, keep_us: i64, most_bytes: u64) -> Result<u64, redb::Error> {
         let transaction = self.begin_write()?;
         let removed = shapes::prune(&transaction, (now_us, keep_us), most_bytes)?;
+        shown::prune(&transaction, now_us.saturating_sub(keep_us))?;
         transaction.commit()?;
         Ok(removed)
     }
@@ -404,7 +408,7 @@ impl Store {
         serde_json::from_slice(&json).map_err(|error| document(error.to_string()))
     }
 
-    fn failed(&self, source: redb::Error) -> StoreError {
+    pub(super) fn failed(&self, source: redb::Error) -> StoreError {
         StoreError::Database { file: self.file.clone(), source: Box::new(source) }
     }
 }

@@ -184,3 +184,90 @@ fn the_writer_reports_each_commit_once() {
     }
     assert!(writer.wait().is_none() && writer.poll().is_none());
 }
+
+fn of_window(start_us: i64) -> OfWindow {
+    let document = format!("{{\"start\":{start_us}}}").into_bytes();
+    OfWindow { model: "flight-delay".to_owned(), start_us, document }
+}
+
+fn starts(found: Vec<serde_json::Value>) -> Vec<i64> {
+    found.iter().filter_map(|document| document["start"].as_i64()).collect()
+}
+
+#[test]
+fn digests_and_records_go_with_their_reports_and_entries_with_their_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let days: Vec<i64> = (0..4).map(|day| day * DAY_US).collect();
+    let entry = |day: i64| Entry {
+        incident: "abc".to_owned(),
+        wall_us: day * DAY_US,
+        id: "step".to_owned(),
+        document: format!("{{\"start\":{}}}", day * DAY_US).into_bytes(),
+    };
+    let other = Entry { incident: "abcd".to_owned(), ..entry(3) };
+    let shown = Shown {
+        digests: days.iter().map(|day| of_window(*day)).collect(),
+        shadow: days.iter().map(|day| of_window(*day)).collect(),
+        entries: (0..4).map(entry).chain([other]).collect(),
+        ..Shown::default()
+    };
+    let reports = days.iter().map(|day| report(*day)).collect();
+    open(folder.path()).commit(&Snapshot { reports, shown, ..Snapshot::default() }).unwrap();
+    // What a restart finds.
+    let store = open(folder.path());
+    let digests =
+        |before_us, limit| starts(store.digests("flight-delay", before_us, limit).unwrap());
+    assert_eq!(digests(i64::MAX, 90), days);
+    assert_eq!(digests(3 * DAY_US, 2), days[1..3], "the newest of those before, oldest first");
+    assert_eq!(digests(0, 90), []);
+    let entries = store.entries::<serde_json::Value>("abc").unwrap();
+    assert_eq!(entries.iter().map(|(wall_us, _)| *wall_us).collect::<Vec<_>>(), days);
+    store.prune_reports(2 * DAY_US, u64::MAX).unwrap();
+    assert_eq!(digests(i64::MAX, 90), days[2..]);
+    assert_eq!(starts(store.shadow_records("flight-delay", i64::MAX, 90).unwrap()), days[2..]);
+    assert_eq!(store.entries::<serde_json::Value>("abc").unwrap().len(), 2);
+    store.prune_reports(0, 0).unwrap();
+    assert_eq!(digests(i64::MAX, 90), [], "the bound on bytes takes them along");
+}
+
+#[test]
+fn panes_and_receipts_are_rings() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let minute_us = 60_000_000;
+    let pane = |number: i64| Pane {
+        model: "flight-delay".to_owned(),
+        every_us: minute_us,
+        start_us: number * minute_us,
+        requests: number as u64,
+        errors: 1,
+        latency_us: (number % 2 == 0).then_some((2, 9)),
+    };
+    let receipt = |number: u64| (number, number.to_string().into_bytes());
+    let (panes, receipts) = (i64::from(PANES), RECEIPTS);
+    for numbers in [0..panes, panes..panes + 5] {
+        let many = numbers.end as u64 * 3;
+        let shown = Shown {
+            panes: numbers.map(pane).collect(),
+            receipts: (many - 10..many).map(receipt).collect(),
+            ..Shown::default()
+        };
+        store.commit(&Snapshot { shown, ..Snapshot::default() }).unwrap();
+    }
+    let kept = store.panes("flight-delay", minute_us).unwrap();
+    assert_eq!(kept, (5..panes + 5).map(pane).collect::<Vec<_>>());
+    assert_eq!(store.panes("another", minute_us).unwrap(), []);
+    // After a silence of half the ring the older half is another time's.
+    let later = Shown { panes: vec![pane(panes + 5 + panes / 2)], ..Shown::default() };
+    store.commit(&Snapshot { shown: later, ..Snapshot::default() }).unwrap();
+    let kept = store.panes("flight-delay", minute_us).unwrap();
+    assert_eq!(kept.first().unwrap().start_us, (panes / 2 + 6) * minute_us);
+    let shown = Shown {
+        receipts: (5 * receipts..6 * receipts + 3).map(receipt).collect(),
+        ..Shown::default()
+    };
+    store.commit(&Snapshot { shown, ..Snapshot::default() }).unwrap();
+    let numbers: Vec<u64> =
+        store.receipts::<u64>().unwrap().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, (5 * receipts + 3..6 * receipts + 3).collect::<Vec<_>>());
+}

@@ -82,7 +82,7 @@ impl Story {
     }
 
     /// The opening.
-    pub(super) fn begin(&self, page: SocketAddr, folder: &Path) {
+    pub(super) fn begin(&self, page: SocketAddr, token: &str, folder: &Path) {
         say(
             "Flights from New York, April to December 2013: will this one arrive more than 15 minutes late?",
         );
@@ -90,10 +90,8 @@ impl Story {
             "The model learned on January to March. Every departure is a request; windows are weeks.",
         );
         if !self.quietly {
-            say(&format!(
-                "Page and API: http://{page}/   mails, state, configuration: {}",
-                folder.display()
-            ));
+            say(&format!("Page and API: http://{page}/   token to accept and to silence: {token}"));
+            say(&format!("Mails, state, configuration: {}", folder.display()));
         }
     }
 

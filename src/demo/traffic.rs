@@ -36,6 +36,13 @@ pub enum Speed {
     Times(f64),
 }
 
+/// How fast, and up to which event time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) speed: Speed,
+    pub(super) until_us: i64,
+}
+
 /// Reads `max`, `1x` or `100000x`.
 ///
 /// # Errors
@@ -71,7 +78,7 @@ impl Traffic {
     pub(super) fn start(
         bootstrap: &str,
         runtime: &Runtime,
-        speed: Speed,
+        Pace { speed, until_us }: Pace,
         progress: Arc<Progress>,
     ) -> anyhow::Result<Traffic> {
         let connection = Connection { bootstrap: bootstrap.to_owned(), ..Connection::default() };
@@ -85,6 +92,7 @@ impl Traffic {
             producer: CaptureProducer::start(&connection)?,
             shared: Arc::clone(&shared),
             progress,
+            until_us,
             pace: match speed {
                 Speed::Max => None,
                 Speed::Times(times) => Some((times, None)),
@@ -151,6 +159,8 @@ struct Server {
     producer: CaptureProducer,
     shared: Arc<Shared>,
     progress: Arc<Progress>,
+    /// Flights that depart from here on are left out.
+    until_us: i64,
     /// Factor, and the wall and event time of the first flight.
     pace: Option<(f64, Option<(Instant, i64)>)>,
 }
@@ -165,6 +175,10 @@ impl Server {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
+            if last_us >= self.until_us {
+                // The week goes on, only not here: nothing closes its window.
+                return Ok(self.producer.flush(Duration::from_secs(60))?);
+            }
         }
         self.close_windows(last_us)?;
         self.producer.flush(Duration::from_secs(60))?;
@@ -173,7 +187,11 @@ impl Server {
 
     /// Answers the requests of a batch and puts them on the broker.
     fn serve(&mut self, departures: &Departures) -> anyhow::Result<()> {
-        let rows: Vec<u32> = (0u32..).take(departures.departed_us.len()).collect();
+        let in_time = departures.departed_us.iter().take_while(|at_us| **at_us < self.until_us);
+        let rows: Vec<u32> = (0u32..).zip(in_time).map(|(row, _)| row).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
         let mut scores = Vec::with_capacity(rows.len());
         let mut value = String::new();
         for together in rows.chunks(TOGETHER) {

@@ -39,6 +39,14 @@ pub(super) async fn write(State(access): State<Access>, request: Request, next: 
     }
 }
 
+/// Lets forms of our own pages through; their handlers check the token, which may be a field.
+pub(super) async fn form(State(access): State<Access>, request: Request, next: Next) -> Response {
+    match access.may_send_form(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
 impl Access {
     pub(super) fn new(http: &Http, beyond_loopback: bool) -> Access {
         let external = http.external_url.as_deref().and_then(|url| {
@@ -82,17 +90,52 @@ impl Access {
         Ok(())
     }
 
+    /// A form needs no preflight, so a page of any origin could send it: only a browser that says
+    /// itself that the page is ours is believed.
+    fn may_send_form(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let says = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+        let own_host = self.beyond_loopback || self.is_own_host(headers);
+        if !says || !self.is_same_origin(headers) || !own_host {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "this form does not come from our own page: programs use /api/v1",
+            ));
+        }
+        if self.beyond_loopback { self.check_token(headers) } else { Ok(()) }
+    }
+
+    /// Whether writes are possible at all.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether the request shows the token in its header, so that a form need not ask for it.
+    pub(super) fn shows_token(&self, headers: &HeaderMap) -> bool {
+        self.check_token(headers).is_ok()
+    }
+
+    /// The token of a form: in the header, or in its field.
+    pub(super) fn check_form(&self, headers: &HeaderMap, field: &str) -> Result<(), Refusal> {
+        match self.check_token(headers) {
+            Err(_) if self.is_token(field.trim().as_bytes()) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    fn is_token(&self, shown: &[u8]) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|token| bool::from(shown.ct_eq(token.expose().as_bytes())))
+    }
+
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(token) = &self.token else {
+        if self.token.is_none() {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
                 "this needs a token and none is configured: set http.token and start again",
             ));
-        };
+        }
         let shown = text(headers, header::AUTHORIZATION.as_str()).and_then(shown_token);
-        let matches = shown
-            .is_some_and(|shown| bool::from(shown.as_slice().ct_eq(token.expose().as_bytes())));
-        if matches {
+        if shown.is_some_and(|shown| self.is_token(&shown)) {
             return Ok(());
         }
         Err(Refusal::new(

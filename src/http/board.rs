@@ -1,15 +1,17 @@
 //! Everything that handlers may read, and the way of their commands to the pipeline's driver.
 
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use driftline_alerting::Acceptance;
 use driftline_alerting::outbox::Silence;
-use driftline_config::Http;
-use tokio::sync::Semaphore;
+use driftline_config::{Config, Http};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
+use super::events::{BEHIND, Change, LISTENERS};
 use super::live::Live;
+use super::page::Look;
 use super::refusal::Refusal;
 use crate::checkpoint::{Store, StoreError};
 use crate::metrics::Metrics;
@@ -36,34 +38,90 @@ pub enum Command {
 pub struct Board {
     pub(super) metrics: Arc<Metrics>,
     pub(super) http: Http,
+    pub(super) look: Look,
+    /// The configuration file as commands name it.
+    pub(super) config_path: String,
     store: Arc<Store>,
     live: RwLock<(Arc<Live>, Instant)>,
     commands: SyncSender<Command>,
     readers: Arc<Semaphore>,
+    listeners: Arc<Semaphore>,
+    /// What changed, for pages that are open; gone when the service stops.
+    changes: Mutex<Option<broadcast::Sender<Arc<Change>>>>,
+    /// Counts states that were shown.
+    shown: watch::Sender<u64>,
 }
 
 impl Board {
     /// A board that shows nothing yet. `commands` is bounded; its reader is the driver.
     pub fn new(
-        http: Http,
+        config: &Config,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
         commands: SyncSender<Command>,
     ) -> Board {
         Board {
             metrics,
-            http,
+            http: config.http.clone(),
+            look: Look::new(),
+            config_path: config.path.display().to_string(),
             store,
             live: RwLock::new((Arc::default(), Instant::now())),
             commands,
             readers: Arc::new(Semaphore::new(READERS)),
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
+            changes: Mutex::new(Some(broadcast::Sender::new(BEHIND))),
+            shown: watch::Sender::new(0),
         }
     }
 
-    /// Replaces what is shown. Cheap: readers go on with what they have.
+    /// Replaces what is shown, and tells pages that are open what differs. Cheap: readers go on with
+    /// what they have, nobody is waited for.
     pub fn publish(&self, live: Live) {
-        let mut shown = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        *shown = (Arc::new(live), Instant::now());
+        let live = Arc::new(live);
+        let before = {
+            let mut shown = self.live.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *shown, (Arc::clone(&live), Instant::now())).0
+        };
+        self.shown.send_modify(|number| *number += 1);
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changes) = changes.as_ref()
+            && let Some(change) = Change::between(&before, &live)
+        {
+            // Without listeners it goes nowhere.
+            let _ = changes.send(Arc::new(change));
+        }
+    }
+
+    /// A place for a page that wants to hear of changes, where one is free.
+    pub(super) fn listen(
+        &self,
+    ) -> Option<(OwnedSemaphorePermit, broadcast::Receiver<Arc<Change>>)> {
+        let place = Arc::clone(&self.listeners).try_acquire_owned().ok()?;
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((place, changes.as_ref()?.subscribe()))
+    }
+
+    /// Lets every listening page go: their connections would hold up the end.
+    pub(super) fn end_events(&self) {
+        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits until what is shown fulfils a condition, at most `within`; tells whether it does.
+    pub(super) async fn wait_until(
+        &self,
+        within: Duration,
+        mut holds: impl FnMut(&Live) -> bool,
+    ) -> bool {
+        let mut shown = self.shown.subscribe();
+        let waiting = async {
+            while !holds(&self.live()) {
+                if shown.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(within, waiting).await.is_ok()
     }
 
     pub(super) fn live(&self) -> Arc<Live> {

@@ -1,7 +1,6 @@
 //! What people may change: accept an incident, silence messages.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::body::Bytes;
@@ -17,13 +16,15 @@ use serde_json::{Value, json};
 
 use super::board::{Board, Command};
 use super::known_model;
+use super::live::Live;
 use super::refusal::Refusal;
+use crate::clock::now_us;
 use crate::setup::sha256;
 
 /// Longest name of a person, in bytes.
-const BY_BYTES: usize = 200;
+pub(super) const BY_BYTES: usize = 200;
 /// Longest reason, in bytes.
-const REASON_BYTES: usize = 2000;
+pub(super) const REASON_BYTES: usize = 2000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,14 +76,25 @@ pub(super) async fn silence(
     if until_us <= now_us() {
         return Err(Refusal::bad(format!("until must lie in the future, {until} does not")));
     }
+    let silence = new_silence(&board.live(), (model, class), until_us, (by, reason))?;
+    let answer = json!({ "id": silence.id });
+    board.command(Command::Silence(silence))?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// A silence about a model, a class, both or all, whose id follows from what it says.
+pub(super) fn new_silence(
+    live: &Live,
+    (model, class): (Option<String>, Option<Class>),
+    until_us: i64,
+    (by, reason): (String, String),
+) -> Result<Silence, Refusal> {
     if let Some(model) = &model {
-        known_model(&board.live(), model)?;
+        known_model(live, model)?;
     }
     let parts = json!([model, class, until_us, by, reason]).to_string();
-    let id: String = sha256(parts.as_bytes()).chars().take(32).collect();
-    let answer = json!({ "id": id });
-    board.command(Command::Silence(Silence { id, model, class, until_us, by, reason }))?;
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    let id = sha256(parts.as_bytes()).chars().take(32).collect();
+    Ok(Silence { id, model, class, until_us, by, reason })
 }
 
 fn parse<T: DeserializeOwned>(
@@ -94,7 +106,7 @@ fn parse<T: DeserializeOwned>(
         .map_err(|error| Refusal::bad(format!("the body must be {expected}: {error}")))
 }
 
-fn signed(by: &str, reason: &str) -> Result<(String, String), Refusal> {
+pub(super) fn signed(by: &str, reason: &str) -> Result<(String, String), Refusal> {
     let (by, reason) = (by.trim(), reason.trim());
     if by.is_empty() || reason.is_empty() {
         return Err(Refusal::bad("both by and reason must say something"));
@@ -105,9 +117,4 @@ fn signed(by: &str, reason: &str) -> Result<(String, String), Refusal> {
         )));
     }
     Ok((by.to_owned(), reason.to_owned()))
-}
-
-fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,16 +1,17 @@
 //! What the pipeline's driver shows to readers: plain figures, replaced as a whole.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::{Acceptance, Class, Incident, Subject, Transition, TransitionState};
-use driftline_analytics::report::{Finding, Level, Report};
+use driftline_analytics::report::{Level, rounded};
 use driftline_config::time::format_instant;
 use serde::{Serialize, Serializer};
 
+use crate::digest::{LastWindow, PaneFigures, ReceiptDigest, Spark};
 use crate::pipeline::TopicFacts;
 use crate::pipeline::ledger::Counts;
-use crate::translate;
 
 /// Dead letters that are shown, the last.
 pub const DEAD_LETTERS: usize = 100;
@@ -34,6 +35,8 @@ pub struct Live {
     pub checks: Vec<ReadyCheck>,
     /// The last [`DEAD_LETTERS`], newest first.
     pub dead_letters: VecDeque<DeadLetter>,
+    /// The last attempts to deliver a message, newest first.
+    pub receipts: Arc<VecDeque<ReceiptDigest>>,
 }
 
 /// One model.
@@ -59,25 +62,62 @@ pub struct ModelStatus {
     pub counted: u64,
     /// Rows beyond their window's cut.
     pub late: u64,
+    /// The last pane.
+    pub last_pane: Option<PaneStatus>,
+    /// Records of its topic that wait to be read; `None` before the broker has said so.
+    pub lag: Option<u64>,
+    /// The largest effect of each of its last windows, oldest first.
+    pub recent: Vec<RecentWindow>,
+    /// In the order of the configuration.
+    pub candidates: Vec<CandidateStatus>,
+    /// Length of its panes in microseconds.
+    #[serde(skip)]
+    pub pane_us: i64,
+    /// The latency that its objective allows, in microseconds, where it has one.
+    #[serde(skip)]
+    pub latency_under_us: Option<i64>,
+    /// Shadow records of it that this process has seen.
+    #[serde(skip)]
+    pub shadow_records: u64,
 }
 
-/// The last window of a model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LastWindow {
-    /// As in its report.
-    pub id: String,
-    /// RFC 3339.
-    pub start: String,
-    /// RFC 3339.
-    pub end: String,
-    /// Counted rows.
-    pub rows: u64,
+/// The last pane of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PaneStatus {
+    /// Its start, microseconds.
+    #[serde(rename = "start", serialize_with = "instant")]
+    pub start_us: Option<i64>,
+    /// Captured requests per second of event time.
+    pub requests_per_second: f64,
+    /// Share of them that failed; `None` without any.
+    pub error_ratio: Option<f64>,
+    /// 99 % quantile of the latencies in microseconds; `None` where none had one.
+    pub p99_us: Option<u64>,
+}
+
+/// A window as a point of a sparkline.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RecentWindow {
+    /// Its start, microseconds.
+    #[serde(rename = "start", serialize_with = "instant")]
+    pub start_us: Option<i64>,
     /// Its level.
     pub level: Level,
-    /// Versions that answered in it.
-    pub versions: Vec<String>,
-    /// The sentence of its strongest finding, where something was found.
-    pub because: Option<String>,
+    /// How many times its tolerance the largest effect was.
+    pub strength: Option<f64>,
+}
+
+/// A candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CandidateStatus {
+    /// Its name.
+    pub name: String,
+    /// `better` or `same`.
+    pub purpose: &'static str,
+    /// Whether it can score.
+    pub state: CheckState,
+    /// One sentence.
+    pub says: String,
 }
 
 /// An open incident.
@@ -213,18 +253,24 @@ pub struct DeadLetter {
     pub detail: String,
 }
 
-impl LastWindow {
-    /// The window of a report.
-    pub fn new(report: &Report) -> LastWindow {
-        LastWindow {
-            id: report.window.id.clone(),
-            start: report.window.start.clone(),
-            end: report.window.end.clone(),
-            rows: report.window.rows,
-            level: report.level,
-            versions: report.versions.keys().cloned().collect(),
-            because: strongest(report).map(|finding| finding.because.clone()),
+impl PaneStatus {
+    /// A pane of this length.
+    pub fn new(pane: &PaneFigures, every_us: i64) -> PaneStatus {
+        let requests = pane.requests as f64;
+        PaneStatus {
+            start_us: Some(pane.start_us),
+            requests_per_second: rounded(requests * 1e6 / every_us.max(1) as f64),
+            error_ratio: (pane.requests > 0).then(|| rounded(pane.errors as f64 / requests)),
+            p99_us: pane.latency_us.map(|(_, p99_us)| p99_us),
         }
+    }
+}
+
+impl RecentWindow {
+    /// A point of a sparkline.
+    pub fn new(spark: &Spark) -> RecentWindow {
+        let Spark { start_us, level, strength } = *spark;
+        RecentWindow { start_us: Some(start_us), level, strength }
     }
 }
 
@@ -296,20 +342,6 @@ impl TopicStatus {
             cut_strings: facts.cut_strings,
         }
     }
-}
-
-/// The finding that a person should read first: of those at the highest level the one with the
-/// largest effect for its tolerance.
-fn strongest(report: &Report) -> Option<&Finding> {
-    let told = |finding: &&Finding| matches!(finding.level, Level::Warn | Level::Alarm);
-    let strength = |finding: &Finding| match translate::numbers(finding) {
-        Some((_, bound, tolerance)) if tolerance > 0.0 => bound / tolerance,
-        _ => f64::MAX,
-    };
-    report.findings.iter().filter(told).min_by(|left, right| {
-        let by_level = left.level.place().cmp(&right.level.place());
-        by_level.then_with(|| strength(right).total_cmp(&strength(left)))
-    })
 }
 
 /// Writes microseconds as RFC 3339.

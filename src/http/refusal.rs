@@ -30,6 +30,13 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Its status and its sentence, for those who show it otherwise.
+    pub(super) fn parts(self) -> (StatusCode, String) {
+        (self.status, self.sentence)
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = Json(serde_json::json!({ "error": self.sentence }));

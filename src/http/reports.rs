@@ -275,7 +275,7 @@ fn page(store: &Store, model: &str, range: (i64, i64)) -> Result<Vec<StoredRepor
     if range.0 >= range.1 { Ok(Vec::new()) } else { store.reports(model, range, PAGE) }
 }
 
-fn unreadable() -> Refusal {
+pub(super) fn unreadable() -> Refusal {
     let sentence = "a stored report is damaged; it goes when it is older than reports.keep";
     Refusal::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, sentence)
 }

@@ -1,20 +1,27 @@
 //! What readers of the API and of `/readyz` are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use driftline_analytics::report::Report;
 use driftline_config::time::parse_instant_us;
 use driftline_ingest::{Event, RecentDeadLetter};
 
+use super::candidates::UnitCandidates;
+use crate::checkpoint::{Store, StoreError};
+use crate::delivery::Attempt;
+use crate::digest::ReceiptDigest;
 use crate::http::{
-    CheckState, DeadLetter, IncidentStatus, LastWindow, Live, ModelStatus, ReadyCheck, Step,
-    TopicStatus,
+    CheckState, DeadLetter, IncidentStatus, Live, ModelStatus, PaneStatus, ReadyCheck,
+    RecentWindow, Step, TopicStatus,
 };
 use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::{Pipeline, TopicFacts};
 
 /// Steps of incidents that are shown.
 const STEPS: usize = 200;
+/// Receipts that are shown; the store keeps more for the pages of incidents.
+const RECEIPTS_SHOWN: usize = 200;
 
 /// What the loop remembers for those who ask.
 #[derive(Debug, Default)]
@@ -23,8 +30,27 @@ pub(super) struct Readiness {
     troubles: BTreeMap<String, (String, bool)>,
     /// The broker has told something of a topic.
     answered: bool,
-    last_windows: BTreeMap<String, LastWindow>,
     report_delay_us: Option<i64>,
+    /// Models of which a window was judged since the start.
+    reported: BTreeSet<String>,
+    /// The last attempts, newest first, and how many there were since the first.
+    receipts: Arc<VecDeque<ReceiptDigest>>,
+    attempts: u64,
+}
+
+/// What the loop's other parts say as of now.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Candidates by the index of their unit.
+    pub(super) candidates: BTreeMap<usize, UnitCandidates>,
+    /// The last dead letters.
+    pub(super) dead_letters: Vec<RecentDeadLetter>,
+    /// Why dead letters do not arrive.
+    pub(super) trouble: Option<String>,
+    /// Records that wait to be read, by topic.
+    pub(super) lag: BTreeMap<usize, u64>,
+    /// What the ways out say of themselves.
+    pub(super) outgoing: Option<ReadyCheck>,
 }
 
 impl Readiness {
@@ -76,7 +102,30 @@ impl Readiness {
             let due_us = end_us.saturating_add(lateness_us);
             self.report_delay_us = Some(now_us.saturating_sub(due_us));
         }
-        self.last_windows.insert(report.model.clone(), LastWindow::new(report));
+        if !self.has_reported(&report.model) {
+            self.reported.insert(report.model.clone());
+        }
+    }
+
+    /// Finds the receipts that an earlier process left.
+    pub(super) fn restore(&mut self, store: &Store) -> Result<(), StoreError> {
+        let receipts = store.receipts::<ReceiptDigest>()?;
+        self.attempts = receipts.last().map_or(0, |(number, _)| number + 1);
+        let newest_first = receipts.into_iter().rev().take(RECEIPTS_SHOWN);
+        self.receipts = Arc::new(newest_first.map(|(_, receipt)| receipt).collect());
+        Ok(())
+    }
+
+    /// Remembers an attempt to deliver; returns its number and the receipt as it is kept.
+    pub(super) fn attempted(&mut self, attempt: &Attempt) -> (u64, Vec<u8>) {
+        let receipt = ReceiptDigest::new(attempt);
+        let document = serde_json::to_vec(&receipt).unwrap_or_default();
+        let number = self.attempts;
+        self.attempts += 1;
+        let receipts = Arc::make_mut(&mut self.receipts);
+        receipts.push_front(receipt);
+        receipts.truncate(RECEIPTS_SHOWN);
+        (number, document)
     }
 
     /// Time from when the last window was due to its report.
@@ -84,13 +133,9 @@ impl Readiness {
         self.report_delay_us
     }
 
-    /// Remembers the last window before the start; not where the model has had another one since.
-    pub(super) fn remembered(&mut self, report: &Report) -> bool {
-        let is_newest = !self.last_windows.contains_key(&report.model);
-        if is_newest {
-            self.last_windows.insert(report.model.clone(), LastWindow::new(report));
-        }
-        is_newest
+    /// Whether a window of the model was judged since the start.
+    pub(super) fn has_reported(&self, model: &str) -> bool {
+        self.reported.contains(model)
     }
 
     /// Everything that is shown, as of now.
@@ -98,8 +143,7 @@ impl Readiness {
         &self,
         pipeline: &Pipeline,
         metrics: &Metrics,
-        candidates: Vec<ReadyCheck>,
-        (dead_letters, trouble): (Vec<RecentDeadLetter>, Option<String>),
+        surroundings: Surroundings,
     ) -> Live {
         if let Some(delay_us) = self.report_delay_us() {
             metrics.set(Gauge::ReportDelay { delay_us });
@@ -111,12 +155,15 @@ impl Readiness {
                 .topics()
                 .map(|(name, facts)| (name.to_owned(), TopicStatus::new(facts)))
                 .collect(),
-            checks: self.checks(trouble),
-            dead_letters: dead_letters.into_iter().map(dead_letter).collect(),
+            checks: self.checks(surroundings.trouble),
+            dead_letters: surroundings.dead_letters.into_iter().map(dead_letter).collect(),
+            receipts: Arc::clone(&self.receipts),
             ..Live::default()
         };
-        live.checks.extend(candidates);
-        for unit in pipeline.units() {
+        live.checks.extend(surroundings.outgoing);
+        let mut candidates = surroundings.candidates;
+        let mut steps = Vec::new();
+        for (index, unit) in pipeline.units().iter().enumerate() {
             let facts = &unit.facts;
             let lane = unit.drift();
             let watermarks = lane.partitions().filter_map(|partition| lane.watermark_us(partition));
@@ -129,24 +176,35 @@ impl Readiness {
             if let Some(time_us) = watermark_us {
                 metrics.set(Gauge::Watermark { model: name, time_us });
             }
+            let UnitCandidates { statuses, records } =
+                candidates.remove(&index).unwrap_or_default();
+            live.checks.extend(statuses.iter().map(|candidate| candidate.check(name)));
+            let pane_us = unit.setup.model.operations.every_us;
             live.models.push(ModelStatus {
                 name: name.to_owned(),
                 owner: unit.setup.model.owner.clone(),
                 topic: topics.get(unit.topic).copied().unwrap_or_default().to_owned(),
-                last_window: self.last_windows.get(name).cloned(),
+                last_window: facts.last_window.clone(),
                 watermark_us,
                 last_event_us: facts.last_event_us,
                 open_incidents: facts.alerts.incidents().count(),
                 counted: facts.counted,
                 late: facts.late,
+                last_pane: facts.last_pane.as_ref().map(|pane| PaneStatus::new(pane, pane_us)),
+                lag: surroundings.lag.get(&unit.topic).copied(),
+                recent: facts.sparks.iter().map(RecentWindow::new).collect(),
+                candidates: statuses,
+                pane_us,
+                latency_under_us: unit.setup.model.latency.as_ref().map(|latency| latency.under_us),
+                shadow_records: records,
             });
             let incidents = facts.alerts.incidents();
             live.incidents.extend(incidents.map(|incident| IncidentStatus::new(name, incident)));
-            let steps = facts.transitions.iter().rev().take(STEPS);
-            live.history.extend(steps.map(|step| Step::new(&step.transition, step.wall_us)));
+            steps.extend(facts.transitions.iter().rev().take(STEPS));
         }
-        live.history.sort_by_key(|step| std::cmp::Reverse(step.decided_us));
-        live.history.truncate(STEPS);
+        steps.sort_by_key(|step| std::cmp::Reverse(step.wall_us));
+        let steps = steps.into_iter().take(STEPS);
+        live.history = steps.map(|step| Step::new(&step.transition, step.wall_us)).collect();
         live
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
-use driftline_config::{Candidate, Limits};
+use driftline_config::{Candidate, Limits, Purpose};
 use driftline_shadow::{CandidateLane, CandidateReport, Health, Model, Runtime};
 use serde::Serialize;
 
-use crate::http::{CheckState, ReadyCheck};
+use crate::http::{CandidateStatus, CheckState, ReadyCheck};
 use crate::metrics::{Metrics, ShadowRows};
 use crate::pipeline::unit::Unit;
 
@@ -22,12 +22,25 @@ const GRACE: Duration = Duration::from_secs(60);
 pub(super) struct Candidates {
     lanes: BTreeMap<usize, Vec<CandidateLane>>,
     names: BTreeMap<usize, String>,
+    /// What each candidate is for, in the order of its lanes.
+    purposes: BTreeMap<usize, Vec<&'static str>>,
+    /// Records that were taken, by unit.
+    records: BTreeMap<usize, u64>,
     /// Windows whose record is not final, by unit and start: id, and the reports so far.
     open: BTreeMap<(usize, i64), (String, Vec<CandidateReport>)>,
     /// Windows that became part of an earlier one.
     carried: BTreeMap<(usize, i64), i64>,
     /// What was last told of each candidate, by unit and name: why it is not scored.
     told: BTreeMap<(usize, String), Option<String>>,
+}
+
+/// The candidates of one unit.
+#[derive(Debug, Default)]
+pub(super) struct UnitCandidates {
+    /// In the order of the configuration.
+    pub(super) statuses: Vec<CandidateStatus>,
+    /// Records that were taken.
+    pub(super) records: u64,
 }
 
 /// The shadow record of a window: CONTRACTS §5.
@@ -55,6 +68,7 @@ impl Candidates {
         let libraries = Arc::new(libraries);
         let mut lanes: BTreeMap<usize, Vec<CandidateLane>> = BTreeMap::new();
         let mut names = BTreeMap::new();
+        let mut purposes: BTreeMap<usize, Vec<&'static str>> = BTreeMap::new();
         for (index, unit) in units.iter().enumerate() {
             for candidate in &unit.setup.model.shadow {
                 let (libraries, bytes) = (Arc::clone(&libraries), limits.onnx_bytes);
@@ -64,16 +78,16 @@ impl Candidates {
                 };
                 let lane = CandidateLane::spawn(candidate.clone(), limits.shadow_rows, load);
                 lanes.entry(index).or_default().push(lane);
+                purposes.entry(index).or_default().push(match candidate.purpose {
+                    Purpose::Better => "better",
+                    Purpose::Same => "same",
+                });
                 names.insert(index, unit.name().to_owned());
             }
         }
-        Candidates {
-            lanes,
-            names,
-            open: BTreeMap::new(),
-            carried: BTreeMap::new(),
-            told: BTreeMap::new(),
-        }
+        let records = BTreeMap::new();
+        let (open, carried, told) = Default::default();
+        Candidates { lanes, names, purposes, records, open, carried, told }
     }
 
     /// Shows rows to the candidates of a unit; never waits.
@@ -109,8 +123,8 @@ impl Candidates {
         }
     }
 
-    /// The records that are final by now.
-    pub(super) fn take_records(&mut self, metrics: &Metrics) -> Vec<ShadowRecord> {
+    /// The records that are final by now, with the start of their windows.
+    pub(super) fn take_records(&mut self, metrics: &Metrics) -> Vec<(i64, ShadowRecord)> {
         let now = Instant::now();
         let mut records = Vec::new();
         for (&unit, lanes) in &self.lanes {
@@ -132,7 +146,9 @@ impl Candidates {
                     {
                         let window = ShadowWindow { id };
                         let model = model.clone();
-                        records.push(ShadowRecord { driftline: 1, model, window, shadow });
+                        let record = ShadowRecord { driftline: 1, model, window, shadow };
+                        records.push((start_us, record));
+                        *self.records.entry(unit).or_default() += 1;
                     }
                 }
             }
@@ -181,21 +197,30 @@ impl Candidates {
         changes
     }
 
-    /// What `/readyz` says of each candidate.
-    pub(super) fn checks(&self) -> Vec<ReadyCheck> {
-        let mut checks = Vec::new();
-        for (unit, lanes) in &self.lanes {
-            let model = self.names.get(unit).map_or("", String::as_str);
-            for lane in lanes {
-                let (state, says) = match lane.health() {
-                    Health::Loading => (CheckState::Ok, "the model is being loaded".to_owned()),
-                    Health::Ready => (CheckState::Ok, "it scores".to_owned()),
-                    Health::Degraded(why) => (CheckState::Degraded, why),
-                };
-                let name = format!("candidate {} of {model}", lane.name());
-                checks.push(ReadyCheck { name, state, says });
-            }
-        }
-        checks
+    /// What is shown of the candidates, by unit.
+    pub(super) fn statuses(&self) -> BTreeMap<usize, UnitCandidates> {
+        let status = |lane: &CandidateLane, purpose: &'static str| {
+            let (state, says) = match lane.health() {
+                Health::Loading => (CheckState::Ok, "the model is being loaded".to_owned()),
+                Health::Ready => (CheckState::Ok, "it scores".to_owned()),
+                Health::Degraded(why) => (CheckState::Degraded, why),
+            };
+            CandidateStatus { name: lane.name().to_owned(), purpose, state, says }
+        };
+        let of_unit = |(unit, lanes): (&usize, &Vec<CandidateLane>)| {
+            let purposes = self.purposes.get(unit).into_iter().flatten();
+            let statuses = lanes.iter().zip(purposes).map(|(lane, purpose)| status(lane, purpose));
+            let records = self.records.get(unit).copied().unwrap_or(0);
+            (*unit, UnitCandidates { statuses: statuses.collect(), records })
+        };
+        self.lanes.iter().map(of_unit).collect()
+    }
+}
+
+impl CandidateStatus {
+    /// What `/readyz` says of it.
+    pub(super) fn check(&self, model: &str) -> ReadyCheck {
+        let name = format!("candidate {} of {model}", self.name);
+        ReadyCheck { name, state: self.state, says: self.says.clone() }
     }
 }

@@ -198,18 +198,22 @@ impl Intake {
         }
     }
 
-    /// Moves the gauges of lag, and the counters of the ledgers.
-    pub(super) fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) {
+    /// Moves the gauges of lag, and the counters of the ledgers. Returns the lag of each topic that
+    /// is known.
+    pub(super) fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) -> BTreeMap<usize, u64> {
+        let mut lag = BTreeMap::new();
         for (topic, facts) in pipeline.topics() {
             metrics.ledger(topic, &facts.ledger);
         }
-        let Some(readers) = &self.readers else { return };
+        let Some(readers) = &self.readers else { return lag };
         for ((topic, partition), records) in readers.lag() {
             if let Some(plan) = self.topics.get(topic) {
                 let records = u64::try_from(records).unwrap_or(0);
                 metrics.set(Gauge::Lag { topic: &plan.topic, partition, records });
+                *lag.entry(topic).or_default() += records;
             }
         }
+        lag
     }
 
     /// The last dead letters, newest first, and whether any of them has trouble arriving.

@@ -12,7 +12,8 @@ use driftline_analytics::lane::{Closed, Step};
 use super::ledger::Counts;
 use super::unit::{Closing, OpenPane, OpenWindow, PastWindow, Strip, Unit};
 use super::{Effect, Pipeline, Topic};
-use crate::checkpoint::{LaneKind, OutboxItem, StoredReport, StoredShapes, WindowKey};
+use crate::checkpoint::{LaneKind, OfWindow, OutboxItem, StoredReport, StoredShapes, WindowKey};
+use crate::digest::{IncidentEntry, PaneFigures, WindowDigest};
 use crate::judge::{Job, Verdict};
 use crate::messages::{Occasion, OutboxBody};
 use crate::translate;
@@ -91,6 +92,10 @@ impl Pipeline {
                     };
                     let model = &setup.model;
                     unit.facts.burn.push(start_us, &state);
+                    let figures = PaneFigures::new(start_us, &state);
+                    unit.facts.last_pane = Some(figures);
+                    let every_us = unit.operations.settings().every_us;
+                    self.pending.shown.panes.push(figures.of(&model.name, every_us));
                     let end_us = start_us + unit.operations.settings().every_us;
                     let at_us = end_us + unit.operations.settings().lateness_us;
                     let observation = translate::pane(
@@ -158,6 +163,10 @@ impl Pipeline {
         });
         unit.dirty = true;
         let model = unit.name().to_owned();
+        unit.facts.show(&report, closed.start_us);
+        let digest = WindowDigest::new(&report, (closed.start_us, closed.end_us));
+        let digest = of_window(&model, closed.start_us, &digest);
+        self.pending.shown.digests.extend(digest);
         let at_us = closed.end_us + unit.drift.settings().lateness_us;
         let observation = translate::window(&report, &closed, at_us);
         self.pending.dropped.push(WindowKey {
@@ -184,6 +193,14 @@ impl Pipeline {
         self.decide(index, &observation, Some(&report), now_us);
         self.urgent = true;
         self.proceed(index, now_us);
+    }
+
+    /// A candidate's record of a window is final: it is kept beside the report, and published.
+    pub(super) fn on_scored(&mut self, model: String, start_us: i64, record: String) {
+        let document = record.clone().into_bytes();
+        let kept = OfWindow { model: model.clone(), start_us, document };
+        self.pending.shown.shadow.push(kept);
+        self.publish(model, record);
     }
 
     /// Puts a report or a shadow record into the outbox of the reports topic.
@@ -240,6 +257,8 @@ impl Pipeline {
         unit.facts.retrain = state;
         unit.facts.log(transition, now_us);
         unit.dirty = true;
+        let entry = IncidentEntry::Step(Box::new(transition.clone()));
+        self.pending.shown.entries.extend(entry.of(&transition.incident, &transition.id, now_us));
         let mut occasion = Occasion::new(unit, transition, 0).with_decision(decision);
         self.request_retraining(index, transition, &mut occasion, &before);
         let Some(unit) = self.units.get_mut(index) else { return };
@@ -345,6 +364,8 @@ impl Pipeline {
                 if let Some(accepted) = open.find(|open| open.id == incident) {
                     rows.extend(self.messages.accepted(unit, accepted, acceptance));
                 }
+                let entry = IncidentEntry::Accepted(acceptance.clone());
+                self.pending.shown.entries.extend(entry.of(incident, "accepted", acceptance.at_us));
             }
         }
         self.enqueue_rows(rows);
@@ -356,6 +377,11 @@ impl Pipeline {
         self.silences.push(silence);
         self.urgent = true;
     }
+}
+
+fn of_window(model: &str, start_us: i64, digest: &WindowDigest) -> Option<OfWindow> {
+    let document = serde_json::to_vec(digest).ok()?;
+    Some(OfWindow { model: model.to_owned(), start_us, document })
 }
 
 fn retrain_limits(unit: &Unit) -> RetrainLimits {

@@ -13,11 +13,13 @@ use driftline_analytics::burn::BurnWindow;
 use driftline_analytics::judgement::History;
 use driftline_analytics::lane::{Assignment, Closed, Crossing, Heartbeat, Incomplete, Lane, Rows};
 use driftline_analytics::pane::PaneState;
+use driftline_analytics::report::Report;
 use driftline_analytics::window::WindowState;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Counts;
 use super::quiet::Quiet;
+use crate::digest::{LastWindow, PaneFigures, SPARKS, Spark};
 use crate::setup::Setup;
 
 /// Closed windows that are remembered for retraining requests: a request names at most 100 windows,
@@ -98,6 +100,15 @@ pub struct Facts {
     pub unmoved: Vec<Unmoved>,
     /// The last transitions, oldest first.
     pub transitions: VecDeque<Logged>,
+    /// The last window, for those who look at all models.
+    #[serde(default)]
+    pub last_window: Option<LastWindow>,
+    /// How strong the strongest finding of each of the last windows was, oldest first.
+    #[serde(default)]
+    pub sparks: VecDeque<Spark>,
+    /// The last pane.
+    #[serde(default)]
+    pub last_pane: Option<PaneFigures>,
 }
 
 /// A transition and when it was decided.
@@ -366,6 +377,15 @@ impl Unit {
 }
 
 impl Facts {
+    /// Remembers a window as overviews show it.
+    pub(super) fn show(&mut self, report: &Report, start_us: i64) {
+        self.last_window = Some(LastWindow::new(report));
+        self.sparks.push_back(Spark::new(report, start_us));
+        if self.sparks.len() > SPARKS {
+            self.sparks.pop_front();
+        }
+    }
+
     /// Adds a transition to the history of alerts.
     pub(super) fn log(&mut self, transition: &Transition, wall_us: i64) {
         self.transitions.push_back(Logged { transition: transition.clone(), wall_us });

@@ -17,6 +17,7 @@ mod idle;
 mod large_reports;
 mod null;
 mod oracle;
+mod page;
 mod promql;
 mod retraining;
 mod rig;

@@ -2,7 +2,8 @@
 # Puts what `make demo` and `make test` need beside the sources into one cache folder.
 #
 #   setup.sh demo    what building and the demo need: C tools, OpenSSL and zlib headers, ONNX Runtime
-#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus, Alertmanager
+#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus, Alertmanager, Chromium,
+#                    axe-core
 #   setup.sh env     prints the variables by which the tests find these parts
 #
 # The cache is ${DRIFTLINE_CACHE:-$HOME/.cache/driftline}. Every step first looks whether it was done,
@@ -12,6 +13,7 @@ set -euo pipefail
 rig=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${DRIFTLINE_CACHE:-${HOME:?set HOME or DRIFTLINE_CACHE}/.cache/driftline}
 onnxruntime_version=1.31.1
+axe_package=axe-playwright-python==0.1.8
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -96,6 +98,7 @@ debian_packages_for_tests() {
         fi
     fi
     command -v mvn >/dev/null || wanted+=(maven)
+    command -v chromedriver >/dev/null || wanted+=(chromium chromium-driver fonts-dejavu-core)
     [ ${#wanted[@]} -eq 0 ] || install_packages "${wanted[@]}"
     [ "$(java_major)" -ge 17 ] || die "Kafka needs Java 17 or later; \`java\` on the path is older"
 }
@@ -194,6 +197,20 @@ alertmanager() {
     rm -rf "$unpacked"
 }
 
+# axe-core, which finds barriers in pages, out of a wheel that carries it; its Python part is never run.
+axe_core() {
+    local scratch
+    [ ! -e "$cache/axe/axe.min.js" ] || return 0
+    say "fetching axe-core"
+    scratch=$(mktemp -d "$cache/fetch.XXXXXX")
+    quietly "$cache/venv/bin/pip" download --disable-pip-version-check --no-deps --dest "$scratch" \
+        --only-binary=:all: "$axe_package"
+    quietly "$cache/venv/bin/python" -m zipfile -e "$scratch"/axe_*.whl "$scratch/wheel"
+    mkdir -p "$cache/axe"
+    mv "$scratch/wheel/axe_playwright_python/axe.min.js" "$cache/axe/axe.min.js"
+    rm -rf "$scratch"
+}
+
 # The cache is filled by one process at a time.
 locked() {
     mkdir -p "$cache"
@@ -215,6 +232,7 @@ set_up_test() {
     kafka
     prometheus
     alertmanager
+    axe_core
 }
 
 print_environment() {
@@ -224,7 +242,10 @@ print_environment() {
         DRIFTLINE_TEST_KAFKA "$cache/kafka" \
         DRIFTLINE_TEST_PYTHON "$cache/venv/bin/python" \
         DRIFTLINE_TEST_PROMETHEUS "$cache/prometheus/prometheus" \
-        DRIFTLINE_TEST_ALERTMANAGER "$cache/alertmanager/alertmanager"
+        DRIFTLINE_TEST_ALERTMANAGER "$cache/alertmanager/alertmanager" \
+        DRIFTLINE_TEST_CHROMIUM "$(command -v chromium || echo /usr/bin/chromium)" \
+        DRIFTLINE_TEST_CHROMEDRIVER "$(command -v chromedriver || echo /usr/bin/chromedriver)" \
+        DRIFTLINE_TEST_AXE "$cache/axe/axe.min.js"
 }
 
 case "${1:-}" in

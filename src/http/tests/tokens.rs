@@ -39,6 +39,8 @@ async fn beyond_loopback_all_but_probes_and_metrics_need_the_token() {
     let reports = format!("/api/v1/models/{MODEL}/reports");
     let reads = [
         "/",
+        "/alerts",
+        "/service",
         "/api/v1/models",
         "/api/v1/alerts",
         "/api/v1/ledger",

@@ -5,6 +5,7 @@
 //! `make test` sets all of them and `DRIFTLINE_TEST_STRICT`, which turns a missing part into a failure.
 
 pub(crate) mod alertmanager;
+pub(crate) mod browser;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod prometheus;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use supervised::Supervised;
+pub(crate) use supervised::Supervised;
 
 /// How long a server may take to start or to answer: ample, since two cores may also be compiling.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,7 +60,7 @@ fn part(variable: &str) -> Option<PathBuf> {
 }
 
 /// A new folder for a server to own; the supervisor removes it.
-fn server_folder(name: &str) -> PathBuf {
+pub(crate) fn server_folder(name: &str) -> PathBuf {
     tempfile::Builder::new()
         .prefix(&format!("driftline-{name}-"))
         .tempdir()
