@@ -1,8 +1,11 @@
 //! What the page shows of the past: tables beside the reports, each bounded by its keys or with them.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
+use super::store::REPORTS;
 use super::{Store, StoreError};
 
 /// Panes kept per model: twice what the longest burn rate looks at in minutes, and about as many as
@@ -254,23 +257,23 @@ pub(super) fn write(transaction: &WriteTransaction, shown: &Shown) -> Result<(),
     Ok(())
 }
 
-/// Removes what belongs to a window whose report is removed.
-pub(super) fn remove_window(
-    transaction: &WriteTransaction,
-    model: &str,
-    start_us: i64,
-) -> Result<(), redb::Error> {
-    transaction.open_table(DIGESTS)?.remove((model, start_us))?;
-    transaction.open_table(SHADOW)?.remove((model, start_us))?;
-    Ok(())
-}
-
-/// Removes what is older than reports are kept: windows by their start, entries by when they were
-/// decided.
+/// Removes what belongs to reports that are gone, and entries that were decided before `before_us`.
+/// Reports go oldest first, so whatever lies before a model's oldest belongs to none.
 pub(super) fn prune(transaction: &WriteTransaction, before_us: i64) -> Result<(), redb::Error> {
+    let mut oldest: BTreeMap<String, i64> = BTreeMap::new();
+    for row in transaction.open_table(REPORTS)?.iter()? {
+        let key = row?.0;
+        let (model, start_us) = key.value();
+        // The first of a model's keys is its oldest.
+        if !oldest.contains_key(model) {
+            oldest.insert(model.to_owned(), start_us);
+        }
+    }
     for definition in [DIGESTS, SHADOW] {
         let mut table = transaction.open_table(definition)?;
-        table.retain(|(_, start_us), _| start_us >= before_us)?;
+        table.retain(|(model, start_us), _| {
+            oldest.get(model).is_some_and(|oldest_us| start_us >= *oldest_us)
+        })?;
     }
     let mut entries = transaction.open_table(ENTRIES)?;
     entries.retain(|(_, wall_us, _), _| wall_us >= before_us)?;

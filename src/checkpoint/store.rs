@@ -35,7 +35,7 @@ const NAMED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("named");
 type WindowRow = (&'static str, u8, i64, u64, u32);
 const WINDOWS: TableDefinition<'_, WindowRow, &[u8]> = TableDefinition::new("windows");
 /// Key: model, window start.
-const REPORTS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("reports");
+pub(super) const REPORTS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("reports");
 const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
 
 /// Why the state cannot be kept. Every one of these ends the process.

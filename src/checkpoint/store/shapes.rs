@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use driftline_analytics::shape::Shape;
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition};
 
-use super::{REPORTS, Store, StoreError, ZSTD_LEVEL, shown};
+use super::{REPORTS, Store, StoreError, ZSTD_LEVEL};
 
 /// Key: model, window start. One line per subject: its name as JSON, a tab, its shape as JSON; so one
 /// is found without reading the others.
@@ -78,7 +78,6 @@ pub(super) fn prune(
         }
         removed += u64::from(reports.remove((model.as_str(), start_us))?.is_some());
         shapes.remove((model.as_str(), start_us))?;
-        shown::remove_window(transaction, &model, start_us)?;
         bytes -= size;
     }
     Ok(removed)
