@@ -146,7 +146,7 @@ pub struct ReceiptDigest {
     pub at_us: i64,
     /// To whom.
     pub receiver: String,
-    /// `mail` or the event of a webhook.
+    /// `mail`, the event of a webhook, `alert` or `end of an alert`.
     pub what: String,
     /// The subject of a mail.
     pub title: Option<String>,
@@ -301,16 +301,18 @@ impl Cells {
 impl ReceiptDigest {
     /// What is kept of an attempt.
     pub fn new(attempt: &Attempt) -> ReceiptDigest {
-        let Attempt { row, receipt } = attempt;
+        let Attempt { row, receipt, .. } = attempt;
         let (what, title) = match &row.kind {
             RowKind::Mail(mail) => ("mail".to_owned(), Some(mail.subject.clone())),
             RowKind::Webhook { event, .. } => (event.clone(), None),
+            RowKind::Alert(alert) if alert.is_standing() => ("alert".to_owned(), None),
+            RowKind::Alert(_) => ("end of an alert".to_owned(), None),
         };
         let why = match &receipt.outcome {
             Outcome::Retry { why, .. } | Outcome::Failed { why } | Outcome::Disabled { why } => {
                 Some(why.clone())
             }
-            Outcome::Delivered => None,
+            Outcome::Delivered | Outcome::Silenced => None,
         };
         ReceiptDigest {
             at_us: receipt.at_us,

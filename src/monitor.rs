@@ -351,8 +351,11 @@ impl Monitor {
         for attempt in self.outgoing.delivery.take_attempts() {
             self.metrics.notification(&attempt.receipt.receiver, attempt.outcome());
             watch(&Notice::Attempt(&attempt));
-            let (number, receipt) = self.readiness.attempted(&attempt);
-            self.feed(Event::Attempted { number, receipt }, watch);
+            // What an Alertmanager is told again and again would push everything else out.
+            if !attempt.again {
+                let (number, receipt) = self.readiness.attempted(&attempt);
+                self.feed(Event::Attempted { number, receipt }, watch);
+            }
         }
         while let Ok(command) = self.commands.try_recv() {
             self.obey(command, watch);

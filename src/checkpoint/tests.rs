@@ -222,11 +222,11 @@ fn digests_and_records_go_with_their_reports_and_entries_with_their_age() {
     assert_eq!(digests(0, 90).len(), 0);
     let entries = store.entries::<serde_json::Value>("abc").unwrap();
     assert_eq!(entries.iter().map(|(wall_us, _)| *wall_us).collect::<Vec<_>>(), days);
-    store.prune_reports(2 * DAY_US, u64::MAX).unwrap();
+    store.prune_reports(2 * DAY_US, 0, u64::MAX).unwrap();
     assert_eq!(digests(i64::MAX, 90), days[2..]);
     assert_eq!(starts(store.shadow_records("flight-delay", i64::MAX, 90).unwrap()), days[2..]);
     assert_eq!(store.entries::<serde_json::Value>("abc").unwrap().len(), 2);
-    store.prune_reports(0, 0).unwrap();
+    store.prune_reports(0, 0, 0).unwrap();
     assert_eq!(digests(i64::MAX, 90).len(), 0, "the bound on bytes takes them along");
 }
 
