@@ -20,20 +20,21 @@ struct Demo {
     base: String,
     token: String,
     folder: PathBuf,
-    _kept: tempfile::TempDir,
 }
 
 impl Demo {
     /// Starts the demo and waits until it says where its page is; `None` without ONNX Runtime.
     fn start(options: &[&str]) -> Option<Demo> {
         rig::onnx_runtime()?;
-        let kept = tempfile::tempdir().unwrap();
-        let folder = kept.path().join("demo");
+        // Relative, as a person would write it, and gone with the server.
+        let kept = rig::server_folder("demo");
+        let folder = kept.join("flights");
         let arguments = ["demo", "--port", "0", "--folder"].iter().map(PathBuf::from);
-        let arguments = arguments.chain([folder.clone()]).chain(options.iter().map(PathBuf::from));
+        let arguments =
+            arguments.chain([PathBuf::from("flights")]).chain(options.iter().map(PathBuf::from));
         let arguments: Vec<PathBuf> = arguments.collect();
         let binary = Path::new(env!("CARGO_BIN_EXE_driftline"));
-        let process = Supervised::start(&rig::server_folder("demo"), binary, &arguments);
+        let process = Supervised::start(&kept, binary, &arguments);
         let (base, token) = process.wait_for(PATIENCE, "address", |lines| {
             lines.iter().find_map(|line| {
                 let rest = line.strip_prefix("Page and API: ")?;
@@ -41,7 +42,7 @@ impl Demo {
                 Some((url.to_owned(), token.trim().to_owned()))
             })
         });
-        Some(Demo { process, base, token, folder, _kept: kept })
+        Some(Demo { process, base, token, folder })
     }
 
     /// The demo as it looked in November: an incident has just opened.

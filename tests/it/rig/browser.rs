@@ -168,7 +168,7 @@ impl Browser {
         let height = whole.unwrap_or(height).min(height);
         let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
         let wanted =
-            json!({"format": "webp", "quality": 80, "clip": clip, "captureBeyondViewport": true});
+            json!({"format": "webp", "quality": 72, "clip": clip, "captureBeyondViewport": true});
         let picture = self.command("Page.captureScreenshot", &wanted);
         let data = picture["data"].as_str().expect("a picture has data");
         STANDARD.decode(data).expect("a picture is base64")
