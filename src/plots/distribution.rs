@@ -9,8 +9,8 @@ use super::svg::{Anchor, Caption, Drawing, Place, RIGHT, polyline, short};
 const PANEL: Panel = Panel { left: 44.0, right: RIGHT, top: 44.0, bottom: 182.0 };
 const HEIGHT: f64 = 204.0;
 /// The share of either distribution that may lie outside the picture at each end, so that a few
-/// values far away do not press the rest together.
-const OUTSIDE: f64 = 0.01;
+/// values far away do not press the rest together. Points lie about half as far apart.
+const OUTSIDE: f64 = 0.03;
 
 /// Where two distributions are furthest apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,10 +64,12 @@ pub fn ecdf(name: &str, points: &[NumericPoint], ks: Option<&Ks>) -> String {
     let across = PANEL.across((low, high));
     PANEL.floor(&mut drawing, &across, &ticks(low, high, 5));
     let place = |x: f64, share: f64| (across.at(x), up.at(share));
-    let reference = points.iter().map(|point| place(point.x.0, point.reference));
-    drawing.path("reference dashed", &steps(reference));
-    let window = points.iter().map(|point| place(point.x.0, point.window));
-    drawing.path("window", &steps(window));
+    for (class, of) in [
+        ("reference dashed", (|point| point.reference) as fn(&NumericPoint) -> f64),
+        ("window", |point| point.window),
+    ] {
+        drawing.path(class, &steps(points, (low, high), |point| place(point.x.0, of(point))));
+    }
     if let Some(gap) = gap {
         let ends = (place(gap.at, gap.reference), place(gap.at, gap.window));
         draw_gap(&mut drawing, ends, ks.map_or(0.0, |ks| ks.value));
@@ -112,11 +114,25 @@ fn range(points: &[NumericPoint], gap: Option<Gap>) -> Option<(f64, f64)> {
     Some((low - spare, high + spare))
 }
 
-/// Steps that rise at each place, from the floor on the left edge to the right edge.
-fn steps(places: impl Iterator<Item = Place>) -> String {
-    let mut path = polyline([(PANEL.left, PANEL.bottom)]);
-    for (x, y) in places {
-        path.push_str(&format!("H{}V{}", short(x), short(y)));
+/// Steps that rise at each point inside `low` and `high`, from edge to edge. What lies beyond the
+/// outermost cut points was counted and not placed: there the line slopes to the end.
+fn steps(
+    points: &[NumericPoint],
+    (low, high): (f64, f64),
+    place: impl Fn(&NumericPoint) -> Place,
+) -> String {
+    let start = points.iter().take_while(|point| point.x.0 < low).last();
+    let mut path = polyline([(PANEL.left, start.map_or(PANEL.bottom, |point| place(point).1))]);
+    let last = points.len().saturating_sub(1);
+    for (index, point) in points.iter().enumerate() {
+        if (low..=high).contains(&point.x.0) {
+            let (x, y) = place(point);
+            if index == 1 || index == last {
+                path.push_str(&format!("L{} {}", short(x), short(y)));
+            } else {
+                path.push_str(&format!("H{}V{}", short(x), short(y)));
+            }
+        }
     }
     path.push_str(&format!("H{}", short(PANEL.right)));
     path

@@ -66,10 +66,11 @@ pub(crate) fn with_images(letter: &Letter) -> String {
     };
     let images: String = letter.images.iter().enumerate().map(image).collect();
     // Names and sentences are escaped: the first end of a list is our own.
-    match html.split_once("</ol>\n") {
-        Some((before, after)) => format!("{before}</ol>\n{images}{after}"),
-        None => html.replacen("</body>", &format!("{images}</body>"), 1),
+    if let Some((before, after)) = html.split_once("</ol>\n") {
+        return format!("{before}</ol>\n{images}{after}");
     }
+    let (before, after) = html.split_at(html.find("</body>").unwrap_or(html.len()));
+    format!("{before}{images}{after}")
 }
 
 /// Text that stands for itself in an element and in a quoted attribute.

@@ -20,8 +20,9 @@ body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:76rem;padding:1r
 h1,h2,h3{line-height:1.25;overflow-wrap:anywhere}
 a{color:var(--plot-window)}
 table{border-collapse:collapse}
-th,td{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
-td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
+th,td{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line)}
+th{font-weight:500}
+td{overflow-wrap:anywhere}
 .wide{overflow-x:auto}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1rem;margin:1rem 0}
 section,details{border-top:1px solid var(--line);padding:.5rem 0}
@@ -200,12 +201,12 @@ fn numbers(html: &mut String, finding: &Finding) {
             add("KS at most", Some(plain(ks.certified[1])));
         }
         add("detectable", Some(plain(ks.detectable)));
-        add("p of the ordinary test", Some(format!("{:.2e}", ks.p)));
+        add("p of the ordinary test", Some(probability(ks.p)));
         Some(&ks.tolerance_from)
     } else if let Some(psi) = &finding.psi {
         add("PSI, debiased", Some(plain(psi.debiased)));
         add("detectable", psi.detectable.map(plain));
-        add("p of the ordinary test", psi.p.map(|p| format!("{p:.2e}")));
+        add("p of the ordinary test", psi.p.map(probability));
         psi.tolerance_from.as_ref()
     } else if let Some(share) = &finding.share {
         add("share", Some(plain(share.value)));
@@ -220,7 +221,7 @@ fn numbers(html: &mut String, finding: &Finding) {
         add("tolerance", Some(plain(effect.tolerance)));
     }
     add("tolerance from", from.map(|from| escaped(from)));
-    add("adjusted p under the tolerance", finding.p_adjusted().map(|p| format!("{p:.2e}")));
+    add("adjusted p under the tolerance", finding.p_adjusted().map(probability));
     if let (Some(psi), Some(_)) = (&finding.psi, &finding.ks) {
         add("PSI, debiased", Some(plain(psi.debiased)));
     }
@@ -245,6 +246,11 @@ fn numbers(html: &mut String, finding: &Finding) {
     for note in &finding.notes {
         let _ = writeln!(html, "<p class=\"quiet\">{}.</p>", escaped(note));
     }
+}
+
+/// Zero is what numbers cannot hold, not what a test can say.
+fn probability(p: f64) -> String {
+    if p > 0.0 { format!("{p:.2e}") } else { "under 1e-300".to_owned() }
 }
 
 fn notes(html: &mut String, notes: &[String]) {
