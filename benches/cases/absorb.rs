@@ -1,0 +1,139 @@
+//! Batches of 20 numeric features with 2048 cut points each, counted into a window.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::record_batch::RecordBatch;
+use driftline_analytics::baseline::Baseline;
+use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints};
+use driftline_analytics::layout::Layout;
+use driftline_analytics::window::WindowState;
+use driftline_config::Limits;
+use driftline_config::capture::{self, CaptureSchema, Column, ENVELOPE_COLUMNS, Kind};
+
+use super::BATCH_ROWS;
+
+/// Cut points of a column.
+pub const CUT_POINTS: usize = 2048;
+/// Rows of the baseline.
+const BASELINE_ROWS: usize = 100_000;
+
+/// A baseline of `features` numeric columns, and batches to compare with it.
+pub struct Case {
+    pub layout: Layout,
+    pub batches: Vec<RecordBatch>,
+    pub rows: Vec<u32>,
+}
+
+impl Case {
+    /// Columns take turns among five shapes; every fourth has one value in a hundred missing.
+    pub fn new(features: usize, batches: usize) -> Case {
+        let layout = Layout::of_baseline(&Arc::new(baseline(features)), &Limits::default());
+        let mut random = fastrand::Rng::with_seed(11);
+        let batches = (0..batches).map(|_| batch(features, BATCH_ROWS, &mut random)).collect();
+        Case { layout, batches, rows: (0..BATCH_ROWS as u32).collect() }
+    }
+
+    /// Counts one batch.
+    pub fn absorb(&self, window: &mut WindowState, batch: usize) {
+        if let Some(batch) = self.batches.get(batch % self.batches.len()) {
+            window.absorb(&self.layout, batch, &self.rows);
+        }
+    }
+
+    /// What one counter per cut point costs at least with the standard library: a binary search per
+    /// value.
+    pub fn partition_points(&self, batch: usize) -> usize {
+        let Some(batch) = self.batches.get(batch % self.batches.len()) else { return 0 };
+        let references = self.layout.baselines().default.columns.iter();
+        let mut sum = 0;
+        for (reference, column) in references.zip(batch.columns().iter().skip(ENVELOPE_COLUMNS)) {
+            let driftline_analytics::baseline::BaselineColumn::Numeric(reference) = reference
+            else {
+                continue;
+            };
+            for value in column.as_primitive::<Float64Type>().values() {
+                sum += reference.cut_points.partition_point(|cut| cut < value);
+            }
+        }
+        sum
+    }
+}
+
+/// A baseline of numeric columns.
+pub fn baseline(features: usize) -> Baseline {
+    let column = |index| Column { subject: subject(index), kind: Kind::Numeric, coerce: false };
+    let columns = (0..features).map(column).collect();
+    let options = BuildOptions {
+        cut_points: CutPoints::AtMost(CUT_POINTS),
+        own_windows: None,
+        held_out_predictions: true,
+        limits: Limits::default(),
+    };
+    let schema = CaptureSchema { columns, ignored: Vec::new() };
+    let rows = batch(features, BASELINE_ROWS, &mut fastrand::Rng::with_seed(3));
+    let built = Builder::new(schema, options).and_then(|mut builder| {
+        builder.observe(&rows);
+        let mut counting = builder.choose();
+        counting.count(&rows);
+        counting.finish("seeded rows")
+    });
+    built.unwrap_or_else(|error| unreachable!("seeded rows: {error}")).baseline
+}
+
+fn subject(index: usize) -> String {
+    format!("feature:f{index:03}")
+}
+
+fn batch(features: usize, rows: usize, random: &mut fastrand::Rng) -> RecordBatch {
+    let wholes = |value: i64| -> ArrayRef { Arc::new(Int64Array::from_value(value, rows)) };
+    let latencies = (0..rows).map(|_| random.i64(500..20_000));
+    let texts = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
+    let envelope: [(&str, ArrayRef); ENVELOPE_COLUMNS] = [
+        (capture::OFFSET, wholes(0)),
+        (capture::TIME_US, wholes(1_767_323_045_678_000)),
+        (capture::RECORD_TIME_US, wholes(1_767_323_045_678_000)),
+        (capture::ID, texts("7f0c7f0c7f0c7f0c")),
+        (capture::VERSION, texts("3")),
+        (capture::LATENCY_US, Arc::new(Int64Array::from_iter_values(latencies))),
+        (capture::STATUS, Arc::new(Int32Array::from_value(200, rows))),
+        (capture::SAMPLE_RATE, Arc::new(Float64Array::from_value(1.0, rows))),
+    ];
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    for (name, column) in envelope {
+        fields.push(Field::new(name, column.data_type().clone(), true));
+        columns.push(column);
+    }
+    for index in 0..features {
+        fields.push(Field::new(subject(index), DataType::Float64, true));
+        columns.push(Arc::new(values(index, rows, random)) as ArrayRef);
+    }
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
+    batch.unwrap_or_else(|error| unreachable!("columns of one length: {error}"))
+}
+
+fn values(index: usize, rows: usize, random: &mut fastrand::Rng) -> Float64Array {
+    let mut value = || {
+        let normal = normal(random);
+        match index % 5 {
+            0 => random.f64() * 1000.0,
+            1 => normal,
+            2 => (2.0 * normal).exp(),
+            3 => (normal * 5000.0).round() / 100.0,
+            _ => normal.abs().powi(5) * 1e6,
+        }
+    };
+    if index % 4 == 0 {
+        let values: Vec<f64> = (0..rows).map(|_| value()).collect();
+        (0..rows).zip(values).map(|(row, value)| (row % 100 != 7).then_some(value)).collect()
+    } else {
+        Float64Array::from_iter_values((0..rows).map(|_| value()))
+    }
+}
+
+/// Box and Muller's way.
+fn normal(random: &mut fastrand::Rng) -> f64 {
+    (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (std::f64::consts::TAU * random.f64()).cos()
+}

@@ -1,0 +1,117 @@
+//! Captures of 20 numeric features, and two ways to make Arrow of them: ours and arrow-json's.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use arrow_json::ReaderBuilder;
+use driftline_config::Start;
+use driftline_config::capture::{CaptureSchema, Column, Kind};
+use driftline_ingest::{Decoder, Limits, ModelPlan, Record, TopicPlan};
+
+use super::{BATCH_ROWS, FEATURES};
+
+/// How the numbers of a capture are written.
+#[derive(Debug, Clone, Copy)]
+pub enum Numbers {
+    /// Up to six digits: what is measured, counted or rounded. About 450 bytes a capture.
+    Short,
+    /// Seventeen digits: what Python writes of a computed double. About 610 bytes a capture.
+    Full,
+}
+
+const NAMES: [&str; FEATURES] = [
+    "age", "fare", "hour", "temp", "wind", "rain", "dist", "load", "gate", "seats", "delay",
+    "speed", "stops", "carry", "humid", "press", "visib", "month", "prior", "loyal",
+];
+
+/// As many captures as a batch has rows, all different, the same on every machine.
+pub fn captures(numbers: Numbers) -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..BATCH_ROWS).map(|row| capture(row, numbers, &mut random)).collect()
+}
+
+fn capture(row: usize, numbers: Numbers, random: &mut fastrand::Rng) -> String {
+    let features: Vec<String> = NAMES
+        .iter()
+        .enumerate()
+        .map(|(column, name)| {
+            let value = (random.f64() - 0.25) * 10_f64.powi((column % 4) as i32);
+            match numbers {
+                Numbers::Full => format!("\"{name}\":{value:?}"),
+                Numbers::Short if column % 4 == 3 => format!("\"{name}\":{}", value as i64),
+                Numbers::Short => format!("\"{name}\":{value:.4}"),
+            }
+        })
+        .collect();
+    format!(
+        "{{\"v\":1,\"model\":\"flight-delay\",\"version\":\"3\",\"id\":\"{:016x}\",\
+         \"ts\":\"2026-01-02T03:{:02}:{:02}.{:03}Z\",\"latency_us\":{},\"status\":200,\
+         \"features\":{{{}}},\"prediction\":{{\"score\":{:.4}}}}}",
+        random.u64(..),
+        row / 1000 / 60,
+        row / 1000 % 60,
+        row % 1000,
+        random.u32(500..20_000),
+        features.join(","),
+        random.f64(),
+    )
+}
+
+/// Bytes of all captures.
+pub fn bytes_of(captures: &[String]) -> usize {
+    captures.iter().map(String::len).sum()
+}
+
+/// Our decoder for these captures.
+pub fn decoder() -> Decoder {
+    let column =
+        |subject: String| Column { subject, kind: Kind::Numeric, coerce: false };
+    let features = NAMES.iter().map(|name| column(format!("feature:{name}")));
+    let columns = features.chain([column("prediction:score".to_owned())]).collect();
+    let schema = CaptureSchema { columns, ignored: Vec::new() };
+    let model = ModelPlan { name: "flight-delay".to_owned(), schema, max_ahead_us: 0 };
+    let plan = TopicPlan { topic: "t".to_owned(), models: vec![model], start: Start::Earliest };
+    Decoder::new(&plan, &Limits::default())
+}
+
+/// Decodes one batch with our decoder; how many rows it has.
+pub fn ours(decoder: &mut Decoder, captures: &[String]) -> usize {
+    for (offset, capture) in (0..).zip(captures) {
+        decoder.decode(&Record { value: Some(capture.as_bytes()), offset, time_us: None });
+    }
+    let decoded = decoder.take().unwrap_or_default();
+    decoded.rows.iter().map(|rows| rows.rows.num_rows()).sum()
+}
+
+/// arrow-json for these captures, into the same columns.
+pub fn arrow_json() -> arrow_json::reader::Decoder {
+    let field = |name: &str, kind| Field::new(name, kind, true);
+    let numbers = |names: &[&str]| -> Fields {
+        names.iter().map(|name| field(name, DataType::Float64)).collect()
+    };
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let schema = Schema::new(vec![
+        field("model", DataType::Utf8),
+        field("version", DataType::Utf8),
+        field("id", DataType::Utf8),
+        field("ts", time),
+        field("latency_us", DataType::Int64),
+        field("status", DataType::Int32),
+        field("features", DataType::Struct(numbers(&NAMES))),
+        field("prediction", DataType::Struct(numbers(&["score"]))),
+    ]);
+    let builder = ReaderBuilder::new(Arc::new(schema)).with_batch_size(BATCH_ROWS);
+    builder.build_decoder().unwrap_or_else(|error| unreachable!("a plain schema: {error}"))
+}
+
+/// Decodes one batch with arrow-json, payload by payload as a consumer has them; how many rows it
+/// has.
+pub fn theirs(decoder: &mut arrow_json::reader::Decoder, captures: &[String]) -> usize {
+    for capture in captures {
+        if decoder.decode(capture.as_bytes()).is_err() {
+            return 0;
+        }
+    }
+    let batch = decoder.flush().ok().flatten();
+    batch.map_or(0, |batch| batch.num_rows())
+}

@@ -1,0 +1,94 @@
+//! The figures that the hot path is held to, measured by turns and printed as a Markdown table:
+//! `cargo bench -p driftline-benches --bench ratios`.
+
+mod cases;
+mod interleave;
+
+use std::io::Write;
+
+use cases::absorb::Case;
+use cases::decode::{self, Numbers};
+use cases::judge::{self, Full};
+use cases::{BATCH_ROWS, FEATURES, floor};
+use driftline_analytics::window::WindowState;
+use interleave::{Contender, by_turns};
+
+const ROUNDS: usize = 61;
+
+fn main() -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "| what | median | beside the first |\n|---|---|---|")?;
+    decoding(&mut out, Numbers::Short)?;
+    decoding(&mut out, Numbers::Full)?;
+    absorbing(&mut out)?;
+    judging(&mut out)
+}
+
+fn decoding(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()> {
+    let captures = decode::captures(numbers);
+    let bytes = decode::bytes_of(&captures);
+    let (mut ours, mut theirs) = (decode::decoder(), decode::arrow_json());
+    let mut contenders = [
+        Contender::new("arrow-json", || decode::theirs(&mut theirs, &captures)),
+        Contender::new("Driftline", || decode::ours(&mut ours, &captures)),
+        Contender::new("floor: the numbers alone", || {
+            let sums = captures.iter().map(|capture| floor::sum_of_numbers(capture.as_bytes()));
+            sums.sum::<f64>() as usize
+        }),
+    ];
+    let found = by_turns(ROUNDS, &mut contenders);
+    for (contender, (time, ratio)) in contenders.iter().zip(found) {
+        writeln!(
+            out,
+            "| decode, {numbers:?} numbers, {} B: {} | {:.0} ns a row, {:.2} GB/s | {ratio:.2} × |",
+            bytes / BATCH_ROWS,
+            contender.name,
+            time.as_secs_f64() * 1e9 / BATCH_ROWS as f64,
+            bytes as f64 / time.as_secs_f64() / 1e9,
+        )?;
+    }
+    Ok(())
+}
+
+fn absorbing(out: &mut impl Write) -> std::io::Result<()> {
+    let case = Case::new(FEATURES, 4);
+    let mut window = WindowState::new(&case.layout);
+    let (mut turn, mut other_turn) = (0, 0);
+    let mut contenders = [
+        Contender::new("slice::partition_point", || {
+            other_turn += 1;
+            case.partition_points(other_turn)
+        }),
+        Contender::new("Driftline", || {
+            turn += 1;
+            case.absorb(&mut window, turn);
+            turn
+        }),
+    ];
+    let found = by_turns(ROUNDS, &mut contenders);
+    for (contender, (time, ratio)) in contenders.iter().zip(found) {
+        writeln!(
+            out,
+            "| absorb, {FEATURES} features, {} cut points: {} | {:.2} ns a value | {ratio:.2} × |",
+            cases::absorb::CUT_POINTS,
+            contender.name,
+            time.as_secs_f64() * 1e9 / (BATCH_ROWS * FEATURES) as f64,
+        )?;
+    }
+    Ok(())
+}
+
+fn judging(out: &mut impl Write) -> std::io::Result<()> {
+    let full = Full::new();
+    let mut contenders = [Contender::new("Driftline", || full.judge().findings.len())];
+    for (time, _) in by_turns(ROUNDS, &mut contenders) {
+        writeln!(
+            out,
+            "| judge a window, {} features, {} cut points | {:.2} ms | |",
+            judge::FEATURES,
+            cases::absorb::CUT_POINTS,
+            time.as_secs_f64() * 1e3,
+        )?;
+    }
+    Ok(())
+}
