@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::instant::{BEYOND_US, EARLIEST_US, parse_rfc3339_us};
 use super::layout::TopicLayout;
-use super::scan::{Fault, Number, Scanner, Text, Value, unescape};
+use super::scan::{Fault, Number, QuotedKey, Scanner, Text, Value, unescape};
 use super::values::Part;
 use crate::event::Ignored;
 
@@ -41,6 +41,87 @@ pub(crate) enum EventTime {
     Bad(&'static str),
 }
 
+/// A key of the top level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    Model,
+    Time,
+    Id,
+    Version,
+    Latency,
+    Status,
+    SampleRate,
+    Heartbeat,
+    Part(Part),
+    /// For coming formats, or of no meaning to a reader of version 1.
+    Reserved,
+    Unknown,
+}
+
+impl Key {
+    fn of(key: Text<'_>) -> Key {
+        if key.escaped {
+            Key::of_name(optional_text(key).as_bytes())
+        } else {
+            Key::of_name(key.raw)
+        }
+    }
+
+    fn of_name(name: &[u8]) -> Key {
+        match name {
+            b"model" => Key::Model,
+            b"ts" => Key::Time,
+            b"id" => Key::Id,
+            b"version" => Key::Version,
+            b"latency_us" => Key::Latency,
+            b"status" => Key::Status,
+            b"sample_rate" => Key::SampleRate,
+            b"heartbeat" => Key::Heartbeat,
+            b"features" => Key::Part(Part::Features),
+            b"prediction" => Key::Part(Part::Prediction),
+            b"v" | b"segment" | b"attributions" | b"rows" => Key::Reserved,
+            _ => Key::Unknown,
+        }
+    }
+}
+
+/// The keys of the top level in the order in which they stood last: producers write them in one.
+#[derive(Debug, Default)]
+pub(crate) struct EnvelopeKeys {
+    order: Vec<(QuotedKey, Key)>,
+}
+
+impl EnvelopeKeys {
+    /// Places that are remembered; CONTRACTS §3 names no more keys.
+    const MOST: usize = 16;
+
+    /// Reads the key at `place` of its record and its colon, and stands on the value.
+    #[inline]
+    pub(crate) fn read(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<Key, Fault> {
+        if let Some((quoted, key)) = self.order.get(place)
+            && scanner.pass_key(quoted)
+        {
+            return Ok(*key);
+        }
+        self.learn(place, scanner)
+    }
+
+    fn learn(&mut self, place: usize, scanner: &mut Scanner<'_>) -> Result<Key, Fault> {
+        let text = scanner.key()?;
+        let key = Key::of(text);
+        // An unknown key may be as long as a record.
+        if place < EnvelopeKeys::MOST && key != Key::Unknown {
+            let learnt = (QuotedKey::new(&optional_text(text)), key);
+            if let Some(seen) = self.order.get_mut(place) {
+                *seen = learnt;
+            } else if place == self.order.len() {
+                self.order.push(learnt);
+            }
+        }
+        Ok(key)
+    }
+}
+
 /// The envelope of one record, as far as it was read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Envelope<'a> {
@@ -64,23 +145,6 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// The part that a key announces.
-    #[inline]
-    pub(crate) fn part_of(&self, key: Text<'_>) -> Option<Part> {
-        if key.escaped {
-            return match &*optional_text(key) {
-                "features" => Some(Part::Features),
-                "prediction" => Some(Part::Prediction),
-                _ => None,
-            };
-        }
-        match key.raw {
-            b"features" => Some(Part::Features),
-            b"prediction" => Some(Part::Prediction),
-            _ => None,
-        }
-    }
-
     pub(crate) fn place_of(&mut self, part: Part) -> &mut Option<usize> {
         match part {
             Part::Features => &mut self.features,
@@ -88,57 +152,52 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Reads the value of any other key. `likely` is the model that is tried before the table.
+    /// Reads the value of a key that is no part. `likely` is the model that is tried before the
+    /// table.
     pub(crate) fn field(
         &mut self,
-        key: Text<'a>,
+        key: Key,
         layout: &TopicLayout,
         likely: u32,
         scanner: &mut Scanner<'a>,
     ) -> Result<(), Fault> {
-        let name = optional_text(key);
-        let known = matches!(
-            name.as_bytes(),
-            b"model"
-                | b"ts"
-                | b"id"
-                | b"version"
-                | b"latency_us"
-                | b"status"
-                | b"sample_rate"
-                | b"heartbeat"
-        );
-        if !known {
-            // Reserved for coming formats, or of no meaning to a reader of version 1.
-            let reserved = matches!(name.as_bytes(), b"v" | b"segment" | b"attributions" | b"rows");
-            self.ignored.unknown_keys += u64::from(!reserved);
-            return scanner.skip(1);
+        if let Key::Reserved | Key::Unknown = key {
+            self.ignored.unknown_keys += u64::from(key == Key::Unknown);
         }
         let value = scanner.value()?;
         if let Value::Object | Value::Array = value {
             scanner.skip(1)?;
         }
-        match name.as_bytes() {
-            b"model" => self.model = model_field(value, layout, likely),
-            b"ts" => self.time = event_time(value),
-            b"id" => self.id = self.usable(value, identifier),
-            b"version" => self.version = self.usable(value, identifier),
-            b"latency_us" => self.latency_us = self.usable(value, latency_us),
-            b"status" => self.status = self.usable(value, status),
-            b"sample_rate" => self.sample_rate = self.usable(value, sample_rate),
-            _ => self.heartbeat = self.usable(value, boolean).unwrap_or(false),
+        match key {
+            Key::Model => self.model = model_field(value, layout, likely),
+            Key::Time => self.time = event_time(value),
+            Key::Id => self.id = self.usable(value, identifier),
+            Key::Version => self.version = self.usable(value, identifier),
+            Key::Latency => self.latency_us = self.usable(value, latency_us),
+            Key::Status => self.status = self.usable(value, status),
+            Key::SampleRate => self.sample_rate = self.usable(value, sample_rate),
+            Key::Heartbeat => self.heartbeat = self.usable(value, boolean).unwrap_or(false),
+            Key::Part(_) | Key::Reserved | Key::Unknown => {}
         }
         Ok(())
     }
 
     /// Reads an optional field; `null` is absent, what cannot be read is absent and counted.
     fn usable<T>(&mut self, value: Value<'a>, read: fn(Value<'a>) -> Option<T>) -> Option<T> {
-        if value == Value::Null {
+        if matches!(value, Value::Null) {
             return None;
         }
         let usable = read(value);
         self.ignored.unusable_fields += u64::from(usable.is_none());
         usable
+    }
+}
+
+/// The characters of a checked string that stands in `record`.
+pub(crate) fn piece_of<'a>(record: &'a str, text: Text<'a>) -> Cow<'a, str> {
+    match record.get(text.start..text.start + text.raw.len()) {
+        Some(piece) if !text.escaped => Cow::Borrowed(piece),
+        _ => optional_text(text),
     }
 }
 
@@ -157,12 +216,13 @@ fn model_field<'a>(value: Value<'a>, layout: &TopicLayout, likely: u32) -> Model
     match value {
         Value::Null => ModelField::Absent,
         Value::Text(text) => {
-            let name = optional_text(text);
-            if layout.models.get(likely as usize).is_some_and(|model| *model.name == *name) {
+            let likely_name = layout.models.get(likely as usize).map(|model| &*model.name);
+            if !text.escaped && likely_name.is_some_and(|name| name.as_bytes() == text.raw) {
                 // The table would say the same: two models of one name share the first index, and
                 // the likely model is one that had rows.
                 return ModelField::Known(likely);
             }
+            let name = optional_text(text);
             let known = layout.by_name.get(&*name);
             known.map_or(ModelField::Foreign(text), |model| ModelField::Known(*model))
         }
@@ -173,10 +233,16 @@ fn model_field<'a>(value: Value<'a>, layout: &TopicLayout, likely: u32) -> Model
 fn event_time(value: Value<'_>) -> EventTime {
     let time_us = match value {
         Value::Null => return EventTime::Absent,
-        Value::Text(text) => match parse_rfc3339_us(optional_text(text).as_bytes()) {
-            Some(time_us) => time_us,
-            None => return EventTime::Bad("ts is a string but not RFC 3339"),
-        },
+        Value::Text(text) => {
+            let read = match text.escaped {
+                true => parse_rfc3339_us(optional_text(text).as_bytes()),
+                false => parse_rfc3339_us(text.raw),
+            };
+            match read {
+                Some(time_us) => time_us,
+                None => return EventTime::Bad("ts is a string but not RFC 3339"),
+            }
+        }
         Value::Number(number) => match milliseconds(number) {
             Some(time_us) => time_us,
             None => return EventTime::Bad("ts is beyond any calendar"),
@@ -205,6 +271,11 @@ fn milliseconds(number: Number<'_>) -> Option<i64> {
 }
 
 fn whole(number: Number<'_>) -> Option<i64> {
+    /// Whole numbers of fewer digits are exact in a double.
+    const EXACT_DIGITS: usize = 15;
+    if number.raw.len() <= EXACT_DIGITS {
+        return Some(number.value as i64);
+    }
     std::str::from_utf8(number.raw).ok()?.parse().ok()
 }
 
@@ -217,7 +288,8 @@ fn identifier(value: Value<'_>) -> Option<Text<'_>> {
         }
         _ => return None,
     };
-    (optional_text(text).len() <= IDENTIFIER_BYTES).then_some(text)
+    let length = if text.escaped { optional_text(text).len() } else { text.raw.len() };
+    (length <= IDENTIFIER_BYTES).then_some(text)
 }
 
 fn latency_us(value: Value<'_>) -> Option<i64> {

@@ -11,16 +11,17 @@ pub(crate) const BEYOND_US: i64 = 253_402_300_800_000_000;
 /// case) as microseconds since 1970-01-01 UTC. Digits beyond microseconds are dropped; the leap
 /// second 60 is read as 59, as calendars without leap seconds do.
 pub(crate) fn parse_rfc3339_us(text: &[u8]) -> Option<i64> {
-    let (date_time, rest) = text.split_at_checked(19)?;
-    let year = digits(date_time.get(0..4)?)?;
-    let month = digits(date_time.get(5..7)?)?;
-    let day = digits(date_time.get(8..10)?)?;
-    let hour = digits(date_time.get(11..13)?)?;
-    let minute = digits(date_time.get(14..16)?)?;
-    let second = digits(date_time.get(17..19)?)?;
-    let separators = [date_time.get(4)?, date_time.get(7)?, date_time.get(13)?, date_time.get(16)?];
-    let valid = separators == [&b'-', &b'-', &b':', &b':']
-        && matches!(date_time.get(10)?, b'T' | b't' | b' ')
+    let (date_time, rest) = text.split_first_chunk::<19>()?;
+    let &[y1, y2, y3, y4, s1, m1, m2, s2, d1, d2, t, h1, h2, s3, n1, n2, s4, z1, z2] = date_time;
+    let year = two(y1, y2)? * 100 + two(y3, y4)?;
+    let month = two(m1, m2)?;
+    let day = two(d1, d2)?;
+    let hour = two(h1, h2)?;
+    let minute = two(n1, n2)?;
+    let second = two(z1, z2)?;
+    let separators = [s1, s2, s3, s4];
+    let valid = separators == *b"--::"
+        && matches!(t, b'T' | b't' | b' ')
         && (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && hour <= 23
@@ -36,10 +37,11 @@ pub(crate) fn parse_rfc3339_us(text: &[u8]) -> Option<i64> {
     Some(seconds * 1_000_000 + fraction_us)
 }
 
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0_i64, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
-    })
+/// The number of two digits.
+#[inline]
+fn two(tens: u8, ones: u8) -> Option<i64> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then_some(i64::from(tens) * 10 + i64::from(ones))
 }
 
 /// Microseconds of `.678` and what follows it.
@@ -62,8 +64,8 @@ fn offset_seconds(zone: &[u8]) -> Option<i64> {
     match zone {
         [b'Z' | b'z'] => Some(0),
         [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let hours = digits(&[*h1, *h2])?;
-            let minutes = digits(&[*m1, *m2])?;
+            let hours = two(*h1, *h2)?;
+            let minutes = two(*m1, *m2)?;
             let seconds = hours * 3600 + minutes * 60;
             let valid = hours <= 23 && minutes <= 59;
             valid.then_some(if *sign == b'-' { -seconds } else { seconds })

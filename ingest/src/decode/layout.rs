@@ -9,6 +9,7 @@ use driftline_config::capture::{
     UNKNOWN_COLUMNS, VERSION, WRONG_TYPE_PREFIX,
 };
 
+use super::scan::QuotedKey;
 use crate::plan::TopicPlan;
 
 /// What a key inside `features` or `prediction` stands for.
@@ -24,9 +25,12 @@ pub(crate) enum Target {
 
 /// A key and what it stands for.
 #[derive(Debug)]
-struct Known {
+pub(crate) struct Known {
     name: Box<str>,
-    target: Target,
+    pub(crate) quoted: QuotedKey,
+    pub(crate) target: Target,
+    /// The value column, where it is one of numbers.
+    pub(crate) numeric: Option<u32>,
 }
 
 /// The keys of `features`, or of `prediction`.
@@ -47,20 +51,28 @@ impl LastSeen {
 }
 
 impl Keys {
-    fn insert(&mut self, name: &str, target: Target) {
+    fn insert(&mut self, name: &str, target: Target, kind: Option<Kind>) {
         let index = u32::try_from(self.known.len()).unwrap_or(LastSeen::NONE);
         if self.by_name.contains_key(name) {
             return;
         }
         self.by_name.insert(name.into(), index);
-        self.known.push(Known { name: name.into(), target });
+        let numeric = match (target, kind) {
+            (Target::Column(index), Some(Kind::Numeric)) => Some(index),
+            _ => None,
+        };
+        self.known.push(Known { name: name.into(), quoted: QuotedKey::new(name), target, numeric });
     }
 
-    /// What `name`, the `place`th key of its object, stands for. Producers write their keys in one
-    /// order, so the key that stood here last is tried before the table.
+    /// The key that stood at `place` last: producers write their keys in one order.
     #[inline]
+    pub(crate) fn expected(&self, place: usize, seen: &LastSeen) -> Option<&Known> {
+        seen.order.get(place).and_then(|index| self.known.get(*index as usize))
+    }
+
+    /// What `name`, the `place`th key of its object, stands for.
     pub(crate) fn find(&self, name: &str, place: usize, seen: &mut LastSeen) -> Target {
-        if let Some(known) = seen.order.get(place).and_then(|index| self.known.get(*index as usize))
+        if let Some(known) = self.expected(place, seen)
             && *known.name == *name
         {
             return known.target;
@@ -132,13 +144,13 @@ impl ModelLayout {
         let mut prediction = Keys::default();
         for (index, column) in (0_u32..).zip(&schema.columns) {
             let keys = if column.is_prediction() { &mut prediction } else { &mut features };
-            keys.insert(column.name(), Target::Column(index));
+            keys.insert(column.name(), Target::Column(index), Some(column.kind));
         }
         for subject in &schema.ignored {
             match subject.split_once(':') {
-                Some(("prediction", name)) => prediction.insert(name, Target::Ignored),
-                Some((_, name)) => features.insert(name, Target::Ignored),
-                None => features.insert(subject, Target::Ignored),
+                Some(("prediction", name)) => prediction.insert(name, Target::Ignored, None),
+                Some((_, name)) => features.insert(name, Target::Ignored, None),
+                None => features.insert(subject, Target::Ignored, None),
             }
         }
         let columns = schema

@@ -29,7 +29,7 @@ pub use layout::{TopicLayout, batch_schema};
 
 use crate::event::{Ignored, Mark, MarkKind, ModelRows, Reason};
 use crate::plan::{Limits, TopicPlan};
-use envelope::{Envelope, EventTime, ModelField, optional_text};
+use envelope::{Envelope, EnvelopeKeys, EventTime, Key, ModelField, optional_text, piece_of};
 use layout::LastSeen;
 use rows::{Row, RowEnvelope, Rows};
 use scan::{Fault, Scanner};
@@ -100,6 +100,7 @@ pub struct Decoder {
     record_bytes: usize,
     string_bytes: usize,
     models: Vec<ModelState>,
+    keys: EnvelopeKeys,
     /// The model of the last row: the best guess while `model` was not read yet.
     last_model: u32,
     row: Row,
@@ -114,6 +115,8 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 struct ModelState {
     rows: Option<Box<Rows>>,
+    /// Rows of the last batch.
+    last_count: usize,
     features_seen: LastSeen,
     prediction_seen: LastSeen,
 }
@@ -132,6 +135,7 @@ impl Decoder {
             record_bytes: limits.record_bytes.min(u32::MAX as usize),
             string_bytes: limits.string_bytes,
             models,
+            keys: EnvelopeKeys::default(),
             last_model: 0,
             row: Row::default(),
             marks: Vec::new(),
@@ -172,6 +176,7 @@ impl Decoder {
         for (model, (state, layout)) in self.models.iter_mut().zip(&self.layout.models).enumerate()
         {
             if let Some(columns) = state.rows.take() {
+                state.last_count = columns.count;
                 let batch = columns.finish(layout, &self.layout.unknown_columns)?;
                 rows.push(ModelRows { model, rows: batch });
             }
@@ -205,12 +210,14 @@ impl Decoder {
             None => return Err(Rejection::new(Reason::InvalidJson, "nothing but blanks")),
         }
         let mut envelope = Envelope::default();
+        let mut place = 0;
         let mut more = scanner.enter_object();
         while more {
-            let key = scanner.key()?;
-            match envelope.part_of(key) {
-                Some(part) => self.part(part, text, &mut scanner, &mut envelope)?,
-                None => envelope.field(key, &self.layout, self.last_model, &mut scanner)?,
+            let key = self.keys.read(place, &mut scanner)?;
+            place += 1;
+            match key {
+                Key::Part(part) => self.part(part, text, &mut scanner, &mut envelope)?,
+                other => envelope.field(other, &self.layout, self.last_model, &mut scanner)?,
             }
             if let ModelField::Foreign(name) = envelope.model {
                 let name = self.skipped(&optional_text(name));
@@ -237,9 +244,9 @@ impl Decoder {
             let detail = if record.value.is_none() { "no value" } else { "a value of no bytes" };
             return Err(Rejection::new(Reason::Empty, detail));
         }
-        std::str::from_utf8(bytes).map_err(|error| {
-            let detail = format!("byte {} is not UTF-8", error.valid_up_to());
-            Rejection::new(Reason::InvalidUtf8, detail)
+        simdutf8::basic::from_utf8(bytes).map_err(|_| {
+            let valid = std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to());
+            Rejection::new(Reason::InvalidUtf8, format!("byte {valid} is not UTF-8"))
         })
     }
 
@@ -331,8 +338,8 @@ impl Decoder {
             return Err(Rejection::new(Reason::MissingModel, "model is missing"));
         };
         self.complete_row(model, text, envelope)?;
-        let id = envelope.id.map(optional_text);
-        let version = envelope.version.map(optional_text);
+        let id = envelope.id.map(|id| piece_of(text, id));
+        let version = envelope.version.map(|version| piece_of(text, version));
         self.push(
             model,
             text,
@@ -423,7 +430,8 @@ impl Decoder {
         else {
             return;
         };
-        let rows = state.rows.get_or_insert_with(|| Box::new(Rows::new(layout)));
+        let last_count = state.last_count;
+        let rows = state.rows.get_or_insert_with(|| Box::new(Rows::new(layout, last_count)));
         let before = rows.bytes;
         rows.push(envelope, &mut self.row, text);
         self.bytes += rows.bytes - before;

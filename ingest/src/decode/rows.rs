@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float64Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
-};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder};
+use arrow::datatypes::{ArrowPrimitiveType, Field, Float64Type, Int32Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use driftline_config::capture::{Kind, WRONG_TYPE_CHARACTERS};
@@ -83,46 +81,57 @@ pub(crate) struct Rows {
     pub(crate) count: usize,
     /// What the columns take, about.
     pub(crate) bytes: usize,
-    offset: Int64Builder,
-    time_us: Int64Builder,
-    record_time_us: Int64Builder,
+    offset: Numbers<Int64Type>,
+    time_us: Numbers<Int64Type>,
+    record_time_us: Numbers<Int64Type>,
     id: StringBuilder,
     version: StringBuilder,
-    latency_us: Int64Builder,
-    status: Int32Builder,
-    sample_rate: Float64Builder,
+    latency_us: Numbers<Int64Type>,
+    status: Numbers<Int32Type>,
+    sample_rate: Numbers<Float64Type>,
     values: Vec<Values>,
     wrong: Vec<Vec<(usize, String)>>,
     unknown: Vec<(usize, Vec<String>)>,
 }
 
+/// A column of numbers. Which are there is written down only once one is missing: in most columns
+/// none ever is.
+#[derive(Debug)]
+struct Numbers<T: ArrowPrimitiveType> {
+    values: Vec<T::Native>,
+    /// Reaches as far as the last missing value.
+    present: NullBufferBuilder,
+}
+
 #[derive(Debug)]
 enum Values {
-    Numbers(Float64Builder),
+    Numbers(Numbers<Float64Type>),
     Texts(StringBuilder),
 }
 
 impl Rows {
-    pub(crate) fn new(layout: &ModelLayout) -> Rows {
+    /// Columns with room for about as many rows as the last batch had.
+    pub(crate) fn new(layout: &ModelLayout, last_count: usize) -> Rows {
+        let room = last_count.max(FIRST_ROWS);
         let values = layout
             .columns
             .iter()
             .map(|column| match column.kind {
-                Kind::Numeric => Values::Numbers(Float64Builder::with_capacity(FIRST_ROWS)),
-                Kind::Categorical => Values::Texts(texts()),
+                Kind::Numeric => Values::Numbers(Numbers::new(room)),
+                Kind::Categorical => Values::Texts(texts(room)),
             })
             .collect();
         Rows {
             count: 0,
             bytes: 0,
-            offset: Int64Builder::with_capacity(FIRST_ROWS),
-            time_us: Int64Builder::with_capacity(FIRST_ROWS),
-            record_time_us: Int64Builder::with_capacity(FIRST_ROWS),
-            id: texts(),
-            version: texts(),
-            latency_us: Int64Builder::with_capacity(FIRST_ROWS),
-            status: Int32Builder::with_capacity(FIRST_ROWS),
-            sample_rate: Float64Builder::with_capacity(FIRST_ROWS),
+            offset: Numbers::new(room),
+            time_us: Numbers::new(room),
+            record_time_us: Numbers::new(room),
+            id: texts(room),
+            version: texts(room),
+            latency_us: Numbers::new(room),
+            status: Numbers::new(room),
+            sample_rate: Numbers::new(room),
             values,
             wrong: vec![Vec::new(); layout.columns.len()],
             unknown: Vec::new(),
@@ -131,21 +140,21 @@ impl Rows {
 
     /// Adds a row whose values stand in `row`, spans of which lie in `text`.
     pub(crate) fn push(&mut self, envelope: &RowEnvelope<'_>, row: &mut Row, text: &str) {
-        self.offset.append_value(envelope.offset);
-        self.time_us.append_value(envelope.time_us);
-        self.record_time_us.append_value(envelope.record_time_us);
+        self.offset.push(envelope.offset);
+        self.time_us.push(envelope.time_us);
+        self.record_time_us.push(envelope.record_time_us);
         self.id.append_option(envelope.id);
         self.version.append_option(envelope.version);
-        self.latency_us.append_option(envelope.latency_us);
-        self.status.append_option(envelope.status);
-        self.sample_rate.append_value(envelope.sample_rate);
+        self.latency_us.push_option(envelope.latency_us);
+        self.status.push_option(envelope.status);
+        self.sample_rate.push(envelope.sample_rate);
         let mut bytes = 64
             + 9 * row.slots.len()
             + envelope.id.map_or(0, str::len)
             + envelope.version.map_or(0, str::len);
         for ((slot, values), wrong) in row.slots.iter().zip(&mut self.values).zip(&mut self.wrong) {
             match (slot, values) {
-                (Slot::Number(number), Values::Numbers(numbers)) => numbers.append_value(*number),
+                (Slot::Number(number), Values::Numbers(numbers)) => numbers.push(*number),
                 (Slot::Text(span), Values::Texts(texts)) => {
                     let value = span.of(text, &row.scratch);
                     bytes += value.len();
@@ -180,14 +189,14 @@ impl Rows {
         unknown_columns: &Arc<Field>,
     ) -> Result<RecordBatch, ArrowError> {
         let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(self.offset.finish()),
-            Arc::new(self.time_us.finish()),
-            Arc::new(self.record_time_us.finish()),
+            self.offset.finish(),
+            self.time_us.finish(),
+            self.record_time_us.finish(),
             Arc::new(self.id.finish()),
             Arc::new(self.version.finish()),
-            Arc::new(self.latency_us.finish()),
-            Arc::new(self.status.finish()),
-            Arc::new(self.sample_rate.finish()),
+            self.latency_us.finish(),
+            self.status.finish(),
+            self.sample_rate.finish(),
         ];
         columns.extend(self.values.iter_mut().map(Values::finish));
         let count = self.count;
@@ -238,21 +247,52 @@ impl Rows {
     }
 }
 
-fn texts() -> StringBuilder {
-    StringBuilder::with_capacity(FIRST_ROWS, FIRST_ROWS * 8)
+fn texts(rows: usize) -> StringBuilder {
+    StringBuilder::with_capacity(rows, rows * 8)
+}
+
+impl<T: ArrowPrimitiveType> Numbers<T> {
+    fn new(room: usize) -> Numbers<T> {
+        Numbers { values: Vec::with_capacity(room), present: NullBufferBuilder::new(room) }
+    }
+
+    #[inline]
+    fn push(&mut self, value: T::Native) {
+        self.values.push(value);
+    }
+
+    fn push_missing(&mut self) {
+        self.present.append_n_non_nulls(self.values.len() - self.present.len());
+        self.present.append_null();
+        self.values.push(T::Native::default());
+    }
+
+    #[inline]
+    fn push_option(&mut self, value: Option<T::Native>) {
+        match value {
+            Some(value) => self.push(value),
+            None => self.push_missing(),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        self.present.append_n_non_nulls(self.values.len() - self.present.len());
+        let values = std::mem::take(&mut self.values);
+        Arc::new(PrimitiveArray::<T>::new(values.into(), self.present.finish()))
+    }
 }
 
 impl Values {
     fn append_null(&mut self) {
         match self {
-            Values::Numbers(numbers) => numbers.append_null(),
+            Values::Numbers(numbers) => numbers.push_missing(),
             Values::Texts(texts) => texts.append_null(),
         }
     }
 
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Values::Numbers(numbers) => Arc::new(numbers.finish()),
+            Values::Numbers(numbers) => numbers.finish(),
             Values::Texts(texts) => Arc::new(texts.finish()),
         }
     }

@@ -4,7 +4,7 @@
 //! It accepts what RFC 8259 does, plus the bare tokens `NaN`, `Infinity` and `-Infinity` that
 //! Python writes. Nesting is bounded, and skipping never recurses.
 
-use super::number::{Mantissa, parse_f64};
+use super::number::{Mantissa, leading_digits, parse_f64, short_number};
 
 /// Open containers above which a text is refused; serde_json has the same bound.
 pub(crate) const MAX_DEPTH: u32 = 127;
@@ -40,6 +40,46 @@ pub(crate) struct Number<'a> {
     pub(crate) value: f64,
     /// Whether it has neither a point nor an exponent.
     pub(crate) whole: bool,
+}
+
+/// A key as producers write it, with its quotes and its colon.
+#[derive(Debug)]
+pub(crate) struct QuotedKey {
+    /// Empty where the key cannot stand in a text as it is.
+    text: Box<[u8]>,
+    /// The first bytes, up to sixteen of them, and which bits of sixteen bytes they are.
+    head: u128,
+    mask: u128,
+}
+
+impl QuotedKey {
+    pub(crate) fn new(name: &str) -> QuotedKey {
+        let plain = name.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+        let text = if plain { format!("\"{name}\":") } else { String::new() };
+        let mut head = [0; 16];
+        let mut mask = [0; 16];
+        for ((head, mask), byte) in head.iter_mut().zip(&mut mask).zip(text.bytes()) {
+            (*head, *mask) = (byte, 0xff);
+        }
+        QuotedKey {
+            text: text.into_bytes().into(),
+            head: u128::from_le_bytes(head),
+            mask: u128::from_le_bytes(mask),
+        }
+    }
+
+    /// Whether `rest` begins with it.
+    #[inline]
+    fn begins(&self, rest: &[u8]) -> bool {
+        match rest.first_chunk() {
+            Some(sixteen) => {
+                u128::from_le_bytes(*sixteen) & self.mask == self.head
+                    && (self.text.len() <= 16 || rest.starts_with(&self.text))
+                    && !self.text.is_empty()
+            }
+            None => !self.text.is_empty() && rest.starts_with(&self.text),
+        }
+    }
 }
 
 /// One value: read where it is small, announced where it is a container.
@@ -103,6 +143,37 @@ impl<'a> Scanner<'a> {
             self.blanks();
         }
         there
+    }
+
+    /// Passes `key` where exactly this key comes next, and stands on the value.
+    #[inline]
+    pub(crate) fn pass_key(&mut self, key: &QuotedKey) -> bool {
+        let there = self.bytes.get(self.at..).is_some_and(|rest| key.begins(rest));
+        if there {
+            self.at += key.text.len();
+            self.blanks();
+        }
+        there
+    }
+
+    /// Passes `key`, a short number in plain notation and a comma, where exactly these come next,
+    /// without blanks; gives the number and stands on what follows the comma. Otherwise nothing is
+    /// passed: whatever else is valid is read the general way.
+    #[inline]
+    pub(crate) fn pass_short_number(&mut self, key: &QuotedKey) -> Option<f64> {
+        let rest = self.bytes.get(self.at..)?;
+        if !key.begins(rest) {
+            return None;
+        }
+        let rest = rest.get(key.text.len()..)?;
+        let negative = usize::from(rest.first() == Some(&b'-'));
+        let digits = rest.get(negative..)?;
+        let short = short_number(u64::from_le_bytes(*digits.first_chunk()?))?;
+        if digits.get(short.length) != Some(&b',') {
+            return None;
+        }
+        self.at += key.text.len() + negative + short.length + 1;
+        Some(if negative == 1 { -short.value } else { short.value })
     }
 
     /// Reads a key and its colon, and stands on the value.
@@ -181,16 +252,23 @@ impl<'a> Scanner<'a> {
         self.word(word, Value::Number(number))
     }
 
-    /// Reads a number by the grammar of JSON, correctly rounded.
     fn number(&mut self) -> Result<Number<'a>, Fault> {
+        let start = self.at;
+        let (value, whole) = self.number_value()?;
+        Ok(Number { raw: self.since(start), start, value, whole })
+    }
+
+    /// Reads a number by the grammar of JSON, correctly rounded; says whether it is written without
+    /// point and exponent.
+    #[inline]
+    pub(crate) fn number_value(&mut self) -> Result<(f64, bool), Fault> {
         let start = self.at;
         let negative = self.peek() == Some(b'-');
         if negative {
             self.at += 1;
             if self.peek() == Some(b'I') {
                 self.special(b"Infinity", f64::NEG_INFINITY)?;
-                let raw = self.since(start);
-                return Ok(Number { raw, start, value: f64::NEG_INFINITY, whole: false });
+                return Ok((f64::NEG_INFINITY, false));
             }
         }
         let mut mantissa = Mantissa::default();
@@ -216,19 +294,27 @@ impl<'a> Scanner<'a> {
             whole = false;
             scale = scale.saturating_add(self.exponent()?);
         }
-        let raw = self.since(start);
         let value = match mantissa.exact(scale) {
             Some(value) if negative => -value,
             Some(value) => value,
-            None => parse_f64(raw),
+            None => parse_f64(self.since(start)),
         };
-        Ok(Number { raw, start, value, whole })
+        Ok((value, whole))
     }
 
+    /// Passes digits, eight at a time while the text has eight more bytes.
     #[inline]
     fn digits(&mut self, mantissa: &mut Mantissa) {
+        while let Some(eight) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            let (value, count) = leading_digits(u64::from_le_bytes(*eight));
+            mantissa.push(value, count);
+            self.at += count as usize;
+            if count < 8 {
+                return;
+            }
+        }
         while let Some(byte @ b'0'..=b'9') = self.peek() {
-            mantissa.push(byte - b'0');
+            mantissa.push(u64::from(byte - b'0'), 1);
             self.at += 1;
         }
     }

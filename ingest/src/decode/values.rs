@@ -51,6 +51,15 @@ impl Filling<'_> {
         let mut place = 0;
         let mut more = scanner.enter_object();
         while more {
+            place += self.expected_numbers(keys, place, scanner);
+            if let Some(known) = keys.expected(place, self.seen)
+                && scanner.pass_key(&known.quoted)
+            {
+                self.value(part, "", known.target, scanner, 2)?;
+                place += 1;
+                more = scanner.more_keys()?;
+                continue;
+            }
             let key = scanner.key()?;
             let unescaped;
             let name = if key.escaped {
@@ -67,6 +76,25 @@ impl Filling<'_> {
             more = scanner.more_keys()?;
         }
         Ok(())
+    }
+
+    /// Reads keys in the order in which they stood last, as long as each has a short number and
+    /// another key behind it; how many these were.
+    #[inline]
+    fn expected_numbers(&mut self, keys: &Keys, from: usize, scanner: &mut Scanner<'_>) -> usize {
+        let mut ahead = scanner.clone();
+        let mut place = from;
+        while let Some(known) = keys.expected(place, self.seen)
+            && let Some(index) = known.numeric
+            && let Some(slot) = self.row.slots.get_mut(index as usize)
+            && let Some(number) = ahead.pass_short_number(&known.quoted)
+        {
+            *slot = Slot::Number(number);
+            place += 1;
+        }
+        ahead.blanks();
+        *scanner = ahead;
+        place - from
     }
 
     #[inline]
@@ -121,6 +149,9 @@ impl Filling<'_> {
         scanner: &mut Scanner<'_>,
         open: u32,
     ) -> Result<Slot, Fault> {
+        if let (Kind::Numeric, Some(b'-' | b'0'..=b'9')) = (column.kind, scanner.peek()) {
+            return Ok(Slot::Number(scanner.number_value()?.0));
+        }
         let start = scanner.at();
         Ok(match (scanner.value()?, column.kind) {
             (Value::Null, _) => Slot::Missing,
