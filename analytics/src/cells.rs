@@ -1,6 +1,7 @@
 //! What is counted per column, per version and per window: sums that merge in any order.
 
 mod categorical;
+mod cuts;
 mod latency;
 mod numeric;
 mod requests;
@@ -140,8 +141,44 @@ pub struct Values<'a, A> {
     pub values: &'a A,
     /// The texts of values of the wrong type, where a row of the batch has one.
     pub wrong_type: Option<&'a arrow::array::StringArray>,
-    /// Indices of the rows that count.
-    pub rows: &'a [u32],
+    /// The rows that count.
+    pub rows: Chosen<'a>,
+}
+
+/// Rows of a batch, by index. Most often they are a run, which is counted without looking at each.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    rows: &'a [u32],
+    /// The first of them, where each further one is the next.
+    run_from: Option<usize>,
+}
+
+impl<'a> Chosen<'a> {
+    /// These rows.
+    pub fn new(rows: &'a [u32]) -> Chosen<'a> {
+        let first = rows.first().copied().unwrap_or(0);
+        let is_run = (first..).zip(rows).all(|(next, &row)| row == next);
+        Chosen { rows, run_from: is_run.then_some(first as usize) }
+    }
+
+    /// Their indices.
+    pub fn indices(&self) -> &'a [u32] {
+        self.rows
+    }
+
+    /// The run that they are, within a column of `length` values.
+    pub fn run(&self, length: usize) -> Option<std::ops::Range<usize>> {
+        let from = self.run_from?;
+        let to = from + self.rows.len();
+        (to <= length).then_some(from..to)
+    }
+}
+
+/// Working memory for counting the columns of a batch, one after the other.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) values: Vec<f64>,
+    pub(crate) slots: Vec<u32>,
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 
 use crate::encoding::{DecodeError, Reader, put_varint};
 
+mod batch;
 mod magnitude;
 
+pub(crate) use batch::add_batch;
 use magnitude::Magnitude;
 
 /// Bit 0 of the first possible limb is worth 2^-BIAS: below the square of the smallest float.
@@ -98,7 +100,7 @@ impl ExactSum {
     #[inline]
     fn add_shifted(&mut self, magnitude: u128, position: u32, negative: bool) {
         let (index, shift) = (position / 32, position % 32);
-        // 106 bits shifted by up to 31 reach into a fifth limb.
+        // 128 bits shifted by up to 31 reach into a fifth limb.
         self.reach(index, 5);
         let at = (index - self.first) as usize;
         let mut part = i64::from(((magnitude as u64) << shift) as u32);

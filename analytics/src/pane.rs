@@ -4,7 +4,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 
-use crate::cells::{LatencyCell, RequestCell};
+use crate::cells::{Chosen, LatencyCell, RequestCell};
 use crate::encoding::{DecodeError, Reader, put_varint};
 use crate::layout::Layout;
 use crate::window::{Envelope, text_column, value_column};
@@ -45,27 +45,20 @@ impl PaneState {
     /// Counts the given rows of a batch in the layout of [`driftline_config::capture`].
     pub fn absorb(&mut self, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
         let envelope = Envelope::of(batch);
+        envelope.count(rows, layout.under_us(), &mut self.requests, &mut self.latency);
         let mut valued = Vec::with_capacity(rows.len());
-        for &row in rows {
-            let class = envelope.class(row);
-            self.requests.record(class, envelope.sample_rate(row));
-            if let Some(latency_us) = envelope.latency_us(row) {
-                self.latency.record(latency_us, layout.under_us());
-            }
-            if !class.is_failure() {
-                valued.push(row);
-            }
-        }
+        valued.extend(rows.iter().copied().filter(|&row| !envelope.class(row).is_failure()));
         if valued.is_empty() {
             return;
         }
+        let valued = Chosen::new(&valued);
         let columns = &layout.schema().columns;
         self.columns.resize(columns.len(), ColumnHealth::default());
         for (index, (health, column)) in self.columns.iter_mut().zip(columns).enumerate() {
             if let Some(values) = value_column(batch, index) {
                 let texts = text_column(batch, columns.len(), &column.subject);
                 let texts = texts.map(|texts| texts as &dyn Array);
-                health.absorb(values, texts, &valued);
+                health.absorb(values, texts, valued);
             }
         }
     }
@@ -174,9 +167,16 @@ impl PaneState {
 }
 
 impl ColumnHealth {
-    fn absorb(&mut self, values: &dyn Array, texts: Option<&dyn Array>, rows: &[u32]) {
+    fn absorb(&mut self, values: &dyn Array, texts: Option<&dyn Array>, rows: Chosen<'_>) {
         let numbers = values.as_primitive_opt::<Float64Type>();
-        for &row in rows {
+        if let (Some(run), 0) = (rows.run(values.len()), values.null_count()) {
+            let run = numbers.and_then(|numbers| numbers.values().get(run)).unwrap_or_default();
+            let nan = run.iter().fold(0_u64, |nan, value| nan + u64::from(value.is_nan()));
+            self.missing += nan;
+            self.n += rows.indices().len() as u64 - nan;
+            return;
+        }
+        for &row in rows.indices() {
             let row = row as usize;
             if values.is_null(row) {
                 match texts.is_some_and(|texts| texts.is_valid(row)) {

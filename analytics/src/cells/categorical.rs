@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, StringArray};
 
-use super::{Examples, Slots, Values};
+use super::{Examples, Scratch, Slots, Values};
 use crate::encoding::{DecodeError, Reader, put_varint};
 use crate::names::{BottomK, keyed_hash};
 
@@ -63,15 +63,16 @@ impl CategoricalReference {
 }
 
 impl CategoricalCell {
-    /// Counts the given rows of a batch. `indices` is working memory that keeps its capacity.
+    /// Counts the given rows of a batch.
     pub fn absorb(
         &mut self,
         reference: &CategoricalReference,
         column: Values<'_, StringArray>,
-        indices: &mut Vec<u32>,
+        scratch: &mut Scratch,
     ) {
+        let indices = &mut scratch.slots;
         indices.clear();
-        for &row in column.rows {
+        for &row in column.rows.indices() {
             let row = row as usize;
             if column.values.is_null(row) {
                 self.count_null(column.wrong_type, row);

@@ -1,18 +1,17 @@
 //! Counts of one numeric column at and between the cut points of its baseline, and exact moments.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, Float64Array};
 
-use super::{Examples, Slots, Values};
+use super::cuts::Cuts;
+use super::{Examples, Scratch, Slots, Values};
 use crate::baseline::Moments;
 use crate::encoding::{DecodeError, Reader, put_float, put_varint};
-use crate::exact::ExactSum;
+use crate::exact::{ExactSum, add_batch};
 
 /// The cut points of a numeric column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NumericReference {
-    cut_points: Arc<[f64]>,
+    cuts: Cuts,
 }
 
 /// What is counted of a numeric column. Empty, it owns no memory.
@@ -35,57 +34,74 @@ impl NumericReference {
     /// Cut points must be ascending and distinct, without NaN and -0.0, as a checked baseline has
     /// them.
     pub fn new(cut_points: &[f64]) -> NumericReference {
-        NumericReference { cut_points: cut_points.into() }
+        NumericReference { cuts: Cuts::new(cut_points) }
     }
 
     /// The cut points, ascending.
     pub fn cut_points(&self) -> &[f64] {
-        &self.cut_points
+        self.cuts.points()
     }
 
     /// 2k+1 for k cut points.
     pub fn slots(&self) -> usize {
-        2 * self.cut_points.len() + 1
+        2 * self.cut_points().len() + 1
     }
 
     /// lower_bound + upper_bound: odd at a cut point, even between two (statistics.md §1.1).
-    #[inline]
     pub fn slot(&self, value: f64) -> u32 {
-        let below = self.cut_points.partition_point(|&cut| cut < value);
-        let at = self.cut_points.get(below).is_some_and(|&cut| cut == value);
-        (2 * below + usize::from(at)) as u32
+        let mut slots = Vec::with_capacity(1);
+        self.cuts.slots(&[value], &mut slots);
+        slots.first().copied().unwrap_or(0)
     }
 }
 
 impl NumericCell {
-    /// Counts the given rows of a batch. `indices` is working memory that keeps its capacity.
+    /// Counts the given rows of a batch.
     pub fn absorb(
         &mut self,
         reference: &NumericReference,
         column: Values<'_, Float64Array>,
-        indices: &mut Vec<u32>,
+        scratch: &mut Scratch,
     ) {
-        indices.clear();
+        self.gather(column, &mut scratch.values);
+        self.count_moments(&scratch.values);
+        reference.cuts.slots(&scratch.values, &mut scratch.slots);
+        self.n += scratch.slots.len() as u64;
+        self.slots.count(reference.slots(), &mut scratch.slots);
+    }
+
+    /// Collects the values that are there, and counts the others.
+    fn gather(&mut self, column: Values<'_, Float64Array>, present: &mut Vec<f64>) {
+        present.clear();
         let values = column.values.values();
-        let nulls = column.values.nulls();
-        for &row in column.rows {
-            let row = row as usize;
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                self.count_null(column.wrong_type, row);
-                continue;
+        let nulls = column.values.nulls().filter(|nulls| nulls.null_count() > 0);
+        // Adding zero makes -0.0 the 0.0 it equals.
+        match (column.rows.run(values.len()), nulls) {
+            (Some(run), None) => present.extend(values[run].iter().map(|value| value + 0.0)),
+            (Some(run), Some(nulls)) if column.wrong_type.is_none() => {
+                let (from, length) = (run.start, run.len());
+                for (start, end) in nulls.slice(from, length).valid_slices() {
+                    let values = &values[from + start..from + end];
+                    present.extend(values.iter().map(|value| value + 0.0));
+                }
+                self.missing += (length - present.len()) as u64;
             }
-            let value = values[row];
-            if value.is_nan() {
-                self.missing += 1;
-                self.nan += 1;
-                continue;
+            _ => {
+                for &row in column.rows.indices() {
+                    let row = row as usize;
+                    match nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                        true => self.count_null(column.wrong_type, row),
+                        false => present.push(values[row] + 0.0),
+                    }
+                }
             }
-            // Adding zero makes -0.0 the 0.0 it equals.
-            self.count_moments(value + 0.0);
-            indices.push(reference.slot(value));
         }
-        self.n += indices.len() as u64;
-        self.slots.count(reference.slots(), indices);
+        let nan = present.iter().fold(0_u64, |nan, value| nan + u64::from(value.is_nan()));
+        if nan > 0 {
+            present.retain(|value| !value.is_nan());
+            self.missing += nan;
+            self.nan += nan;
+        }
     }
 
     fn count_null(&mut self, wrong_type: Option<&arrow::array::StringArray>, row: usize) {
@@ -98,18 +114,26 @@ impl NumericCell {
         }
     }
 
-    #[inline]
-    fn count_moments(&mut self, value: f64) {
-        if value.is_finite() {
-            self.sum.add(value);
-            self.squares.add_square(value);
-            let (min, max) = self.finite.unwrap_or((value, value));
-            self.finite = Some((min.min(value), max.max(value)));
-        } else if value > 0.0 {
-            self.positive_infinities += 1;
-        } else {
-            self.negative_infinities += 1;
+    fn count_moments(&mut self, values: &[f64]) {
+        let Some((min, max)) = range(values) else { return };
+        if min.is_finite() && max.is_finite() {
+            self.count_finite(values, (min, max));
+            return;
         }
+        let count = |infinity: f64| values.iter().filter(|&&value| value == infinity).count();
+        self.positive_infinities += count(f64::INFINITY) as u64;
+        self.negative_infinities += count(f64::NEG_INFINITY) as u64;
+        let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        if let Some(range) = range(&finite) {
+            self.count_finite(&finite, range);
+        }
+    }
+
+    fn count_finite(&mut self, values: &[f64], (min, max): (f64, f64)) {
+        let largest = max.max(-min);
+        add_batch(&mut self.sum, &mut self.squares, values, largest);
+        let (low, high) = self.finite.unwrap_or((min, max));
+        self.finite = Some((low.min(min), high.max(max)));
     }
 
     /// Adds everything `other` counted at the same cut points.
@@ -244,4 +268,26 @@ impl NumericCell {
         }
         Ok(cell)
     }
+}
+
+/// The smallest and the largest of values without NaN.
+fn range(values: &[f64]) -> Option<(f64, f64)> {
+    const LANES: usize = 4;
+    let first = *values.first()?;
+    let (mut min, mut max) = ([first; LANES], [first; LANES]);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let widen = |min: &mut f64, max: &mut f64, value: f64| {
+        *min = if value < *min { value } else { *min };
+        *max = if value > *max { value } else { *max };
+    };
+    for chunk in chunks {
+        for ((min, max), &value) in min.iter_mut().zip(&mut max).zip(chunk) {
+            widen(min, max, value);
+        }
+    }
+    let (mut least, mut most) = (first, first);
+    for value in rest.iter().chain(&min).chain(&max) {
+        widen(&mut least, &mut most, *value);
+    }
+    Some((least, most))
 }

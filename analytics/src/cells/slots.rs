@@ -16,8 +16,12 @@ pub struct Slots {
 enum Store {
     /// Used slots, ascending, none zero.
     Sparse(Vec<(u32, u32)>),
-    Narrow(Box<[u32]>),
-    /// As soon as a counter leaves 32 bits.
+    Narrow {
+        counts: Box<[u32]>,
+        /// Their sum, so that one look tells that none of them leaves 32 bits.
+        total: u64,
+    },
+    /// As soon as a counter might leave 32 bits.
     Wide(Box<[u64]>),
 }
 
@@ -49,14 +53,11 @@ impl Slots {
             self.settle(slots);
             return;
         }
-        // A batch has fewer than 2^32 rows, so one check per batch keeps 32 bits from overflowing.
-        if let Store::Narrow(counts) = &self.store
-            && counts.iter().max().is_some_and(|&most| most > u32::MAX - indices.len() as u32)
-        {
-            self.widen(slots);
-        }
+        self.make_room(slots, indices.len() as u64);
         match &mut self.store {
-            Store::Narrow(counts) => indices.iter().for_each(|&i| counts[i as usize] += 1),
+            Store::Narrow { counts, .. } => {
+                indices.iter().for_each(|&i| counts[i as usize] += 1);
+            }
             Store::Wide(counts) => indices.iter().for_each(|&i| counts[i as usize] += 1),
             Store::Sparse(_) => {}
         }
@@ -72,7 +73,7 @@ impl Slots {
     pub fn used(&self) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
         let (sparse, narrow, wide): (&[(u32, u32)], &[u32], &[u64]) = match &self.store {
             Store::Sparse(used) => (used, &[], &[]),
-            Store::Narrow(counts) => (&[], counts, &[]),
+            Store::Narrow { counts, .. } => (&[], counts, &[]),
             Store::Wide(counts) => (&[], &[], counts),
         };
         let sparse = sparse.iter().map(|&(slot, count)| (slot, u64::from(count)));
@@ -83,12 +84,20 @@ impl Slots {
 
     /// All counts as one array of `slots` numbers.
     pub fn to_vec(&self, slots: usize) -> Vec<u64> {
-        let mut counts = vec![0; slots];
-        for (slot, count) in self.used() {
-            if let Some(place) = counts.get_mut(slot as usize) {
-                *place = count;
+        let counts = match &self.store {
+            Store::Narrow { counts, .. } => counts.iter().map(|&count| u64::from(count)).collect(),
+            Store::Wide(counts) => counts.to_vec(),
+            Store::Sparse(used) => {
+                let mut all = vec![0; slots];
+                for &(slot, count) in used {
+                    if let Some(place) = all.get_mut(slot as usize) {
+                        *place = u64::from(count);
+                    }
+                }
+                all
             }
-        }
+        };
+        debug_assert_eq!(counts.len(), slots);
         counts
     }
 
@@ -106,18 +115,15 @@ impl Slots {
     pub fn bytes(&self) -> usize {
         match &self.store {
             Store::Sparse(used) => used.capacity() * 8,
-            Store::Narrow(counts) => counts.len() * 4,
+            Store::Narrow { counts, .. } => counts.len() * 4,
             Store::Wide(counts) => counts.len() * 8,
         }
     }
 
     fn add_runs(&mut self, slots: usize, runs: impl Iterator<Item = (u32, u64)> + Clone) {
-        if let Store::Narrow(counts) = &self.store {
-            let most = counts.iter().max().map_or(0, |&most| u64::from(most));
-            let added = runs.clone().map(|(_, count)| count).max().unwrap_or(0);
-            if most + added > u64::from(u32::MAX) {
-                self.widen(slots);
-            }
+        if let Store::Narrow { .. } = &self.store {
+            let added = runs.clone().fold(0_u64, |sum, (_, count)| sum.saturating_add(count));
+            self.make_room(slots, added);
         }
         match &mut self.store {
             Store::Sparse(used) => {
@@ -128,15 +134,21 @@ impl Slots {
                     None => self.store = wide_of(slots, merged.into_iter()),
                 }
             }
-            Store::Narrow(counts) => {
+            Store::Narrow { counts, .. } => {
                 runs.for_each(|(slot, count)| counts[slot as usize] += count as u32);
             }
             Store::Wide(counts) => runs.for_each(|(slot, count)| counts[slot as usize] += count),
         }
     }
 
-    fn widen(&mut self, slots: usize) {
-        self.store = wide_of(slots, self.used().collect::<Vec<_>>().into_iter());
+    /// Before `added` more are counted: widens the counters that might leave 32 bits.
+    fn make_room(&mut self, slots: usize, added: u64) {
+        if let Store::Narrow { total, .. } = &mut self.store {
+            *total = total.saturating_add(added);
+            if *total > u64::from(u32::MAX) {
+                self.store = wide_of(slots, self.used().collect::<Vec<_>>().into_iter());
+            }
+        }
     }
 
     /// Turns a list that uses a quarter of the slots into an array.
@@ -145,7 +157,8 @@ impl Slots {
             if used.len() * 4 >= slots.max(8) {
                 let mut counts = vec![0_u32; slots].into_boxed_slice();
                 used.iter().for_each(|&(slot, count)| counts[slot as usize] = count);
-                self.store = Store::Narrow(counts);
+                let total = used.iter().map(|&(_, count)| u64::from(count)).sum();
+                self.store = Store::Narrow { counts, total };
             } else if used.capacity() > used.len() + used.len() / 4 + 8 {
                 used.shrink_to(used.len() + used.len() / 4);
             }

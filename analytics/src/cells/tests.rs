@@ -13,8 +13,8 @@ fn count(reference: &NumericReference, values: &[f64]) -> NumericCell {
     let array = Float64Array::from(values.to_vec());
     let rows: Vec<u32> = (0..values.len() as u32).collect();
     let mut cell = NumericCell::default();
-    let column = Values { values: &array, wrong_type: None, rows: &rows };
-    cell.absorb(reference, column, &mut Vec::new());
+    let column = Values { values: &array, wrong_type: None, rows: Chosen::new(&rows) };
+    cell.absorb(reference, column, &mut Scratch::default());
     cell
 }
 
@@ -51,8 +51,8 @@ fn a_value_of_the_wrong_type_is_not_missing() {
     let reference = NumericReference::new(&[1.0]);
     let mut cell = NumericCell::default();
     let rows = [0, 1, 2, 3];
-    let column = Values { values: &values, wrong_type: Some(&texts), rows: &rows };
-    cell.absorb(&reference, column, &mut Vec::new());
+    let column = Values { values: &values, wrong_type: Some(&texts), rows: Chosen::new(&rows) };
+    cell.absorb(&reference, column, &mut Scratch::default());
     assert_eq!((cell.n(), cell.missing(), cell.wrong_type()), (1, 1, 2));
     assert_eq!(cell.examples().names(), [("twelve", 2)]);
 }
@@ -65,16 +65,16 @@ fn categories_are_named_known_or_new() {
         StringArray::from(vec![Some("UA"), Some(""), None, Some("HA"), Some("ZZ"), Some("UA")]);
     let mut cell = CategoricalCell::default();
     let rows = [0, 1, 2, 3, 4, 5];
-    let column = Values { values: &values, wrong_type: None, rows: &rows };
-    cell.absorb(&reference, column, &mut Vec::new());
+    let column = Values { values: &values, wrong_type: None, rows: Chosen::new(&rows) };
+    cell.absorb(&reference, column, &mut Scratch::default());
     assert_eq!(cell.counts(&reference), [2, 0, 1]);
     assert_eq!((cell.n(), cell.missing(), cell.other(), cell.new_values()), (5, 1, 1, 1));
     assert_eq!(cell.new_names().names(), [("ZZ", 1)]);
     assert_eq!(cell.judged_counts(1), [2, 3]);
     let unbounded = CategoricalReference::new([], &[], true);
     let mut cell = CategoricalCell::default();
-    let column = Values { values: &values, wrong_type: None, rows: &rows };
-    cell.absorb(&unbounded, column, &mut Vec::new());
+    let column = Values { values: &values, wrong_type: None, rows: Chosen::new(&rows) };
+    cell.absorb(&unbounded, column, &mut Scratch::default());
     assert_eq!((cell.n(), cell.other(), cell.new_values()), (5, 5, 0));
 }
 
@@ -174,5 +174,41 @@ proptest! {
             NumericReference::new(&cuts).slot(f64::from(value)) as usize,
             below + up_to
         );
+    }
+}
+
+/// Cut points as baselines have them: ascending, distinct, without NaN and -0.0.
+fn cut_points() -> impl Strategy<Value = Vec<f64>> {
+    let value = prop_oneof![
+        4 => -100.0..100.0_f64,
+        2 => (-20_i32..20).prop_map(f64::from),
+        2 => (-300_i32..300).prop_map(|power| 10_f64.powi(power)),
+        1 => any::<f64>().prop_filter("ordered", |value| !value.is_nan()),
+        1 => prop::sample::select(vec![0.0, INF, -INF, f64::MAX, f64::MIN, f64::from_bits(1)]),
+    ];
+    prop::collection::vec(value, 0..80).prop_map(|mut cuts| {
+        cuts.iter_mut().for_each(|cut| *cut += 0.0);
+        cuts.sort_by(f64::total_cmp);
+        cuts.dedup();
+        cuts
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_value_is_found_where_a_binary_search_finds_it(
+        cuts in cut_points(),
+        mut values in prop::collection::vec(any::<f64>(), 0..40),
+    ) {
+        let reference = NumericReference::new(&cuts);
+        // Cut points and their neighbours, and what lies between and beyond them.
+        values.extend(cuts.iter().flat_map(|cut| [*cut, cut.next_up(), cut.next_down()]));
+        values.extend(cuts.windows(2).map(|pair| pair[0] / 2.0 + pair[1] / 2.0));
+        values.extend([0.0, -0.0, INF, -INF]);
+        for value in values.into_iter().filter(|value| !value.is_nan()) {
+            let below = cuts.partition_point(|cut| *cut < value);
+            let through = cuts.partition_point(|cut| *cut <= value);
+            prop_assert_eq!(reference.slot(value) as usize, below + through, "{} in {:?}", value, cuts);
+        }
     }
 }

@@ -154,3 +154,27 @@ proptest! {
         prop_assert!((variance - expected).abs() <= 1e-15 * expected, "{variance} {expected}");
     }
 }
+
+/// Values of every size, and many of like sizes: what batches take the short way for, and what not.
+fn batch() -> impl Strategy<Value = Vec<f64>> {
+    let like = (-30_i32..30, -1.0..1.0_f64).prop_map(|(power, value)| value * 2_f64.powi(power));
+    let value = prop_oneof![
+        8 => like,
+        2 => Just(0.0),
+        1 => any::<f64>().prop_filter("finite", |value| value.is_finite()),
+        1 => prop::sample::select(vec![f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX, -f64::MAX]),
+    ];
+    prop::collection::vec(value, 0..300)
+}
+
+proptest! {
+    #[test]
+    fn a_batch_adds_up_to_what_its_values_do(values in batch(), start in -1e9..1e9_f64) {
+        let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        let (mut together, mut together_squares) = (sum(&[start]), squares(&[start]));
+        add_batch(&mut together, &mut together_squares, &values, largest);
+        let all: Vec<f64> = values.iter().copied().chain([start]).collect();
+        prop_assert_eq!(bytes(&together), bytes(&sum(&all)));
+        prop_assert_eq!(bytes(&together_squares), bytes(&squares(&all)));
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use driftline_config::capture;
 
 use super::adjust::{Basis, Draft};
-use super::share::{Counted, Question};
+use super::share::{Counted, Detectable, Question};
 use super::{ALPHA, JudgeInput, distribution, release, sentence, share, tolerance};
 use crate::baseline::BaselineColumn;
 use crate::cells::{Cell, Reference};
@@ -34,6 +34,8 @@ pub(super) struct Column<'a> {
 pub(super) struct Scope {
     judged_columns: usize,
     tests: BTreeMap<Check, usize>,
+    /// Most columns of a window ask the same question about their shares.
+    pub(super) detectable: Detectable,
 }
 
 impl Scope {
@@ -64,7 +66,7 @@ impl Scope {
                 *tests.entry(check).or_default() += usize::from(counts);
             }
         }
-        Scope { judged_columns, tests }
+        Scope { judged_columns, tests, detectable: Detectable::default() }
     }
 
     /// F of RULES §4, at least 1.

@@ -1,5 +1,8 @@
 //! Shares of rows (missing, wrong type, new category) by the exact binomial.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::adjust::{Basis, Draft};
 use super::column::{Column, Scope};
 use super::tolerance::Tolerated;
@@ -45,6 +48,20 @@ fn detectable(trials: u64, allowed: f64, level: f64) -> Option<f64> {
     Some(low as f64 / trials as f64)
 }
 
+/// Answers of [`detectable`] within one judgement, by trials, allowed share and level.
+#[derive(Debug, Default)]
+pub(super) struct Detectable {
+    known: RefCell<HashMap<(u64, u64, u64), Option<f64>>>,
+}
+
+impl Detectable {
+    fn of(&self, trials: u64, allowed: f64, level: f64) -> Option<f64> {
+        let question = (trials, allowed.to_bits(), level.to_bits());
+        let mut known = self.known.borrow_mut();
+        *known.entry(question).or_insert_with(|| detectable(trials, allowed, level))
+    }
+}
+
 /// Rows from which on a share of all of them would alarm.
 fn needed(allowed: f64, level: f64) -> Option<u64> {
     let rows = libm::ceil(libm::log(level) / libm::log(allowed));
@@ -82,7 +99,7 @@ pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) 
     let level = ALPHA / scope.tests(check) as f64;
     let allowed = (reference.share() + tolerated.value).min(1.0);
     let found = test_share(window.count, window.of, allowed);
-    let detectable = detectable(window.of, allowed, level);
+    let detectable = scope.detectable.of(window.of, allowed, level);
     let (named, names_truncated) = names;
     let names = if column.private { Vec::new() } else { named };
     let mut finding = Finding::new(&column.subject, check);

@@ -1,6 +1,8 @@
 //! Kolmogorov-Smirnov, Kuiper and Mann-Whitney from counters at cut points: exact integers, divided
 //! once.
 
+use std::ops::{Add, AddAssign, Mul, Sub};
+
 /// How a share relates to its cut point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
@@ -52,12 +54,79 @@ pub struct KolmogorovSmirnov {
 }
 
 /// The extreme slot border of one direction: slots `0..=slot` against the rest.
-#[derive(Clone, Copy)]
-struct Extreme {
-    numerator: i128,
+#[derive(Clone, Copy, Default)]
+struct Extreme<W> {
+    numerator: W,
     slot: usize,
     cumulative_reference: u64,
     cumulative_window: u64,
+}
+
+/// What one pass over the slots finds; its numerators are of shares with the denominator
+/// reference · window.
+#[derive(Default)]
+struct Sweep<W> {
+    plus: Extreme<W>,
+    minus: Extreme<W>,
+    /// The largest of the gaps' smaller masses.
+    overlap: W,
+    twice_exceeded: W,
+}
+
+impl<W> Sweep<W>
+where
+    W: Copy + Default + Ord + AddAssign + Add<Output = W> + Mul<Output = W> + Sub<Output = W>,
+{
+    /// `wide` widens counts so that twice the product of both totals fits.
+    fn over(counts: (&[u64], &[u64]), totals: (u64, u64), wide: impl Fn(u64) -> W) -> Sweep<W> {
+        let (wide_reference, wide_window) = (wide(totals.0), wide(totals.1));
+        let mut sweep: Sweep<W> = Sweep::default();
+        let (mut below_reference, mut below_window) = (0_u64, 0_u64);
+        let mut difference = W::default();
+        for (slot, (&at_reference, &at_window)) in counts.0.iter().zip(counts.1).enumerate() {
+            let mass_reference = wide_window * wide(at_reference);
+            let mass_window = wide_reference * wide(at_window);
+            if slot % 2 == 0 {
+                sweep.overlap = sweep.overlap.max(mass_reference.min(mass_window));
+            }
+            sweep.twice_exceeded += wide(at_window) * wide(2 * below_reference + at_reference);
+            below_reference += at_reference;
+            below_window += at_window;
+            difference = difference + mass_reference - mass_window;
+            let here = |numerator| Extreme {
+                numerator,
+                slot,
+                cumulative_reference: below_reference,
+                cumulative_window: below_window,
+            };
+            if difference > sweep.plus.numerator {
+                sweep.plus = here(difference);
+            }
+            let other_way = W::default() - difference;
+            if other_way > sweep.minus.numerator {
+                sweep.minus = here(other_way);
+            }
+        }
+        sweep
+    }
+
+    fn widen(self) -> Sweep<i128>
+    where
+        i128: From<W>,
+    {
+        let widen = |extreme: Extreme<W>| Extreme {
+            numerator: i128::from(extreme.numerator),
+            slot: extreme.slot,
+            cumulative_reference: extreme.cumulative_reference,
+            cumulative_window: extreme.cumulative_window,
+        };
+        Sweep {
+            plus: widen(self.plus),
+            minus: widen(self.minus),
+            overlap: i128::from(self.overlap),
+            twice_exceeded: i128::from(self.twice_exceeded),
+        }
+    }
 }
 
 impl KolmogorovSmirnov {
@@ -75,36 +144,14 @@ impl KolmogorovSmirnov {
             return None;
         }
         let (wide_reference, wide_window) = (i128::from(total_reference), i128::from(total_window));
-        let none = Extreme { numerator: 0, slot: 0, cumulative_reference: 0, cumulative_window: 0 };
-        let (mut plus, mut minus) = (none, none);
-        let (mut below_reference, mut below_window) = (0_u64, 0_u64);
-        let mut overlap = 0_i128;
-        let mut twice_exceeded = 0_i128;
-        for (slot, (&at_reference, &at_window)) in reference.iter().zip(window).enumerate() {
-            if slot % 2 == 0 {
-                let mass_reference = wide_window * i128::from(at_reference);
-                let mass_window = wide_reference * i128::from(at_window);
-                overlap = overlap.max(mass_reference.min(mass_window));
-            }
-            twice_exceeded += i128::from(at_window)
-                * (2 * i128::from(below_reference) + i128::from(at_reference));
-            below_reference += at_reference;
-            below_window += at_window;
-            let difference = wide_window * i128::from(below_reference)
-                - wide_reference * i128::from(below_window);
-            let here = |numerator| Extreme {
-                numerator,
-                slot,
-                cumulative_reference: below_reference,
-                cumulative_window: below_window,
-            };
-            if difference > plus.numerator {
-                plus = here(difference);
-            }
-            if -difference > minus.numerator {
-                minus = here(-difference);
-            }
-        }
+        let (counts, totals) = ((reference, window), (total_reference, total_window));
+        // Nearly always 64 bits are enough, in a quarter of the time.
+        let is_narrow = wide_reference * wide_window < 1 << 61;
+        let Sweep { plus, minus, overlap, twice_exceeded } = if is_narrow {
+            Sweep::over(counts, totals, |count| count as i64).widen()
+        } else {
+            Sweep::over(counts, totals, i128::from)
+        };
         let scale = (wide_reference * wide_window) as f64;
         let share = |numerator: i128| numerator as f64 / scale;
         let extreme = if plus.numerator >= minus.numerator { plus } else { minus };
@@ -130,7 +177,7 @@ impl KolmogorovSmirnov {
     }
 }
 
-impl Extreme {
+impl Extreme<i128> {
     fn location(&self, total_reference: u64, total_window: u64) -> Option<Location> {
         // The border above the last slot has no cut point, and no difference either.
         (self.numerator > 0).then(|| Location {

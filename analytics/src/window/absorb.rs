@@ -7,7 +7,7 @@ use arrow::datatypes::Float64Type;
 use driftline_config::capture;
 
 use super::{Envelope, VersionState, WindowState, text_column, value_column};
-use crate::cells::{Cell, Reference, Values};
+use crate::cells::{Cell, Chosen, Reference, Scratch, Values};
 use crate::layout::Layout;
 
 /// The rows of one version, of which only those that did not fail have values.
@@ -17,27 +17,42 @@ struct VersionRows {
     valued: Vec<u32>,
 }
 
+impl VersionRows {
+    fn append(&mut self, mut more: VersionRows) {
+        self.rows += more.rows;
+        if self.valued.is_empty() {
+            self.valued = more.valued;
+        } else {
+            self.valued.append(&mut more.valued);
+        }
+    }
+}
+
 pub(super) fn absorb(window: &mut WindowState, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
     let envelope = Envelope::of(batch);
+    envelope.count(rows, layout.under_us(), &mut window.requests, &mut window.latency);
     let mut valued = Vec::with_capacity(rows.len());
     let mut versions: BTreeMap<&str, VersionRows> = BTreeMap::new();
+    // Neighbours most often answer for the same version.
+    let mut last = ("", VersionRows::default());
     for &row in rows {
-        let class = envelope.class(row);
-        window.requests.record(class, envelope.sample_rate(row));
-        if let Some(latency_us) = envelope.latency_us(row) {
-            window.latency.record(latency_us, layout.under_us());
-        }
         if let Some(time_us) = envelope.time_us(row) {
             let (first, last) = window.span_us.unwrap_or((time_us, time_us));
             window.span_us = Some((first.min(time_us), last.max(time_us)));
         }
-        let version = versions.entry(envelope.version(row)).or_default();
-        version.rows += 1;
-        if !class.is_failure() {
-            version.valued.push(row);
+        let version = envelope.version(row);
+        if version != last.0 {
+            let before = std::mem::replace(&mut last, (version, VersionRows::default()));
+            versions.entry(before.0).or_default().append(before.1);
+        }
+        last.1.rows += 1;
+        if !envelope.class(row).is_failure() {
+            last.1.valued.push(row);
             valued.push(row);
         }
     }
+    versions.entry(last.0).or_default().append(last.1);
+    versions.retain(|_, rows| rows.rows > 0);
     window.rows += rows.len() as u64;
     let columns = Columns { layout, batch };
     columns.absorb(&mut window.features, layout.feature_references(), 0, &valued);
@@ -100,7 +115,8 @@ impl Columns<'_> {
             cells.reserve_exact(references.len());
             cells.extend(references.iter().map(Reference::empty_cell));
         }
-        let mut indices = Vec::with_capacity(rows.len());
+        let rows = Chosen::new(rows);
+        let mut scratch = Scratch::default();
         for (offset, (cell, reference)) in cells.iter_mut().zip(references).enumerate() {
             let index = first + offset;
             let Some(values) = value_column(self.batch, index) else { continue };
@@ -111,13 +127,13 @@ impl Columns<'_> {
                 (Cell::Numeric(cell), Reference::Numeric(reference)) => {
                     if let Some(values) = values.as_primitive_opt::<Float64Type>() {
                         let column = Values { values, wrong_type, rows };
-                        cell.absorb(reference, column, &mut indices);
+                        cell.absorb(reference, column, &mut scratch);
                     }
                 }
                 (Cell::Categorical(cell), Reference::Categorical(reference)) => {
                     if let Some(values) = values.as_string_opt::<i32>() {
                         let column = Values { values, wrong_type, rows };
-                        cell.absorb(reference, column, &mut indices);
+                        cell.absorb(reference, column, &mut scratch);
                     }
                 }
                 _ => {}

@@ -6,7 +6,7 @@ use arrow::array::{
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use driftline_config::capture;
 
-use crate::cells::StatusClass;
+use crate::cells::{LatencyCell, RequestCell, StatusClass};
 
 /// The envelope columns that windows and panes read. A column that is not there, or of another
 /// type, reads as null.
@@ -28,6 +28,27 @@ impl<'a> Envelope<'a> {
             status: column(capture::STATUS).and_then(|c| c.as_primitive_opt::<Int32Type>()),
             sample_rate: column(capture::SAMPLE_RATE)
                 .and_then(|c| c.as_primitive_opt::<Float64Type>()),
+        }
+    }
+
+    /// Counts the rows as requests, and their latencies.
+    pub(crate) fn count(
+        &self,
+        rows: &[u32],
+        under_us: Option<i64>,
+        requests: &mut RequestCell,
+        latency: &mut LatencyCell,
+    ) {
+        for &row in rows {
+            requests.record(self.class(row), self.sample_rate(row));
+        }
+        if self.latency_us.is_none() {
+            return;
+        }
+        for &row in rows {
+            if let Some(latency_us) = self.latency_us(row) {
+                latency.record(latency_us, under_us);
+            }
         }
     }
 

@@ -1,0 +1,193 @@
+//! Finding a value among cut points: an index of buckets in front of a short scan.
+
+use std::sync::Arc;
+
+/// Cut points looked at together, without a branch between them.
+const STRIDE: usize = 4;
+/// Buckets per cut point, so that few strides are not enough.
+const BUCKETS: usize = 2;
+
+/// Ascending cut points. How many lie below a value is looked up in a few steps however many there
+/// are.
+#[derive(Debug, Clone)]
+pub(super) struct Cuts {
+    /// The cut points, then NaN, which is neither below nor at any value.
+    padded: Arc<[f64]>,
+    length: usize,
+    grid: Grid,
+    before: Before,
+}
+
+/// Per bucket of the grid: how many cut points lie in earlier buckets.
+#[derive(Debug, Clone)]
+enum Before {
+    Few(Arc<[u16]>),
+    Many(Arc<[u32]>),
+}
+
+/// A map from values to buckets that never falls: what lies in an earlier bucket is smaller.
+#[derive(Debug, Clone, Copy)]
+struct Grid {
+    /// Values beyond these share the buckets at the ends; both are finite.
+    ends: (f64, f64),
+    steps: Steps,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Steps {
+    /// Buckets of equal width; so many in a unit.
+    Even(f64),
+    /// Buckets of equal width in the order of the bits, of which so many are dropped: each power of
+    /// two has as many buckets.
+    Bits(u32),
+}
+
+impl Cuts {
+    /// Cut points must be ascending and distinct, without NaN.
+    pub(super) fn new(cut_points: &[f64]) -> Cuts {
+        let buckets = BUCKETS * cut_points.len().next_power_of_two();
+        let padding = std::iter::repeat_n(f64::NAN, STRIDE);
+        let indexed = Grid::candidates(cut_points, buckets).map(|grid| {
+            let before = grid.before(cut_points, buckets);
+            // Values fall where cut points are dense, so crowded buckets count by their square.
+            let ends = before.iter().skip(1).copied().chain([cut_points.len() as u32]);
+            let in_bucket = ends.zip(&before).map(|(end, &start)| u64::from(end - start));
+            (in_bucket.map(|count| count * count).sum::<u64>(), grid, before)
+        });
+        let [even, bits] = indexed;
+        let (_, grid, before) = if even.0 <= bits.0 { even } else { bits };
+        let few: Option<Arc<[u16]>> =
+            before.iter().map(|&count| u16::try_from(count).ok()).collect();
+        Cuts {
+            padded: cut_points.iter().copied().chain(padding).collect(),
+            length: cut_points.len(),
+            grid,
+            before: few.map_or_else(|| Before::Many(before.into()), Before::Few),
+        }
+    }
+
+    /// The cut points.
+    pub(super) fn points(&self) -> &[f64] {
+        &self.padded[..self.length]
+    }
+
+    /// lower_bound + upper_bound of each value: odd at a cut point, even between two (statistics.md
+    /// §1.1). No value may be NaN.
+    pub(super) fn slots(&self, values: &[f64], slots: &mut Vec<u32>) {
+        // One loop for each kind of grid and index, so that nothing is asked per value.
+        let Grid { ends, steps } = self.grid;
+        match (&self.before, steps) {
+            (Before::Few(before), Steps::Even(per_unit)) => {
+                self.fill(values, before, |value| even(value, ends, per_unit), slots);
+            }
+            (Before::Few(before), Steps::Bits(dropped)) => {
+                self.fill(values, before, |value| bits(value, ends, dropped), slots);
+            }
+            (Before::Many(before), _) => {
+                self.fill(values, before, |value| self.grid.bucket(value), slots);
+            }
+        }
+    }
+
+    #[inline]
+    fn fill<N: Copy + Into<u32>>(
+        &self,
+        values: &[f64],
+        before: &[N],
+        bucket: impl Fn(f64) -> u32,
+        slots: &mut Vec<u32>,
+    ) {
+        let padded = &*self.padded;
+        slots.clear();
+        slots.extend(values.iter().map(|&value| bucket(value)));
+        for (slot, &value) in slots.iter_mut().zip(values) {
+            let before: u32 = before.get(*slot as usize).copied().map_or(0, Into::into);
+            *slot = slot_from(padded, before as usize, value);
+        }
+    }
+}
+
+/// The slot of a value below which at least `below` cut points lie.
+#[inline]
+fn slot_from(padded: &[f64], mut below: usize, value: f64) -> u32 {
+    // The padding is as long as a stride, so there always is one.
+    while let Some(stride) = padded.get(below..).and_then(<[f64]>::first_chunk::<STRIDE>) {
+        let passed: i64 = stride.iter().map(|&cut| i64::from(cut < value)).sum();
+        below += passed as usize;
+        if passed < STRIDE as i64 {
+            break;
+        }
+    }
+    let at = padded.get(below).is_some_and(|&cut| cut == value);
+    (2 * below) as u32 + u32::from(at)
+}
+
+impl PartialEq for Cuts {
+    fn eq(&self, other: &Cuts) -> bool {
+        self.points() == other.points()
+    }
+}
+
+impl Grid {
+    /// Buckets of equal width, where floats can tell them apart, and by bits.
+    fn candidates(cut_points: &[f64], buckets: usize) -> [Grid; 2] {
+        let mut finite = cut_points.iter().copied().filter(|cut| cut.is_finite());
+        let first = finite.next().unwrap_or(0.0);
+        let ends = (first, finite.next_back().unwrap_or(first));
+        let width = ordered(ends.1).abs_diff(ordered(ends.0)) / buckets as u64;
+        let dropped = (u64::BITS - width.leading_zeros()).min(u64::BITS - 1);
+        let by_bits = Grid { ends, steps: Steps::Bits(dropped) };
+        let range = ends.1 - ends.0;
+        let per_unit = (buckets - 1) as f64 / range;
+        let is_even = range.is_finite() && per_unit.is_normal();
+        let evenly = if is_even { Steps::Even(per_unit) } else { by_bits.steps };
+        [Grid { ends, steps: evenly }, by_bits]
+    }
+
+    fn bucket(self, value: f64) -> u32 {
+        match self.steps {
+            Steps::Even(per_unit) => even(value, self.ends, per_unit),
+            Steps::Bits(dropped) => bits(value, self.ends, dropped),
+        }
+    }
+
+    fn before(self, cut_points: &[f64], buckets: usize) -> Vec<u32> {
+        let mut before = vec![0; buckets + 1];
+        for &cut in cut_points {
+            before[self.bucket(cut) as usize + 1] += 1;
+        }
+        before.pop();
+        let mut sum = 0;
+        before.iter_mut().for_each(|count| {
+            sum += *count;
+            *count = sum;
+        });
+        before
+    }
+}
+
+/// Every operation rounds without changing an order. Beyond 2^52 floats are whole numbers, and those
+/// below 2^53 have them in their lowest bits.
+#[inline]
+fn even(value: f64, ends: (f64, f64), per_unit: f64) -> u32 {
+    const WHOLE: f64 = (1_u64 << 52) as f64;
+    ((within(value, ends) - ends.0) * per_unit + WHOLE).to_bits() as u32
+}
+
+#[inline]
+fn bits(value: f64, ends: (f64, f64), dropped: u32) -> u32 {
+    (ordered(within(value, ends)).wrapping_sub(ordered(ends.0)) as u64 >> dropped) as u32
+}
+
+#[inline]
+fn within(value: f64, (first, last): (f64, f64)) -> f64 {
+    let value = if value > first { value } else { first };
+    if value < last { value } else { last }
+}
+
+/// The bits of a float as a number that is ordered as floats are.
+#[inline]
+fn ordered(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
+}
