@@ -28,8 +28,14 @@ check: ## done means this passes: format, lints, tests, documentation, licences
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses bans sources; \
 	else echo "check: licences not checked, cargo-deny is not installed (cargo install cargo-deny)"; fi
 
-bench: ## the benchmarks, in the release profile
-	@eval "$$(tests/rig/setup.sh env)" && cargo bench $(CARGO_FLAGS) --workspace
+# An optimised binary takes DataFusion a while; `make bench DRIFTLINE=path` measures one that is there.
+DRIFTLINE ?= target/release/driftline
+BENCH_ARGS ?=
+target/release/driftline:
+	cargo build --release $(CARGO_FLAGS) --bin driftline
+
+bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers, into docs/performance/
+	@eval "$$(tests/rig/setup.sh env)" && "$$DRIFTLINE_TEST_PYTHON" benches/bench.py --driftline $(DRIFTLINE) $(BENCH_ARGS)
 
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --test it every_view_is_sound

@@ -1,5 +1,5 @@
 //! The figures that the hot path is held to, measured by turns and printed as a Markdown table:
-//! `cargo bench -p driftline-benches --bench ratios`.
+//! `cargo bench -p driftline-benches --bench ratios [-- decode|absorb|judge]`.
 
 mod cases;
 mod interleave;
@@ -16,12 +16,21 @@ use interleave::{Contender, by_turns};
 const ROUNDS: usize = 61;
 
 fn main() -> std::io::Result<()> {
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     let mut out = std::io::stdout().lock();
     writeln!(out, "| what | median | beside the first |\n|---|---|---|")?;
-    decoding(&mut out, Numbers::Short)?;
-    decoding(&mut out, Numbers::Full)?;
-    absorbing(&mut out)?;
-    judging(&mut out)
+    if wanted("decode") {
+        decoding(&mut out, Numbers::Short)?;
+        decoding(&mut out, Numbers::Full)?;
+    }
+    if wanted("absorb") {
+        absorbing(&mut out)?;
+    }
+    if wanted("judge") {
+        judging(&mut out)?;
+    }
+    Ok(())
 }
 
 fn decoding(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()> {

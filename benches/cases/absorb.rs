@@ -15,20 +15,20 @@ use driftline_config::capture::{self, CaptureSchema, Column, ENVELOPE_COLUMNS, K
 use super::BATCH_ROWS;
 
 /// Cut points of a column.
-pub const CUT_POINTS: usize = 2048;
+pub(crate) const CUT_POINTS: usize = 2048;
 /// Rows of the baseline.
 const BASELINE_ROWS: usize = 100_000;
 
 /// A baseline of `features` numeric columns, and batches to compare with it.
-pub struct Case {
-    pub layout: Layout,
-    pub batches: Vec<RecordBatch>,
-    pub rows: Vec<u32>,
+pub(crate) struct Case {
+    pub(crate) layout: Layout,
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) rows: Vec<u32>,
 }
 
 impl Case {
     /// Columns take turns among five shapes; every fourth has one value in a hundred missing.
-    pub fn new(features: usize, batches: usize) -> Case {
+    pub(crate) fn new(features: usize, batches: usize) -> Case {
         let layout = Layout::of_baseline(&Arc::new(baseline(features)), &Limits::default());
         let mut random = fastrand::Rng::with_seed(11);
         let batches = (0..batches).map(|_| batch(features, BATCH_ROWS, &mut random)).collect();
@@ -36,15 +36,22 @@ impl Case {
     }
 
     /// Counts one batch.
-    pub fn absorb(&self, window: &mut WindowState, batch: usize) {
+    pub(crate) fn absorb(&self, window: &mut WindowState, batch: usize) {
         if let Some(batch) = self.batches.get(batch % self.batches.len()) {
             window.absorb(&self.layout, batch, &self.rows);
         }
     }
 
+    /// Counts the first `rows` of the first batch.
+    pub(crate) fn absorb_first(&self, window: &mut WindowState, rows: usize) {
+        if let (Some(batch), Some(rows)) = (self.batches.first(), self.rows.get(..rows)) {
+            window.absorb(&self.layout, batch, rows);
+        }
+    }
+
     /// What one counter per cut point costs at least with the standard library: a binary search per
     /// value.
-    pub fn partition_points(&self, batch: usize) -> usize {
+    pub(crate) fn partition_points(&self, batch: usize) -> usize {
         let Some(batch) = self.batches.get(batch % self.batches.len()) else { return 0 };
         let references = self.layout.baselines().default.columns.iter();
         let mut sum = 0;
@@ -62,7 +69,7 @@ impl Case {
 }
 
 /// A baseline of numeric columns.
-pub fn baseline(features: usize) -> Baseline {
+pub(crate) fn baseline(features: usize) -> Baseline {
     let column = |index| Column { subject: subject(index), kind: Kind::Numeric, coerce: false };
     let columns = (0..features).map(column).collect();
     let options = BuildOptions {

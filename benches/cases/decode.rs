@@ -12,7 +12,7 @@ use super::{BATCH_ROWS, FEATURES};
 
 /// How the numbers of a capture are written.
 #[derive(Debug, Clone, Copy)]
-pub enum Numbers {
+pub(crate) enum Numbers {
     /// Up to six digits: what is measured, counted or rounded. About 450 bytes a capture.
     Short,
     /// Seventeen digits: what Python writes of a computed double. About 610 bytes a capture.
@@ -25,9 +25,14 @@ const NAMES: [&str; FEATURES] = [
 ];
 
 /// As many captures as a batch has rows, all different, the same on every machine.
-pub fn captures(numbers: Numbers) -> Vec<String> {
+pub(crate) fn captures(numbers: Numbers) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(7);
     (0..BATCH_ROWS).map(|row| capture(row, numbers, &mut random)).collect()
+}
+
+/// The capture of row `row` of an endless stream, a millisecond after the one before.
+pub(crate) fn capture_at(row: usize) -> String {
+    capture(row, Numbers::Short, &mut fastrand::Rng::with_seed(row as u64))
 }
 
 fn capture(row: usize, numbers: Numbers, random: &mut fastrand::Rng) -> String {
@@ -45,10 +50,11 @@ fn capture(row: usize, numbers: Numbers, random: &mut fastrand::Rng) -> String {
         .collect();
     format!(
         "{{\"v\":1,\"model\":\"flight-delay\",\"version\":\"3\",\"id\":\"{:016x}\",\
-         \"ts\":\"2026-01-02T03:{:02}:{:02}.{:03}Z\",\"latency_us\":{},\"status\":200,\
+         \"ts\":\"2026-01-02T{:02}:{:02}:{:02}.{:03}Z\",\"latency_us\":{},\"status\":200,\
          \"features\":{{{}}},\"prediction\":{{\"score\":{:.4}}}}}",
         random.u64(..),
-        row / 1000 / 60,
+        row / 1000 / 3600 % 24,
+        row / 1000 / 60 % 60,
         row / 1000 % 60,
         row % 1000,
         random.u32(500..20_000),
@@ -58,14 +64,13 @@ fn capture(row: usize, numbers: Numbers, random: &mut fastrand::Rng) -> String {
 }
 
 /// Bytes of all captures.
-pub fn bytes_of(captures: &[String]) -> usize {
+pub(crate) fn bytes_of(captures: &[String]) -> usize {
     captures.iter().map(String::len).sum()
 }
 
 /// Our decoder for these captures.
-pub fn decoder() -> Decoder {
-    let column =
-        |subject: String| Column { subject, kind: Kind::Numeric, coerce: false };
+pub(crate) fn decoder() -> Decoder {
+    let column = |subject: String| Column { subject, kind: Kind::Numeric, coerce: false };
     let features = NAMES.iter().map(|name| column(format!("feature:{name}")));
     let columns = features.chain([column("prediction:score".to_owned())]).collect();
     let schema = CaptureSchema { columns, ignored: Vec::new() };
@@ -75,7 +80,7 @@ pub fn decoder() -> Decoder {
 }
 
 /// Decodes one batch with our decoder; how many rows it has.
-pub fn ours(decoder: &mut Decoder, captures: &[String]) -> usize {
+pub(crate) fn ours(decoder: &mut Decoder, captures: &[String]) -> usize {
     for (offset, capture) in (0..).zip(captures) {
         decoder.decode(&Record { value: Some(capture.as_bytes()), offset, time_us: None });
     }
@@ -84,12 +89,12 @@ pub fn ours(decoder: &mut Decoder, captures: &[String]) -> usize {
 }
 
 /// arrow-json for these captures, into the same columns.
-pub fn arrow_json() -> arrow_json::reader::Decoder {
+pub(crate) fn arrow_json() -> arrow_json::reader::Decoder {
     let field = |name: &str, kind| Field::new(name, kind, true);
     let numbers = |names: &[&str]| -> Fields {
         names.iter().map(|name| field(name, DataType::Float64)).collect()
     };
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
     let schema = Schema::new(vec![
         field("model", DataType::Utf8),
         field("version", DataType::Utf8),
@@ -106,7 +111,7 @@ pub fn arrow_json() -> arrow_json::reader::Decoder {
 
 /// Decodes one batch with arrow-json, payload by payload as a consumer has them; how many rows it
 /// has.
-pub fn theirs(decoder: &mut arrow_json::reader::Decoder, captures: &[String]) -> usize {
+pub(crate) fn theirs(decoder: &mut arrow_json::reader::Decoder, captures: &[String]) -> usize {
     for capture in captures {
         if decoder.decode(capture.as_bytes()).is_err() {
             return 0;

@@ -2,7 +2,7 @@
 //! checks no grammar, keeps no value, knows no key, and so bounds from above what a decoder can do.
 
 /// The sum of all numbers in `text` outside strings; only what it costs matters.
-pub fn sum_of_numbers(text: &[u8]) -> f64 {
+pub(crate) fn sum_of_numbers(text: &[u8]) -> f64 {
     let mut sum = 0.0;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use driftline_analytics::judgement::{History, JudgeInput, judge};
-use driftline_analytics::layout::Baselines;
+use driftline_analytics::layout::{Baselines, Layout};
 use driftline_analytics::report::{Ledger, Report, WindowMeta};
 use driftline_analytics::window::WindowState;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
@@ -14,51 +14,61 @@ use driftline_config::{
 use super::absorb::Case;
 
 /// Features of the window.
-pub const FEATURES: usize = 200;
+pub(crate) const FEATURES: usize = 200;
 
 /// A window that is full and not judged yet.
-pub struct Full {
+pub(crate) struct Full {
     case: Case,
     model: Model,
     baselines: Baselines,
     state: WindowState,
-    history: History,
 }
 
 impl Full {
-    pub fn new() -> Full {
+    pub(crate) fn new() -> Full {
         let case = Case::new(FEATURES, 4);
         let mut state = WindowState::new(&case.layout);
         (0..4).for_each(|batch| case.absorb(&mut state, batch));
         let baselines = case.layout.baselines().clone();
-        Full { case, model: model(), baselines, state, history: History::default() }
+        Full { case, model: model(), baselines, state }
     }
 
     /// Judges it.
-    pub fn judge(&self) -> Report {
-        let input = JudgeInput {
-            model: &self.model,
-            config_sha256: "",
-            layout: &self.case.layout,
-            baselines: &self.baselines,
-            state: &self.state,
-            window: WindowMeta {
-                id: "bench".to_owned(),
-                start_us: ALIGNMENT_US,
-                end_us: ALIGNMENT_US + DAY_US,
-                parts: 1,
-                incomplete: Vec::new(),
-                previous: None,
-                ledger: Ledger::default(),
-                cuts: BTreeMap::new(),
-            },
-            history: &self.history,
-        };
-        judge(&input).0
+    pub(crate) fn judge(&self) -> Report {
+        judge_once(&self.model, &self.case.layout, &self.baselines, &self.state)
     }
 }
 
-fn model() -> Model {
+/// Judges a window as if it were the first.
+pub(crate) fn judge_once(
+    model: &Model,
+    layout: &Layout,
+    baselines: &Baselines,
+    state: &WindowState,
+) -> Report {
+    let input = JudgeInput {
+        model,
+        config_sha256: "",
+        layout,
+        baselines,
+        state,
+        window: WindowMeta {
+            id: "bench".to_owned(),
+            start_us: ALIGNMENT_US,
+            end_us: ALIGNMENT_US + DAY_US,
+            parts: 1,
+            incomplete: Vec::new(),
+            previous: None,
+            ledger: Ledger::default(),
+            cuts: BTreeMap::new(),
+        },
+        history: &History::default(),
+    };
+    judge(&input).0
+}
+
+/// A model that knows nothing but defaults.
+pub(crate) fn model() -> Model {
     Model {
         name: "bench".to_owned(),
         owner: None,

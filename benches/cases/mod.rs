@@ -1,11 +1,12 @@
 //! What is measured: seeded data, our own code, and what it is measured against.
+#![allow(dead_code, reason = "each benchmark measures some of it")]
 
-pub mod absorb;
-pub mod decode;
-pub mod floor;
-pub mod judge;
+pub(crate) mod absorb;
+pub(crate) mod decode;
+pub(crate) mod floor;
+pub(crate) mod judge;
 
 /// Rows of a batch, as the readers hand them over.
-pub const BATCH_ROWS: usize = 8192;
+pub(crate) const BATCH_ROWS: usize = 8192;
 /// Numeric features of a record.
-pub const FEATURES: usize = 20;
+pub(crate) const FEATURES: usize = 20;

@@ -1,0 +1,168 @@
+"""Runs every benchmark and writes docs/performance/measured.md and docs/performance/growth.svg.
+
+    bench.py [--only micro,growth,end-to-end,check] [--driftline BINARY] [--rows N]
+
+Everything is measured by turns and reported as medians and ratios: single times say little on a machine
+that others use. `end-to-end` wants the broker of `make setup`, `check` a network for the peers' packages;
+each is left out, with a line that says so, where that is not there. Python's standard library is enough.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import end_to_end
+import peers
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "performance"
+PARTS = ["micro", "growth", "end-to-end", "check"]
+# The core that clients and computations are pinned to; the broker has the other.
+CORE = "1" if (os.cpu_count() or 1) > 1 else "0"
+
+
+def pinned(*command):
+    return ["taskset", "-c", CORE, *map(str, command)]
+
+
+def output(*command, **options):
+    return subprocess.run(pinned(*command), check=True, stdout=subprocess.PIPE, text=True, **options).stdout
+
+
+def benchmarks():
+    """The benchmark executables by name."""
+    built = subprocess.run(
+        ["cargo", "bench", "-p", "driftline-benches", "--no-run", "--message-format", "json"],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = (json.loads(line) for line in built.splitlines())
+    return {message["target"]["name"]: message["executable"] for message in messages
+            if message.get("executable") and "bench" in message["target"]["kind"]}
+
+
+def growth(executable):
+    """Markdown of the growth, and its picture."""
+    series = {}
+    for line in output(executable).splitlines():
+        axis, size, microseconds = line.split(",")
+        series.setdefault(axis, []).append((int(size), float(microseconds)))
+    (TARGET / "growth.svg").write_text(drawing(series))
+    lines = ["| what grows | from | to | cost grows by | over linear |", "|---|---|---|---|---|"]
+    for axis, points in series.items():
+        (first, before), (last, after) = points[0], points[-1]
+        factor = after / before
+        lines.append(f"| {axis} | {first} | {last} | {factor:.1f} × | {factor / (last / first):.2f} |")
+    return "\n".join([*lines, "", "![growth with rows, features and models](growth.svg)"])
+
+
+def drawing(series):
+    """Panels side by side, both axes logarithmic: linear growth is a line of slope one."""
+    from math import log10
+
+    width, height, margin = 300, 260, 46
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width * len(series)}" height="{height}" '
+             'font-family="sans-serif" font-size="11">', '<rect width="100%" height="100%" fill="white"/>']
+    for panel, (axis, points) in enumerate(series.items()):
+        xs, ys = [log10(x) for x, _ in points], [log10(y) for _, y in points]
+        span = max(max(xs) - min(xs), max(ys) - min(ys)) or 1
+        left, side = panel * width + margin, height - 2 * margin
+
+        def place(x, y):
+            return (left + (x - min(xs)) / span * side, height - margin - (y - min(ys)) / span * side)
+
+        corner, end = place(min(xs), min(ys)), place(min(xs) + span, min(ys) + span)
+        parts.append(f'<rect x="{corner[0]:.1f}" y="{end[1]:.1f}" width="{side}" height="{side}" '
+                     'fill="none" stroke="#999"/>')
+        parts.append(f'<line x1="{corner[0]:.1f}" y1="{corner[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
+                     'stroke="#bbb" stroke-dasharray="4 3"/>')
+        line = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in zip(xs, ys))
+        parts.append(f'<polyline points="{line}" fill="none" stroke="#06c" stroke-width="2"/>')
+        for (x, y), (size, microseconds) in zip(zip(xs, ys), points):
+            at = place(x, y)
+            parts.append(f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="3" fill="#06c">'
+                         f'<title>{size}: {microseconds:.0f} µs</title></circle>')
+        parts.append(f'<text x="{left}" y="{height - margin + 16}">{axis}: {points[0][0]} to '
+                     f'{points[-1][0]}</text>')
+        parts.append(f'<text x="{left}" y="{margin - 10}">{points[0][1]:.0f} to {points[-1][1]:.0f} µs'
+                     '</text>')
+    parts.append("</svg>\n")
+    return "\n".join(parts)
+
+
+def check(executables, driftline, rounds=3):
+    """The computing part of `check`, the whole command, and the peers, on the same files by turns."""
+    cache = pathlib.Path(os.environ.get("DRIFTLINE_CACHE", pathlib.Path.home() / ".cache" / "driftline"))
+    pythons = {name: peers.environment(cache, name) for name in peers.ENVIRONMENTS}
+    single = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        script = ROOT / "benches" / "peers.py"
+        subprocess.run([pythons["evidently"], script, "data", folder], check=True)
+        files = [folder / "reference.parquet", folder / "current.parquet"]
+        ways = {"Driftline, computing": [executables["check"], *files]}
+        if driftline:
+            ways["Driftline, whole process"] = [
+                driftline, "check", "--reference", files[0], "--current", files[1], "--json"]
+        for name, where in peers.PEERS.items():
+            ways[name] = [pythons[where], script, "measure", name, *files]
+        times = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, command in ways.items():
+                times[name].append(seconds_of(command, single, name == "Driftline, whole process"))
+    ours = statistics.median(times["Driftline, computing"])
+    lines = ["| what | rows/s | Driftline's computing part beside it |", "|---|---|---|"]
+    for name, found in times.items():
+        ratios = statistics.median(other / own for other, own in zip(found, times["Driftline, computing"]))
+        lines.append(f"| {name} | {peers.CURRENT_ROWS / statistics.median(found):,.0f} | {ratios:.1f} × |")
+    assert ours > 0
+    return "\n".join(lines)
+
+
+def seconds_of(command, environment, whole):
+    """What a command says it took, or what all of it took."""
+    begun = os.times()
+    done = subprocess.run(pinned(*command), env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, check=False)
+    ended = os.times()
+    if done.returncode not in (0, 1):
+        sys.exit(f"bench: {' '.join(map(str, command))} ended with {done.returncode}")
+    if whole:
+        return ended.children_user + ended.children_system - begun.children_user - begun.children_system
+    return json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--only", default=",".join(PARTS))
+    options.add_argument("--driftline", help="an optimised binary; without one, its rows are left out")
+    options.add_argument("--rows", type=int, default=1_000_000, help="rows of the preloaded topic")
+    chosen = options.parse_args()
+    wanted = chosen.only.split(",")
+    executables = benchmarks()
+    TARGET.mkdir(parents=True, exist_ok=True)
+    sections = {
+        "micro": ("Decode, absorb, judge", lambda: output(executables["ratios"]).strip()),
+        "growth": ("Growth", lambda: growth(executables["growth"])),
+        "end-to-end": ("End to end from a real broker", lambda: end_to_end.table(
+            executables["consumer"], chosen.driftline, chosen.rows, ROOT)),
+        "check": ("Two files, beside the peers", lambda: check(executables, chosen.driftline)),
+    }
+    date = datetime.date.today().isoformat()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    text = [f"# Measured\n\n`make bench`, {date}, {machine}. Medians; written by `benches/bench.py`."]
+    for part in PARTS:
+        if part in wanted:
+            title, run = sections[part]
+            print(f"bench: {title}", file=sys.stderr)
+            text.append(f"## {title}\n\n{run()}")
+    (TARGET / "measured.md").write_text("\n\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Reads one preloaded topic of a real broker in four ways, by turns: a consumer that does nothing, one with
+the floor scanner, one with arrow-json, and `driftline run` with one reading thread. `bench.py` calls it.
+
+The broker is pinned to one core and whoever reads to another, so that the readers differ in nothing but
+what they do with a record. All times are between the first record and the last.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROUNDS = 5
+TOPIC = "bench.captures"
+BASELINE_ROWS = 20_000
+PATIENCE_S = 180
+BROKER_CORE, READER_CORE = "0", "1"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+CONFIG = """\
+kafka: {{bootstrap: "{bootstrap}", reports: off, dead_letters: off}}
+state: {folder}/state
+http: {{listen: "127.0.0.1:{port}"}}
+models:
+  - name: flight-delay
+    captures: {{topic: {topic}, start: earliest, max_ahead: 36500d}}
+    baseline: {baseline}
+    latency: {{under: 10ms, objective: 0.99}}
+"""
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class Broker:
+    """A broker in a folder of its own; it ends with the block."""
+
+    def __init__(self, root, jars, folder):
+        port = free_port()
+        self.bootstrap = f"127.0.0.1:{port}"
+        command = ["taskset", "-c", BROKER_CORE, root / "tests" / "rig" / "kafka.sh", jars, str(port),
+                   str(free_port()), folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self):
+        for line in self.process.stdout:
+            if "Kafka Server started" in line:
+                return self
+        sys.exit("bench: the broker did not start")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def read(consumer, how, bootstrap, rows):
+    answer = subprocess.run(["taskset", "-c", READER_CORE, consumer, "read", how, bootstrap, TOPIC, str(rows)],
+                            check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = json.loads(answer)
+    return found["seconds"] / rows, found["cpu_seconds"] / rows
+
+
+def cpu_seconds(process):
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def counted(port):
+    """Records that the service has counted so far; None while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+    except (urllib.error.URLError, ConnectionError):
+        return None
+    found = [line for line in lines if line.startswith("driftline_records_total{")]
+    return int(sum(float(line.rsplit(" ", 1)[1]) for line in found))
+
+
+def serve(driftline, bootstrap, baseline, rows):
+    """Seconds and processor seconds per row of the whole service, from an empty state folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        config = pathlib.Path(folder) / "driftline.yaml"
+        config.write_text(CONFIG.format(bootstrap=bootstrap, folder=folder, port=port, topic=TOPIC,
+                                        baseline=baseline))
+        command = ["taskset", "-c", READER_CORE, driftline, "run", "--config", config]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            first = None
+            deadline = time.monotonic() + PATIENCE_S
+            while True:
+                found = counted(port)
+                now, cpu = time.monotonic(), cpu_seconds(process)
+                if found and first is None:
+                    first = found, now, cpu
+                if found == rows and first is not None and found > first[0]:
+                    taken = found - first[0]
+                    return (now - first[1]) / taken, (cpu - first[2]) / taken
+                if now > deadline or process.poll() is not None:
+                    process.kill()
+                    sys.exit(f"bench: driftline counted {found} of {rows}: {process.stderr.read()[-2000:]}")
+                time.sleep(0.02)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+def table(consumer, driftline, rows, root):
+    jars = os.environ.get("DRIFTLINE_TEST_KAFKA")
+    if not jars:
+        return "Left out: there is no broker; `make setup` fetches it."
+    with tempfile.TemporaryDirectory() as folder, Broker(root, jars, folder) as broker:
+        subprocess.run([consumer, "preload", broker.bootstrap, TOPIC, str(rows)], check=True)
+        ways = {how: lambda how=how: read(consumer, how, broker.bootstrap, rows)
+                for how in ("bare", "floor", "arrow-json")}
+        if driftline:
+            baseline = write_baseline(consumer, driftline, pathlib.Path(folder))
+            ways["Driftline"] = lambda: serve(driftline, broker.bootstrap, baseline, rows)
+        found = {name: [] for name in ways}
+        for _ in range(ROUNDS):
+            for name, way in ways.items():
+                found[name].append(way())
+    return summary(found)
+
+
+def write_baseline(consumer, driftline, folder):
+    """A baseline of captures like those of the topic."""
+    captures = folder / "captures.jsonl"
+    with captures.open("w") as out:
+        subprocess.run([consumer, "sample", str(BASELINE_ROWS)], check=True, stdout=out)
+    config, baseline = folder / "baseline.yaml", folder / "baseline.json"
+    config.write_text(CONFIG.format(bootstrap="127.0.0.1:1", folder=folder, port=0, topic=TOPIC,
+                                    baseline=baseline))
+    subprocess.run([driftline, "baseline", "--config", config, "--data", captures, "--predictions", "held-out",
+                    "--out", baseline], check=True, stdout=subprocess.DEVNULL)
+    return baseline
+
+
+def summary(found):
+    """Medians over the rounds; ratios and differences within each round."""
+    lines = ["| who reads | rows/s beside the floor | rows/s beside the bare consumer | "
+             "processor time a row beyond the bare consumer's |", "|---|---|---|---|"]
+    for name, rounds in found.items():
+        beside = {other: statistics.median(theirs[0] / ours[0] for ours, theirs in zip(rounds, found[other]))
+                  for other in ("floor", "bare")}
+        more = statistics.median(ours[1] - bare[1] for ours, bare in zip(rounds, found["bare"]))
+        lines.append(f"| {name} | {beside['floor']:.2f} × | {beside['bare']:.2f} × | {more * 1e6:.2f} µs |")
+    return "\n".join(lines)
