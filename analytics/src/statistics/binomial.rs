@@ -21,20 +21,66 @@ pub fn lower_bound(successes: u64, trials: u64, confidence: f64) -> f64 {
     if successes == 0 || trials == 0 {
         return 0.0;
     }
+    let alpha = 1.0 - confidence;
+    let (near_low, near_high) = near(successes, trials, alpha);
+    halve(successes, trials, |middle| {
+        if middle <= near_low {
+            false
+        } else if middle >= near_high {
+            true
+        } else {
+            at_least(successes, trials, middle) > alpha
+        }
+    })
+}
+
+/// The end of the shares from 0 on for which `is_beyond` is false: the interval is halved until its
+/// ends are neighbours or agree to beyond the 12 digits shown.
+fn halve(successes: u64, trials: u64, is_beyond: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0_f64, successes.min(trials) as f64 / trials as f64);
-    // The interval is halved until its ends are neighbours or agree to beyond the 12 digits shown.
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
         if high - low <= high * 1e-15 || middle <= low || middle >= high {
             break;
         }
-        if at_least(successes, trials, middle) > 1.0 - confidence {
+        if is_beyond(middle) {
             high = middle;
         } else {
             low = middle;
         }
     }
     low
+}
+
+/// Shares between which `at_least` passes `alpha`, close together: Newton's method in logarithms
+/// finds where, and a look at either side makes sure. What lies outside need not be computed.
+fn near(successes: u64, trials: u64, alpha: f64) -> (f64, f64) {
+    const STEPS: usize = 6;
+    const MARGIN: f64 = 1e-11;
+    const NOTHING: (f64, f64) = (0.0, f64::INFINITY);
+    if successes >= trials {
+        return NOTHING;
+    }
+    let (a, b) = (successes as f64, (trials - successes) as f64 + 1.0);
+    let found = a / (a + b);
+    let mut share = found - 2.0 * libm::sqrt(found * (1.0 - found) / (a + b));
+    if share <= 0.0 {
+        share = 0.1 * found;
+    }
+    for _ in 0..STEPS {
+        let value = at_least(successes, trials, share);
+        let density = binomial_density(a, b, share) * a * b / ((a + b) * share * (1.0 - share));
+        let next = share - (libm::log(value) - libm::log(alpha)) * value / density;
+        // Far out the step may leave the interval; then halving does all the work.
+        if !(next > 0.0 && next < 1.0) {
+            return NOTHING;
+        }
+        share = next;
+    }
+    let (low, high) = (share * (1.0 - MARGIN), share * (1.0 + MARGIN));
+    let is_low = at_least(successes, trials, low) <= alpha;
+    let is_high = at_least(successes, trials, high) > alpha;
+    (if is_low { low } else { NOTHING.0 }, if is_high { high } else { NOTHING.1 })
 }
 
 /// I_x(a, b) for 0 < x < 1, a ≥ 1, b ≥ 1.
@@ -124,6 +170,21 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_to_a_bound_ends_where_the_long_one_does(
+            trials in prop_oneof![1_u64..50, 1_u64..100_000, 1_u64..1_000_000_000],
+            part in 0.0..=1.0_f64,
+            confidence in prop::sample::select(vec![0.5, 0.9, 0.99, 0.999_999]),
+        ) {
+            let successes = ((trials as f64 * part * part) as u64).clamp(1, trials);
+            let long = halve(successes, trials, |middle| {
+                at_least(successes, trials, middle) > 1.0 - confidence
+            });
+            prop_assert_eq!(lower_bound(successes, trials, confidence).to_bits(), long.to_bits());
+        }
+    }
 
     /// The sum of the densities, term by term: slow, and only for small counts.
     fn summed(successes: u64, trials: u64, share: f64) -> f64 {
