@@ -4,7 +4,7 @@
 //! ```text
 //! consumer sample ROWS                          prints captures, a line each
 //! consumer preload BOOTSTRAP TOPIC ROWS         sends captures a millisecond apart to partition 0
-//! consumer read HOW BOOTSTRAP TOPIC ROWS        HOW: bare, floor or arrow-json
+//! consumer read HOW BOOTSTRAP TOPIC ROWS        HOW: bare, floor, arrow-json or readers
 //! ```
 
 mod cases;
@@ -13,8 +13,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use cases::BATCH_ROWS;
-use cases::decode;
-use cases::floor;
+use cases::{decode, floor, reader};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -34,6 +33,7 @@ fn main() -> Outcome {
         [] => Ok(()),
         ["sample", rows] => sample(rows.parse()?),
         ["preload", bootstrap, topic, rows] => preload(bootstrap, topic, rows.parse()?),
+        ["read", "readers", bootstrap, topic, rows] => readers(bootstrap, topic, rows.parse()?),
         ["read", how, bootstrap, topic, rows] => read(how, bootstrap, topic, rows.parse()?),
         _ => Err("see the first lines of benches/consumer.rs".into()),
     }
@@ -77,6 +77,9 @@ fn read(how: &str, bootstrap: &str, topic: &str, rows: usize) -> Outcome {
         .set("group.id", "benchmark")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        // As our readers have it: with the default of a second a full queue makes every reader wait.
+        .set("fetch.queue.backoff.ms", "20")
+        .set("fetch.wait.max.ms", "100")
         .create()?;
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, Offset::Beginning)?;
@@ -95,6 +98,15 @@ fn read(how: &str, bootstrap: &str, topic: &str, rows: usize) -> Outcome {
     let seconds = begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
     let cpu_seconds = cpu_seconds()? - cpu_before;
     println_json(rows, seconds, cpu_seconds, reader.checksum)
+}
+
+/// Our own readers, with a window and a pane behind them.
+fn readers(bootstrap: &str, topic: &str, rows: usize) -> Outcome {
+    let mut begun = None;
+    reader::read(bootstrap, topic, rows, || begun = Some((Instant::now(), cpu_seconds())))?;
+    let (begun, cpu_before) = begun.ok_or("no rows")?;
+    let seconds = begun.elapsed().as_secs_f64();
+    println_json(rows, seconds, cpu_seconds()? - cpu_before?, 0.0)
 }
 
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
-"""Reads one preloaded topic of a real broker in four ways, by turns: a consumer that does nothing, one with
-the floor scanner, one with arrow-json, and `driftline run` with one reading thread. `bench.py` calls it.
+"""Reads one preloaded topic of a real broker in several ways, by turns: a consumer that does nothing, one
+with the floor scanner, one with arrow-json, our readers with a window and a pane behind them, and, where
+there is a binary, `driftline run` with one reading thread. `bench.py` calls it.
 
 The broker is pinned to one core and whoever reads to another, so that the readers differ in nothing but
 what they do with a record. All times are between the first record and the last.
@@ -123,7 +124,7 @@ def table(consumer, driftline, rows, root):
     with tempfile.TemporaryDirectory() as folder, Broker(root, jars, folder) as broker:
         subprocess.run([consumer, "preload", broker.bootstrap, TOPIC, str(rows)], check=True)
         ways = {how: lambda how=how: read(consumer, how, broker.bootstrap, rows)
-                for how in ("bare", "floor", "arrow-json")}
+                for how in ("bare", "floor", "arrow-json", "readers")}
         if driftline:
             baseline = write_baseline(consumer, driftline, pathlib.Path(folder))
             ways["Driftline"] = lambda: serve(driftline, broker.bootstrap, baseline, rows)

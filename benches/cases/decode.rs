@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use arrow_json::ReaderBuilder;
+use driftline_analytics::baseline::Baseline;
+use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints};
 use driftline_config::Start;
 use driftline_config::capture::{CaptureSchema, Column, Kind};
 use driftline_ingest::{Decoder, Limits, ModelPlan, Record, TopicPlan};
@@ -68,15 +70,42 @@ pub(crate) fn bytes_of(captures: &[String]) -> usize {
     captures.iter().map(String::len).sum()
 }
 
-/// Our decoder for these captures.
-pub(crate) fn decoder() -> Decoder {
+/// What is read: one model with these features and a score.
+pub(crate) fn plan(topic: &str) -> TopicPlan {
     let column = |subject: String| Column { subject, kind: Kind::Numeric, coerce: false };
     let features = NAMES.iter().map(|name| column(format!("feature:{name}")));
     let columns = features.chain([column("prediction:score".to_owned())]).collect();
     let schema = CaptureSchema { columns, ignored: Vec::new() };
     let model = ModelPlan { name: "flight-delay".to_owned(), schema, max_ahead_us: 0 };
-    let plan = TopicPlan { topic: "t".to_owned(), models: vec![model], start: Start::Earliest };
-    Decoder::new(&plan, &Limits::default())
+    TopicPlan { topic: topic.to_owned(), models: vec![model], start: Start::Earliest }
+}
+
+/// Our decoder for these captures.
+pub(crate) fn decoder() -> Decoder {
+    Decoder::new(&plan("t"), &Limits::default())
+}
+
+/// A baseline of one batch of these captures.
+pub(crate) fn baseline() -> Result<Baseline, Box<dyn std::error::Error>> {
+    let captures = captures(Numbers::Short);
+    let mut decoder = decoder();
+    for (offset, capture) in (0..).zip(&captures) {
+        decoder.decode(&Record { value: Some(capture.as_bytes()), offset, time_us: None });
+    }
+    let decoded = decoder.take()?;
+    let rows = &decoded.rows.first().ok_or("no rows")?.rows;
+    let schema = plan("t").models.into_iter().next().map(|model| model.schema).unwrap_or_default();
+    let options = BuildOptions {
+        cut_points: CutPoints::default(),
+        own_windows: None,
+        held_out_predictions: true,
+        limits: driftline_config::Limits::default(),
+    };
+    let mut builder = Builder::new(schema, options)?;
+    builder.observe(rows);
+    let mut counting = builder.choose();
+    counting.count(rows);
+    Ok(counting.finish("seeded captures")?.baseline)
 }
 
 /// Decodes one batch with our decoder; how many rows it has.

@@ -5,6 +5,7 @@ pub(crate) mod absorb;
 pub(crate) mod decode;
 pub(crate) mod floor;
 pub(crate) mod judge;
+pub(crate) mod reader;
 
 /// Rows of a batch, as the readers hand them over.
 pub(crate) const BATCH_ROWS: usize = 8192;
