@@ -14,10 +14,13 @@
 
 pub mod alignment;
 mod close;
+pub mod gate;
 pub mod ledger;
 mod persist;
 mod quiet;
 mod rebuild;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -289,6 +292,16 @@ impl Pipeline {
         self.topics.iter().map(|topic| (topic.name.as_str(), &topic.facts))
     }
 
+    /// How far each partition was read: what the next snapshot holds.
+    pub fn positions(&self) -> gate::Positions {
+        let mut positions = gate::Positions::new();
+        for (index, topic) in self.topics.iter().enumerate() {
+            let of_topic = topic.facts.partitions.iter();
+            positions.extend(of_topic.map(|(partition, at)| ((index, *partition), at.position)));
+        }
+        positions
+    }
+
     /// The silences in force.
     pub fn silences(&self) -> &[Silence] {
         &self.silences
@@ -314,7 +327,7 @@ impl Pipeline {
     /// Counts a chunk: each record goes into its window, or into the ledger as what it is instead.
     fn on_chunk(&mut self, chunk: Chunk, now_us: i64) {
         let index = chunk.topic;
-        let Some(chunk) = self.first_contact(chunk, now_us) else { return };
+        let Some(chunk) = self.first_contact(chunk) else { return };
         let Some(topic) = self.topics.get(index) else { return };
         let mut outcomes = topic.outcomes_of_marks(&chunk);
         let before = topic.facts.counts(chunk.partition);
@@ -399,11 +412,11 @@ impl Pipeline {
         let gap = topic.begin(partition, offset);
         for &unit in &topic.units {
             let Some(unit) = self.units.get_mut(unit) else { continue };
-            unit.quiet.reached_end(partition, wall_us);
             if let Some(gap) = gap {
                 begin_unit(unit, partition, offset, topic.facts.counts(partition));
-                mark(unit, partition, gap, wall_us);
+                mark(unit, partition, gap);
             }
+            unit.reach_end(partition, wall_us);
         }
     }
 
@@ -419,7 +432,7 @@ impl Pipeline {
                     Some(reading) => {
                         let counts = topic.facts.counts(partition);
                         begin_unit(unit, partition, reading.position, counts);
-                        topic.joined.insert(partition);
+                        unit.mark_until_a_row(partition, Incomplete::ModelAdded);
                     }
                     None => unit.add_partition(partition, 0),
                 }
@@ -441,26 +454,16 @@ impl Pipeline {
     }
 
     /// Prepares the first chunk of a partition, and drops what was counted already.
-    fn first_contact(&mut self, chunk: Chunk, now_us: i64) -> Option<Chunk> {
+    fn first_contact(&mut self, chunk: Chunk) -> Option<Chunk> {
         let topic = self.topics.get_mut(chunk.topic)?;
         let gap = topic.begin(chunk.partition, chunk.from);
-        let joined = topic.joined.remove(&chunk.partition);
         let counts = topic.facts.counts(chunk.partition);
-        for (member, &unit) in topic.units.iter().enumerate() {
-            let Some(unit) = self.units.get_mut(unit) else { continue };
-            let why = match (gap, joined) {
-                (Some(gap), _) => {
-                    if gap.is_beginning {
-                        begin_unit(unit, chunk.partition, chunk.from, counts);
-                    }
-                    gap
-                }
-                (None, true) if unit.facts.counted == 0 => {
-                    topic::Beginning { why: Some(Incomplete::ModelAdded), is_beginning: false }
-                }
-                _ => continue,
-            };
-            mark(unit, chunk.partition, why, first_time_us(&chunk, member).unwrap_or(now_us));
+        for &unit in &topic.units {
+            let (Some(unit), Some(gap)) = (self.units.get_mut(unit), gap) else { continue };
+            if gap.is_beginning {
+                begin_unit(unit, chunk.partition, chunk.from, counts);
+            }
+            mark(unit, chunk.partition, gap);
         }
         topic.without_counted(chunk)
     }
@@ -538,9 +541,9 @@ fn begin_unit(unit: &mut Unit, partition: i32, from: i64, counts: ledger::Counts
     unit.dirty = true;
 }
 
-fn mark(unit: &mut Unit, partition: i32, gap: topic::Beginning, before_us: i64) {
+fn mark(unit: &mut Unit, partition: i32, gap: topic::Beginning) {
     if let Some(why) = gap.why {
-        unit.mark_incomplete(partition, before_us, why);
+        unit.mark_until_a_row(partition, why);
     }
 }
 
@@ -555,11 +558,4 @@ fn heartbeats_of(chunk: &Chunk, member: usize) -> Vec<Heartbeat> {
         _ => None,
     });
     beats.collect()
-}
-
-/// The time of the first record of a chunk, as the model at `member` sees it.
-fn first_time_us(chunk: &Chunk, member: usize) -> Option<i64> {
-    let rows = chunk.rows.iter().find(|rows| rows.model == member)?;
-    let times = rows.rows.column(1).as_any().downcast_ref::<arrow::array::Int64Array>()?;
-    times.values().first().copied().or(chunk.last_record_us)
 }

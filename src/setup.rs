@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftline_analytics::baseline::{Baseline, BaselineError};
-use driftline_analytics::lane::LaneSettings;
+use driftline_analytics::lane::{JUMP_FLOOR_US, LaneSettings};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
 use driftline_config::{About, Complaint, Limits, Model, Tolerance};
@@ -238,7 +238,13 @@ impl Setup {
             lateness_us: window.lateness_us,
             at_least: window.at_least,
             at_most_us: window.at_most_us,
+            jump_us: self.jump_us(),
         }
+    }
+
+    /// Both lanes doubt the same jumps, since there is one watermark (RULES §1).
+    fn jump_us(&self) -> i64 {
+        self.model.window.every_us.max(JUMP_FLOOR_US)
     }
 
     /// The figures of the operations lane; panes are never carried.
@@ -249,6 +255,7 @@ impl Setup {
             lateness_us: operations.lateness_us,
             at_least: 1,
             at_most_us: operations.every_us,
+            jump_us: self.jump_us(),
         }
     }
 }

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use driftline_config::time::ALIGNMENT_US;
 use serde::{Deserialize, Serialize};
 
-pub use clock::Crossing;
 use clock::PartitionClock;
+pub use clock::{Crossing, JUMP_FLOOR_US};
 
 /// The fixed figures of a lane, in microseconds and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,10 @@ pub struct LaneSettings {
     pub at_least: u64,
     /// How long a window may grow by being carried.
     pub at_most_us: i64,
+    /// A longer jump of the watermark is doubted, where producers stamp the records. The lanes of a
+    /// model share it: they have one watermark, and decisions follow its order.
+    #[serde(default)]
+    pub jump_us: i64,
 }
 
 /// The rows of one partition in offset order, as three columns of one length.
@@ -249,6 +253,20 @@ impl Lane {
         }
     }
 
+    /// Declares that records of this partition may never have been read before its next row or heartbeat,
+    /// whenever that comes.
+    pub fn mark_until_a_row(&mut self, partition: i32, why: Incomplete) {
+        if let Some(clock) = self.partitions.get_mut(&partition) {
+            clock.unread = Some(why);
+        }
+    }
+
+    /// The end of the partition was reached at `wall_us`. What may be missing before a row that has not
+    /// come lies before that. Says whether this was news.
+    pub fn reach_end(&mut self, partition: i32, wall_us: i64) -> bool {
+        self.first_seen(partition, wall_us)
+    }
+
     /// Sends each row to its window, and moves the watermark by rows and heartbeats in offset order.
     /// `producer_timestamps` says that producers, and not the broker, stamp the records.
     pub fn assign(
@@ -267,11 +285,11 @@ impl Lane {
             while let Some(beat) = beats.next_if(|beat| beat.offset < offset) {
                 self.beat(partition, *beat, &mut assignment);
             }
+            self.first_seen(partition, time_us);
             self.place(partition, offset, time_us, index, &mut assignment);
             let moved = self.partitions.get_mut(&partition).and_then(|clock| {
-                let guard_us = self.settings.every_us.max(clock::JUMP_FLOOR_US);
                 let candidate_us = time_us.min(record_time_us);
-                clock.row(candidate_us, if producer_timestamps { Some(guard_us) } else { None })
+                clock.row(candidate_us, producer_timestamps.then_some(self.settings.jump_us))
             });
             self.moved(partition, moved, (offset, record_time_us), &mut assignment);
         }
@@ -309,6 +327,15 @@ impl Lane {
             }
         }
         steps
+    }
+
+    /// When a window that has closed was due: at its end, or at the end of the time for which it waited
+    /// for more rows, and the lateness after it.
+    pub fn due_us(&self, closed: &Closed) -> i64 {
+        let deadline_us = self.longest_us(closed.start_us);
+        let waited = closed.rows < self.settings.at_least && closed.end_us < deadline_us;
+        let end_us = if waited { deadline_us } else { closed.end_us };
+        end_us.saturating_add(self.settings.lateness_us)
     }
 
     /// The event time at which the next window would be due, where one is open.
@@ -366,8 +393,22 @@ impl Lane {
     }
 
     fn deadline_us(&self, window: &OpenWindow) -> i64 {
+        self.longest_us(window.start_us)
+    }
+
+    fn longest_us(&self, start_us: i64) -> i64 {
         let whole = self.settings.at_most_us / self.settings.every_us * self.settings.every_us;
-        window.start_us.saturating_add(whole.max(self.settings.every_us))
+        start_us.saturating_add(whole.max(self.settings.every_us))
+    }
+
+    /// A row or heartbeat came, or the end: from now on it is known what may be missing before it.
+    fn first_seen(&mut self, partition: i32, time_us: i64) -> bool {
+        let clock = self.partitions.get_mut(&partition);
+        let why = clock.and_then(|clock| clock.unread.take());
+        if let Some(why) = why {
+            self.mark_incomplete(partition, time_us, why);
+        }
+        why.is_some()
     }
 
     fn place(
@@ -410,6 +451,7 @@ impl Lane {
 
     fn beat(&mut self, partition: i32, beat: Heartbeat, assignment: &mut Assignment) {
         let candidate_us = beat.time_us.min(beat.record_time_us);
+        self.first_seen(partition, candidate_us);
         let clock = self.partitions.get_mut(&partition);
         let moved = clock.and_then(|clock| clock.heartbeat(candidate_us));
         self.moved(partition, moved, (beat.offset, beat.record_time_us), assignment);

@@ -31,7 +31,8 @@ impl Pipeline {
         let panes = unit.operations.advance(now_us, &idle, &position);
         unit.note_idle_cuts(topic);
         if drift.is_empty() && panes.is_empty() {
-            return;
+            // What closed before a restart waits for its decision, whether anything closes now or not.
+            return self.proceed(index, now_us);
         }
         unit.dirty = true;
         self.urgent |= !drift.is_empty();
@@ -50,7 +51,7 @@ impl Pipeline {
                     unit.carry(from_us, into_us);
                 }
                 Step::Close(closed) => {
-                    let due_us = closed.end_us + unit.drift.settings().lateness_us;
+                    let due_us = unit.drift.due_us(&closed);
                     let increment = unit.last_increment(closed.start_us);
                     self.pending.increments.extend(increment);
                     closing.extend(unit.take_window(closed).map(|window| (due_us, window)));
@@ -426,6 +427,7 @@ impl Unit {
     /// window is carried and closes later.
     fn note_idle_cuts(&mut self, topic: &Topic) {
         for (partition, offset) in self.drift.take_idle_cuts() {
+            self.dirty = true;
             let counts = topic.facts.counts(partition);
             self.facts.strips.push(Strip { partition, offset, counts });
         }

@@ -1,6 +1,6 @@
 //! One topic as the pipeline holds it: how far it was read, and what became of its records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, Int64Array};
 use driftline_analytics::lane::Incomplete;
@@ -18,8 +18,6 @@ pub(super) struct Topic {
     /// Known partitions.
     pub(super) count: i32,
     pub(super) facts: TopicFacts,
-    /// Partitions that were being read when a model joined, until their next chunk.
-    pub(super) joined: BTreeSet<i32>,
     /// Wall time of the last record of each partition since the start, whatever it was.
     pub(super) last_record_wall_us: BTreeMap<i32, i64>,
     pub(super) dirty: bool,
@@ -67,7 +65,6 @@ impl Topic {
             units,
             count: 0,
             facts: TopicFacts::default(),
-            joined: BTreeSet::new(),
             last_record_wall_us: BTreeMap::new(),
             dirty: false,
         }

@@ -265,9 +265,18 @@ impl Unit {
         self.operations.add_partition(partition, from);
     }
 
-    pub(super) fn mark_incomplete(&mut self, partition: i32, before_us: i64, why: Incomplete) {
-        self.drift.mark_incomplete(partition, before_us, why);
-        self.operations.mark_incomplete(partition, before_us, why);
+    /// Rows may be missing before the next one of this partition.
+    pub(super) fn mark_until_a_row(&mut self, partition: i32, why: Incomplete) {
+        self.drift.mark_until_a_row(partition, why);
+        self.operations.mark_until_a_row(partition, why);
+        self.dirty = true;
+    }
+
+    /// The end of the partition was reached.
+    pub(super) fn reach_end(&mut self, partition: i32, wall_us: i64) {
+        self.quiet.reached_end(partition, wall_us);
+        self.dirty |= self.drift.reach_end(partition, wall_us);
+        self.dirty |= self.operations.reach_end(partition, wall_us);
     }
 
     /// Sends the rows of one batch into their windows and panes.

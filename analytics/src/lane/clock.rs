@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cut, CutBy, Incomplete};
 
 /// A jump of the watermark is at least this long before it is doubted.
-pub(super) const JUMP_FLOOR_US: i64 = HOUR_US;
+pub const JUMP_FLOOR_US: i64 = HOUR_US;
 /// Consecutive rows beyond a jump that make it believed.
 const JUMP_ROWS: u32 = 20;
 /// The first rows of a partition are believed at once: a log may well begin with a gap.
@@ -43,6 +43,9 @@ pub(super) struct PartitionClock {
     last_cut: i64,
     /// Windows that start before this instant may lack rows of this partition.
     pub(super) incomplete_before: Option<(i64, Incomplete)>,
+    /// Rows may be missing before the next one: why.
+    #[serde(default)]
+    pub(super) unread: Option<Incomplete>,
 }
 
 impl PartitionClock {
@@ -55,6 +58,7 @@ impl PartitionClock {
             crossings: VecDeque::new(),
             last_cut: from,
             incomplete_before: None,
+            unread: None,
         }
     }
 

@@ -12,6 +12,7 @@ const HOUR_WINDOWS: LaneSettings = LaneSettings {
     lateness_us: 5 * MINUTE_US,
     at_least: 1,
     at_most_us: 14 * DAY_US,
+    jump_us: HOUR_US,
 };
 /// A Monday at midnight, so that hours are easy to read.
 const T0: i64 = ALIGNMENT_US;
@@ -357,4 +358,43 @@ fn closes(lane: &mut Lane, positions: &BTreeMap<i32, usize>, idle: &[i32]) -> Ve
             Step::Carry { .. } => None,
         })
         .collect()
+}
+
+#[test]
+fn what_is_missing_before_the_first_row_is_known_when_it_comes() {
+    let mut bench = Bench::new(HOUR_WINDOWS, 2);
+    bench.lane.mark_until_a_row(1, Incomplete::Started);
+    bench.row(0, T0 + 10 * MINUTE_US);
+    // Whatever comes of other models, and however late we look: the first row decides.
+    bench.row(1, T0 + HOUR_US + 30 * MINUTE_US);
+    for partition in 0..2 {
+        bench.beat(partition, T0 + 10 * HOUR_US);
+    }
+    bench.advance(0);
+    let incomplete: Vec<bool> =
+        bench.closed.iter().map(|closed| !closed.incomplete.is_empty()).collect();
+    assert_eq!(incomplete, [true, true]);
+
+    let mut bench = Bench::new(HOUR_WINDOWS, 1);
+    bench.lane.mark_until_a_row(0, Incomplete::RetentionGap);
+    assert!(bench.lane.reach_end(0, T0 - HOUR_US), "nothing is left to be read");
+    assert!(!bench.lane.reach_end(0, T0 + HOUR_US));
+    bench.row(0, T0 + 10 * MINUTE_US);
+    bench.beat(0, T0 + 10 * HOUR_US);
+    bench.advance(0);
+    assert_eq!(bench.closed[0].incomplete, []);
+}
+
+#[test]
+fn a_window_that_waited_for_rows_was_due_when_it_gave_up() {
+    let settings = LaneSettings { at_least: 3, at_most_us: 4 * HOUR_US, ..HOUR_WINDOWS };
+    let mut bench = Bench::new(settings, 1);
+    bench.row(0, T0 + 10 * MINUTE_US);
+    bench.beat(0, T0 + 2 * HOUR_US);
+    bench.advance(0);
+    assert_eq!(bench.closed, []);
+    bench.beat(0, T0 + 20 * HOUR_US);
+    bench.advance(0);
+    let due_us = bench.lane.due_us(&bench.closed[0]);
+    assert_eq!((bench.closed[0].end_us, due_us), (T0 + HOUR_US, T0 + 4 * HOUR_US + 5 * MINUTE_US));
 }

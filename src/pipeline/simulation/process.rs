@@ -1,0 +1,339 @@
+//! One life of the process: the pipeline, what is on its way around it, and what it left outside.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use driftline_ingest::{Chunk, Decoder, Event as Read, Fingerprint, MarkKind, Record};
+
+use super::scenario::{Log, Milestone, Place, Scenario};
+use super::store::MemoryStore;
+use super::world::{TOPICS, World};
+use crate::checkpoint::{Committed, OutboxItem, Snapshot, Store};
+use crate::judge::{Job, decide};
+use crate::messages::OutboxBody;
+use crate::pipeline::gate::Gate;
+use crate::pipeline::{Effect, Event, Pipeline};
+
+/// Everything that outlives a process.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    pub(super) store: MemoryStore,
+    /// A real store that gets every snapshot as well, and must then hold the same.
+    pub(super) beside: Option<Store>,
+    /// Dead letters that have arrived, with their reasons.
+    pub(super) letters: BTreeMap<(Place, i64), &'static str>,
+    /// Messages that have arrived, by their id and receiver.
+    pub(super) messages: BTreeSet<String>,
+    /// Offsets that lag tools were told.
+    pub(super) told: BTreeMap<Place, i64>,
+}
+
+impl Outside {
+    /// A snapshot becomes durable.
+    pub(super) fn commit(&mut self, snapshot: &Snapshot) -> Committed {
+        let committed = self.store.commit(snapshot);
+        if let Some(real) = &self.beside {
+            assert_eq!(real.commit(snapshot).unwrap(), committed.sizes);
+            let (found, wanted) = (self.store.load(), real.load().unwrap());
+            assert_eq!(found.documents, wanted.documents);
+            assert_eq!(found.windows, wanted.windows);
+            assert_eq!(found.named, wanted.named);
+            assert_eq!(found.outbox, wanted.outbox);
+            for ((model, start_us), report) in self.store.reports() {
+                assert_eq!(real.report(model, *start_us).unwrap().as_ref(), Some(report));
+            }
+        }
+        committed
+    }
+}
+
+/// A running process.
+pub(super) struct Process<'a> {
+    world: &'a World,
+    scenario: &'a Scenario,
+    pub(super) pipeline: Pipeline,
+    pub(super) gate: Gate,
+    pub(super) writing: Option<Snapshot>,
+    pub(super) judging: VecDeque<Box<Job>>,
+    /// Messages that are on their way and not done.
+    pub(super) delivering: VecDeque<OutboxItem>,
+    /// Dead letters that are on their way.
+    pub(super) letters: BTreeMap<(Place, i64), &'static str>,
+    decoders: BTreeMap<Place, Decoder>,
+    /// Milestones that this life has left behind.
+    passed: usize,
+}
+
+impl<'a> Process<'a> {
+    /// Starts from what the store holds.
+    pub(super) fn start(
+        world: &'a World,
+        scenario: &'a Scenario,
+        outside: &Outside,
+        now_us: i64,
+    ) -> Process<'a> {
+        let mut process = Process {
+            world,
+            scenario,
+            pipeline: world.pipeline(),
+            gate: Gate::default(),
+            writing: None,
+            judging: VecDeque::new(),
+            delivering: VecDeque::new(),
+            letters: BTreeMap::new(),
+            decoders: BTreeMap::new(),
+            passed: 0,
+        };
+        let saved = outside.store.load();
+        let effects = process.pipeline.restore(&saved, &world.config.limits).unwrap();
+        for (place, told) in &outside.told {
+            assert!(*told <= process.position(*place), "others were told of more than is stored");
+        }
+        process.carry_out(effects, outside);
+        process.passed = process.stage();
+        process.partitions(outside, now_us);
+        process
+    }
+
+    /// The process that would follow this one.
+    pub(super) fn again(&self, outside: &Outside, now_us: i64) -> Process<'a> {
+        Process::start(self.world, self.scenario, outside, now_us)
+    }
+
+    /// The readers tell how many partitions there are.
+    fn partitions(&mut self, outside: &Outside, now_us: i64) {
+        for (topic, count) in self.milestone().partitions.iter().enumerate() {
+            let event = Read::Partitions { topic, count: *count };
+            self.feed(Event::Read(event), outside, now_us);
+        }
+    }
+
+    /// Handles an event and carries out what follows from it.
+    pub(super) fn feed(&mut self, event: Event, outside: &Outside, now_us: i64) {
+        let effects = self.pipeline.handle(event, now_us);
+        self.carry_out(effects, outside);
+    }
+
+    /// Nothing may be seen outside that the store does not hold.
+    fn carry_out(&mut self, effects: Vec<Effect>, outside: &Outside) {
+        for effect in effects {
+            match effect {
+                Effect::Judge(job) => self.judging.push_back(job),
+                Effect::Deliver(item) => {
+                    let stored = outside.store.message(item.sequence);
+                    assert_eq!(stored, Some(&item), "a message leaves before it is stored");
+                    self.delivering.push_back(item);
+                }
+                Effect::Published(report) => {
+                    let start_us = driftline_config::time::parse_instant_us(&report.window.start);
+                    let key = (report.model.clone(), start_us.unwrap());
+                    let stored = outside.store.reports().get(&key);
+                    let stored = stored.map(|stored| stored.report.as_str());
+                    let json = report.to_json();
+                    assert_eq!(stored, Some(&*json), "a report is shown before it is stored");
+                }
+                Effect::Requested(request) => {
+                    let key = format!("retrain/{}", request.data.retrain_id);
+                    let stored = outside.store.documents(&key);
+                    assert!(!stored.is_empty(), "{key} is shown before it is stored");
+                }
+                Effect::Offer { .. }
+                | Effect::CloseShadow { .. }
+                | Effect::CarryShadow { .. }
+                | Effect::Align(_) => {}
+            }
+        }
+    }
+
+    /// Where reading of a partition stands.
+    pub(super) fn position(&self, place: Place) -> i64 {
+        let facts = self.pipeline.topics().nth(place.0).unwrap().1;
+        let reading = facts.partitions.get(&place.1);
+        reading.map_or(self.log(place).first, |reading| reading.position)
+    }
+
+    /// The first milestone that the restored positions have not left behind: one that they stand at may
+    /// not have been told to anybody, so it comes again.
+    fn stage(&self) -> usize {
+        let not_passed = self.scenario.milestones.iter().position(|milestone| {
+            let all = milestone.ends.iter().all(|(place, end)| self.position(*place) >= *end);
+            let mut places = self.scenario.logs.iter();
+            let beyond = places.any(|(place, log)| {
+                // A partition that came later has not been read at all at this milestone.
+                self.position(*place) > milestone.ends.get(place).copied().unwrap_or(log.first)
+            });
+            !(all && beyond)
+        });
+        not_passed.unwrap_or(self.scenario.milestones.len() - 1)
+    }
+
+    /// The milestone that is being read to.
+    pub(super) fn milestone(&self) -> &'a Milestone {
+        &self.scenario.milestones[self.passed.min(self.scenario.milestones.len() - 1)]
+    }
+
+    /// Whether the last milestone is behind.
+    pub(super) fn is_through(&self) -> bool {
+        self.passed == self.scenario.milestones.len()
+    }
+
+    /// Partitions that have not been read to the milestone.
+    pub(super) fn open_places(&self) -> Vec<Place> {
+        let ends = self.milestone().ends.iter();
+        ends.filter(|(place, end)| self.position(**place) < **end)
+            .map(|(place, _)| *place)
+            .collect()
+    }
+
+    /// Everything has been read up to the milestone: the ends are told in this order, the clock speaks
+    /// where it does, and reading goes on.
+    pub(super) fn pass(&mut self, order: &[Place], outside: &Outside, now_us: i64) {
+        self.ends(order, outside, now_us);
+        if let Some(clock_us) = self.milestone().clock_us {
+            self.feed(Event::Tick, outside, clock_us);
+        }
+        self.passed += 1;
+        if !self.is_through() {
+            self.partitions(outside, now_us);
+        }
+    }
+
+    fn log(&self, place: Place) -> &'a Log {
+        &self.scenario.logs[&place]
+    }
+
+    /// Reads on in a partition: `records` of them at most and not beyond `end`; `back` says how many
+    /// records before the position come again. Dead letters leave as the readers send them.
+    pub(super) fn read(
+        &mut self,
+        place: Place,
+        (back, records): (usize, usize),
+        end: i64,
+    ) -> Option<Chunk> {
+        let log = self.log(place);
+        let position = self.position(place);
+        let at = log.entries.partition_point(|entry| entry.offset < position);
+        let first = at.saturating_sub(back);
+        let from = if first < at { log.entries[first].offset } else { position };
+        let last = log.entries.len().min(at.saturating_add(records));
+        let beyond = log.entries.get(last).map_or(end, |entry| entry.offset.min(end));
+        let (world, layouts) = (self.world, &self.world.layouts);
+        let decoder = self
+            .decoders
+            .entry(place)
+            .or_insert_with(|| Decoder::with_layout(Arc::clone(&layouts[place.0]), &world.limits));
+        let mut chunk = Chunk {
+            topic: place.0,
+            partition: place.1,
+            from,
+            to: beyond,
+            producer_timestamps: self.scenario.producers[place.0],
+            ..Chunk::default()
+        };
+        for entry in log.entries[first..last].iter().take_while(|entry| entry.offset < end) {
+            let value = entry.value.as_deref();
+            decoder.decode(&Record { value, offset: entry.offset, time_us: entry.time_us });
+            chunk.records += 1;
+            chunk.last_record_us = entry.time_us.or(chunk.last_record_us);
+            let hash = entry.offset.unsigned_abs();
+            chunk.fingerprint = Some(Fingerprint { offset: entry.offset, hash });
+        }
+        let decoded = decoder.take().unwrap();
+        for mark in &decoded.marks {
+            if let MarkKind::Rejected(reason) = mark.kind {
+                self.letters.insert((place, mark.offset), reason.as_str());
+            }
+        }
+        (chunk.rows, chunk.marks) = (decoded.rows, decoded.marks);
+        (chunk.skipped_names, chunk.ignored) = (decoded.skipped_names, decoded.ignored);
+        (chunk.from < chunk.to).then_some(chunk)
+    }
+
+    /// Takes a snapshot where none is on its way.
+    pub(super) fn snapshot(&mut self) {
+        if !self.gate.is_empty() || self.writing.is_some() {
+            return;
+        }
+        if let Some(snapshot) = self.pipeline.snapshot() {
+            self.gate.hold(snapshot, self.pipeline.positions());
+        }
+    }
+
+    /// Writes the snapshot that waits, where its dead letters have arrived.
+    pub(super) fn release(&mut self) {
+        if self.writing.is_none() {
+            let letters = &self.letters;
+            let lowest = |topic, partition| {
+                let place = (topic, partition);
+                let of_place = letters.range((place, i64::MIN)..=(place, i64::MAX)).next();
+                of_place.map(|((_, offset), _)| *offset)
+            };
+            self.writing = self.gate.release(&lowest);
+        }
+    }
+
+    /// The commit on its way ends well.
+    pub(super) fn committed(&mut self, outside: &mut Outside, now_us: i64) {
+        if let Some(snapshot) = self.writing.take() {
+            let committed = outside.commit(&snapshot);
+            for (place, position) in self.gate.released() {
+                outside.told.insert(*place, *position);
+            }
+            self.feed(Event::Committed(committed), outside, now_us);
+        }
+    }
+
+    /// The judge is done with the window that has waited longest.
+    pub(super) fn judged(&mut self, outside: &Outside, now_us: i64) {
+        if let Some(job) = self.judging.pop_front() {
+            self.feed(Event::Judged(Box::new(decide(&job))), outside, now_us);
+        }
+    }
+
+    /// The message that has waited longest arrives; `heard` says whether we learn of it.
+    pub(super) fn delivered(&mut self, outside: &mut Outside, heard: bool, now_us: i64) {
+        let Some(item) = self.delivering.front() else { return };
+        outside.messages.insert(match serde_json::from_str(&item.body).unwrap() {
+            OutboxBody::Message(row) => format!("{} to {}", row.id, row.receiver),
+            OutboxBody::Report { key, value } => format!("report of {key}: {value}"),
+        });
+        if heard && let Some(OutboxItem { sequence, .. }) = self.delivering.pop_front() {
+            self.feed(Event::Done { sequence }, outside, now_us);
+        }
+    }
+
+    /// The dead letter that was sent first in some partition arrives; `heard` as for messages.
+    pub(super) fn letter_arrives(&mut self, outside: &mut Outside, nth: usize, heard: bool) {
+        let Some((key, reason)) = self.letters.iter().nth(nth).map(|(key, r)| (*key, *r)) else {
+            return;
+        };
+        let before = outside.letters.insert(key, reason);
+        assert!(before.is_none_or(|before| before == reason), "a dead letter changed its reason");
+        if heard {
+            self.letters.remove(&key);
+        }
+    }
+
+    /// The end of every partition is reached.
+    pub(super) fn ends(&mut self, places: &[Place], outside: &Outside, now_us: i64) {
+        for &(topic, partition) in places {
+            let offset = self.position((topic, partition));
+            let end = Read::EndOfPartition { topic, partition, offset, wall_us: now_us };
+            self.feed(Event::Read(end), outside, now_us);
+        }
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.gate.is_empty()
+            && self.writing.is_none()
+            && self.pipeline.is_settled()
+            && self.delivering.is_empty()
+            && self.letters.is_empty()
+    }
+
+    /// The unit of a topic's member.
+    pub(super) fn unit_of(topic: usize, member: usize) -> usize {
+        TOPICS[..topic].iter().map(|(_, models)| models.len()).sum::<usize>() + member
+    }
+}
