@@ -5,7 +5,10 @@ CARGO_FLAGS ?=
 DEMO_ARGS ?= --speed max --exit-after-replay
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench screenshots
+# `make chaos CHAOS_KILLS=1000` kills more often; `make chaos SEEDS=1000000` simulates more.
+CHAOS_KILLS ?= 200
+SEEDS ?= 100000
+.PHONY: help setup demo test check bench screenshots chaos
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -39,3 +42,8 @@ bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers,
 
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --test it every_view_is_sound
+
+chaos: setup ## the long forms: 100 000 simulated runs, and 200 deaths of a real service
+	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) --lib whatever_befalls -- --nocapture
+	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) \
+		cargo test $(CARGO_FLAGS) --test it chaos:: -- --nocapture

@@ -42,4 +42,6 @@ pub mod libraries;
 
 pub mod clock;
 
+pub mod faults;
+
 pub mod inline;

@@ -30,14 +30,16 @@ use driftline_analytics::report::Report;
 use driftline_config::Config;
 use driftline_ingest::Reason;
 
-use crate::checkpoint::{Committed, LOCK_WAIT, Snapshot, Store, Writer};
+use crate::checkpoint::{Committed, LOCK_WAIT, Store, Writer};
 use crate::clock::now_us;
 use crate::delivery::{Attempt, Delivery};
+use crate::faults::{Faults, Place};
 use crate::http::{self, Board, Command};
 use crate::illustration;
 use crate::judge::Judge;
 use crate::messages::Messages;
 use crate::metrics::{Gauge, Metrics, REPORT_TOO_LARGE};
+use crate::pipeline::gate::Gate;
 use crate::pipeline::unit::Unit;
 use crate::pipeline::{Effect, Event, Pipeline, Settings};
 use crate::setup::Setup;
@@ -78,6 +80,8 @@ pub struct Options {
     pub onnxruntime: Vec<PathBuf>,
     /// A listener that is bound already; else the configuration's address is bound.
     pub listener: Option<TcpListener>,
+    /// Where the process dies, in tests.
+    pub faults: Faults,
 }
 
 /// Something that may be shown: it is in the store.
@@ -101,7 +105,8 @@ pub struct Monitor {
     store: Arc<Store>,
     writer: Writer,
     /// A snapshot that waits for dead letters to arrive.
-    held: Option<Snapshot>,
+    gate: Gate,
+    faults: Faults,
     candidates: Candidates,
     outgoing: Outgoing,
     receivers: Vec<String>,
@@ -151,6 +156,7 @@ impl Monitor {
         let address = listener.local_addr().context("the HTTP listener has no address")?;
         let store = Arc::new(Store::open(&config.state, LOCK_WAIT, options.rebuild)?);
         let saved = store.load()?;
+        options.faults.pass(Place::Restart);
         let settings = Settings {
             rules: Rules::new(&config.alerts),
             repeats: RepeatRules::new(&config.alerts),
@@ -207,9 +213,10 @@ impl Monitor {
             pipeline,
             intake,
             judge: Judge::start()?,
-            writer: Writer::start(Arc::clone(&store))?,
+            writer: Writer::start(Arc::clone(&store), options.faults.clone())?,
+            faults: options.faults,
             store,
-            held: None,
+            gate: Gate::default(),
             candidates,
             outgoing: Outgoing::new(delivery, publisher),
             receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
@@ -258,7 +265,7 @@ impl Monitor {
 
     /// Whether nothing that was read waits for a decision, a commit or a candidate.
     pub fn is_settled(&self) -> bool {
-        self.held.is_none() && self.pipeline.is_settled() && self.candidates.is_settled()
+        self.gate.is_empty() && self.pipeline.is_settled() && self.candidates.is_settled()
     }
 
     /// Takes the next snapshot at once instead of in its time.
@@ -300,6 +307,9 @@ impl Monitor {
         for _ in 0..READS_PER_TURN {
             let Some(read) = self.intake.next(wait) else { break };
             wait = Duration::ZERO;
+            if matches!(read, driftline_ingest::Event::Chunk(_)) {
+                self.faults.pass(Place::AfterPoll);
+            }
             self.readiness.note(&read, self.pipeline.topics());
             if let driftline_ingest::Event::Trouble { message, fatal: true, .. } = &read {
                 anyhow::bail!("{message}");
@@ -317,7 +327,7 @@ impl Monitor {
     pub fn finish(mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
         self.intake.stop();
         let deadline = Instant::now() + SETTLE;
-        while !(self.held.is_none() && self.pipeline.is_settled()) && Instant::now() < deadline {
+        while !(self.gate.is_empty() && self.pipeline.is_settled()) && Instant::now() < deadline {
             self.hurried = true;
             self.attend(watch)?;
             std::thread::sleep(Duration::from_millis(1));
@@ -342,10 +352,11 @@ impl Monitor {
         if let Some(outcome) = self.writer.poll() {
             self.clocks.committed = Instant::now();
             let committed = outcome?;
-            self.intake.commit();
+            self.intake.commit(self.gate.released());
             self.feed(Event::Committed(committed), watch);
         }
         for sequence in self.outgoing.take_done() {
+            self.faults.pass(Place::AfterSend);
             self.feed(Event::Done { sequence }, watch);
         }
         for attempt in self.outgoing.delivery.take_attempts() {
@@ -412,7 +423,10 @@ impl Monitor {
                     watch(&Notice::Report(&report));
                 }
                 Effect::Requested(request) => watch(&Notice::Request(&request)),
-                Effect::Deliver(item) => self.outgoing.push(item),
+                Effect::Deliver(item) => {
+                    self.faults.pass(Place::BeforeSend);
+                    self.outgoing.push(item);
+                }
             }
         }
     }
@@ -431,21 +445,21 @@ impl Monitor {
         let due = self.hurried
             || self.clocks.snapshot.elapsed() >= SNAPSHOT_EVERY
             || self.pipeline.wants_snapshot();
-        if self.held.is_none() && due && !self.writer.is_busy() {
+        if self.gate.is_empty() && due && !self.writer.is_busy() {
             self.hurried = false;
             self.clocks.snapshot = Instant::now();
-            self.held = self.pipeline.snapshot();
-            if self.held.is_none() {
+            match self.pipeline.snapshot() {
+                Some(snapshot) => self.gate.hold(snapshot, self.pipeline.positions()),
                 // What is in the store is all there is.
-                self.clocks.committed = Instant::now();
+                None => self.clocks.committed = Instant::now(),
             }
-            self.intake.remember_positions(&self.pipeline);
         }
-        if self.held.is_some()
-            && self.intake.dead_letters_have_arrived()
-            && let Some(snapshot) = self.held.take()
-        {
-            self.writer.write(snapshot);
+        if !self.writer.is_busy() {
+            let intake = &self.intake;
+            let arriving = |topic, partition| intake.unacknowledged(topic, partition);
+            if let Some(snapshot) = self.gate.release(&arriving) {
+                self.writer.write(snapshot);
+            }
         }
     }
 
@@ -486,7 +500,7 @@ impl Monitor {
 
     /// Every bounded queue that somebody may want to see filling up.
     fn show_queues(&self) {
-        let writing = usize::from(self.writer.is_busy()) + usize::from(self.held.is_some());
+        let writing = usize::from(self.writer.is_busy()) + usize::from(!self.gate.is_empty());
         let candidates = usize::try_from(self.candidates.queued()).unwrap_or(usize::MAX);
         let around = [
             ("read", self.intake.waiting()),

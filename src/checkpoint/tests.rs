@@ -6,6 +6,7 @@ use driftline_analytics::shape::{CategoryPoint, Shape};
 use driftline_config::time::DAY_US;
 
 use super::*;
+use crate::faults::Faults;
 
 fn window(start_us: i64) -> WindowKey {
     WindowKey { model: "flight-delay".to_owned(), lane: LaneKind::Drift, start_us }
@@ -174,7 +175,8 @@ fn a_folder_that_cannot_be_made_says_which() {
 #[test]
 fn the_writer_reports_each_commit_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::start(std::sync::Arc::new(open(folder.path()))).unwrap();
+    let mut writer =
+        Writer::start(std::sync::Arc::new(open(folder.path())), Faults::default()).unwrap();
     for epoch in 1..=3 {
         let increments = vec![increment(0, b"abc", false)];
         writer.write(Snapshot { epoch, increments, ..Snapshot::default() });

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::{Snapshot, Store, StoreError, WindowKey};
+use crate::faults::{Faults, Place};
 
 /// A snapshot that is in the store.
 #[derive(Debug)]
@@ -30,13 +31,15 @@ impl Writer {
     ///
     /// # Errors
     /// The operating system refuses a thread.
-    pub fn start(store: Arc<Store>) -> std::io::Result<Writer> {
+    pub fn start(store: Arc<Store>, faults: Faults) -> std::io::Result<Writer> {
         let (snapshots, inbox) = sync_channel::<Snapshot>(1);
         let (outbox, outcomes) = sync_channel(1);
         let write = move || {
             while let Ok(snapshot) = inbox.recv() {
                 let epoch = snapshot.epoch;
+                faults.pass(Place::BeforeCommit);
                 let outcome = store.commit(&snapshot).map(|sizes| Committed { epoch, sizes });
+                faults.pass(Place::AfterCommit);
                 if outbox.send(outcome).is_err() {
                     return;
                 }

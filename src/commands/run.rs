@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::configured;
 use crate::demo::stop_on_signal;
+use crate::faults::Faults;
 use crate::libraries;
 use crate::monitor::{Monitor, Notice, Options};
 
@@ -38,7 +39,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let named = args.onnxruntime.as_deref().or(config.onnxruntime.as_deref());
     let candidates = config.models.iter().any(|model| !model.shadow.is_empty());
     let onnxruntime = if candidates { libraries::paths(named) } else { Vec::new() };
-    let options = Options { rebuild: args.rebuild, onnxruntime, ..Options::default() };
+    let faults = Faults::from_environment();
+    let options = Options { rebuild: args.rebuild, onnxruntime, faults, ..Options::default() };
     let stop = stop_on_signal()?;
     let monitor = Monitor::build(&config, options)?;
     tracing::info!(http = %monitor.address(), models = config.models.len(), "driftline runs");

@@ -13,6 +13,7 @@ use driftline_ingest::{
 use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::Pipeline;
 use crate::pipeline::alignment::Change;
+use crate::pipeline::gate::Positions;
 use crate::retention::warnings;
 
 /// Read events that wait for the loop: chunks are bounded by their bytes, this by their number.
@@ -29,8 +30,6 @@ pub(super) struct Intake {
     /// Events that the loop took from the readers.
     taken: u64,
     dead_letters: DeadLetters,
-    /// Positions of the snapshot that waits to be written, or was written last.
-    snapshot: BTreeMap<(usize, i32), i64>,
 }
 
 impl Intake {
@@ -105,7 +104,6 @@ impl Intake {
             readers: None,
             taken: 0,
             dead_letters,
-            snapshot: BTreeMap::new(),
         })
     }
 
@@ -176,25 +174,16 @@ impl Intake {
         }
     }
 
-    /// Notes which positions the snapshot that was just taken holds.
-    pub(super) fn remember_positions(&mut self, pipeline: &Pipeline) {
-        self.snapshot =
-            positions(pipeline).into_iter().map(|(key, position)| (key, position.offset)).collect();
+    /// The lowest offset of a partition whose dead letter has not arrived.
+    pub(super) fn unacknowledged(&self, topic: usize, partition: i32) -> Option<i64> {
+        let plan = self.topics.get(topic)?;
+        self.dead_letters.unacknowledged_below(&plan.topic, partition)
     }
 
-    /// Whether every rejected record before the snapshot's positions is where it belongs.
-    pub(super) fn dead_letters_have_arrived(&self) -> bool {
-        self.snapshot.iter().all(|((topic, partition), position)| {
-            let Some(plan) = self.topics.get(*topic) else { return true };
-            let unacknowledged = self.dead_letters.unacknowledged_below(&plan.topic, *partition);
-            unacknowledged.is_none_or(|offset| offset >= *position)
-        })
-    }
-
-    /// Commits the snapshot's positions to the group, for lag tools.
-    pub(super) fn commit(&self) {
+    /// Commits positions to the group, for lag tools.
+    pub(super) fn commit(&self, positions: &Positions) {
         if let Some(readers) = &self.readers {
-            readers.commit(&self.snapshot);
+            readers.commit(positions);
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod alertmanager;
 mod broken_input;
+mod chaos;
 mod check;
 mod crash;
 mod dashboards;
@@ -25,6 +26,7 @@ mod rules;
 mod scene;
 mod serving;
 mod smoke;
+mod store;
 mod tidy;
 mod traffic;
 mod way;

@@ -24,10 +24,11 @@ pub(crate) fn driftline() -> Command {
     Command::new(env!("CARGO_BIN_EXE_driftline"))
 }
 
-/// Starts the binary with these arguments: its process, and the id of it.
-fn begin(arguments: &[&Path]) -> (Supervised, String) {
+/// Starts the binary with these arguments after these commands of a shell: its process, and the id of it.
+fn begin(commands: &str, arguments: &[&Path]) -> (Supervised, String) {
     // The shell becomes the service, so that its own id is the one to kill.
-    let shell = ["-c", "echo \"id $$\"; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_driftline")];
+    let line = format!("echo \"id $$\"; {commands} exec \"$0\" \"$@\"");
+    let shell = ["-c", &line, env!("CARGO_BIN_EXE_driftline")];
     let arguments = [&shell.map(Path::new)[..], arguments].concat();
     let folder = super::server_folder("service");
     let process = Supervised::start(&folder, Path::new("/bin/sh"), &arguments);
@@ -55,14 +56,19 @@ impl Service {
 
     /// Starts the service and waits for nothing but its process.
     pub(crate) fn spawn(config: &Path, port: u16) -> Service {
-        let (process, id) = begin(&["run".as_ref(), "--config".as_ref(), config]);
+        Service::spawn_after(config, port, "")
+    }
+
+    /// The same, after these commands of a shell, which end with a semicolon.
+    pub(crate) fn spawn_after(config: &Path, port: u16, commands: &str) -> Service {
+        let (process, id) = begin(commands, &["run".as_ref(), "--config".as_ref(), config]);
         Service { process, id, base: format!("http://127.0.0.1:{port}") }
     }
 
     /// Starts the demo at its highest speed, at an address of its choice; it stays after the replay.
     pub(crate) fn demo(onnx_runtime: &Path) -> Service {
         let arguments = ["demo", "--speed", "max", "--port", "0", "--onnxruntime"].map(Path::new);
-        let (process, id) = begin(&[&arguments[..], &[onnx_runtime]].concat());
+        let (process, id) = begin("", &[&arguments[..], &[onnx_runtime]].concat());
         let base = process.wait_for(PATIENCE, "address", |lines| {
             let address = lines.iter().find_map(|line| line.strip_prefix("Page and API: "))?;
             Some(address.split_once("/ ")?.0.to_owned())
@@ -88,7 +94,20 @@ impl Service {
         self.wait_for_end();
     }
 
-    fn signal(&self, signal: &str) {
+    /// Whether the process has ended within `patience`.
+    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        // Output that ends is the end of the process; lines alone are not.
+        self.process.try_wait_for(patience, |_| None::<()>).is_err() && Instant::now() < deadline
+    }
+
+    /// Waits until the process has ended by itself, and returns what it printed.
+    pub(crate) fn wait_for_last_words(self) -> String {
+        self.process.try_wait_for(PATIENCE, |_| None::<()>).unwrap_err().join("\n")
+    }
+
+    /// Sends a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.id]).status().expect("kill runs");
         assert!(status.success(), "kill {signal} {}: {status}", self.id);
     }
