@@ -225,6 +225,36 @@ fn every_link_between_documents_leads_somewhere() {
     none(faults);
 }
 
+#[test]
+fn every_test_that_proves_a_failure_mode_exists() {
+    const FAILURES: &str = "docs/failures.md";
+    let text = read(FAILURES);
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+    let is_name = |text: &str| {
+        text.contains('_')
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let sources: String = sources().into_iter().map(|(_, text)| text).collect();
+    let mut faults = Vec::new();
+    let mut proven = 0;
+    for row in rows.iter().filter(|row| !row.starts_with("| fault ") && !row.starts_with("| bug "))
+    {
+        let proof = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
+        let names: Vec<&str> = proof.split('`').filter(|name| is_name(name)).collect();
+        proven += names.len();
+        if names.is_empty() {
+            faults.push(format!("{FAILURES}: name the test that proves: {row}"));
+        }
+        for name in names.iter().filter(|name| !sources.contains(&format!("fn {name}("))) {
+            faults.push(format!(
+                "{FAILURES}: there is no test {name}: name the one that proves: {row}"
+            ));
+        }
+    }
+    assert!(proven > 30, "{FAILURES} proves nothing");
+    none(faults);
+}
+
 /// Fails with every fault at once; each names its file and what to do.
 fn none(faults: impl IntoIterator<Item = String>) {
     let faults: Vec<String> = faults.into_iter().collect();
