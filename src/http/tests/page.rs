@@ -256,6 +256,7 @@ fn eventful() -> Rig {
         says: planted("says "),
     }];
     live.incidents[0].subjects = vec![subject()];
+    live.incidents[0].windows = vec![report.window.id.clone()];
     live.history = vec![Step::new(&transition(), START_US)];
     live.receipts = Arc::new(VecDeque::from([receipt()]));
     live.silences = vec![Silence {
