@@ -235,6 +235,8 @@ impl Monitor {
             http_stop: Some(http_stop),
         };
         monitor.carry_out(effects, &mut |_| {});
+        // A link that is followed while we start leads to what is known already.
+        monitor.publish();
         Ok(monitor)
     }
 
@@ -470,14 +472,8 @@ impl Monitor {
             self.metrics.set(Gauge::CheckpointAge { age_us });
             self.show_queues();
             self.show_pending();
-            let lag = self.intake.lag(&self.pipeline, &self.metrics);
             self.show_limits();
-            let (dead_letters, trouble) = self.intake.dead_letters();
-            let candidates = self.candidates.statuses();
-            let outgoing = self.outgoing.check();
-            let surroundings = Surroundings { candidates, dead_letters, trouble, lag, outgoing };
-            let live = self.readiness.live(&self.pipeline, &self.metrics, surroundings);
-            self.board.publish(live);
+            self.publish();
         }
         if self.clocks.prune.elapsed() >= PRUNE_EVERY {
             self.clocks.prune = Instant::now();
@@ -489,6 +485,16 @@ impl Monitor {
             prune::settings(&self.store, &mut self.pipeline)?;
         }
         Ok(())
+    }
+
+    /// Shows readers of the board what stands now.
+    fn publish(&self) {
+        let lag = self.intake.lag(&self.pipeline, &self.metrics);
+        let (dead_letters, trouble) = self.intake.dead_letters();
+        let candidates = self.candidates.statuses();
+        let outgoing = self.outgoing.check();
+        let surroundings = Surroundings { candidates, dead_letters, trouble, lag, outgoing };
+        self.board.publish(self.readiness.live(&self.pipeline, &self.metrics, surroundings));
     }
 
     /// Shows a report of before the start, unless its model has had another one since.
