@@ -132,7 +132,7 @@ fn values(index: usize, rows: usize, random: &mut fastrand::Rng) -> Float64Array
             _ => normal.abs().powi(5) * 1e6,
         }
     };
-    if index % 4 == 0 {
+    if index.is_multiple_of(4) {
         let values: Vec<f64> = (0..rows).map(|_| value()).collect();
         (0..rows).zip(values).map(|(row, value)| (row % 100 != 7).then_some(value)).collect()
     } else {
