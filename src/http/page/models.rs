@@ -17,8 +17,8 @@ use crate::http::live::{Live, ModelStatus};
 use crate::http::refusal::Refusal;
 use crate::plots::{self, Timeline, TimelinePoint};
 
-/// Models of one page of the view: a fleet of two hundred is one page of less than 200 KB.
-const PER_PAGE: usize = 200;
+/// Models of one page of the view: with thirty windows each it has less than 200 KB.
+const PER_PAGE: usize = 100;
 /// Letters of a sentence in the list; the whole of it stands in the model's own view.
 const BECAUSE: usize = 160;
 

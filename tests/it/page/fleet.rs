@@ -210,6 +210,7 @@ fn a_fleet_and_a_wide_model_fit_the_page() {
     let views = [
         links::MODELS.to_owned(),
         links::model(WIDE),
+        "/?page=1".to_owned(),
         links::window(WIDE, window),
         links::finding(WIDE, subject, None),
         links::model(&fleet_model(0)),
