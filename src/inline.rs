@@ -78,7 +78,7 @@ impl Inline {
             }
             Effect::Deliver(item) => {
                 if let Ok(OutboxBody::Message(row)) = serde_json::from_str(&item.body) {
-                    self.messages.push(row);
+                    self.messages.push(*row);
                 }
                 events.push_back(Event::Done { sequence: item.sequence });
             }

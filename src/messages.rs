@@ -20,7 +20,7 @@ use crate::translate;
 #[serde(rename_all = "snake_case")]
 pub enum OutboxBody {
     /// A mail, a webhook or an alert.
-    Message(OutboxRow),
+    Message(Box<OutboxRow>),
     /// A record for the reports topic.
     Report {
         /// Name of the model.

@@ -147,7 +147,7 @@ fn a_histogram_in_a_mail_has_few_bars_that_add_up() {
         category: (at < 50).then(|| at.to_string()),
         reference: 0.01,
         window: 0.02,
-        contribution: if at % 5 == 0 { 0.5 } else { 0.1 },
+        contribution: if at.is_multiple_of(5) { 0.5 } else { 0.1 },
     };
     let all: Vec<CategoryShare> = (0..51).map(category).collect();
     let few = largest(&all);

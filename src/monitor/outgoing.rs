@@ -52,7 +52,7 @@ impl Outgoing {
     pub(super) fn push(&mut self, item: OutboxItem) {
         let sequence = item.sequence;
         match serde_json::from_str(&item.body) {
-            Ok(OutboxBody::Message(row)) => self.messages.push_back((sequence, Box::new(row))),
+            Ok(OutboxBody::Message(row)) => self.messages.push_back((sequence, row)),
             Ok(OutboxBody::Report { key, value }) if self.publisher.is_some() => {
                 self.reports.push_back(Record { sequence, key, value });
             }

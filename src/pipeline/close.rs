@@ -329,7 +329,7 @@ impl Pipeline {
 
     pub(super) fn enqueue_rows(&mut self, rows: impl IntoIterator<Item = OutboxRow>) {
         for row in rows {
-            self.enqueue(OutboxBody::Message(row));
+            self.enqueue(OutboxBody::Message(Box::new(row)));
         }
     }
 

@@ -104,7 +104,7 @@ fn range(points: &[NumericPoint], gap: Option<Gap>) -> Option<(f64, f64)> {
     let inside = |point: &&NumericPoint| point.reference.max(point.window) >= OUTSIDE;
     let above = |point: &&NumericPoint| point.reference.min(point.window) >= 1.0 - OUTSIDE;
     let mut low = finite().find(inside).map_or(least, |point| point.x.0);
-    let last = finite().last().map_or(least, |point| point.x.0);
+    let last = finite().next_back().map_or(least, |point| point.x.0);
     let mut high = finite().find(above).map_or(last, |point| point.x.0);
     if let Some(at) = gap.map(|gap| gap.at).filter(|at| at.is_finite()) {
         low = low.min(at);

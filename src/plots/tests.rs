@@ -13,7 +13,7 @@ const START_US: i64 = 1_364_774_400_000_000;
 
 fn bins(count: usize) -> Vec<BinShare> {
     let bin = |at: usize| BinShare {
-        to: (at + 1 < count).then(|| Ordered(at as f64 * 2.5 - 5.0)),
+        to: (at + 1 < count).then_some(Ordered(at as f64 * 2.5 - 5.0)),
         reference: 1.0 / count as f64,
         window: 2.0 * at as f64 / (count * count) as f64,
         contribution: 0.01 * at as f64,

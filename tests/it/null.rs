@@ -20,7 +20,8 @@ use crate::rig::service;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/flights");
 /// What the demo fills into the example's configuration; no judgement depends on it.
-const DEMO_VARIABLES: [(&str, &str); 7] = [
+const DEMO_VARIABLES: [(&str, &str); 8] = [
+    ("DEMO_TOKEN", "a token of nobody"),
     ("DEMO_BOOTSTRAP", "127.0.0.1:9"),
     ("DEMO_LISTEN", "127.0.0.1:9464"),
     ("DEMO_SPRING_SHA256", "0000000000000000000000000000000000000000000000000000000000000000"),

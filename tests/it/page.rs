@@ -4,6 +4,7 @@ mod fleet;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ use crate::rig::{self, PATIENCE, Supervised, http};
 /// Pictures are written into the folder that this names: `make screenshots` does.
 const PICTURES: &str = "DRIFTLINE_SCREENSHOTS";
 const MODEL: &str = "flight-delay";
+/// How often a question is repeated while its answer is awaited.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// The running demo.
 struct Demo {
@@ -51,7 +54,26 @@ impl Demo {
         demo.process.wait_for(PATIENCE, "end of the replay", |lines| {
             lines.iter().any(|line| line.starts_with("The page stays up")).then_some(())
         });
+        demo.wait_until_shown();
         Some(demo)
+    }
+
+    /// Waits until what is shown is of now: gauges and board are set together, twice a second, and those
+    /// of a moment ago may not know of the end.
+    fn wait_until_shown(&self) {
+        let age = || {
+            let metrics = http::get(&format!("{}/metrics", self.base)).unwrap().body;
+            let mut lines = metrics.lines();
+            lines.find(|line| line.starts_with("driftline_checkpoint_age")).map(str::to_owned)
+        };
+        for _ in 0..2 {
+            let before = age();
+            let deadline = Instant::now() + PATIENCE;
+            while age() == before {
+                assert!(Instant::now() < deadline, "the gauges stand still: {before:?}");
+                let _ = self.process.try_wait_for(ASK_EVERY, |_| None::<()>);
+            }
+        }
     }
 
     fn json(&self, path: &str) -> Value {

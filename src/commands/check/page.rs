@@ -154,9 +154,9 @@ fn rest(html: &mut String, shown: Shown<'_>, quiet: &[&Finding], before: usize) 
     html.push_str("<h2>The rest</h2>\n");
     for (index, finding) in told.enumerate() {
         let judged = if finding.judged { "" } else { " (shown, not judged)" };
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<details><summary>{} {}{judged}: {}</summary>\n",
+            "<details><summary>{} {}{judged}: {}</summary>",
             level(finding.level),
             escaped(&finding.subject),
             escaped(&finding.because)

@@ -53,7 +53,7 @@ async fn view(
     status_of(&live, &name)?;
     let of = name.clone();
     let wanted = id.clone();
-    let read = board.read(move |store| Ok(by_id(store, &of, &wanted)?));
+    let read = board.read(move |store| by_id(store, &of, &wanted));
     let report = read.await?.ok_or_else(|| gone(&id))?;
     let root = Root::OF_MODEL;
     let body = html! {

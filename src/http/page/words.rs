@@ -65,7 +65,7 @@ pub(super) fn number(value: f64) -> String {
         "0".to_owned()
     } else if !value.is_finite() {
         value.to_string()
-    } else if size >= 1e6 || size < 1e-4 {
+    } else if !(1e-4..1e6).contains(&size) {
         format!("{value:.2e}")
     } else if size >= 100.0 {
         format!("{value:.0}")

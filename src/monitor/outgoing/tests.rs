@@ -24,7 +24,10 @@ fn message(sequence: u64) -> OutboxItem {
         at_us: 0,
         created_by: String::new(),
     };
-    OutboxItem { sequence, body: serde_json::to_string(&OutboxBody::Message(row)).unwrap() }
+    OutboxItem {
+        sequence,
+        body: serde_json::to_string(&OutboxBody::Message(Box::new(row))).unwrap(),
+    }
 }
 
 /// A broker that never answers: port 9 of the loopback interface discards.
