@@ -88,9 +88,11 @@ fn a_broker_may_go_away_and_come_back() {
     drop(kafka);
     let degraded = service.wait_until("to miss its broker", |service| {
         let (ready, degraded) = readiness(service);
-        (ready && !degraded.is_empty()).then_some(degraded)
+        (ready && degraded.iter().any(|part| part == "broker")).then_some(degraded)
     });
-    assert_eq!(degraded, ["broker"]);
+    // A report that was on its way when the broker went is missed as well.
+    let known = ["broker", "reports topic"];
+    assert!(degraded.iter().all(|part| known.contains(&part.as_str())), "{degraded:?}");
     let reports = service.json("/api/v1/models/credit/reports");
     assert!(!reports.as_array().unwrap().is_empty(), "what was decided is still shown");
 
