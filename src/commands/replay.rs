@@ -1,15 +1,17 @@
 //! `driftline replay`: a stored report, computed again from the log by its own cuts.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use clap::Args;
-use driftline_analytics::lane::Closed;
+use driftline_analytics::lane::{Closed, Incomplete};
 use driftline_analytics::report::{Cut, Ledger, WindowMeta};
 use driftline_analytics::window::WindowState;
 use driftline_config::Config;
@@ -39,6 +41,9 @@ pub struct ReplayArgs {
     /// Id of the window, as in its report
     #[arg(long, value_name = "ID")]
     pub window: String,
+    /// Consumers that read the log side by side; the report is the same with any number
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    pub threads: NonZeroUsize,
 }
 
 /// How a replay ended.
@@ -56,7 +61,7 @@ pub enum Replay {
 /// What cannot be read, in one sentence.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
-    let (text, code) = match replay(&config, &args.window)? {
+    let (text, code) = match replay(&config, &args.window, args.threads)? {
         Replay::Same(report) => (format!("{report}\n"), ExitCode::SUCCESS),
         Replay::Differs(difference) => {
             (format!("{}: {difference}\n", args.window), ExitCode::from(1))
@@ -76,31 +81,96 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The report is not kept, the broker does not answer, or the log no longer holds the window's records.
-pub fn replay(config: &Config, window: &str) -> anyhow::Result<Replay> {
+pub fn replay(config: &Config, window: &str, threads: NonZeroUsize) -> anyhow::Result<Replay> {
     let state = StoredState::open(&config.state)?;
     let recorded = RecordedWindow::find(&state, window, config)?;
     // A service that is being started waits for the folder.
     drop(state);
     let source = Source::new(config, &recorded.setup);
-    let mut counting = Counting::new(&recorded, source.topic());
-    let records = recorded.ranges.iter().map(|range| range.to - range.from).sum::<i64>();
-    let progress = Progress::of("reading the log again", u64::try_from(records).ok());
-    let gaps = source.read(&recorded.ranges, |chunk| {
-        counting.count(chunk);
-        progress.add(chunk.records);
-        ControlFlow::Continue(())
-    })?;
-    progress.end();
-    let Counting { state, counts, .. } = counting;
+    let (Counting { state, counts, .. }, gaps) = counted(&recorded, &source, threads)?;
     if !gaps.is_empty() {
         anyhow::bail!("{window}: {}", say_gaps(source.topic(), &gaps));
     }
     let stored = recorded.text.clone();
+    let had_gap = recorded.report.window.incomplete.contains(&Incomplete::RetentionGap);
     let computed = judged(recorded, state, &counts);
-    Ok(match first_difference(&stored, &computed) {
-        None => Replay::Same(computed),
-        Some(difference) => Replay::Differs(difference),
-    })
+    match first_difference(&stored, &computed) {
+        None => Ok(Replay::Same(computed)),
+        // The offsets of a topic that was made again are those of other records.
+        Some(difference) if had_gap => anyhow::bail!(
+            "{window}: the log of topic {} does not hold what was counted (any more), records were lost or \
+             the topic was made again while it was open: {difference}",
+            source.topic()
+        ),
+        Some(difference) => Ok(Replay::Differs(difference)),
+    }
+}
+
+/// Reads what the window counted, side by side in so many threads: all that is counted are sums. Also
+/// returns what the log does not hold.
+fn counted<'a>(
+    recorded: &'a RecordedWindow,
+    source: &Source,
+    threads: NonZeroUsize,
+) -> anyhow::Result<(Counting<'a>, Vec<OffsetRange>)> {
+    let records = recorded.ranges.iter().map(|range| range.to - range.from).sum::<i64>();
+    let progress = Progress::of("reading the log again", u64::try_from(records).ok());
+    let read = |ranges: Vec<OffsetRange>| -> anyhow::Result<(Counting<'a>, Vec<OffsetRange>)> {
+        let mut counting = Counting::new(recorded, source.topic());
+        let gaps = source.read(&ranges, |chunk| {
+            counting.count(chunk);
+            progress.add(chunk.records);
+            ControlFlow::Continue(())
+        })?;
+        Ok((counting, gaps))
+    };
+    let shares = shares(&recorded.ranges, threads.get());
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            shares.into_iter().map(|ranges| scope.spawn(|| read(ranges))).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    progress.end();
+    let mut whole = Counting::new(recorded, source.topic());
+    let mut all_gaps = Vec::new();
+    for part in parts {
+        let (counting, gaps) = part.map_err(|_| anyhow!("a reading thread panicked"))??;
+        whole.state.merge(&recorded.setup.layout, &counting.state);
+        whole.counts += counting.counts;
+        all_gaps.extend(gaps);
+    }
+    Ok((whole, joined(all_gaps)))
+}
+
+/// Cuts every range into as many pieces as there are threads, so that each has as much to read.
+fn shares(ranges: &[OffsetRange], threads: usize) -> Vec<Vec<OffsetRange>> {
+    let pieces = i128::try_from(threads).unwrap_or(1);
+    let share = |piece: i128| {
+        let piece_of = |range: &OffsetRange| {
+            let records = i128::from(range.to - range.from);
+            // No rounding loses or repeats an offset: each piece ends where the next one begins.
+            let bound = |piece: i128| range.from + (records * piece / pieces) as i64;
+            let (from, to) = (bound(piece), bound(piece + 1));
+            (from < to).then_some(OffsetRange { partition: range.partition, from, to })
+        };
+        ranges.iter().filter_map(piece_of).collect::<Vec<_>>()
+    };
+    (0..pieces).map(share).filter(|ranges| !ranges.is_empty()).collect()
+}
+
+/// Gaps that touch, as one: where threads divided the log is nobody's business.
+fn joined(mut gaps: Vec<OffsetRange>) -> Vec<OffsetRange> {
+    gaps.sort_unstable();
+    let mut joined: Vec<OffsetRange> = Vec::new();
+    for gap in gaps {
+        match joined.last_mut() {
+            Some(last) if last.partition == gap.partition && last.to == gap.from => {
+                last.to = gap.to
+            }
+            _ => joined.push(gap),
+        }
+    }
+    joined
 }
 
 /// What is counted while reading.

@@ -3,19 +3,26 @@
 use std::time::Duration;
 
 use driftline_analytics::report::Report;
+use driftline_ingest::topic_offsets;
 
 use super::*;
 use crate::checkpoint::{Snapshot, Store, StoredReport};
-use crate::commands::rig::{Rig, day_us, filled};
+use crate::commands::rig::{Rig, TOPIC, day_us, filled};
 
 fn replayed(rig: &Rig, reports: &[Arc<Report>]) {
     let config = rig.config();
     for report in reports {
-        match replay(&config, &report.window.id).unwrap() {
-            Replay::Same(text) => assert_eq!(text, report.to_json()),
-            other => panic!("{}: {other:?}", report.window.id),
+        for threads in [1, 4] {
+            match replay(&config, &report.window.id, count(threads)).unwrap() {
+                Replay::Same(text) => assert_eq!(text, report.to_json()),
+                other => panic!("{} in {threads} threads: {other:?}", report.window.id),
+            }
         }
     }
+}
+
+fn count(threads: usize) -> NonZeroUsize {
+    NonZeroUsize::new(threads).unwrap()
 }
 
 fn served(rig: &Rig) -> Vec<Arc<Report>> {
@@ -60,7 +67,7 @@ fn what_differs_or_is_gone_is_named() {
         change(&mut stored);
         store.commit(&Snapshot { reports: vec![stored], ..Snapshot::default() }).unwrap();
         drop(store);
-        let ended = replay(&config, &report.window.id);
+        let ended = replay(&config, &report.window.id, count(4));
         let store = Store::open(&config.state, Duration::ZERO, false).unwrap();
         store.commit(&Snapshot { reports: vec![before], ..Snapshot::default() }).unwrap();
         ended
@@ -77,11 +84,29 @@ fn what_differs_or_is_gone_is_named() {
     // Nothing was compared: that is no difference, and the exit code is 2.
     let sentence = changed.unwrap_err().to_string();
     assert!(sentence.starts_with(&report.window.id), "{sentence}");
-    assert!(sentence.contains("to 99999 of partition 1"), "{sentence}");
+    let end = topic_offsets(&rig.connection, TOPIC).unwrap()[1].1;
+    // However many threads met the end of the log.
+    let missing = format!("not hold offsets {end} to 99999 of partition 1 (any more)");
+    assert!(sentence.contains(&missing), "{sentence}");
 
     for id in ["nonsense", "m@20200101T000000Z.1d", "m@20261102T000000Z.2d"] {
-        assert!(replay(&config, id).is_err(), "{id}");
+        assert!(replay(&config, id, count(1)).is_err(), "{id}");
     }
+}
+
+#[test]
+fn threads_share_every_offset_once() {
+    let range = |partition: i32, from: i64, to: i64| OffsetRange { partition, from, to };
+    let ranges = [range(0, 10, 21), range(1, 0, 2), range(2, 5, 6)];
+    for threads in 1..8 {
+        let shares = shares(&ranges, threads);
+        assert!(shares.len() <= threads);
+        let pieces: Vec<OffsetRange> = shares.into_iter().flatten().collect();
+        assert!(pieces.iter().all(|piece| piece.from < piece.to), "{pieces:?}");
+        assert_eq!(joined(pieces), ranges, "in {threads} threads");
+    }
+    let apart = [range(0, 0, 2), range(0, 3, 4), range(1, 4, 5)];
+    assert_eq!(joined(apart.to_vec()), apart);
 }
 
 #[test]
