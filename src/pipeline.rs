@@ -413,7 +413,10 @@ impl Pipeline {
         for &unit in &topic.units {
             let Some(unit) = self.units.get_mut(unit) else { continue };
             if let Some(gap) = gap {
-                begin_unit(unit, partition, offset, topic.facts.counts(partition));
+                // After a gap the strip of an open window goes on: what was read before it counts.
+                if gap.is_beginning {
+                    begin_unit(unit, partition, offset, topic.facts.counts(partition));
+                }
                 mark(unit, partition, gap);
             }
             unit.reach_end(partition, wall_us);
