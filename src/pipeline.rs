@@ -244,6 +244,9 @@ impl Pipeline {
                 offset,
                 wall_us,
             }) => self.on_end(topic, partition, offset, wall_us),
+            Event::Read(driftline_ingest::Event::HeldBack { topic, partition }) => {
+                self.on_held_back(topic, partition);
+            }
             Event::Read(driftline_ingest::Event::Partitions { topic, count }) => {
                 self.on_partitions(topic, count);
             }
@@ -420,6 +423,16 @@ impl Pipeline {
                 mark(unit, partition, gap);
             }
             unit.reach_end(partition, wall_us);
+        }
+    }
+
+    /// Rows may follow that nobody may read yet: whoever waits is not idle.
+    fn on_held_back(&mut self, topic: usize, partition: i32) {
+        let Some(topic) = self.topics.get(topic) else { return };
+        for &unit in &topic.units {
+            if let Some(unit) = self.units.get_mut(unit) {
+                unit.quiet.disturb(partition);
+            }
         }
     }
 

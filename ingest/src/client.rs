@@ -1,12 +1,15 @@
 //! Kafka clients: their settings, their logs and their errors, in one place.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
+use driftline_config::Secret;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -21,6 +24,9 @@ use crate::plan::Connection;
 /// How long one question to a broker may take.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// More than a client tells while it waits for one answer.
+const EVENTS_OF_A_FAILURE: usize = 64;
+
 /// `message.max.bytes` of producers, the most that librdkafka knows: how large a record may be is for
 /// the broker to say, whose limit is a topic's and is met by the compressed bytes.
 pub(crate) const LARGEST_MESSAGE: (&str, &str) = ("message.max.bytes", "1000000000");
@@ -32,6 +38,8 @@ pub(crate) struct Figures {
     pub(crate) partition: i32,
     /// The end of the log, by the last fetch.
     pub(crate) end: i64,
+    /// Where the first transaction begins that is still open; the end where none is.
+    pub(crate) stable_end: i64,
     /// The last offset for which the end of the partition was signalled.
     pub(crate) end_signalled: i64,
 }
@@ -41,12 +49,24 @@ pub(crate) struct Figures {
 pub(crate) struct Context {
     figures: Mutex<Option<Vec<Figures>>>,
     error: Mutex<Option<String>>,
+    recreated: Mutex<BTreeSet<String>>,
+    /// Whether there are any: this is looked at for every record.
+    any_recreated: AtomicBool,
 }
 
 impl Context {
     /// The statistics since the last call, if any came.
     pub(crate) fn take_figures(&self) -> Option<Vec<Figures>> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Topics that were made again under the same name since the last call. Records of the new log come
+    /// after this is known, and may come at the old offset.
+    pub(crate) fn take_recreated(&self) -> Option<BTreeSet<String>> {
+        if !self.any_recreated.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        Some(std::mem::take(&mut *self.recreated.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// The last error that an operator should know, if any came since the last call.
@@ -57,6 +77,11 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if let Some(topic) = recreated_topic(facility, message) {
+            let mut recreated = self.recreated.lock().unwrap_or_else(PoisonError::into_inner);
+            recreated.insert(topic.to_owned());
+            self.any_recreated.store(true, Ordering::Release);
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -79,6 +104,7 @@ impl ClientContext for Context {
                     topic: topic.clone(),
                     partition,
                     end: figures.hi_offset,
+                    stable_end: figures.ls_offset,
                     end_signalled: figures.eof_offset,
                 })
             })
@@ -102,7 +128,12 @@ impl ClientContext for Context {
         );
         tracing::debug!(%error, reason, serious, "librdkafka error");
         if serious {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+            let mut known = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+            // That all brokers are down follows from a certificate or a password, and says less.
+            let follows = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+            if !follows || known.is_none() {
+                *known = Some(reason.to_owned());
+            }
         }
     }
 }
@@ -143,7 +174,36 @@ pub(crate) fn consumer(
     config.set("auto.offset.reset", "error");
     config.set("enable.partition.eof", "true");
     config.set("allow.auto.create.topics", "false");
+    if connection.properties.contains_key("debug") {
+        // Our context sorts the lines.
+        config.set_log_level(RDKafkaLogLevel::Debug);
+    }
     create(&config, connection, Context::default())
+}
+
+/// The same for one that reads: it also knows when a topic was made again ([`Context::take_recreated`]).
+pub(crate) fn reading_consumer(
+    connection: &Connection,
+    ours: &[(&str, &str)],
+) -> Result<Consumer, IngestError> {
+    let mut connection = connection.clone();
+    let wanted = connection.properties.get("debug").map(|debug| format!("{},", debug.expose()));
+    let debug = wanted.unwrap_or_default() + "metadata";
+    connection.properties.insert("debug".to_owned(), Secret::new(&debug));
+    consumer(&connection, ours)
+}
+
+/// librdkafka goes on at the old offset in the log of a topic that was made again, where that is long
+/// enough, and says so in a line for debugging alone. `None` where this is another line, or the first time
+/// that the topic is seen.
+fn recreated_topic<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
+    const NOT_SEEN: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    if facility != "METADATA" {
+        return None;
+    }
+    let (topic, ids) = message.split_once(" changed id from ")?;
+    let (before, _) = ids.split_once(" to ")?;
+    (before != NOT_SEEN).then_some(topic.rsplit(' ').next()?)
 }
 
 /// Makes any client.
@@ -169,6 +229,23 @@ where
 /// Tells an unreachable broker from an answer.
 pub(crate) fn unreachable(connection: &Connection, error: &KafkaError) -> IngestError {
     IngestError::Unreachable { bootstrap: connection.bootstrap.clone(), why: error.to_string() }
+}
+
+/// The same with what the client heard of the broker, which says more than that no answer came: a
+/// password that is refused, or a certificate that nobody knows.
+pub(crate) fn no_answer(
+    client: &Consumer,
+    connection: &Connection,
+    error: &KafkaError,
+) -> IngestError {
+    // librdkafka tells such things while it is polled; these clients read nothing.
+    for _ in 0..EVENTS_OF_A_FAILURE {
+        let _ = client.poll(Duration::ZERO);
+    }
+    match client.context().take_error() {
+        Some(why) => IngestError::Unreachable { bootstrap: connection.bootstrap.clone(), why },
+        None => unreachable(connection, error),
+    }
 }
 
 /// The number of partitions of a topic; `None` where it does not exist.
@@ -197,7 +274,7 @@ pub(crate) fn partitions_of(
 ) -> Result<Option<i32>, IngestError> {
     let metadata = client
         .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
-        .map_err(|error| unreachable(connection, &error))?;
+        .map_err(|error| no_answer(client, connection, &error))?;
     partition_count(&metadata, topic)
         .map_err(|why| IngestError::Topic { topic: topic.to_owned(), why })
 }

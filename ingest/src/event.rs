@@ -24,6 +24,14 @@ pub enum Event {
         /// When the end was reached, in wall-clock microseconds.
         wall_us: i64,
     },
+    /// Records after the position wait for the end of a transaction. Sent again, every second or so,
+    /// for as long as they do: the partition is not at its end.
+    HeldBack {
+        /// Index of the topic in the plan.
+        topic: usize,
+        /// Kafka partition.
+        partition: i32,
+    },
     /// The topic has this many partitions: sent first, and again whenever it grows.
     Partitions {
         /// Index of the topic in the plan.

@@ -90,7 +90,10 @@ impl Readiness {
             Event::Recreated { partition, why, .. } => {
                 tracing::error!(partition, why, "the log is another one than before");
             }
-            Event::Chunk(_) | Event::EndOfPartition { .. } | Event::Partitions { .. } => {
+            Event::Chunk(_)
+            | Event::EndOfPartition { .. }
+            | Event::HeldBack { .. }
+            | Event::Partitions { .. } => {
                 self.answered = true;
             }
         }

@@ -12,7 +12,7 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
-    /// A row or a heartbeat of the model came from this partition.
+    /// A row or a heartbeat of the model came from this partition, or may come when a transaction ends.
     pub(super) fn disturb(&mut self, partition: i32) {
         self.since_us.remove(&partition);
     }

@@ -1,5 +1,6 @@
 //! What a worker does with its partitions beside reading them: begin, pause, verify, start over.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::TryRecvError;
 
 use rdkafka::consumer::Consumer as _;
@@ -8,7 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::outlet::{Cause, Stopped};
 use super::stretch::Stretch;
 use super::worker::{Assignment, Order, Reading, Worker};
-use crate::client::{Consumer, consumer};
+use crate::client::{Consumer, reading_consumer};
 use crate::event::Event;
 use crate::topic::watermarks;
 
@@ -36,6 +37,21 @@ impl Worker {
                 self.restart(consumer, index, low)?;
                 let (from, to) = (position, low);
                 self.outlet.send(Event::Gap { topic, partition, from, to, why })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// These topics were made again under the same name: each goes on at its beginning.
+    pub(super) fn made_again(
+        &mut self,
+        consumer: &Consumer,
+        topics: &BTreeSet<String>,
+    ) -> Result<(), Stopped> {
+        for index in 0..self.readings.len() {
+            let Some(reading) = self.readings.get(index) else { continue };
+            if topics.contains(self.plan.topic_name(reading.topic)) {
+                self.recreated(consumer, index, "the topic was made again".to_owned())?;
             }
         }
         Ok(())
@@ -228,7 +244,8 @@ impl Worker {
 
     fn rebuild(&mut self, old: &mut Consumer) -> Result<(), Stopped> {
         tracing::warn!("the consumer was silent although it lags: it is built anew");
-        match consumer(&self.plan.connection, &super::consumer_settings(&self.plan.memory)) {
+        let settings = super::consumer_settings(&self.plan.memory);
+        match reading_consumer(&self.plan.connection, &settings) {
             Ok(new) => *old = new,
             Err(error) => return self.outlet.trouble(None, Cause::Broker, error.to_string()),
         }

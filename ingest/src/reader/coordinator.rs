@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::outlet::{Cause, Outlet, Stopped};
 use super::worker::{Assignment, Order, Worker};
 use super::{Plan, consumer_settings};
-use crate::client::{ANSWER_TIMEOUT, Consumer, consumer, partition_count, unreachable};
+use crate::client::{ANSWER_TIMEOUT, Consumer, no_answer, partition_count, reading_consumer};
 use crate::dead_letter::DeadLetters;
 use crate::error::IngestError;
 use crate::event::Event;
@@ -29,6 +29,9 @@ const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 /// Silence of a partition that lags, after which its consumer is built anew.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a transaction may hold back what follows it before somebody is told.
+const HELD_BACK_FOR: Duration = Duration::from_secs(10);
 
 /// Silent partitions whose end is asked for in one round.
 const WATCHED: usize = 64;
@@ -124,6 +127,7 @@ impl Coordinator {
             Ok(()) => self.outlet.recovered(None, Cause::DeadLetters)?,
             Err(error) => self.outlet.trouble(None, Cause::DeadLetters, error.to_string())?,
         }
+        self.look_for_open_transactions()?;
         self.watch()
     }
 
@@ -174,7 +178,7 @@ impl Coordinator {
         let metadata = match self.probe.fetch_metadata(only.as_deref(), ANSWER_TIMEOUT) {
             Ok(metadata) => metadata,
             Err(error) => {
-                let error = unreachable(&self.plan.connection, &error);
+                let error = no_answer(&self.probe, &self.plan.connection, &error);
                 return self.outlet.trouble(None, Cause::Broker, error.to_string());
             }
         };
@@ -320,7 +324,7 @@ impl Coordinator {
 
     fn hire(&self) -> Result<Hand, IngestError> {
         let settings = consumer_settings(&self.plan.memory);
-        let consumer = consumer(&self.plan.connection, &settings)?;
+        let consumer = reading_consumer(&self.plan.connection, &settings)?;
         let (orders, received) = channel();
         let worker = Worker::new(
             Arc::clone(&self.plan),
@@ -334,6 +338,26 @@ impl Coordinator {
             .spawn(move || worker.run(consumer))
             .map_err(|source| IngestError::Thread { name, source })?;
         Ok(Hand { orders, thread, load: 0 })
+    }
+
+    /// Tells of a transaction that nobody ends: what follows it in its partition is not read until it is
+    /// over.
+    fn look_for_open_transactions(&self) -> Result<(), Stopped> {
+        let mut open: BTreeMap<usize, String> = BTreeMap::new();
+        for ((topic, partition), status) in self.outlet.partitions().iter() {
+            let Some((since, offset)) = status.held_back else { continue };
+            if since.elapsed() >= HELD_BACK_FOR {
+                let says = || held_back(self.plan.topic_name(*topic), *partition, offset);
+                open.entry(*topic).or_insert_with(says);
+            }
+        }
+        for topic in 0..self.plan.topics.len() {
+            match open.remove(&topic) {
+                Some(says) => self.outlet.trouble(Some(topic), Cause::Transaction, says)?,
+                None => self.outlet.recovered(Some(topic), Cause::Transaction)?,
+            }
+        }
+        Ok(())
     }
 
     /// Has a consumer built anew that is silent although there is something to read: librdkafka is
@@ -366,4 +390,12 @@ impl Coordinator {
         }
         Ok(())
     }
+}
+
+fn held_back(topic: &str, partition: i32, offset: i64) -> String {
+    format!(
+        "a transaction that is still open at offset {offset} of partition {partition} of topic {topic} \
+         holds back every record after it: end or restart its producer, or abort it \
+         (kafka-transactions find-hanging)"
+    )
 }

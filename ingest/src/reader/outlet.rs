@@ -28,6 +28,8 @@ pub(crate) enum Cause {
     Topic,
     /// Dead letters do not arrive.
     DeadLetters,
+    /// A transaction stays open.
+    Transaction,
 }
 
 /// What is known of one partition while it is read.
@@ -41,6 +43,8 @@ pub(crate) struct Status {
     pub(crate) paused: bool,
     /// When a record of it, or its end, came last.
     pub(crate) heard: Instant,
+    /// Since when a transaction that is open holds back everything after an offset, and which offset.
+    pub(crate) held_back: Option<(Instant, i64)>,
 }
 
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::Plan;
 use super::outlet::{Cause, Outlet, Status, Stopped};
 use super::stretch::{Stretch, dead_letter, fingerprint_of};
-use crate::client::Consumer;
+use crate::client::{Consumer, Figures};
 use crate::dead_letter::DeadLetters;
 use crate::event::Event;
 use crate::plan::Fingerprint;
@@ -120,7 +120,13 @@ impl Worker {
 
     fn step(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
         let patience = Duration::from_millis(if self.gathering { 5 } else { 50 });
-        match consumer.poll(patience) {
+        let mut polled = consumer.poll(patience);
+        if let Some(topics) = consumer.context().take_recreated() {
+            let is_of_them = |message: &BorrowedMessage<'_>| topics.contains(message.topic());
+            polled = polled.filter(|polled| !polled.as_ref().is_ok_and(is_of_them));
+            self.made_again(consumer, &topics)?;
+        }
+        match polled {
             Some(Ok(message)) => {
                 self.message(consumer, &message)?;
                 self.records_since_look += 1;
@@ -244,10 +250,11 @@ impl Worker {
         let Some(reading) = self.readings.get(index) else { return };
         let position = reading.stretch.position();
         let mut partitions = self.outlet.partitions();
-        let end = partitions.get(&(reading.topic, reading.partition)).and_then(|known| known.end);
+        let known = partitions.get(&(reading.topic, reading.partition));
+        let end = known.and_then(|known| known.end).max(Some(position));
+        let held_back = known.and_then(|known| known.held_back);
         let paused = reading.paused || reading.held;
-        let heard = Instant::now();
-        let status = Status { position, end: end.max(Some(position)), paused, heard };
+        let status = Status { position, end, paused, heard: Instant::now(), held_back };
         partitions.insert((reading.topic, reading.partition), status);
     }
 
@@ -290,12 +297,18 @@ impl Worker {
             });
             let Some(index) = index else { continue };
             let Some(reading) = self.readings.get_mut(index) else { continue };
-            let key = (reading.topic, reading.partition);
-            if let Some(status) = self.outlet.partitions().get_mut(&key)
+            let (topic, partition) = (reading.topic, reading.partition);
+            let mut held_back = false;
+            if let Some(status) = self.outlet.partitions().get_mut(&(topic, partition))
                 && figures.end >= 0
             {
                 status.end = Some(figures.end);
+                held_back = status.hold_back(&figures);
             }
+            if held_back {
+                self.outlet.send(Event::HeldBack { topic, partition })?;
+            }
+            let Some(reading) = self.readings.get_mut(index) else { continue };
             if reading.has_ended(figures.end_signalled, drained) {
                 self.reached_end(index, figures.end_signalled)?;
             }
@@ -315,6 +328,22 @@ impl Worker {
             Some(message) => self.outlet.trouble(None, Cause::Broker, format!("kafka: {message}")),
             None => Ok(()),
         }
+    }
+}
+
+impl Status {
+    /// Notes whether everything after the position waits for the end of a transaction.
+    fn hold_back(&mut self, figures: &Figures) -> bool {
+        let stable_end = figures.stable_end;
+        // Nothing holds back who reads uncommitted records: the position is the end.
+        let held_back = stable_end >= 0 && (stable_end..figures.end).contains(&self.position);
+        self.held_back = match self.held_back {
+            _ if !held_back => None,
+            Some((since, at)) if at == stable_end => Some((since, at)),
+            // Another transaction than before: those that end in time are nobody's business.
+            _ => Some((Instant::now(), stable_end)),
+        };
+        held_back
     }
 }
 

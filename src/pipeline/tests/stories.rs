@@ -217,3 +217,35 @@ fn what_still_fires_after_a_silence_is_told_once() {
     assert_eq!(told_at(until_us + 1), Vec::<String>::new());
     assert!(inline.pipeline.silences().is_empty());
 }
+
+/// Rows that waited for the end of a transaction came late: the window closed without their partition,
+/// which had been taken for idle.
+#[test]
+fn whoever_waits_for_the_end_of_a_transaction_is_not_idle() {
+    let bench = Bench::of(&CONFIG.replace("idle: off, at_least: 20", "idle: 30s, at_least: 20"));
+    let log = hourly(3, 50, |_, index| row(index, 0));
+    let later_us = T0 + 60_000_000;
+    for (held_back, windows, late) in [(false, 2, 25), (true, 1, 0)] {
+        let mut inline = Inline::new(bench.pipeline());
+        let read = |inline: &mut Inline, partition: i32, from: usize, to: usize| {
+            let chunk = bench.chunk(&log, partition, from, to);
+            inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+        };
+        read(&mut inline, 0, 0, 75);
+        read(&mut inline, 1, 0, 1);
+        read(&mut inline, 2, 0, 1);
+        let end = Read::EndOfPartition { topic: 0, partition: 0, offset: 75, wall_us: T0 };
+        inline.feed(Event::Read(end), T0);
+        if held_back {
+            inline.feed(Event::Read(Read::HeldBack { topic: 0, partition: 0 }), T0);
+        }
+        inline.feed(Event::Tick, later_us);
+        let of_one = |inline: &Inline| {
+            inline.reports.iter().filter(|(report, _)| report.model == "one").count()
+        };
+        assert_eq!(of_one(&inline), windows, "held back: {held_back}");
+        read(&mut inline, 0, 75, log[&0].len());
+        let found = inline.pipeline.units()[0].facts.late;
+        assert_eq!((of_one(&inline), found), (3, late), "held back: {held_back}");
+    }
+}
