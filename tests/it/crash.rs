@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::outcome::Outcome;
 use crate::rig::PATIENCE;
 use crate::rig::kafka;
 use crate::rig::service::Service;
 use crate::rig::webhook::Webhook;
 use crate::scene::Scene;
-use crate::traffic::{self, MODELS, Meaning, Plan, Record};
+use crate::traffic::{self, Meaning, Plan, Record};
 
 const RECORDS: u64 = 200_000;
 const PARTITIONS: u64 = 6;
@@ -49,19 +50,14 @@ fn a_killed_service_reports_what_an_undisturbed_one_reports() {
         service = killed_within(service, &disturbed, number, sent, part);
         sent += part.len() as u64;
     }
-    let found = Outcome::of(&service, &disturbed, sent);
+    let found = Outcome::of(&service, &disturbed.topic, sent, DAYS);
     dead_letters_repeat_themselves(
         &kafka.records(&format!("{}.driftline.dead-letter", disturbed.topic)),
         &log,
     );
-    let wanted = Outcome::of(&calm.start(), &calm, sent);
-    assert_eq!(found.ledger, wanted.ledger);
-    assert_eq!(found.ledger["imbalance"], 0);
-    assert_eq!(found.reports.len(), MODELS.len() * DAYS as usize);
-    for (id, report) in &wanted.reports {
-        assert_eq!(found.reports.get(id), Some(report), "{id}");
-    }
-    published_reports_are_the_stored_ones(&kafka.records(&disturbed.reports), &found.reports);
+    let wanted = Outcome::of(&calm.start(), &calm.topic, sent, DAYS);
+    found.equals(&wanted);
+    found.was_published(kafka, &disturbed.reports);
 
     let wanted = messages(&calm_hook, 1);
     let found = messages(&disturbed_hook, wanted.len());
@@ -136,44 +132,6 @@ fn killed_within(
 fn newest(folder: &Path) -> Option<SystemTime> {
     let files = fs::read_dir(folder).ok()?.flatten();
     files.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
-}
-
-/// What a run came to.
-struct Outcome {
-    ledger: Value,
-    /// By window id, byte for byte.
-    reports: BTreeMap<String, String>,
-}
-
-impl Outcome {
-    fn of(service: &Service, scene: &Scene, records: u64) -> Outcome {
-        let ledger = service.wait_for_ledger(&scene.topic, records);
-        let mut reports = BTreeMap::new();
-        for model in MODELS {
-            for report in service.wait_for_reports(model, DAYS as usize) {
-                let id = report["window"]["id"].as_str().unwrap().to_owned();
-                let text = service.get(&format!("/api/v1/reports/{id}"));
-                reports.insert(id, text);
-            }
-        }
-        service.wait_for_an_empty_outbox();
-        Outcome { ledger, reports }
-    }
-}
-
-fn published_reports_are_the_stored_ones(records: &[Value], stored: &BTreeMap<String, String>) {
-    let mut published = BTreeMap::new();
-    for record in records {
-        let text = record["value"].as_str().unwrap();
-        let report: Value = serde_json::from_str(text).unwrap();
-        let id = report["window"]["id"].as_str().unwrap().to_owned();
-        assert_eq!(
-            published.entry(id).or_insert(text.to_owned()),
-            text,
-            "the same id, other bytes"
-        );
-    }
-    assert_eq!(published, *stored);
 }
 
 /// Messages by their id, as soon as there are so many; a repeated one says the same again.

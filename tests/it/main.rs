@@ -8,22 +8,27 @@
 
 mod alertmanager;
 mod broken_input;
+mod broker;
 mod chaos;
 mod check;
+mod cluster;
 mod crash;
 mod dashboards;
 mod demo;
 mod errors;
 mod idle;
 mod large_reports;
+mod network;
 mod null;
 mod oracle;
+mod outcome;
 mod page;
 mod promql;
 mod retraining;
 mod rig;
 mod rules;
 mod scene;
+mod secure;
 mod serving;
 mod smoke;
 mod store;

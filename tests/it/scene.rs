@@ -42,10 +42,21 @@ impl Scene {
 
     /// Lets partitions be idle after a second without a row.
     pub(crate) fn with_idle_partitions(self) -> Scene {
+        self.with("idle: off", "idle: 1s")
+    }
+
+    /// Has other text where this one stands in the configuration.
+    pub(crate) fn with(self, this: &str, other: &str) -> Scene {
         let text = fs::read_to_string(&self.config).expect("it was written");
-        let text = text.replace("idle: off", "idle: 1s");
-        fs::write(&self.config, text).expect("the folder is writable");
+        assert!(text.contains(this), "{this}: not in {text}");
+        fs::write(&self.config, text.replace(this, other)).expect("the folder is writable");
         self
+    }
+
+    /// Reaches the broker at another address, with these librdkafka properties as YAML.
+    pub(crate) fn reaching(self, kafka: &Kafka, address: &str, properties: &str) -> Scene {
+        let other = format!("bootstrap: \"{address}\", properties: {{{properties}}}");
+        self.with(&format!("bootstrap: \"{}\"", kafka.bootstrap), &other)
     }
 
     /// Starts the service and waits until it answers.

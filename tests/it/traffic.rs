@@ -140,6 +140,16 @@ pub(crate) fn log(plan: &Plan) -> Vec<Record> {
     log
 }
 
+/// Numbers the records of each partition again, after some were taken out.
+pub(crate) fn number_again(log: &mut [Record]) {
+    let mut offsets: BTreeMap<i32, i64> = BTreeMap::new();
+    for record in log {
+        let next = offsets.entry(record.partition).or_default();
+        record.offset = *next;
+        *next += 1;
+    }
+}
+
 /// One more row, behind `log` in the first partition.
 pub(crate) fn further_row(log: &[Record], model: usize, time_us: i64) -> Record {
     let number = 2_000_000_000 + log.len() as u64;

@@ -3,10 +3,14 @@
 Reads one JSON request on standard input and prints one JSON answer. A request has "bootstrap", "topic",
 "do", and what that needs:
 
-    create          "partitions", "settings": {"retention.ms": "1000"}
+    create          "partitions", "settings": {"retention.ms": "1000"}, "replicas": 1
+    grow            "partitions": so many from now on
     delete
     delete_records  "partition", "offset": records below it go, as by retention
     offsets         answers [[first, end], ...] by partition
+    leaders         answers [[leader, [replica in sync, ...]], ...] by partition
+    hang            "records", "timeout_ms": sends them in a transaction that it never ends; the broker does
+    user            "name", "password": may sign in by SCRAM-SHA-512
     produce         "records": [RECORD, ...] in this order
     consume         "count": wait for so many records, at most "within_s"; null: all up to the present end
 
@@ -16,11 +20,13 @@ elsewhere.
 """
 
 import json
+import os
 import sys
 import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (AdminClient, NewPartitions, NewTopic, ScramCredentialInfo,
+                                   ScramMechanism, UserScramCredentialUpsertion)
 
 PATIENCE_S = 60
 QUIET = {"log_level": 0}
@@ -49,8 +55,19 @@ def administer(case, action):
 
 
 def create(case):
-    topic = NewTopic(case["topic"], case["partitions"], 1, config=case["settings"])
+    topic = NewTopic(case["topic"], case["partitions"], case.get("replicas", 1),
+                     config=case["settings"])
     administer(case, lambda client: client.create_topics([topic]))
+    wait_for_partitions(case)
+
+
+def grow(case):
+    wanted = NewPartitions(case["topic"], case["partitions"])
+    administer(case, lambda client: client.create_partitions([wanted]))
+    wait_for_partitions(case)
+
+
+def wait_for_partitions(case):
     # The broker answers before every partition can be read: the consumer's view must show them all.
     deadline = time.monotonic() + PATIENCE_S
     reader = consumer(case)
@@ -90,10 +107,34 @@ def offsets(case):
             for partition in partitions(reader, topic)]
 
 
+def leaders(case):
+    metadata = consumer(case).list_topics(case["topic"], PATIENCE_S).topics[case["topic"]]
+    return [[partition.leader, sorted(partition.isrs)]
+            for _, partition in sorted(metadata.partitions.items())]
+
+
+def user(case):
+    scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+    wanted = UserScramCredentialUpsertion(case["name"], scram, case["password"].encode())
+    administer(case, lambda client: client.alter_user_scram_credentials([wanted]))
+
+
+def hang(case):
+    sender = Producer({"bootstrap.servers": case["bootstrap"],
+                       "transactional.id": f"hangs.{os.getpid()}",
+                       "transaction.timeout.ms": case["timeout_ms"]} | QUIET)
+    sender.init_transactions(PATIENCE_S)
+    sender.begin_transaction()
+    send(sender, case)
+
+
 def produce(case):
+    send(Producer({"bootstrap.servers": case["bootstrap"], "enable.idempotence": True,
+                   "linger.ms": 5} | QUIET), case)
+
+
+def send(sender, case):
     failures = []
-    sender = Producer({"bootstrap.servers": case["bootstrap"], "enable.idempotence": True,
-                       "linger.ms": 5} | QUIET)
 
     def delivered(error, _):
         if error:
@@ -148,6 +189,10 @@ def consume(case):
 
 if __name__ == "__main__":
     request = json.load(sys.stdin)
-    actions = {"create": create, "delete": delete, "delete_records": delete_records,
-               "offsets": offsets, "produce": produce, "consume": consume}
+    actions = {"create": create, "grow": grow, "delete": delete, "delete_records": delete_records,
+               "offsets": offsets, "leaders": leaders, "hang": hang, "user": user,
+               "produce": produce, "consume": consume}
     json.dump(actions[request["do"]](request), sys.stdout)
+    sys.stdout.flush()
+    # Without a farewell to the broker: a transaction that was begun stays open.
+    os._exit(0)

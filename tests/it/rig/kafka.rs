@@ -1,7 +1,9 @@
-//! One real Apache Kafka broker for the whole test run, with fresh topics for each test.
+//! One real Apache Kafka broker for the whole test run, with fresh topics for each test; and brokers of
+//! their own for tests that take them down.
 
+use std::fs;
 use std::path::Path;
-use std::process::id;
+use std::process::{Command, id};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,11 +15,13 @@ use super::{PATIENCE, Supervised, python};
 /// A port found free may be taken before the broker binds it; then others are tried.
 const STARTS: usize = 3;
 
-/// A running broker.
+/// A running broker, or all brokers of a [`Cluster`](super::cluster::Cluster).
 pub(crate) struct Kafka {
-    _server: Supervised,
-    /// `host:port` for clients.
+    /// None where the servers are the cluster's.
+    server: Option<Supervised>,
+    /// `host:port` for clients, several separated by commas.
     pub(crate) bootstrap: String,
+    replicas: u32,
 }
 
 /// The broker that all tests of this run share, started at the first call; `None` where there is none.
@@ -50,6 +54,28 @@ impl Kafka {
         }
     }
 
+    /// The same with these further lines in its `server.properties`, which win over those of every test.
+    pub(crate) fn start_with(data: &Path, ports: (u16, u16), properties: &str) -> Option<Kafka> {
+        fs::write(data.join("more.properties"), properties).expect("the folder is writable");
+        Kafka::start_on(data, ports)
+    }
+
+    /// Clients of servers that are somebody else's; their topics have so many replicas.
+    pub(crate) fn of(bootstrap: String, replicas: u32) -> Kafka {
+        Kafka { server: None, bootstrap, replicas }
+    }
+
+    /// Sends the broker a signal, such as `-TERM`, and waits until it has ended.
+    pub(crate) fn end(self, signal: &str) {
+        let Some(server) = self.server else { return };
+        let id = server.wait_for(PATIENCE, "process id", |lines| {
+            Some(lines.first()?.strip_prefix("id ")?.to_owned())
+        });
+        let status = Command::new("kill").args([signal, &id]).status().expect("kill runs");
+        assert!(status.success(), "kill {signal} {id}: {status}");
+        server.wait_for_end(PATIENCE);
+    }
+
     /// A name that no other test and no earlier run uses.
     pub(crate) fn fresh_name(&self, stem: &str) -> String {
         static USED: AtomicU32 = AtomicU32::new(0);
@@ -78,7 +104,14 @@ impl Kafka {
     ) {
         let settings: Map<_, _> =
             settings.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-        self.ask(topic, "create", json!({"partitions": partitions, "settings": settings}));
+        let replicas = self.replicas;
+        let wanted = json!({"partitions": partitions, "settings": settings, "replicas": replicas});
+        self.ask(topic, "create", wanted);
+    }
+
+    /// Gives a topic more partitions: so many in all.
+    pub(crate) fn grow_topic(&self, topic: &str, partitions: u32) {
+        self.ask(topic, "grow", json!({"partitions": partitions}));
     }
 
     /// Deletes a topic, so that one of the same name can be created anew.
@@ -95,6 +128,24 @@ impl Kafka {
     pub(crate) fn offsets(&self, topic: &str) -> Vec<(u64, u64)> {
         let answer = self.ask(topic, "offsets", json!({}));
         serde_json::from_value(answer).expect("pairs of offsets")
+    }
+
+    /// The leader of each partition and its replicas in sync, in order of partition.
+    pub(crate) fn leaders(&self, topic: &str) -> Vec<(i32, Vec<i32>)> {
+        let answer = self.ask(topic, "leaders", json!({}));
+        serde_json::from_value(answer).expect("a leader and replicas for each partition")
+    }
+
+    /// Lets somebody sign in by SCRAM-SHA-512.
+    pub(crate) fn create_user(&self, name: &str, password: &str) {
+        self.ask("", "user", json!({"name": name, "password": password}));
+    }
+
+    /// Sends records as [`produce`](Self::produce) does, in a transaction that nobody ends; after
+    /// `timeout` the broker aborts it.
+    pub(crate) fn hang(&self, topic: &str, records: Vec<Value>, timeout: Duration) {
+        let timeout_ms = timeout.as_millis() as u64;
+        self.ask(topic, "hang", json!({"records": records, "timeout_ms": timeout_ms}));
     }
 
     /// Sends records in this order: `{"value", "partition", "timestamp_ms", "key", "headers"}`, all but
@@ -158,5 +209,5 @@ fn try_start_on(jars: &Path, data: &Path, ports: (u16, u16)) -> Result<Kafka, Ve
     })?;
     let bootstrap = format!("127.0.0.1:{port}");
     std::net::TcpStream::connect(&bootstrap).map_err(|error| vec![error.to_string()])?;
-    Ok(Kafka { _server: server, bootstrap })
+    Ok(Kafka { server: Some(server), bootstrap, replicas: 1 })
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod alertmanager;
 pub(crate) mod browser;
+pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod prometheus;
@@ -13,6 +14,7 @@ pub(crate) mod python;
 pub(crate) mod service;
 pub(crate) mod smtp;
 mod supervised;
+pub(crate) mod toxiproxy;
 pub(crate) mod webhook;
 
 use std::env;

@@ -85,13 +85,13 @@ impl Service {
     /// Ends the process as a power failure would.
     pub(crate) fn kill(self) {
         self.signal("-KILL");
-        self.wait_for_end();
+        self.process.wait_for_end(PATIENCE);
     }
 
     /// Asks the process to stop and waits until it has.
     pub(crate) fn stop(self) {
         self.signal("-TERM");
-        self.wait_for_end();
+        self.process.wait_for_end(PATIENCE);
     }
 
     /// Whether the process has ended within `patience`.
@@ -110,14 +110,6 @@ impl Service {
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.id]).status().expect("kill runs");
         assert!(status.success(), "kill {signal} {}: {status}", self.id);
-    }
-
-    fn wait_for_end(&self) {
-        let began = Instant::now();
-        // It alone writes there, so the end of the output is its own.
-        let lines = self.process.try_wait_for(PATIENCE, |_| None::<()>).unwrap_err();
-        let tail = lines.last().cloned().unwrap_or_default();
-        assert!(began.elapsed() < PATIENCE, "{} did not end; it said last: {tail}", self.id);
     }
 
     /// The address of a path.
@@ -154,6 +146,38 @@ impl Service {
             let ledger = service.ledger(topic);
             (ledger["total"]["read"].as_u64() >= Some(records)).then_some(ledger)
         })
+    }
+
+    /// What `/readyz` says of one check; `None` while it is well or not there.
+    pub(crate) fn trouble(&self, check: &str) -> Option<String> {
+        let answer = http::get(&self.url("/readyz")).ok()?.body;
+        let answer: Value = serde_json::from_str(&answer).ok()?;
+        let named = |found: &&Value| found["name"] == check && found["state"] != "ok";
+        let found = answer["checks"].as_array()?.iter().find(named)?;
+        found["says"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until `/readyz` says something of a check that is not well.
+    pub(crate) fn wait_for_trouble(&self, check: &str) -> String {
+        self.wait_until(&format!("to say that {check} is in trouble"), |service| {
+            service.trouble(check)
+        })
+    }
+
+    /// Waits until every check of `/readyz` is well.
+    pub(crate) fn wait_for_calm(&self) {
+        self.wait_until("to be well", |service| {
+            let answer: Value = serde_json::from_str(&service.try_get("/readyz")?).ok()?;
+            let none = |key: &str| answer[key].as_array().is_some_and(Vec::is_empty);
+            (none("failed") && none("degraded")).then_some(())
+        });
+    }
+
+    /// The value of one series of `/metrics`, written as there: `name{label="value"}`.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let metrics = self.try_get("/metrics")?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line?.parse().ok()
     }
 
     /// Waits until the API has reports of `windows` windows of a model; oldest first.
@@ -202,6 +226,11 @@ impl Service {
                 thread::sleep(ASK_EVERY);
             }
         }
+    }
+
+    /// What the service has printed so far.
+    pub(crate) fn said(&self) -> String {
+        self.process.try_wait_for(Duration::ZERO, |_| None::<()>).unwrap_err().join("\n")
     }
 
     /// Panics with what the service said.

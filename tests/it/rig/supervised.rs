@@ -75,6 +75,14 @@ impl Supervised {
         })
     }
 
+    /// Waits until the server has ended, which closes its output.
+    pub(crate) fn wait_for_end(&self, within: Duration) {
+        let began = Instant::now();
+        let lines = self.try_wait_for(within, |_| None::<()>).unwrap_err();
+        let tail = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+        assert!(began.elapsed() < within, "{} did not end; it printed:\n{tail}", self.name);
+    }
+
     /// Like [`wait_for`](Self::wait_for), but hands back all lines instead of panicking.
     pub(crate) fn try_wait_for<T>(
         &self,
