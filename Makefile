@@ -43,7 +43,7 @@ bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers,
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --test it every_view_is_sound
 
-chaos: setup ## the long forms: 100 000 simulated runs, and 200 deaths of a real service
+chaos: setup ## the long forms: 100 000 simulated runs, 200 deaths of a real service, a minute without brokers
 	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) --lib whatever_befalls -- --nocapture
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) \
-		cargo test $(CARGO_FLAGS) --test it chaos:: -- --nocapture
+		DRIFTLINE_BROKERS_AWAY_S=60 cargo test $(CARGO_FLAGS) --test it -- chaos:: cluster:: --nocapture
