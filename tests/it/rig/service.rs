@@ -1,9 +1,9 @@
 //! The built binary as a service: started, asked, killed and started again on the same folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use serde_json::Value;
 
@@ -19,17 +19,25 @@ pub(crate) struct Service {
     base: String,
 }
 
-/// The binary under test.
+/// The binary under test: the one that Cargo built, or the optimised one that `DRIFTLINE_TEST_BINARY`
+/// names.
+fn binary() -> PathBuf {
+    let chosen = env::var_os("DRIFTLINE_TEST_BINARY");
+    chosen.map_or_else(|| env!("CARGO_BIN_EXE_driftline").into(), PathBuf::from)
+}
+
+/// The binary under test, to be run as a command.
 pub(crate) fn driftline() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_driftline"))
+    Command::new(binary())
 }
 
 /// Starts the binary with these arguments after these commands of a shell: its process, and the id of it.
 fn begin(commands: &str, arguments: &[&Path]) -> (Supervised, String) {
     // The shell becomes the service, so that its own id is the one to kill.
     let line = format!("echo \"id $$\"; {commands} exec \"$0\" \"$@\"");
-    let shell = ["-c", &line, env!("CARGO_BIN_EXE_driftline")];
-    let arguments = [&shell.map(Path::new)[..], arguments].concat();
+    let binary = binary();
+    let shell = [Path::new("-c"), Path::new(&line), &binary];
+    let arguments = [&shell[..], arguments].concat();
     let folder = super::server_folder("service");
     let process = Supervised::start(&folder, Path::new("/bin/sh"), &arguments);
     let id = process.wait_for(PATIENCE, "process id", |lines| {
@@ -106,6 +114,14 @@ impl Service {
         self.process.try_wait_for(PATIENCE, |_| None::<()>).unwrap_err().join("\n")
     }
 
+    /// Resident memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id)).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        1024 * kilobytes.expect("the kernel tells it")
+    }
+
     /// Sends a signal, such as `-STOP`.
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.id]).status().expect("kill runs");
@@ -125,7 +141,10 @@ impl Service {
 
     /// The body of a GET.
     pub(crate) fn get(&self, path: &str) -> String {
-        self.try_get(path).unwrap_or_else(|| self.fail(&format!("no 200 for {path}")))
+        match http::get(&self.url(path)) {
+            Ok(answer) if answer.status == 200 => answer.body,
+            other => self.fail(&format!("no 200 for {path}: {other:?}")),
+        }
     }
 
     /// The body of a GET as JSON.
@@ -218,13 +237,10 @@ impl Service {
             if let Some(answer) = ask(self) {
                 return answer;
             }
-            if Instant::now() > deadline {
+            if Instant::now() > deadline || self.process.has_ended() {
                 self.fail(&format!("we waited for it {what}"));
             }
-            if self.process.try_wait_for(ASK_EVERY, |_| None::<()>).is_err() {
-                // An end of the output returns at once: the process is gone, or only quiet.
-                thread::sleep(ASK_EVERY);
-            }
+            thread::sleep(ASK_EVERY);
         }
     }
 

@@ -102,6 +102,11 @@ impl Supervised {
             state = self.output.moved.wait_timeout(state, left).expect("the reader never panics").0;
         }
     }
+
+    /// Whether the server has ended: it prints nothing any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.output.lock().ended
+    }
 }
 
 impl Output {
