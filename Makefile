@@ -8,7 +8,8 @@ DEMO_ARGS ?= --speed max --exit-after-replay
 # `make chaos CHAOS_KILLS=1000` kills more often; `make chaos SEEDS=1000000` simulates more.
 CHAOS_KILLS ?= 200
 SEEDS ?= 100000
-.PHONY: help setup demo test check bench screenshots chaos
+SOAK_SECONDS ?= 3600
+.PHONY: help setup demo test check bench screenshots chaos soak
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -43,7 +44,13 @@ bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers,
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --test it every_view_is_sound
 
-chaos: setup ## the long forms: 100 000 simulated runs, 200 deaths of a real service, a minute without brokers
+chaos: setup $(DRIFTLINE) ## the long forms: 100 000 simulated runs, 200 deaths of the optimised binary, a minute without brokers
 	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) --lib whatever_befalls -- --nocapture
-	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) \
-		DRIFTLINE_BROKERS_AWAY_S=60 cargo test $(CARGO_FLAGS) --test it -- chaos:: cluster:: --nocapture
+	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
+		DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) DRIFTLINE_BROKERS_AWAY_S=60 \
+		cargo test $(CARGO_FLAGS) --test it -- chaos:: cluster:: --nocapture
+
+soak: setup $(DRIFTLINE) ## an hour of steady load, a backlog of five million records, a week with a slow partition
+	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
+		DRIFTLINE_SOAK_SECONDS=$(SOAK_SECONDS) DRIFTLINE_BACKLOG_RECORDS=5000000 DRIFTLINE_SLOW_DAYS=7 \
+		cargo test $(CARGO_FLAGS) --test it -- bounds:: --nocapture --test-threads 1

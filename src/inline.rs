@@ -91,7 +91,8 @@ impl Inline {
             Effect::Offer { .. }
             | Effect::CloseShadow { .. }
             | Effect::CarryShadow { .. }
-            | Effect::Align(_) => {}
+            | Effect::Align(_)
+            | Effect::Horizon { .. } => {}
         }
     }
 }

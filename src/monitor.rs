@@ -199,11 +199,6 @@ impl Monitor {
         let served = http::serve(listener, Arc::clone(&board), async move {
             let _ = stopped.await;
         });
-        runtime.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the HTTP server ended");
-            }
-        });
         let names = config.models.iter().map(|model| model.name.clone());
         let newest = Newest::read(Arc::clone(&store), names.collect())?;
         let mut readiness = Readiness::default();
@@ -235,8 +230,13 @@ impl Monitor {
             http_stop: Some(http_stop),
         };
         monitor.carry_out(effects, &mut |_| {});
-        // A link that is followed while we start leads to what is known already.
+        // Whoever asks meanwhile waits: nobody is told that a configured model is unknown.
         monitor.publish();
+        monitor.runtime.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
         Ok(monitor)
     }
 
@@ -416,6 +416,9 @@ impl Monitor {
                     self.candidates.close(unit, start_us, &id);
                 }
                 Effect::Align(change) => self.intake.align(change),
+                Effect::Horizon { topic, horizon_us } => {
+                    self.intake.set_horizon(topic, horizon_us);
+                }
                 Effect::Published(report) => {
                     self.metrics.report(&report);
                     let of_report = |unit: &&Unit| unit.name() == report.model;

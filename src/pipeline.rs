@@ -145,6 +145,13 @@ pub enum Effect {
     },
     /// Let a partition wait, or go on.
     Align(Change),
+    /// Let no partition of a topic read on by itself beyond this event time.
+    Horizon {
+        /// Index of the topic.
+        topic: usize,
+        /// Microseconds; `i64::MAX` where there is none.
+        horizon_us: i64,
+    },
     /// A retraining request is in the store: show it.
     Requested(Arc<driftline_alerting::retrain::RetrainRequest>),
     /// A report is in the store: show it.
@@ -248,6 +255,7 @@ impl Pipeline {
                 self.on_held_back(topic, partition);
             }
             Event::Read(driftline_ingest::Event::Partitions { topic, count }) => {
+                self.alignment.expect(topic, count, now_us);
                 self.on_partitions(topic, count);
             }
             Event::Read(driftline_ingest::Event::Gap { topic, partition, to, .. }) => {
@@ -330,6 +338,9 @@ impl Pipeline {
     /// Counts a chunk: each record goes into its window, or into the ledger as what it is instead.
     fn on_chunk(&mut self, chunk: Chunk, now_us: i64) {
         let index = chunk.topic;
+        if chunk.stopped {
+            self.alignment.stop((chunk.topic, chunk.partition));
+        }
         let Some(chunk) = self.first_contact(chunk) else { return };
         let Some(topic) = self.topics.get(index) else { return };
         let mut outcomes = topic.outcomes_of_marks(&chunk);
@@ -494,6 +505,13 @@ impl Pipeline {
                 || unit.operations.open_windows() > self.open_windows_limit.max(unit_panes(unit));
         }
         let changes = self.alignment.changes(topic, every_us, crowded, now_us);
+        let horizon_us = self.alignment.horizon_us(topic, every_us, now_us);
+        if let Some(of) = self.topics.get_mut(topic)
+            && of.horizon_us != horizon_us
+        {
+            of.horizon_us = horizon_us;
+            self.effects.push(Effect::Horizon { topic, horizon_us });
+        }
         if crowded && !changes.is_empty() {
             *self.reached.entry("open_windows").or_default() += 1;
         }

@@ -111,6 +111,9 @@ pub struct Chunk {
     pub last_record_us: Option<i64>,
     /// Whether the timestamps are the producers' (`CreateTime`) rather than the broker's.
     pub producer_timestamps: bool,
+    /// Whether its partition waits now for [`Readers::resume`](crate::Readers::resume): a row lies
+    /// beyond the topic's horizon.
+    pub stopped: bool,
     /// Gives the chunk's share of the batch memory back when dropped.
     pub lease: Lease,
 }

@@ -58,6 +58,9 @@ pub struct ModelStatus {
     pub last_event_us: Option<i64>,
     /// Incidents that are open.
     pub open_incidents: usize,
+    /// Drift windows that are open. Beyond `limits.open_windows` its topic's partitions wait for their
+    /// slowest.
+    pub open_windows: usize,
     /// Rows that windows took.
     pub counted: u64,
     /// Rows beyond their window's cut.

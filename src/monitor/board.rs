@@ -191,6 +191,7 @@ impl Readiness {
                 watermark_us,
                 last_event_us: facts.last_event_us,
                 open_incidents: facts.alerts.incidents().count(),
+                open_windows: unit.drift().open_windows(),
                 counted: facts.counted,
                 late: facts.late,
                 last_pane: facts.last_pane.as_ref().map(|pane| PaneStatus::new(pane, pane_us)),

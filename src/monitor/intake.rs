@@ -16,8 +16,9 @@ use crate::pipeline::alignment::Change;
 use crate::pipeline::gate::Positions;
 use crate::retention::warnings;
 
-/// Read events that wait for the loop: chunks are bounded by their bytes, this by their number.
-const WAITING: usize = 64;
+/// Read events that wait for the loop. Few, since a partition that is told to wait still opens the
+/// windows of all its chunks that are on their way; enough for reading and counting to overlap.
+const WAITING: usize = 8;
 
 /// The readers and what belongs to them.
 pub(super) struct Intake {
@@ -131,7 +132,10 @@ impl Intake {
             threads: None,
             limits: self.limits.clone(),
         };
-        self.readers = Some(Readers::start(plan, self.dead_letters.clone(), self.events.clone())?);
+        let readers = Readers::start(plan, self.dead_letters.clone(), self.events.clone())?;
+        // Every partition waits at its first row until it is known who is behind whom.
+        (0..self.topics.len()).for_each(|topic| readers.set_horizon(topic, i64::MIN));
+        self.readers = Some(readers);
         Ok(())
     }
 
@@ -171,6 +175,13 @@ impl Intake {
             (Some(readers), true) => readers.pause(topic, partition),
             (Some(readers), false) => readers.resume(topic, partition),
             (None, _) => {}
+        }
+    }
+
+    /// Lets no partition of a topic read on by itself beyond this event time.
+    pub(super) fn set_horizon(&self, topic: usize, horizon_us: i64) {
+        if let Some(readers) = &self.readers {
+            readers.set_horizon(topic, horizon_us);
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Topic {
     pub(super) facts: TopicFacts,
     /// Wall time of the last record of each partition since the start, whatever it was.
     pub(super) last_record_wall_us: BTreeMap<i32, i64>,
+    /// Event time beyond which readers were told to wait, in microseconds.
+    pub(super) horizon_us: i64,
     pub(super) dirty: bool,
 }
 
@@ -66,6 +68,7 @@ impl Topic {
             count: 0,
             facts: TopicFacts::default(),
             last_record_wall_us: BTreeMap::new(),
+            horizon_us: i64::MIN,
             dirty: false,
         }
     }

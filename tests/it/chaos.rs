@@ -16,7 +16,7 @@ use crate::scene::Scene;
 use crate::traffic::{self, MODELS, Meaning, Plan, Record};
 
 /// Deaths of the short form; `make chaos` asks for more.
-const DEATHS: usize = 18;
+const DEATHS: usize = 50;
 /// How long a process may live that is meant to die at a place which it may never pass.
 const LONGEST_LIFE: Duration = Duration::from_secs(4);
 const DAYS: i64 = 6;

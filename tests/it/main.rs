@@ -7,6 +7,7 @@
 )]
 
 mod alertmanager;
+mod bounds;
 mod broken_input;
 mod broker;
 mod chaos;

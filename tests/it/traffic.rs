@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
 
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, format_instant};
 use driftline_ingest::{Capture, CaptureProducer, Connection};
 use serde_json::{Value, json};
 
+use crate::rig::PATIENCE;
 use crate::rig::kafka::Kafka;
 
 /// A Monday, the first day of all traffic.
@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) late: u64,
     /// The day from which everybody is older, and by how many years.
     pub(crate) older: Option<(i64, u64)>,
+    /// After how many days they are young again, and older once more, and so on; never by default.
+    pub(crate) older_days: Option<i64>,
     /// The day from which `amount` is sent as text.
     pub(crate) text_from: Option<i64>,
 }
@@ -53,6 +55,7 @@ impl Default for Plan {
             broken: 10,
             late: 5,
             older: None,
+            older_days: None,
             text_from: None,
         }
     }
@@ -99,21 +102,28 @@ pub(crate) enum Outcome {
 
 /// All records in the order in which they are sent; heartbeats that end every window are the last.
 pub(crate) fn log(plan: &Plan) -> Vec<Record> {
-    let mut log = Vec::new();
-    let mut offsets = vec![0; plan.partitions as usize];
-    let mut push = |partition: u64, timestamp_us: i64, key, value, meaning| {
-        let offset = &mut offsets[partition as usize];
-        let (partition, next) = (partition as i32, *offset + 1);
-        log.push(Record { partition, offset: *offset, key, value, timestamp_us, meaning });
-        *offset = next;
-    };
-    let span_us = plan.days * DAY_US - 2 * HOUR_US;
-    for number in 0..plan.records {
+    Log::new(plan).collect()
+}
+
+/// The same, one at a time: for logs that are too long to be held.
+pub(crate) struct Log<'a> {
+    plan: &'a Plan,
+    number: u64,
+    /// The next of each partition.
+    offsets: Vec<i64>,
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn new(plan: &'a Plan) -> Log<'a> {
+        Log { plan, number: 0, offsets: vec![0; plan.partitions as usize] }
+    }
+
+    fn captured(&self) -> Record {
+        let (plan, number) = (self.plan, self.number);
+        let span_us = plan.days * DAY_US - 2 * HOUR_US;
         let elapsed_us = i128::from(span_us) * i128::from(number) / i128::from(plan.records);
         let base_us = FIRST_DAY_US + HOUR_US + elapsed_us as i64;
-        let partition = mix(number, 1) % plan.partitions;
         let kind = mix(number, 2) % 1000;
-        let key = format!("k{number}");
         let (value, meaning) = if kind < plan.broken {
             let (value, reason) = broken(mix(number, 9), number, base_us);
             (value, Meaning::Broken(reason))
@@ -129,15 +139,39 @@ pub(crate) fn log(plan: &Plan) -> Vec<Record> {
             let (model, time_us) = ((mix(number, 5) % 2) as usize, base_us - behind_us);
             (row(plan, MODELS[model], number, time_us), Meaning::Row { model, time_us })
         };
-        push(partition, base_us, key, value, meaning);
+        let partition = (mix(number, 1) % plan.partitions) as i32;
+        let key = format!("k{number}");
+        Record { partition, offset: 0, key, value, timestamp_us: base_us, meaning }
     }
-    let time_us = FIRST_DAY_US + plan.days * DAY_US + LATENESS_US;
-    let heartbeat = format!(r#"{{"v":1,"ts":"{}","heartbeat":true}}"#, format_instant(time_us));
-    for partition in 0..plan.partitions {
-        let meaning = Meaning::Heartbeat { time_us };
-        push(partition, time_us, "h".to_owned(), heartbeat.clone().into_bytes(), meaning);
+
+    fn heartbeat(&self, partition: u64) -> Record {
+        let time_us = FIRST_DAY_US + self.plan.days * DAY_US + LATENESS_US;
+        let value = format!(r#"{{"v":1,"ts":"{}","heartbeat":true}}"#, format_instant(time_us));
+        Record {
+            partition: partition as i32,
+            offset: 0,
+            key: "h".to_owned(),
+            value: value.into_bytes(),
+            timestamp_us: time_us,
+            meaning: Meaning::Heartbeat { time_us },
+        }
     }
-    log
+}
+
+impl Iterator for Log<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let mut record = match self.number.checked_sub(self.plan.records) {
+            None => self.captured(),
+            Some(partition) if partition < self.plan.partitions => self.heartbeat(partition),
+            Some(_) => return None,
+        };
+        self.number += 1;
+        let offset = &mut self.offsets[record.partition as usize];
+        (record.offset, *offset) = (*offset, *offset + 1);
+        Some(record)
+    }
 }
 
 /// Numbers the records of each partition again, after some were taken out.
@@ -220,23 +254,33 @@ pub(crate) fn sorted(object: &Value) -> Value {
 
 /// Sends records in their order and waits until the broker has them.
 pub(crate) fn produce(kafka: &Kafka, topic: &str, records: &[Record]) {
+    let producer = producer(kafka);
+    for record in records {
+        send(&producer, topic, record);
+    }
+    producer.flush(PATIENCE).expect("the broker has every record");
+}
+
+/// A producer for [`send`].
+pub(crate) fn producer(kafka: &Kafka) -> CaptureProducer {
     let connection = Connection {
         bootstrap: kafka.bootstrap.clone(),
         group: "tests".to_owned(),
         properties: BTreeMap::new(),
     };
-    let producer = CaptureProducer::start(&connection).expect("a producer");
-    for record in records {
-        let capture = Capture {
-            topic,
-            partition: Some(record.partition),
-            key: Some(record.key.as_bytes()),
-            value: &record.value,
-            timestamp_us: Some(record.timestamp_us),
-        };
-        producer.send(&capture).expect("the broker takes every record");
-    }
-    producer.flush(Duration::from_secs(60)).expect("the broker has every record");
+    CaptureProducer::start(&connection).expect("a producer")
+}
+
+/// Sends one record, and waits for nothing but a place in the producer's queue.
+pub(crate) fn send(producer: &CaptureProducer, topic: &str, record: &Record) {
+    let capture = Capture {
+        topic,
+        partition: Some(record.partition),
+        key: Some(record.key.as_bytes()),
+        value: &record.value,
+        timestamp_us: Some(record.timestamp_us),
+    };
+    producer.send(&capture).expect("the broker takes every record");
 }
 
 /// Writes the rows of which the baseline is made, as JSON Lines.
@@ -285,8 +329,12 @@ fn label(score: f64) -> &'static str {
 
 fn row(plan: &Plan, model: &str, number: u64, time_us: i64) -> Vec<u8> {
     let reached = |day: i64| time_us >= FIRST_DAY_US + day * DAY_US;
+    let older = |day: i64| {
+        let since = (time_us - FIRST_DAY_US) / DAY_US - day;
+        plan.older_days.is_none_or(|days| (since / days) % 2 == 0)
+    };
     let Values { amount, mut age, country, premium, score } = Values::of(number);
-    age += plan.older.filter(|(day, _)| reached(*day)).map_or(0, |(_, years)| years);
+    age += plan.older.filter(|(day, _)| reached(*day) && older(*day)).map_or(0, |(_, years)| years);
     let amount = match plan.text_from.is_some_and(reached) {
         true => format!("\"{amount:.2} EUR\""),
         false => format!("{amount:.2}"),

@@ -110,6 +110,7 @@ pub struct Decoder {
     ignored: Ignored,
     count: usize,
     bytes: usize,
+    newest_us: i64,
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +145,7 @@ impl Decoder {
             ignored: Ignored::default(),
             count: 0,
             bytes: 0,
+            newest_us: i64::MIN,
         }
     }
 
@@ -155,6 +157,11 @@ impl Decoder {
     /// What the rows and marks decoded since the last [`Decoder::take`] occupy, about.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The largest event time of a row since the last [`Decoder::take`], in microseconds.
+    pub fn newest_us(&self) -> i64 {
+        self.newest_us
     }
 
     /// Decodes the next record.
@@ -183,6 +190,7 @@ impl Decoder {
         }
         self.count = 0;
         self.bytes = 0;
+        self.newest_us = i64::MIN;
         self.skipped_index.clear();
         Ok(Decoded {
             rows,
@@ -338,6 +346,7 @@ impl Decoder {
             return Err(Rejection::new(Reason::MissingModel, "model is missing"));
         };
         self.complete_row(model, text, envelope)?;
+        self.newest_us = self.newest_us.max(time_us);
         let id = envelope.id.map(|id| piece_of(text, id));
         let version = envelope.version.map(|version| piece_of(text, version));
         self.push(

@@ -208,6 +208,19 @@ impl Worker {
         self.assign(consumer, index, check.map_or(offset, |check| check.offset))
     }
 
+    /// A row lies beyond the topic's horizon: hands it over and waits for a word.
+    pub(super) fn stop_ahead(&mut self, consumer: &Consumer, index: usize) -> Result<(), Stopped> {
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
+        let held = reading.held;
+        // Before the chunk, whose answer may come at once.
+        reading.paused = true;
+        self.waiting = true;
+        if !held {
+            self.set_paused(consumer, index, true);
+        }
+        self.hand_over_as(index, true)
+    }
+
     fn pause(&mut self, consumer: &Consumer, partition: (usize, i32), pause: bool) {
         let found = self
             .readings
@@ -223,6 +236,7 @@ impl Worker {
             if !reading.held {
                 self.set_paused(consumer, index, pause);
             }
+            self.waiting = self.readings.iter().any(|reading| reading.paused);
         }
     }
 

@@ -104,7 +104,7 @@ impl Readers {
             memory,
         });
         let budget = Budget::new(shared.limits.batch_bytes);
-        let outlet = Outlet::new(events, budget);
+        let outlet = Outlet::new(events, budget, shared.topics.len());
         // The coordinator asks questions; it reads nothing.
         let probe = consumer(&shared.connection, &consumer_settings(&shared.memory))?;
         let (wishes, received) = channel();
@@ -131,6 +131,13 @@ impl Readers {
     /// Goes on with a paused partition.
     pub fn resume(&self, topic: usize, partition: i32) {
         let _ = self.wishes.send(Wish::Resume(topic, partition));
+    }
+
+    /// A partition of this topic waits as soon as it meets a row with a later event time, in
+    /// microseconds: its chunk says so, and it goes on by [`Readers::resume`]. `i64::MAX`, as at the
+    /// start: never.
+    pub fn set_horizon(&self, topic: usize, horizon_us: i64) {
+        self.outlet.set_horizon(topic, horizon_us);
     }
 
     /// Events that were handed over so far: what the other end has not taken of them waits.

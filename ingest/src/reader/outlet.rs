@@ -2,7 +2,7 @@
 //! what the readers' threads share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ struct Shared {
     /// Events that were handed over.
     sent: AtomicU64,
     partitions: Mutex<BTreeMap<(usize, i32), Status>>,
+    /// By topic: the event time beyond which a partition waits for a word, in microseconds.
+    horizons_us: Vec<AtomicI64>,
     troubles: Mutex<BTreeSet<(Option<usize>, Cause)>>,
 }
 
@@ -64,8 +66,20 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn new(events: SyncSender<Event>, budget: Budget) -> Outlet {
-        Outlet { events, budget, shared: Arc::default() }
+    pub(crate) fn new(events: SyncSender<Event>, budget: Budget, topics: usize) -> Outlet {
+        let horizons_us = (0..topics).map(|_| AtomicI64::new(i64::MAX)).collect();
+        Outlet { events, budget, shared: Arc::new(Shared { horizons_us, ..Shared::default() }) }
+    }
+
+    pub(crate) fn set_horizon(&self, topic: usize, horizon_us: i64) {
+        if let Some(horizon) = self.shared.horizons_us.get(topic) {
+            horizon.store(horizon_us, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn horizon_us(&self, topic: usize) -> i64 {
+        let horizon = self.shared.horizons_us.get(topic);
+        horizon.map_or(i64::MAX, |horizon| horizon.load(Ordering::Relaxed))
     }
 
     pub(crate) fn stop(&self) {

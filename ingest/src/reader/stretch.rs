@@ -76,6 +76,11 @@ impl Stretch {
         self.decoder.bytes()
     }
 
+    /// The largest event time among them, in microseconds.
+    pub(crate) fn newest_us(&self) -> i64 {
+        self.decoder.newest_us()
+    }
+
     /// When the first of them came.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.since
@@ -137,6 +142,7 @@ impl Stretch {
             fingerprint,
             last_record_us: self.last_record_us,
             producer_timestamps: std::mem::take(&mut self.producer_timestamps),
+            stopped: false,
             lease: crate::budget::Lease::default(),
         }))
     }

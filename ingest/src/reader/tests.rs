@@ -121,6 +121,8 @@ struct Seen {
     marks: BTreeMap<(usize, i32), Vec<i64>>,
     positions: BTreeMap<(usize, i32), Position>,
     ends: BTreeMap<(usize, i32), i64>,
+    /// Ends of the chunks after which a partition waits.
+    stopped: Vec<i64>,
     others: Vec<Event>,
 }
 
@@ -170,6 +172,7 @@ impl Seen {
             assert!(offsets.iter().all(|offset| (chunk.from..chunk.to).contains(offset)));
             self.offsets.entry(key).or_default().extend(offsets);
         }
+        self.stopped.extend(chunk.stopped.then_some(chunk.to));
         self.marks.entry(key).or_default().extend(chunk.marks.iter().map(|mark| mark.offset));
         let before = self.positions.get(&key).and_then(|position| position.fingerprint);
         let fingerprint = chunk.fingerprint.or(before);
@@ -237,6 +240,25 @@ fn a_paused_partition_gives_nothing_until_it_goes_on() {
     reading.readers.resume(0, 0);
     reading.until_ends(&[((0, 0), 50)]);
     assert_eq!(reading.seen.offsets[&(0, 0)], (0..50).collect::<Vec<_>>());
+    reading.readers.stop();
+}
+
+#[test]
+fn a_partition_waits_at_a_row_beyond_the_horizon() {
+    let rig = Rig::new(&[("a", 1)]);
+    let mut reading = rig.read(&["a"], BTreeMap::new());
+    reading.until_ends(&[((0, 0), 0)]);
+    reading.readers.set_horizon(0, 1_767_323_045_000_000);
+    let before = r#"{"ts":1767323045000,"features":{"x":1}}"#.to_owned();
+    let values = [vec![before; 30], captures(0..21)].concat();
+    rig.send("a", 0, &values);
+    reading.until(|seen| seen.positions.get(&(0, 0)).is_some_and(|at| at.offset > 30));
+    assert_eq!(reading.seen.stopped, [31], "the row beyond it is handed over, no further one");
+    assert!(reading.readers.outlet.partitions()[&(0, 0)].paused);
+    reading.readers.set_horizon(0, i64::MAX);
+    reading.readers.resume(0, 0);
+    reading.until_ends(&[((0, 0), 51)]);
+    assert_eq!(reading.seen.offsets[&(0, 0)], (0..51).collect::<Vec<_>>());
     reading.readers.stop();
 }
 

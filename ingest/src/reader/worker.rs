@@ -16,7 +16,7 @@ use super::outlet::{Cause, Outlet, Status, Stopped};
 use super::stretch::{Stretch, dead_letter, fingerprint_of};
 use crate::client::{Consumer, Figures};
 use crate::dead_letter::DeadLetters;
-use crate::event::Event;
+use crate::event::{Chunk, Event};
 use crate::plan::Fingerprint;
 
 /// Records after which a partition's chunk is handed over.
@@ -90,6 +90,8 @@ pub(crate) struct Worker {
     looked: Instant,
     /// Whether some partition is held up by its dead letters.
     pub(super) held: bool,
+    /// Whether some partition waits for a word to go on.
+    pub(super) waiting: bool,
 }
 
 impl Worker {
@@ -110,6 +112,7 @@ impl Worker {
             records_since_look: 0,
             looked: Instant::now(),
             held: false,
+            waiting: false,
         }
     }
 
@@ -119,7 +122,9 @@ impl Worker {
     }
 
     fn step(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
-        let patience = Duration::from_millis(if self.gathering { 5 } else { 50 });
+        // A partition that waits for a word shall not wait for the poll that comes before it.
+        let hurried = self.gathering || self.waiting;
+        let patience = Duration::from_millis(if hurried { 5 } else { 50 });
         let mut polled = consumer.poll(patience);
         if let Some(topics) = consumer.context().take_recreated() {
             let is_of_them = |message: &BorrowedMessage<'_>| topics.contains(message.topic());
@@ -171,16 +176,20 @@ impl Worker {
         self.gathering = true;
         let full = reading.stretch.records() >= CHUNK_RECORDS
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
+        let ahead = reading.stretch.newest_us() > self.outlet.horizon_us(reading.topic);
         if let Some(rejection) = rejection {
             let topic = self.plan.topic_name(reading.topic);
             let letter = dead_letter(topic, message, rejection);
             self.dead_letters.send(letter);
             self.hold_up(consumer, index);
         }
-        if full {
-            self.hand_over(index)?;
+        if ahead {
+            self.stop_ahead(consumer, index)
+        } else if full {
+            self.hand_over(index)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     fn index_of(&mut self, message: &BorrowedMessage<'_>) -> Option<usize> {
@@ -220,9 +229,14 @@ impl Worker {
     }
 
     pub(super) fn hand_over(&mut self, index: usize) -> Result<(), Stopped> {
+        self.hand_over_as(index, false)
+    }
+
+    /// Hands over what was read; `stopped` says that the partition waits from now on.
+    pub(super) fn hand_over_as(&mut self, index: usize, stopped: bool) -> Result<(), Stopped> {
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         let chunk = match reading.stretch.take() {
-            Ok(Some(chunk)) => chunk,
+            Ok(Some(chunk)) => Chunk { stopped, ..chunk },
             Ok(None) => return Ok(()),
             Err(error) => {
                 let topic = Some(reading.topic);

@@ -140,7 +140,8 @@ impl<'a> Process<'a> {
                 Effect::Offer { .. }
                 | Effect::CloseShadow { .. }
                 | Effect::CarryShadow { .. }
-                | Effect::Align(_) => {}
+                | Effect::Align(_)
+                | Effect::Horizon { .. } => {}
             }
         }
     }
