@@ -21,6 +21,7 @@ mod reports;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::future::Future;
 use std::io;
@@ -44,6 +45,7 @@ pub use live::{
     AcceptanceStatus, CandidateStatus, CheckState, DEAD_LETTERS, DeadLetter, IncidentStatus, Live,
     ModelStatus, PaneStatus, PartitionStatus, ReadyCheck, RecentWindow, Step, TopicStatus,
 };
+pub use tls::{Tls, TlsError};
 
 /// Longest body of a request: a name and a reason.
 const BODY_BYTES: usize = 16 << 10;
@@ -51,11 +53,12 @@ const BODY_BYTES: usize = 16 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Answers on `listener` until `shutdown` ends, and a few seconds longer for answers in progress.
+/// With `tls` only encrypted connections are answered.
 ///
 /// # Errors
 /// The listener cannot be used. A taken port is met earlier, by whoever binds it.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    (listener, tls): (std::net::TcpListener, Option<Tls>),
     board: Arc<Board>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -67,12 +70,13 @@ pub async fn serve(
         shutdown.await;
         board.end_events();
     };
-    connections::serve(listener, router, Bounds::default(), shutdown).await;
+    let tls = tls.map(|tls| tls.0);
+    connections::serve((listener, tls), router, Bounds::default(), shutdown).await;
     Ok(())
 }
 
-/// Every route with its rule of access.
-fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
+/// Every route with its rule of access; `beyond_loopback` where others than this machine can ask.
+pub fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
     let access = Access::new(&board.http, beyond_loopback);
     let open = Router::new()
         .route("/livez", get(status::live))

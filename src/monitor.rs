@@ -34,7 +34,7 @@ use crate::checkpoint::{Committed, LOCK_WAIT, Store, Writer};
 use crate::clock::now_us;
 use crate::delivery::{Attempt, Delivery};
 use crate::faults::{Faults, Place};
-use crate::http::{self, Board, Command};
+use crate::http::{self, Board, Command, Tls};
 use crate::illustration;
 use crate::judge::Judge;
 use crate::messages::Messages;
@@ -154,6 +154,7 @@ impl Monitor {
             None => bind(&config.http.listen)?,
         };
         let address = listener.local_addr().context("the HTTP listener has no address")?;
+        let tls = config.http.tls.as_ref().map(Tls::load).transpose()?;
         let store = Arc::new(Store::open(&config.state, LOCK_WAIT, options.rebuild)?);
         let saved = store.load()?;
         options.faults.pass(Place::Restart);
@@ -196,7 +197,7 @@ impl Monitor {
         let board =
             Arc::new(Board::new(config, Arc::clone(&store), Arc::clone(&metrics), requests));
         let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = http::serve(listener, Arc::clone(&board), async move {
+        let served = http::serve((listener, tls), Arc::clone(&board), async move {
             let _ = stopped.await;
         });
         let names = config.models.iter().map(|model| model.name.clone());

@@ -323,3 +323,13 @@ fn another_way(receiver: &str) -> Outcome {
 fn unwritable(mail: &Mail, why: &dyn std::error::Error) -> Outcome {
     Outcome::Failed { why: format!("the mail {} cannot be written: {why}", mail.message_id) }
 }
+
+/// What went wrong, with what to do where the words of TLS do not say it.
+fn with_advice(mut why: String) -> String {
+    if why.contains("UnknownIssuer") {
+        why.push_str(
+            ": nobody whom we trust vouches for its certificate; name its authority in `ca`",
+        );
+    }
+    why
+}

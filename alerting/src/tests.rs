@@ -5,6 +5,7 @@ mod decide;
 mod deliver_http;
 mod deliver_mail;
 mod dispatch;
+mod encryption;
 mod messages;
 mod outbox;
 mod properties;

@@ -29,6 +29,6 @@ pub use problem::{About, Complaint, Problem, Problems};
 pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
-    AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, Kafka, Limits,
+    AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, Kafka, Limits,
     MailTransport, Receiver, ReceiverKind, ReportStore, Webhook,
 };

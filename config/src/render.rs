@@ -133,6 +133,10 @@ fn whole(config: &Config) -> Value {
             "listen": config.http.listen,
             "external_url": config.http.external_url,
             "token": config.http.token.as_ref().map(ToString::to_string),
+            "tls": config.http.tls.as_ref().map(|tls| json!({
+                "certificate": tls.certificate.display().to_string(),
+                "key": tls.key.display().to_string(),
+            })),
         },
         "models": config.models.iter().map(model).collect::<Vec<_>>(),
         "alerts": {

@@ -67,6 +67,17 @@ pub struct Http {
     pub external_url: Option<String>,
     /// Required beyond loopback for all but probes and metrics, and always for writes.
     pub token: Option<Secret>,
+    /// Encryption; without it the listener speaks in the clear.
+    pub tls: Option<HttpTls>,
+}
+
+/// What the listener encrypts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpTls {
+    /// PEM file of the certificate and those that vouch for it.
+    pub certificate: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
 }
 
 /// When incidents open and how often they are repeated: RULES §5.

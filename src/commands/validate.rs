@@ -14,6 +14,7 @@ use driftline_config::{Config, Model};
 use driftline_ingest::{Connection, IngestError, describe_topic};
 
 use super::configured;
+use crate::http::Tls;
 use crate::retention::warnings;
 
 /// How long the broker may take to tell of a topic: a configuration can be checked without one.
@@ -36,6 +37,10 @@ pub struct ValidateArgs {
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     match configured::load_examined(&args.config) {
         Ok(config) => {
+            if let Err(error) = config.http.tls.as_ref().map(Tls::load).transpose() {
+                eprintln!("{}: {error}", args.config.display());
+                return Ok(ExitCode::from(2));
+            }
             let models = match config.models.len() {
                 1 => "1 model".to_owned(),
                 models => format!("{models} models"),

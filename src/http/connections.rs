@@ -10,14 +10,18 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// The bounds of one listener.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Connections at the same time; further ones wait in the system's queue.
     pub(super) connections: u32,
+    /// How long a client may take to agree on encryption.
+    pub(super) handshake: Duration,
     /// How long a client may take for a request's head, and stay without asking.
     pub(super) head: Duration,
     /// How long a connection lives: then it ends after the answer in progress.
@@ -30,6 +34,7 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             connections: 256,
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
             life: Duration::from_secs(300),
             grace: Duration::from_secs(5),
@@ -37,9 +42,10 @@ impl Default for Bounds {
     }
 }
 
-/// Answers until `shutdown`, then lets the answers in progress end.
+/// Answers until `shutdown`, then lets the answers in progress end. With `tls` nothing is answered in
+/// the clear.
 pub(super) async fn serve(
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<TlsAcceptor>),
     router: Router,
     bounds: Bounds,
     shutdown: impl Future<Output = ()>,
@@ -55,8 +61,13 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, slot)) => {
                 let (router, stopping) = (router.clone(), stopping.clone());
+                let tls = tls.clone();
+                // The handshake is part of the connection: a slow one keeps nobody from being accepted.
                 tokio::spawn(async move {
-                    answer(stream, router, bounds, stopping).await;
+                    match tls {
+                        None => answer(stream, router, bounds, stopping).await,
+                        Some(tls) => answer_encrypted(stream, tls, router, bounds, stopping).await,
+                    }
                     drop(slot);
                 });
             }
@@ -82,9 +93,28 @@ async fn accept(
     Ok((stream, slot))
 }
 
-/// Answers one client until it leaves, its time is over or we stop.
-async fn answer(
+/// Agrees on encryption in the time for that, then answers.
+async fn answer_encrypted(
     stream: TcpStream,
+    tls: TlsAcceptor,
+    router: Router,
+    bounds: Bounds,
+    mut stopping: watch::Receiver<()>,
+) {
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(bounds.handshake, tls.accept(stream)) => handshake,
+        _ = stopping.changed() => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => answer(stream, router, bounds, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a client did not agree on encryption"),
+        Err(_) => tracing::debug!("a client did not finish its handshake"),
+    }
+}
+
+/// Answers one client until it leaves, its time is over or we stop.
+async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     router: Router,
     bounds: Bounds,
     mut stopping: watch::Receiver<()>,

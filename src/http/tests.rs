@@ -1,7 +1,9 @@
 //! Each endpoint as a client sees it: answers, refusals, tokens, escaping; and the listener itself.
 
 mod listener;
+mod mutated;
 mod page;
+mod tls;
 mod tokens;
 
 use std::path::Path as FilePath;

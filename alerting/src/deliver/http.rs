@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::address::{GuardedResolver, is_link_local};
-use super::{DeliverySettings, Outcome, ReceiverProblem};
+use super::{DeliverySettings, Outcome, ReceiverProblem, with_advice};
 use crate::webhook::{key, sign};
 
 const USER_AGENT: &str = concat!("driftline/", env!("CARGO_PKG_VERSION"));
@@ -224,17 +224,11 @@ fn header_map(declared: &BTreeMap<String, Secret>) -> Result<HeaderMap, Receiver
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, ReceiverProblem> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca {
-        let unusable = |why: String| ReceiverProblem::Certificate { path: path.to_owned(), why };
-        let mut found = 0;
-        let certificates =
-            CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-            found += 1;
-        }
-        if found == 0 {
-            return Err(unusable(String::from("it holds no PEM certificate")));
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|error| ReceiverProblem::Certificate {
+                path: path.to_owned(),
+                why: error.to_string(),
+            })?;
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -242,6 +236,18 @@ fn tls(ca: Option<&Path>) -> Result<ClientConfig, ReceiverProblem> {
         .with_safe_default_protocol_versions()
         .map_err(|error| ReceiverProblem::Tls(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The certificates of a PEM file; at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ReceiverProblem> {
+    let unusable = |why: String| ReceiverProblem::Certificate { path: path.to_owned(), why };
+    let found: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| unusable(error.to_string()))?;
+    match found.is_empty() {
+        true => Err(unusable(String::from("it holds no PEM certificate"))),
+        false => Ok(found),
+    }
 }
 
 /// The error with its causes, without the address, which may hold a token.
@@ -254,5 +260,5 @@ fn said(error: reqwest::Error) -> String {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    text
+    with_advice(text)
 }

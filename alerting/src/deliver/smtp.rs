@@ -19,8 +19,9 @@ use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::time::timeout;
 
+use super::http::certificates;
 use super::message::Letterhead;
-use super::{Outcome, ReceiverProblem, unwritable};
+use super::{Outcome, ReceiverProblem, unwritable, with_advice};
 use crate::mail::Letter;
 
 /// Mails that some recipients have and others wait for; beyond it the oldest is forgotten, and its
@@ -94,11 +95,14 @@ impl Server {
 fn tls(host: &str, ca: Option<&Path>) -> Result<TlsParameters, ReceiverProblem> {
     let mut builder: TlsParametersBuilder = TlsParameters::builder(host.to_owned());
     if let Some(path) = ca {
-        let unusable = |why: String| ReceiverProblem::Certificate { path: path.to_owned(), why };
-        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-        let certificate =
-            Certificate::from_pem(&pem).map_err(|error| unusable(error.to_string()))?;
-        builder = builder.add_root_certificate(certificate);
+        for certificate in certificates(path)? {
+            let unusable = |error: Error| {
+                let why = error.to_string();
+                ReceiverProblem::Certificate { path: path.to_owned(), why }
+            };
+            let certificate = Certificate::from_der(certificate.to_vec()).map_err(unusable)?;
+            builder = builder.add_root_certificate(certificate);
+        }
     }
     builder.build().map_err(|error| ReceiverProblem::Tls(error.to_string()))
 }
@@ -284,5 +288,5 @@ fn said(error: &Error) -> String {
         }
         source = cause.source();
     }
-    text.replace(['\r', '\n'], " ")
+    with_advice(text.replace(['\r', '\n'], " "))
 }

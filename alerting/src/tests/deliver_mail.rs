@@ -12,7 +12,7 @@ use crate::deliver::{Deliverer, Outcome};
 use crate::mail::{IMAGE_BYTES, IMAGES, Illustrate, Image, Mail, Pictured};
 use crate::outbox::{OutboxRow, RowKind};
 
-fn mail_row() -> OutboxRow {
+pub(super) fn mail_row() -> OutboxRow {
     let mail = Mail {
         subject: String::from("[driftline] flight-delay: input shift in dep_delay since 24 June"),
         text: String::from("57 % of requests – ä\n.\nafter a lonely dot\n"),
@@ -36,7 +36,7 @@ fn mail_row() -> OutboxRow {
     }
 }
 
-fn receiver(transport: MailTransport) -> Receiver {
+pub(super) fn receiver(transport: MailTransport) -> Receiver {
     let to = ["a@example.org", "b@example.org", "c@example.org"].map(str::to_owned).to_vec();
     let email = Email { transport, from: String::from("Driftline <d@example.org>"), to };
     Receiver {
@@ -46,7 +46,7 @@ fn receiver(transport: MailTransport) -> Receiver {
     }
 }
 
-fn smtp(server: &str, user: Option<(&str, &str)>) -> MailTransport {
+pub(super) fn smtp(server: &str, user: Option<(&str, &str)>) -> MailTransport {
     MailTransport::Smtp {
         server: server.to_owned(),
         user: user.map(|(name, _)| name.to_owned()),
@@ -293,8 +293,11 @@ fn receivers_that_cannot_work_are_refused_at_the_start() {
     let half = MailTransport::Smtp { server: server.clone(), user, password: None, ca: None };
     assert!(refused(half).contains("belong together"));
     let ca = Some(Path::new("/nowhere/ca.pem").to_owned());
-    let with_ca = MailTransport::Smtp { server, user: None, password: None, ca };
-    assert!(refused(with_ca).contains("/nowhere/ca.pem"));
+    let with_ca =
+        |ca| MailTransport::Smtp { server: server.clone(), user: None, password: None, ca };
+    assert!(refused(with_ca(ca)).contains("/nowhere/ca.pem"));
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    assert!(refused(with_ca(Some(empty.path().to_owned()))).contains("no PEM certificate"));
 
     let mut nobody = receiver(MailTransport::Folder("x".into()));
     if let ReceiverKind::Email(email) = &mut nobody.kind {

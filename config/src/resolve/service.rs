@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::reader::{Read, Section, Value, wrong};
-use crate::service::{AlertRules, DeadLetters, DriftRule, Http, Kafka, Limits};
+use crate::service::{AlertRules, DeadLetters, DriftRule, Http, HttpTls, Kafka, Limits};
 use crate::time::{DAY_US, HOUR_US, MINUTE_US};
 
 /// librdkafka properties that would contradict a key of ours or a promise, with what to do.
@@ -94,6 +94,7 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         Ok(text.trim_end_matches('/').to_owned())
     });
     let token = section.read("token", Value::secret);
+    let tls = section.value("tls").map(http_tls);
     let open = listen.is_some_and(|address| !address.ip().is_loopback());
     section.check("listen", open && token.is_none(), || {
         wrong("listening beyond this machine needs a token")
@@ -101,7 +102,19 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
     });
     section.finish();
     let listen = listen.map_or_else(|| "127.0.0.1:9464".to_owned(), |address| address.to_string());
-    Some(Http { listen, external_url, token })
+    let tls = match tls {
+        Some(tls) => Some(tls?),
+        None => None,
+    };
+    Some(Http { listen, external_url, token, tls })
+}
+
+fn http_tls(value: Value<'_>) -> Option<HttpTls> {
+    let mut section = Section::of(value.context, value.node, "http.tls")?;
+    let certificate = section.require("certificate", Value::path);
+    let key = section.require("key", Value::path);
+    section.finish();
+    Some(HttpTls { certificate: certificate?, key: key? })
 }
 
 /// Whether a text is `http://host…` or `https://host…` without white space.

@@ -10,6 +10,7 @@ use driftline_config::Config;
 use driftline_shadow::{Model, Runtime};
 
 use super::Finding;
+use crate::http::Tls;
 use crate::libraries;
 
 /// How long a listener of our own may take to answer.
@@ -19,7 +20,14 @@ const ALIVE: &[u8] = b"\r\n\r\nok\n";
 
 /// Looks at the machine.
 pub(super) fn examine(config: &Config, named_library: Option<&Path>) -> Vec<Finding> {
-    let mut findings = vec![state_folder(&config.state), listener(&config.http.listen)];
+    let mut findings = vec![state_folder(&config.state)];
+    let http = &config.http;
+    match http.tls.as_ref().map(Tls::load).transpose() {
+        // An encrypted listener is asked nothing: whoever runs on our folder is taken for it.
+        Ok(Some(_)) => findings.push(listener(&http.listen, |_| is_held(&config.state))),
+        Ok(None) => findings.push(listener(&http.listen, is_ours)),
+        Err(error) => findings.push(Finding::fail("http.tls", error.to_string())),
+    }
     findings.extend(candidates(config, named_library));
     findings
 }
@@ -39,12 +47,16 @@ pub(super) fn state_folder(folder: &Path) -> Finding {
     if let Err(error) = tempfile::tempfile_in(folder) {
         return unwritable(folder, &error);
     }
-    let held = File::options().write(true).open(folder.join("lock"));
-    let held = held.map(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-    if held.unwrap_or(false) {
+    if is_held(folder) {
         return Finding::ok("state folder", format!("{shown}: held by a running driftline"));
     }
     Finding::ok("state folder", format!("{shown}: writable"))
+}
+
+/// Whether a running driftline holds the folder.
+fn is_held(folder: &Path) -> bool {
+    let lock = File::options().write(true).open(folder.join("lock"));
+    lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Finding {
@@ -54,7 +66,7 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> Finding {
 }
 
 /// Whether the address can be bound, or is served by a running driftline.
-pub(super) fn listener(listen: &str) -> Finding {
+pub(super) fn listener(listen: &str, is_ours: impl Fn(&str) -> bool) -> Finding {
     match TcpListener::bind(listen) {
         Ok(_) => Finding::ok("http.listen", format!("{listen} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse && is_ours(listen) => {
@@ -67,7 +79,7 @@ pub(super) fn listener(listen: &str) -> Finding {
     }
 }
 
-fn is_ours(listen: &str) -> bool {
+pub(super) fn is_ours(listen: &str) -> bool {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut address: SocketAddr = listen.parse().map_err(std::io::Error::other)?;
         if address.ip().is_unspecified() {

@@ -103,14 +103,18 @@ fn a_taken_address_is_told_from_our_own() {
                 assert!(request[..read].starts_with(b"GET /livez"));
                 stream.write_all(answer.as_bytes()).unwrap();
             });
-            let found = machine::listener(&address);
+            let found = machine::listener(&address, machine::is_ours);
             serving.join().unwrap();
             found
         });
         assert_eq!(found.state, state, "{found:?}");
     }
     // The port is kept until here: one that was given back may be somebody else's a moment later.
-    assert_eq!(machine::listener("127.0.0.1:0").state, State::Ok, "a free port is free");
+    assert_eq!(
+        machine::listener("127.0.0.1:0", machine::is_ours).state,
+        State::Ok,
+        "a free port is free"
+    );
 }
 
 #[test]

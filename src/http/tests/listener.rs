@@ -24,7 +24,7 @@ async fn listen(bounds: Bounds) -> Listening {
     let router = router(Arc::clone(&rig.board), false);
     let (stop, stopped) = oneshot::channel();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let ended = tokio::spawn(connections::serve(listener, router, bounds, shutdown));
+    let ended = tokio::spawn(connections::serve((listener, None), router, bounds, shutdown));
     Listening { address, stop, ended, _rig: rig }
 }
 
@@ -48,7 +48,7 @@ async fn a_listener_answers_until_it_is_told_to_stop() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let serving = tokio::spawn(serve(listener, Arc::clone(&rig.board), shutdown));
+    let serving = tokio::spawn(serve((listener, None), Arc::clone(&rig.board), shutdown));
     let mut stream = TcpStream::connect(address).await.unwrap();
     for _ in 0..2 {
         stream.write_all(ASK).await.unwrap();

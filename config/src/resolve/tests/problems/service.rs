@@ -57,6 +57,22 @@ models:
 }
 
 #[test]
+fn encryption_needs_a_certificate_and_its_key() {
+    check(
+        "
+kafka: {bootstrap: b}
+http: {tls: {certificate: a.pem, keys: b.key}}
+models:
+  - {name: m, captures: {topic: t}, baseline: b}
+",
+        &[
+            "2:13: missing key `key` in http.tls",
+            "2:34: unknown key `keys` in http.tls: did you mean `key`?",
+        ],
+    );
+}
+
+#[test]
 fn listening_beyond_this_machine_needs_a_token() {
     check(
         "
