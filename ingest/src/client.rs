@@ -220,9 +220,21 @@ where
             let why = if value.is_empty() { why } else { why.replace(&value, "<value>") };
             IngestError::Property { property, why }
         }
-        other => {
-            IngestError::Client { bootstrap: connection.bootstrap.clone(), why: other.to_string() }
-        }
+        other => IngestError::Client {
+            bootstrap: connection.bootstrap.clone(),
+            why: without_values(connection, other.to_string()),
+        },
+    })
+}
+
+/// What librdkafka says without the values of properties, which it quotes: each may be a secret, be it
+/// one that stands where none belongs.
+fn without_values(connection: &Connection, said: String) -> String {
+    let values = connection.properties.iter().filter(|(name, _)| *name != "security.protocol");
+    values.fold(said, |said, (_, value)| match value.expose() {
+        // Short words stand in every sentence.
+        short if short.len() < 4 => said,
+        value => said.replace(value, "<value>"),
     })
 }
 
@@ -306,6 +318,28 @@ pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftline_config::Secret;
+
+    use super::*;
+
+    #[test]
+    fn what_librdkafka_quotes_of_a_property_is_left_out() {
+        for (name, value) in
+            [("sasl.mechanisms", "planted-secret"), ("socket.timeout.ms", "planted-secret")]
+        {
+            let properties = [("security.protocol", "sasl_plaintext"), (name, value)];
+            let properties =
+                properties.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
+            let bootstrap = "localhost:1".to_owned();
+            let connection = Connection { bootstrap, properties, ..Connection::default() };
+            let Err(error) = consumer(&connection, &[]) else { panic!("{name} was taken") };
+            assert!(!error.to_string().contains(value), "{error}");
         }
     }
 }

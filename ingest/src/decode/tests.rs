@@ -1,5 +1,6 @@
 //! Tests of the decoder: tables for each rule of the contract, and serde_json as the oracle.
 
+mod beside_arrow;
 mod oracle;
 
 use arrow::array::{Array, AsArray};

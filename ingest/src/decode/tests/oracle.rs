@@ -349,7 +349,7 @@ proptest! {
 }
 
 /// What one serving system writes: the same keys in the same order, without blanks, plain numbers.
-fn plain_record() -> impl Strategy<Value = String> {
+pub(super) fn plain_record() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         4 => "-?(0|[1-9][0-9]{0,8})(\\.[0-9]{1,8})?",
         1 => any::<f64>().prop_filter("JSON has no NaN", |x| x.is_finite()).prop_map(|x| format!("{x:?}")),
