@@ -33,7 +33,7 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 pub const REPORT_TOO_LARGE: &str = "report_record_bytes";
 
 /// The bounds of RULES §7 by the names of `limits`, and that of pages that listen.
-const LIMITS: [&str; 17] = [
+const LIMITS: [&str; 20] = [
     "models",
     "columns",
     "categories",
@@ -51,6 +51,9 @@ const LIMITS: [&str; 17] = [
     "onnx_bytes",
     "shadow_rows",
     "event_listeners",
+    "new_columns",
+    "new_categories",
+    "skipped_names",
 ];
 const LEVELS: [Level; 4] = [Level::Ok, Level::Warn, Level::Alarm, Level::NotComputable];
 const NOTIFICATION_OUTCOMES: [&str; 6] =
@@ -238,8 +241,18 @@ impl Metrics {
         {
             let table = &mut self.lock().table;
             table.add(Family::Windows, &[&report.model, level_name(report.level)], 1.0);
-            if report.names_truncated.iter().any(|kind| kind == "version") {
-                table.add(Family::LimitReached, &["versions"], 1.0);
+            let of_report = |limit, name: &str| {
+                report.names_truncated.iter().any(|kind| kind == name).then_some(limit)
+            };
+            let mut shares = report.findings.iter().filter_map(|finding| finding.share.as_ref());
+            let of_columns = shares.any(|share| share.names_truncated).then_some("new_categories");
+            let met = [
+                of_report("versions", "version"),
+                of_report("new_columns", "new_column"),
+                of_columns,
+            ];
+            for limit in met.into_iter().flatten() {
+                table.add(Family::LimitReached, &[limit], 1.0);
             }
         }
         self.show(report);

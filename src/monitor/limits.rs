@@ -6,6 +6,7 @@ use driftline_analytics::baseline::BaselineColumn;
 use driftline_ingest::Reason;
 
 use crate::pipeline::Pipeline;
+use crate::pipeline::ledger::OTHER;
 use crate::pipeline::unit::Unit;
 
 /// How much of each figure has been counted.
@@ -35,15 +36,16 @@ impl Counted {
     }
 }
 
-/// Records and values that were too large, so far.
-pub(super) fn of_records(pipeline: &Pipeline) -> [(&'static str, u64); 2] {
+/// Records and values that were too large, and records whose models were not told apart, so far.
+pub(super) fn of_records(pipeline: &Pipeline) -> [(&'static str, u64); 3] {
     let too_large = Reason::TooLarge.as_str();
-    let (mut records, mut strings) = (0, 0);
+    let (mut records, mut strings, mut skipped) = (0, 0, 0);
     for (_, facts) in pipeline.topics() {
         records += facts.ledger.reasons.get(too_large).copied().unwrap_or_default();
         strings += facts.cut_strings;
+        skipped += facts.ledger.skipped_names.get(OTHER).copied().unwrap_or_default();
     }
-    [("record_bytes", records), ("string_bytes", strings)]
+    [("record_bytes", records), ("string_bytes", strings), ("skipped_names", skipped)]
 }
 
 /// Columns that have too many values to be judged.

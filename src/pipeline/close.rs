@@ -8,6 +8,7 @@ use driftline_alerting::outbox::{OutboxRow, Silence};
 use driftline_alerting::retrain::{RetrainLimits, RetrainState};
 use driftline_alerting::{Acceptance, Observation, Transition, accept, decide};
 use driftline_analytics::lane::{Closed, Step};
+use driftline_analytics::window::WindowState;
 
 use super::ledger::Counts;
 use super::unit::{Closing, OpenPane, OpenWindow, PastWindow, Strip, Unit};
@@ -125,7 +126,7 @@ impl Pipeline {
         index: usize,
         closed: Closed,
         setup: Arc<crate::setup::Setup>,
-        state: Arc<driftline_analytics::window::WindowState>,
+        state: Arc<WindowState>,
     ) -> Option<Job> {
         let unit = self.units.get(index)?;
         let topic = self.topics.get(unit.topic)?;

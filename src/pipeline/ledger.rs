@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Distinct names of unconfigured models that are kept; the rest is counted as `other`.
 const SKIPPED_NAMES: usize = 100;
 /// Where names beyond [`SKIPPED_NAMES`] are counted.
-const OTHER: &str = "other";
+pub const OTHER: &str = "other";
 
 /// The outcomes of the records of one stretch of a log. They always add up to `read`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

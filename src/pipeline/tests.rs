@@ -1,6 +1,8 @@
 //! The log decides: whatever the batches, the interleaving and the crashes, the same log gives the
 //! same reports, the same ledger and the same decisions.
 
+mod damage;
+mod hostile;
 mod stories;
 
 use std::collections::BTreeMap;
