@@ -1,5 +1,5 @@
 //! The figures that the hot path is held to, measured by turns and printed as a Markdown table:
-//! `cargo bench -p driftline-benches --bench ratios [-- decode|absorb|judge]`.
+//! `cargo bench -p driftline-benches --bench ratios [-- decode|poison|absorb|judge]`.
 
 mod cases;
 mod interleave;
@@ -23,6 +23,9 @@ fn main() -> std::io::Result<()> {
     if wanted("decode") {
         decoding(&mut out, Numbers::Short)?;
         decoding(&mut out, Numbers::Full)?;
+    }
+    if wanted("poison") {
+        decoding_poison(&mut out)?;
     }
     if wanted("absorb") {
         absorbing(&mut out)?;
@@ -54,6 +57,27 @@ fn decoding(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()> {
             contender.name,
             time.as_secs_f64() * 1e9 / BATCH_ROWS as f64,
             bytes as f64 / time.as_secs_f64() / 1e9,
+        )?;
+    }
+    Ok(())
+}
+
+fn decoding_poison(out: &mut impl Write) -> std::io::Result<()> {
+    let captures = decode::captures(Numbers::Short);
+    let poisoned = decode::poisoned(&captures);
+    let (mut plain, mut other) = (decode::decoder(), decode::decoder());
+    let mut contenders = [
+        Contender::new("all sound", || decode::ours(&mut plain, &captures)),
+        Contender::new("one in a hundred of each kind", || decode::ours(&mut other, &poisoned)),
+    ];
+    let found = by_turns(ROUNDS, &mut contenders);
+    for (contender, (time, ratio)) in contenders.iter().zip(found) {
+        writeln!(
+            out,
+            "| decode, {} kinds of bad data: {} | {:.0} ns a record | {ratio:.3} × |",
+            decode::POISONS,
+            contender.name,
+            time.as_secs_f64() * 1e9 / BATCH_ROWS as f64,
         )?;
     }
     Ok(())

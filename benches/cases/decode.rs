@@ -65,6 +65,55 @@ fn capture(row: usize, numbers: Numbers, random: &mut fastrand::Rng) -> String {
     )
 }
 
+/// Kinds of [`poisoned`].
+pub(crate) const POISONS: usize = 20;
+
+/// The same captures with one in a hundred of every kind of bad data, each spoilt from the capture that
+/// stood there.
+pub(crate) fn poisoned(captures: &[String]) -> Vec<Vec<u8>> {
+    let spoil = |(row, capture): (usize, &String)| match row % 100 {
+        kind if kind < POISONS => spoilt(kind, capture),
+        _ => capture.clone().into_bytes(),
+    };
+    captures.iter().enumerate().map(spoil).collect()
+}
+
+fn spoilt(kind: usize, capture: &str) -> Vec<u8> {
+    let amount = |value: &str| {
+        let (before, after) = capture.split_once("\"age\":").unwrap_or((capture, ""));
+        let after = after.split_once(',').map_or("", |(_, after)| after);
+        format!("{before}\"age\":{value},{after}")
+    };
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let text = match kind {
+        0 => String::new(),
+        1 => {
+            let mut bytes = capture.to_owned().into_bytes();
+            bytes.insert(capture.len() / 2, 0xff);
+            return bytes;
+        }
+        2 => capture[..capture.len() * 2 / 3].to_owned(),
+        3 => amount(&nested(10_000)),
+        4 => "[".repeat(10_000),
+        5 => "[1,2,3]".to_owned(),
+        6 => format!("{capture} {{}}"),
+        7 => capture.replace("\"ts\":", "\"tt\":"),
+        8 => capture.replace("2026-01-02T", "1999-01-02T"),
+        9 => capture.replace("2026-01-02T", "yesterday"),
+        10 => format!("\0\0\0\0\u{7}{capture}"),
+        11 => amount("NaN"),
+        12 => amount("-Infinity"),
+        13 => amount("1e400"),
+        14 => amount(&"9".repeat(60)),
+        15 => amount("1,\"age\":2"),
+        16 => amount("\"31\""),
+        17 => amount("[31]"),
+        18 => amount(&nested(100)),
+        _ => capture.replace("\"status\":200", "\"status\":\"ok\""),
+    };
+    text.into_bytes()
+}
+
 /// Bytes of all captures.
 pub(crate) fn bytes_of(captures: &[String]) -> usize {
     captures.iter().map(String::len).sum()
@@ -109,9 +158,9 @@ pub(crate) fn baseline() -> Result<Baseline, Box<dyn std::error::Error>> {
 }
 
 /// Decodes one batch with our decoder; how many rows it has.
-pub(crate) fn ours(decoder: &mut Decoder, captures: &[String]) -> usize {
+pub(crate) fn ours<T: AsRef<[u8]>>(decoder: &mut Decoder, captures: &[T]) -> usize {
     for (offset, capture) in (0..).zip(captures) {
-        decoder.decode(&Record { value: Some(capture.as_bytes()), offset, time_us: None });
+        decoder.decode(&Record { value: Some(capture.as_ref()), offset, time_us: None });
     }
     let decoded = decoder.take().unwrap_or_default();
     decoded.rows.iter().map(|rows| rows.rows.num_rows()).sum()
