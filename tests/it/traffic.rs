@@ -20,7 +20,7 @@ pub(crate) const STRANGER: &str = "ghost";
 /// As configured: rows may be this late.
 pub(crate) const LATENESS_US: i64 = HOUR_US;
 /// As configured: a larger record is rejected.
-pub(crate) const RECORD_BYTES: usize = 16 << 10;
+pub(crate) const RECORD_BYTES: usize = 32 << 10;
 /// Days before the traffic, and rows of each, from which the baseline is made.
 const BASELINE_DAYS: i64 = 20;
 const BASELINE_ROWS: u64 = 1500;

@@ -130,7 +130,7 @@ def hang(case):
 
 def produce(case):
     send(Producer({"bootstrap.servers": case["bootstrap"], "enable.idempotence": True,
-                   "linger.ms": 5} | QUIET), case)
+                   "message.max.bytes": 32 << 20, "linger.ms": 5} | QUIET), case)
 
 
 def send(sender, case):
