@@ -9,7 +9,7 @@ DEMO_ARGS ?= --speed max --exit-after-replay
 CHAOS_KILLS ?= 200
 SEEDS ?= 100000
 SOAK_SECONDS ?= 3600
-.PHONY: help setup demo test check bench screenshots chaos soak
+.PHONY: help setup demo test check bench screenshots chaos soak fuzz
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -54,3 +54,16 @@ soak: setup $(DRIFTLINE) ## an hour of steady load, a backlog of five million re
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
 		DRIFTLINE_SOAK_SECONDS=$(SOAK_SECONDS) DRIFTLINE_BACKLOG_RECORDS=5000000 DRIFTLINE_SLOW_DAYS=7 \
 		cargo test $(CARGO_FLAGS) --test it -- bounds:: --nocapture --test-threads 1
+
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS ?=
+FUZZ_TARGETS ?= decoder configuration baseline checkpoint http
+# The versions are ours, and no sanitizer is asked for, since those need another compiler than ours.
+fuzz: ## any bytes into decoder, configuration, baseline, checkpoint and HTTP, FUZZ_SECONDS each
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@cp Cargo.lock fuzz/Cargo.lock
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run --sanitizer none --codegen-units 16 $(FUZZ_FLAGS) $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 || exit 1; \
+	done
