@@ -201,6 +201,7 @@ fn values_stand_in_their_columns() {
             &["unknown_columns=feature:new feature:other"],
         ),
         (r#""features":{"new": null ,"delay":null}"#, &[]),
+        (r#""features":{"new":1,"new":null}"#, &[]),
         (r#""prediction":0.5"#, &["prediction:value=0.5"]),
         (r#""prediction":[0.5]"#, &["wrong_type:prediction:value=[0.5]"]),
         (r#""prediction":null"#, &[]),

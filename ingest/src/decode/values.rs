@@ -122,23 +122,25 @@ impl Filling<'_> {
             Target::Unknown => {
                 let start = scanner.at();
                 scanner.skip(open)?;
-                // Null is missing, and a column that is missing is not there.
-                if self.text.get(start..scanner.at()).is_none_or(|value| value.trim() != "null") {
-                    self.unknown(part, name);
-                }
+                let value = self.text.get(start..scanner.at());
+                self.unknown(part, name, value.is_some_and(|value| value.trim() == "null"));
                 Ok(())
             }
         }
     }
 
-    fn unknown(&mut self, part: Part, name: &str) {
+    /// Null is missing, and a column that is missing is not there, also where it was there before: the
+    /// last of two values counts.
+    fn unknown(&mut self, part: Part, name: &str, is_null: bool) {
         let prefix = match part {
             Part::Features => "feature:",
             Part::Prediction => "prediction:",
         };
         let name = self.cut(name);
         let known = |subject: &String| subject.strip_prefix(prefix) == Some(name);
-        if !self.row.unknown.iter().any(known) {
+        if is_null {
+            self.row.unknown.retain(|subject| !known(subject));
+        } else if !self.row.unknown.iter().any(known) {
             self.row.unknown.push(format!("{prefix}{name}"));
         }
     }
