@@ -26,6 +26,9 @@ use driftline_config::capture::{self, CaptureSchema, Column, ENVELOPE_COLUMNS, K
 use interleave::thread_seconds;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+/// Batches that are counted together, as `driftline check` does with 20 columns.
+const BATCHES: usize = 25;
+
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
@@ -66,9 +69,8 @@ fn compare(
     let model = model();
     let layout = Layout::new(&model, &baselines, &Limits::default())?;
     let mut state = WindowState::new(&layout);
-    for batch in current {
-        let rows: Vec<u32> = (0..u32::try_from(batch.num_rows())?).collect();
-        state.absorb(&layout, batch, &rows);
+    for batches in current.chunks(BATCHES) {
+        state.absorb_all(&layout, batches);
     }
     Ok(judge_once(&model, &layout, &baselines, &state))
 }

@@ -34,6 +34,9 @@ use page::{Shown, page};
 /// Name of the model, and of the window, where there is no configuration.
 const UNNAMED: &str = "check";
 
+/// Values of batches that are counted together: 32 MiB of numbers.
+const VALUES_AT_ONCE: usize = 1 << 22;
+
 /// Compares two files.
 #[derive(Debug, Clone, Args)]
 #[command(about = "Compare two files, or a file with a baseline")]
@@ -264,10 +267,17 @@ fn count(
     progress.end();
     say_passed_over(&table, note);
     let mut state = WindowState::new(layout);
+    let (mut waiting, mut values) = (Vec::new(), 0);
     read_all(&table, layout.schema(), &mapping(args)?, limits, |batch| {
-        let rows: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).collect();
-        state.absorb(layout, batch, &rows);
+        values += batch.num_rows() * batch.num_columns();
+        waiting.push(batch.clone());
+        if values >= VALUES_AT_ONCE {
+            state.absorb_all(layout, &waiting);
+            waiting.clear();
+            values = 0;
+        }
     })?;
+    state.absorb_all(layout, &waiting);
     if state.is_empty() {
         return Err(FileError::Empty { name: table.name().to_owned(), what: "rows" }.into());
     }

@@ -28,7 +28,43 @@ impl VersionRows {
     }
 }
 
-pub(super) fn absorb(window: &mut WindowState, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
+/// Rows of a batch that are counted.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) batch: &'a RecordBatch,
+    pub(super) rows: &'a [u32],
+}
+
+/// Counts the parts column by column: with many cut points a column's counters fill the processor's
+/// cache, and are loaded once for all parts.
+pub(super) fn absorb(window: &mut WindowState, layout: &Layout, parts: &[Part<'_>]) {
+    let sorted: Vec<Sorted<'_>> =
+        parts.iter().map(|&part| count_envelope(window, layout, part)).collect();
+    let features = layout.feature_references();
+    let valued: Vec<Part<'_>> = sorted
+        .iter()
+        .map(|sorted| Part { batch: sorted.batch, rows: &sorted.valued })
+        .filter(|part| !part.rows.is_empty())
+        .collect();
+    Columns { layout, parts: &valued }.absorb(&mut window.features, features, 0);
+    for Sorted { batch, versions, .. } in &sorted {
+        for (version, rows) in versions {
+            absorb_version(window, layout, version, (batch, rows));
+        }
+    }
+    valued.iter().for_each(|part| absorb_unknown_columns(window, part.batch, part.rows));
+}
+
+/// The rows of a part by what they have.
+struct Sorted<'a> {
+    batch: &'a RecordBatch,
+    /// Those that did not fail.
+    valued: Vec<u32>,
+    versions: BTreeMap<&'a str, VersionRows>,
+}
+
+fn count_envelope<'a>(window: &mut WindowState, layout: &Layout, part: Part<'a>) -> Sorted<'a> {
+    let Part { batch, rows } = part;
     let envelope = Envelope::of(batch);
     envelope.count(rows, layout.under_us(), &mut window.requests, &mut window.latency);
     let mut valued = Vec::with_capacity(rows.len());
@@ -41,7 +77,7 @@ pub(super) fn absorb(window: &mut WindowState, layout: &Layout, batch: &RecordBa
             window.span_us = Some((first.min(time_us), last.max(time_us)));
         }
         let version = envelope.version(row);
-        if version != last.0 {
+        if !is_same(version, last.0) {
             let before = std::mem::replace(&mut last, (version, VersionRows::default()));
             versions.entry(before.0).or_default().append(before.1);
         }
@@ -54,21 +90,21 @@ pub(super) fn absorb(window: &mut WindowState, layout: &Layout, batch: &RecordBa
     versions.entry(last.0).or_default().append(last.1);
     versions.retain(|_, rows| rows.rows > 0);
     window.rows += rows.len() as u64;
-    let columns = Columns { layout, batch };
-    columns.absorb(&mut window.features, layout.feature_references(), 0, &valued);
-    for (version, rows) in versions {
-        absorb_version(window, &columns, version, &rows);
-    }
-    absorb_unknown_columns(window, batch, &valued);
+    Sorted { batch, valued, versions }
+}
+
+/// Without comparing nothing with nothing: a text of no bytes may lie where no memory is, and there the
+/// C library's masked load takes a hundred nanoseconds.
+fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
 }
 
 fn absorb_version(
     window: &mut WindowState,
-    columns: &Columns<'_>,
+    layout: &Layout,
     version: &str,
-    rows: &VersionRows,
+    (batch, rows): (&RecordBatch, &VersionRows),
 ) {
-    let layout = columns.layout;
     let key = layout.version_key(version);
     let full = window.versions.len() >= layout.versions();
     let beyond = full && window.versions.last_key_value().is_none_or(|(last, _)| key > *last);
@@ -79,7 +115,11 @@ fn absorb_version(
         window.versions.entry(key).or_default()
     };
     state.rows += rows.rows;
-    columns.absorb(&mut state.predictions, references, layout.features(), &rows.valued);
+    if !rows.valued.is_empty() {
+        let parts = [Part { batch, rows: &rows.valued }];
+        let columns = Columns { layout, parts: &parts };
+        columns.absorb(&mut state.predictions, references, layout.features());
+    }
     window.displace(layout);
 }
 
@@ -99,45 +139,56 @@ fn absorb_unknown_columns(window: &mut WindowState, batch: &RecordBatch, valued:
     }
 }
 
-/// The value columns of one batch.
+/// The value columns of parts that each have rows.
 struct Columns<'a> {
     layout: &'a Layout,
-    batch: &'a RecordBatch,
+    parts: &'a [Part<'a>],
 }
 
 impl Columns<'_> {
-    /// Counts rows of the columns from `first` of the schema on, one per reference.
-    fn absorb(&self, cells: &mut Vec<Cell>, references: &[Reference], first: usize, rows: &[u32]) {
-        if rows.is_empty() {
+    /// Counts the columns from `first` of the schema on, one per reference.
+    fn absorb(&self, cells: &mut Vec<Cell>, references: &[Reference], first: usize) {
+        if self.parts.is_empty() {
             return;
         }
         if cells.is_empty() {
             cells.reserve_exact(references.len());
             cells.extend(references.iter().map(Reference::empty_cell));
         }
-        let rows = Chosen::new(rows);
+        let chosen: Vec<(&RecordBatch, Chosen<'_>)> =
+            self.parts.iter().map(|part| (part.batch, Chosen::new(part.rows))).collect();
         let mut scratch = Scratch::default();
         for (offset, (cell, reference)) in cells.iter_mut().zip(references).enumerate() {
-            let index = first + offset;
-            let Some(values) = value_column(self.batch, index) else { continue };
-            let schema = &self.layout.schema().columns;
-            let subject = schema.get(index).map_or("", |column| &column.subject);
-            let wrong_type = text_column(self.batch, schema.len(), subject);
-            match (cell, reference) {
-                (Cell::Numeric(cell), Reference::Numeric(reference)) => {
-                    if let Some(values) = values.as_primitive_opt::<Float64Type>() {
-                        let column = Values { values, wrong_type, rows };
-                        cell.absorb(reference, column, &mut scratch);
-                    }
-                }
-                (Cell::Categorical(cell), Reference::Categorical(reference)) => {
-                    if let Some(values) = values.as_string_opt::<i32>() {
-                        let column = Values { values, wrong_type, rows };
-                        cell.absorb(reference, column, &mut scratch);
-                    }
-                }
-                _ => {}
+            for &part in &chosen {
+                self.absorb_column(cell, reference, (first + offset, part), &mut scratch);
             }
+        }
+    }
+
+    /// Counts the column at `index` of the schema in one part.
+    fn absorb_column(
+        &self,
+        cell: &mut Cell,
+        reference: &Reference,
+        (index, (batch, rows)): (usize, (&RecordBatch, Chosen<'_>)),
+        scratch: &mut Scratch,
+    ) {
+        let Some(values) = value_column(batch, index) else { return };
+        let schema = &self.layout.schema().columns;
+        let subject = schema.get(index).map_or("", |column| &column.subject);
+        let wrong_type = text_column(batch, schema.len(), subject);
+        match (cell, reference) {
+            (Cell::Numeric(cell), Reference::Numeric(reference)) => {
+                if let Some(values) = values.as_primitive_opt::<Float64Type>() {
+                    cell.absorb(reference, Values { values, wrong_type, rows }, scratch);
+                }
+            }
+            (Cell::Categorical(cell), Reference::Categorical(reference)) => {
+                if let Some(values) = values.as_string_opt::<i32>() {
+                    cell.absorb(reference, Values { values, wrong_type, rows }, scratch);
+                }
+            }
+            _ => {}
         }
     }
 }
