@@ -1,6 +1,7 @@
 //! The JSON of a baseline: the same baseline always gives the same bytes.
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::io::{BufWriter, Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,22 +11,26 @@ use super::{Baseline, BaselineColumn, BaselineError, BaselineWindows, Provenance
 /// The newest format; older ones are read.
 const FORMAT: u64 = 1;
 
+/// Bytes that are hashed at once.
+const HASHED_BYTES: usize = 1 << 14;
+
 /// What every format starts with.
 #[derive(Deserialize)]
 struct Head {
     driftline_baseline: u64,
 }
 
+/// What is written is borrowed, so that no column is copied.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct File<'a> {
     driftline_baseline: u64,
-    provenance: Provenance,
+    provenance: Cow<'a, Provenance>,
     #[serde(with = "number::count")]
     rows: u64,
-    columns_seen: Vec<String>,
-    windows: Option<BaselineWindows>,
-    columns: Vec<BaselineColumn>,
+    columns_seen: Cow<'a, [String]>,
+    windows: Cow<'a, Option<BaselineWindows>>,
+    columns: Cow<'a, [BaselineColumn]>,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
@@ -34,41 +39,67 @@ pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
     if head.driftline_baseline != FORMAT {
         return Err(BaselineError::Format { found: head.driftline_baseline, known: FORMAT });
     }
-    let file: File = serde_json::from_slice(bytes).map_err(json)?;
+    let file: File<'_> = serde_json::from_slice(bytes).map_err(json)?;
     Ok(Baseline {
-        provenance: file.provenance,
+        provenance: file.provenance.into_owned(),
         rows: file.rows,
-        columns: file.columns,
-        columns_seen: file.columns_seen,
-        windows: file.windows,
+        columns: file.columns.into_owned(),
+        columns_seen: file.columns_seen.into_owned(),
+        windows: file.windows.into_owned(),
         sha256: sha256_hex(bytes),
     })
 }
 
 pub(super) fn write(baseline: &Baseline) -> Vec<u8> {
-    let file = File {
-        driftline_baseline: FORMAT,
-        provenance: baseline.provenance.clone(),
-        rows: baseline.rows,
-        columns_seen: baseline.columns_seen.clone(),
-        windows: baseline.windows.clone(),
-        columns: baseline.columns.clone(),
-    };
-    // Writing these types to memory cannot fail: no map has keys that are not text.
-    let mut bytes = serde_json::to_vec(&file).unwrap_or_default();
-    bytes.push(b'\n');
+    let mut bytes = Vec::new();
+    write_to(&mut bytes, baseline);
     bytes
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+fn write_to(out: &mut impl Write, baseline: &Baseline) {
+    let file = File {
+        driftline_baseline: FORMAT,
+        provenance: Cow::Borrowed(&baseline.provenance),
+        rows: baseline.rows,
+        columns_seen: Cow::Borrowed(&baseline.columns_seen),
+        windows: Cow::Borrowed(&baseline.windows),
+        columns: Cow::Borrowed(&baseline.columns),
+    };
+    // Writing these types to memory cannot fail: no map has keys that are not text.
+    let written = serde_json::to_writer(&mut *out, &file).is_ok() && out.write_all(b"\n").is_ok();
+    debug_assert!(written);
 }
 
-/// The hash of the bytes that `baseline` is written as.
+fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect()
+}
+
+fn hex_digit(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).unwrap_or('0')
+}
+
+/// The hash of the bytes that `baseline` is written as, which are never held together.
 pub(super) fn sha256_of(baseline: &Baseline) -> String {
-    sha256_hex(&write(baseline))
+    let mut out = BufWriter::with_capacity(HASHED_BYTES, Hashing(Sha256::new()));
+    write_to(&mut out, baseline);
+    let hashed = out.into_inner().map(|Hashing(hasher)| hasher.finalize());
+    hashed.map_or_else(|_| String::new(), |digest| hex(&digest))
+}
+
+/// Hashes what is written to it.
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -47,22 +47,17 @@ impl Cuts {
     pub(super) fn new(cut_points: &[f64]) -> Cuts {
         let buckets = BUCKETS * cut_points.len().next_power_of_two();
         let padding = std::iter::repeat_n(f64::NAN, STRIDE);
-        let indexed = Grid::candidates(cut_points, buckets).map(|grid| {
-            let before = grid.before(cut_points, buckets);
-            // Values fall where cut points are dense, so crowded buckets count by their square.
-            let ends = before.iter().skip(1).copied().chain([cut_points.len() as u32]);
-            let in_bucket = ends.zip(&before).map(|(end, &start)| u64::from(end - start));
-            (in_bucket.map(|count| count * count).sum::<u64>(), grid, before)
-        });
-        let [even, bits] = indexed;
-        let (_, grid, before) = if even.0 <= bits.0 { even } else { bits };
-        let few: Option<Arc<[u16]>> =
-            before.iter().map(|&count| u16::try_from(count).ok()).collect();
+        let [even, bits] = Grid::candidates(cut_points, buckets);
+        let grid = if even.crowding(cut_points) <= bits.crowding(cut_points) { even } else { bits };
+        let before = match u16::try_from(cut_points.len()) {
+            Ok(_) => Before::Few(grid.before(cut_points, buckets, |count| count as u16)),
+            Err(_) => Before::Many(grid.before(cut_points, buckets, |count| count as u32)),
+        };
         Cuts {
             padded: cut_points.iter().copied().chain(padding).collect(),
             length: cut_points.len(),
             grid,
-            before: few.map_or_else(|| Before::Many(before.into()), Before::Few),
+            before,
         }
     }
 
@@ -151,18 +146,32 @@ impl Grid {
         }
     }
 
-    fn before(self, cut_points: &[f64], buckets: usize) -> Vec<u32> {
-        let mut before = vec![0; buckets + 1];
-        for &cut in cut_points {
-            before[self.bucket(cut) as usize + 1] += 1;
+    /// Values fall where cut points are dense, so buckets count by the square of what is in them.
+    fn crowding(self, cut_points: &[f64]) -> u64 {
+        let is_shared = |one: &f64, other: &f64| self.bucket(*one) == self.bucket(*other);
+        cut_points.chunk_by(is_shared).map(|run| (run.len() as u64).pow(2)).sum()
+    }
+
+    /// Per bucket how many cut points lie in earlier ones.
+    fn before<N: Copy + Default + PartialEq>(
+        self,
+        cut_points: &[f64],
+        buckets: usize,
+        narrow: impl Fn(usize) -> N,
+    ) -> Arc<[N]> {
+        // First how many lie up to and with each bucket that has any.
+        let mut before = vec![N::default(); buckets];
+        for (index, &cut) in cut_points.iter().enumerate() {
+            before[self.bucket(cut) as usize] = narrow(index + 1);
         }
-        before.pop();
-        let mut sum = 0;
-        before.iter_mut().for_each(|count| {
-            sum += *count;
-            *count = sum;
-        });
-        before
+        let mut below = N::default();
+        for before in &mut before {
+            let with = std::mem::replace(before, below);
+            if with != N::default() {
+                below = with;
+            }
+        }
+        before.into()
     }
 }
 

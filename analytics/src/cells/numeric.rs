@@ -181,7 +181,12 @@ impl NumericCell {
 
     /// All 2k+1 counts.
     pub fn counts(&self, reference: &NumericReference) -> Vec<u64> {
-        self.slots.to_vec(reference.slots())
+        self.counts_of(reference.cut_points().len())
+    }
+
+    /// All 2k+1 counts, by k alone.
+    pub(crate) fn counts_of(&self, cut_points: usize) -> Vec<u64> {
+        self.slots.to_vec(2 * cut_points + 1)
     }
 
     /// Moments of the finite values, rounded once.

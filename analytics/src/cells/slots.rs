@@ -4,6 +4,8 @@ use crate::encoding::{DecodeError, Reader, put_varint};
 
 /// Below this many new indices they are inserted one by one, above it they are sorted and merged.
 const FEW: usize = 24;
+/// From one new index for so many slots on, they are counted in an array first.
+const DENSE: usize = 8;
 
 /// Exact counters. How they are stored depends on the order of what was counted; what they hold,
 /// compare as and encode to does not.
@@ -35,20 +37,21 @@ impl Slots {
     /// Counts each index once; `slots` is how many slots there are. Sorts `indices`.
     pub fn count(&mut self, slots: usize, indices: &mut [u32]) {
         if let Store::Sparse(used) = &mut self.store {
-            // What does not fit 32 bits any more goes the other way.
-            let mut left: Vec<u32> = Vec::new();
-            let sorted = if indices.len() < FEW {
-                left.extend(indices.iter().copied().filter(|&index| !insert(used, index)));
-                left.sort_unstable();
-                &left[..]
-            } else {
+            if indices.len() < FEW {
+                // What does not fit 32 bits any more goes the other way.
+                let mut left: Vec<u32> =
+                    indices.iter().copied().filter(|&index| !insert(used, index)).collect();
+                if !left.is_empty() {
+                    left.sort_unstable();
+                    self.add_runs(slots, runs_of(&left));
+                }
+            } else if indices.len() < slots / DENSE {
                 indices.sort_unstable();
-                &indices[..]
-            };
-            let runs = sorted.chunk_by(|a, b| a == b);
-            let runs = runs.filter_map(|run| Some((*run.first()?, run.len() as u64)));
-            if !sorted.is_empty() {
-                self.add_runs(slots, runs);
+                self.add_runs(slots, runs_of(indices));
+            } else {
+                let mut counts = vec![0_u32; slots];
+                indices.iter().for_each(|&i| counts[i as usize] += 1);
+                self.add_runs(slots, used_of(&counts));
             }
             self.settle(slots);
             return;
@@ -77,9 +80,8 @@ impl Slots {
             Store::Wide(counts) => (&[], &[], counts),
         };
         let sparse = sparse.iter().map(|&(slot, count)| (slot, u64::from(count)));
-        let narrow = narrow.iter().enumerate().map(|(i, &count)| (i as u32, u64::from(count)));
         let wide = wide.iter().enumerate().map(|(i, &count)| (i as u32, count));
-        sparse.chain(narrow.chain(wide).filter(|&(_, count)| count != 0))
+        sparse.chain(used_of(narrow)).chain(wide.filter(|&(_, count)| count != 0))
     }
 
     /// All counts as one array of `slots` numbers.
@@ -201,6 +203,18 @@ impl PartialEq for Slots {
     fn eq(&self, other: &Slots) -> bool {
         self.used().eq(other.used())
     }
+}
+
+/// Sorted indices with how often each stands there.
+fn runs_of(sorted: &[u32]) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
+    let runs = sorted.chunk_by(|a, b| a == b);
+    runs.filter_map(|run| Some((*run.first()?, run.len() as u64)))
+}
+
+/// The counters that are used, with their indices.
+fn used_of(counts: &[u32]) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
+    let all = counts.iter().enumerate().map(|(i, &count)| (i as u32, u64::from(count)));
+    all.filter(|&(_, count)| count != 0)
 }
 
 /// Counts one index in a sorted list; false where its counter is full.

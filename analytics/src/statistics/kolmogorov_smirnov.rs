@@ -58,8 +58,6 @@ pub struct KolmogorovSmirnov {
 struct Extreme<W> {
     numerator: W,
     slot: usize,
-    cumulative_reference: u64,
-    cumulative_window: u64,
 }
 
 /// What one pass over the slots finds; its numerators are of shares with the denominator
@@ -73,41 +71,54 @@ struct Sweep<W> {
     twice_exceeded: W,
 }
 
+/// Where a pass over the slots is.
+struct Pass<W> {
+    totals: (W, W),
+    below_reference: W,
+    difference: W,
+}
+
 impl<W> Sweep<W>
 where
     W: Copy + Default + Ord + AddAssign + Add<Output = W> + Mul<Output = W> + Sub<Output = W>,
 {
     /// `wide` widens counts so that twice the product of both totals fits.
     fn over(counts: (&[u64], &[u64]), totals: (u64, u64), wide: impl Fn(u64) -> W) -> Sweep<W> {
-        let (wide_reference, wide_window) = (wide(totals.0), wide(totals.1));
         let mut sweep: Sweep<W> = Sweep::default();
-        let (mut below_reference, mut below_window) = (0_u64, 0_u64);
-        let mut difference = W::default();
-        for (slot, (&at_reference, &at_window)) in counts.0.iter().zip(counts.1).enumerate() {
-            let mass_reference = wide_window * wide(at_reference);
-            let mass_window = wide_reference * wide(at_window);
-            if slot % 2 == 0 {
-                sweep.overlap = sweep.overlap.max(mass_reference.min(mass_window));
-            }
-            sweep.twice_exceeded += wide(at_window) * wide(2 * below_reference + at_reference);
-            below_reference += at_reference;
-            below_window += at_window;
-            difference = difference + mass_reference - mass_window;
-            let here = |numerator| Extreme {
-                numerator,
-                slot,
-                cumulative_reference: below_reference,
-                cumulative_window: below_window,
-            };
-            if difference > sweep.plus.numerator {
-                sweep.plus = here(difference);
-            }
-            let other_way = W::default() - difference;
-            if other_way > sweep.minus.numerator {
-                sweep.minus = here(other_way);
+        let mut pass = Pass {
+            totals: (wide(totals.0), wide(totals.1)),
+            below_reference: W::default(),
+            difference: W::default(),
+        };
+        let slots = counts.0.iter().zip(counts.1);
+        let slots = slots.map(|(&reference, &window)| (wide(reference), wide(window)));
+        for (slot, counts) in slots.enumerate() {
+            let (mass_reference, mass_window) = sweep.step(&mut pass, slot, counts);
+            // Even slots are the gaps.
+            let smaller = mass_reference.min(mass_window);
+            if slot % 2 == 0 && smaller > sweep.overlap {
+                sweep.overlap = smaller;
             }
         }
         sweep
+    }
+
+    /// Passes one slot; its masses.
+    #[inline]
+    fn step(&mut self, pass: &mut Pass<W>, slot: usize, (reference, window): (W, W)) -> (W, W) {
+        let masses = (pass.totals.1 * reference, pass.totals.0 * window);
+        let above = pass.below_reference + reference;
+        self.twice_exceeded += window * (pass.below_reference + above);
+        pass.below_reference = above;
+        pass.difference = pass.difference + masses.0 - masses.1;
+        if pass.difference > self.plus.numerator {
+            self.plus = Extreme { numerator: pass.difference, slot };
+        }
+        let other_way = W::default() - pass.difference;
+        if other_way > self.minus.numerator {
+            self.minus = Extreme { numerator: other_way, slot };
+        }
+        masses
     }
 
     fn widen(self) -> Sweep<i128>
@@ -117,8 +128,6 @@ where
         let widen = |extreme: Extreme<W>| Extreme {
             numerator: i128::from(extreme.numerator),
             slot: extreme.slot,
-            cumulative_reference: extreme.cumulative_reference,
-            cumulative_window: extreme.cumulative_window,
         };
         Sweep {
             plus: widen(self.plus),
@@ -165,7 +174,7 @@ impl KolmogorovSmirnov {
             minus: share(minus.numerator),
             kuiper: share(plus.numerator + minus.numerator),
             exceedance: twice_exceeded as f64 / (2.0 * scale),
-            at: extreme.location(total_reference, total_window),
+            at: extreme.location(counts, totals),
         })
     }
 
@@ -178,14 +187,17 @@ impl KolmogorovSmirnov {
 }
 
 impl Extreme<i128> {
-    fn location(&self, total_reference: u64, total_window: u64) -> Option<Location> {
+    fn location(&self, counts: (&[u64], &[u64]), totals: (u64, u64)) -> Option<Location> {
+        let share_above = |counts: &[u64], total: u64| {
+            let above: u64 = counts.iter().skip(self.slot + 1).sum();
+            above as f64 / total as f64
+        };
         // The border above the last slot has no cut point, and no difference either.
         (self.numerator > 0).then(|| Location {
             cut: self.slot / 2,
             comparison: if self.slot % 2 == 1 { Comparison::Above } else { Comparison::AtOrAbove },
-            share_reference: (total_reference - self.cumulative_reference) as f64
-                / total_reference as f64,
-            share_window: (total_window - self.cumulative_window) as f64 / total_window as f64,
+            share_reference: share_above(counts.0, totals.0),
+            share_window: share_above(counts.1, totals.1),
         })
     }
 }

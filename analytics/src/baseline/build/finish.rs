@@ -7,7 +7,7 @@ use crate::baseline::{
     Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, NumericBaseline, OwnWindows,
     Provenance, PsiBin, file,
 };
-use crate::cells::{CategoricalCell, Cell, NumericCell, NumericReference, Reference};
+use crate::cells::{CategoricalCell, Cell, NumericCell, Reference};
 use crate::layout::Layout;
 use crate::statistics::{KolmogorovSmirnov, divergences};
 use crate::window::WindowState;
@@ -30,10 +30,10 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
     let mut baseline = Baseline { rows, ..skeleton };
     let cells = total.all_cells(&layout);
     for ((column, cell), first) in baseline.columns.iter_mut().zip(&cells).zip(observed) {
+        fill(column, cell);
         if !agrees(column, cell, first) {
             return Err(BuildError::SourceChanged { subject: column.subject().to_owned() });
         }
-        fill(column, cell);
     }
     let mut own_windows = Vec::new();
     if let Some(rule) = options.own_windows {
@@ -87,16 +87,15 @@ fn carried(
     done
 }
 
-/// Whether the second pass counted what the first one saw; `first` is how many values that were,
-/// where it kept them all.
+/// Whether the second pass, with which the column was filled, counted what the first one saw; `first`
+/// is how many values that were, where it kept them all.
 fn agrees(column: &BaselineColumn, cell: &Cell, first: Option<u64>) -> bool {
     if first.is_some_and(|first| first != cell.n()) {
         return false;
     }
     match (column, cell) {
-        (BaselineColumn::Numeric(column), Cell::Numeric(cell)) => {
-            let counts = cell.counts(&NumericReference::new(&column.cut_points));
-            !column.exact || counts.iter().step_by(2).all(|&between| between == 0)
+        (BaselineColumn::Numeric(column), Cell::Numeric(_)) => {
+            !column.exact || column.counts.iter().step_by(2).all(|&between| between == 0)
         }
         (BaselineColumn::Categorical(column), Cell::Categorical(cell)) => {
             let named: Vec<u64> = column.categories.iter().map(|(_, count)| *count).collect();
@@ -119,7 +118,7 @@ fn fill(column: &mut BaselineColumn, cell: &Cell) {
 }
 
 fn fill_numeric(column: &mut NumericBaseline, cell: &NumericCell) {
-    column.counts = cell.counts(&NumericReference::new(&column.cut_points));
+    column.counts = cell.counts_of(column.cut_points.len());
     column.n = cell.n();
     column.missing = cell.missing();
     column.nan = cell.nan();
@@ -167,9 +166,8 @@ fn fill_categorical(column: &mut CategoricalBaseline, cell: &CategoricalCell) {
 fn compare_own_windows(column: &mut BaselineColumn, own: &[&Cell], every_us: i64) {
     let statistics: Vec<f64> = match column {
         BaselineColumn::Numeric(column) => {
-            let reference = NumericReference::new(&column.cut_points);
             let windows = own.iter().filter_map(|cell| match cell {
-                Cell::Numeric(cell) => Some(cell.counts(&reference)),
+                Cell::Numeric(cell) => Some(cell.counts_of(column.cut_points.len())),
                 Cell::Categorical(_) => None,
             });
             windows
