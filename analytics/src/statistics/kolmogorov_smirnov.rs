@@ -90,35 +90,47 @@ where
             below_reference: W::default(),
             difference: W::default(),
         };
-        let slots = counts.0.iter().zip(counts.1);
-        let slots = slots.map(|(&reference, &window)| (wide(reference), wide(window)));
-        for (slot, counts) in slots.enumerate() {
-            let (mass_reference, mass_window) = sweep.step(&mut pass, slot, counts);
-            // Even slots are the gaps.
-            let smaller = mass_reference.min(mass_window);
-            if slot % 2 == 0 && smaller > sweep.overlap {
-                sweep.overlap = smaller;
-            }
+        let (Some((first, reference)), Some((first_window, window))) =
+            (counts.0.split_first(), counts.1.split_first())
+        else {
+            return sweep;
+        };
+        // The gap below all cut points, as if behind one that counts nothing.
+        let nothing = (W::default(), W::default());
+        sweep.pair(&mut pass, 0, nothing, (wide(*first), wide(*first_window)));
+        let pairs = reference.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
+        for (index, (&[at, between], &[at_window, between_window])) in pairs.enumerate() {
+            let at = (wide(at), wide(at_window));
+            sweep.pair(&mut pass, 2 * (index + 1), at, (wide(between), wide(between_window)));
         }
         sweep
     }
 
-    /// Passes one slot; its masses.
+    /// Passes a cut point and the gap above it, which is `slot`; both with the counts of the
+    /// reference and of the window.
     #[inline]
-    fn step(&mut self, pass: &mut Pass<W>, slot: usize, (reference, window): (W, W)) -> (W, W) {
-        let masses = (pass.totals.1 * reference, pass.totals.0 * window);
-        let above = pass.below_reference + reference;
-        self.twice_exceeded += window * (pass.below_reference + above);
-        pass.below_reference = above;
-        pass.difference = pass.difference + masses.0 - masses.1;
-        if pass.difference > self.plus.numerator {
-            self.plus = Extreme { numerator: pass.difference, slot };
+    fn pair(&mut self, pass: &mut Pass<W>, slot: usize, at: (W, W), between: (W, W)) {
+        let (total_reference, total_window) = pass.totals;
+        let masses = (total_window * between.0, total_reference * between.1);
+        self.overlap = self.overlap.max(masses.0.min(masses.1));
+        let above_cut = pass.below_reference + at.0;
+        let above_gap = above_cut + between.0;
+        self.twice_exceeded +=
+            at.1 * (pass.below_reference + above_cut) + between.1 * (above_cut + above_gap);
+        pass.below_reference = above_gap;
+        let with_cut = pass.difference + total_window * at.0 - total_reference * at.1;
+        let with_gap = with_cut + masses.0 - masses.1;
+        pass.difference = with_gap;
+        let highest = with_cut.max(with_gap);
+        if highest > self.plus.numerator {
+            let slot = if with_cut >= with_gap { slot - 1 } else { slot };
+            self.plus = Extreme { numerator: highest, slot };
         }
-        let other_way = W::default() - pass.difference;
-        if other_way > self.minus.numerator {
-            self.minus = Extreme { numerator: other_way, slot };
+        let lowest = W::default() - with_cut.min(with_gap);
+        if lowest > self.minus.numerator {
+            let slot = if with_cut <= with_gap { slot - 1 } else { slot };
+            self.minus = Extreme { numerator: lowest, slot };
         }
-        masses
     }
 
     fn widen(self) -> Sweep<i128>
