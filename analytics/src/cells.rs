@@ -6,6 +6,7 @@ mod latency;
 mod numeric;
 mod requests;
 mod slots;
+mod wide;
 
 pub use categorical::{CategoricalCell, CategoricalReference};
 pub use latency::LatencyCell;
@@ -157,7 +158,7 @@ impl<'a> Chosen<'a> {
     /// These rows.
     pub fn new(rows: &'a [u32]) -> Chosen<'a> {
         let first = rows.first().copied().unwrap_or(0);
-        let is_run = (first..).zip(rows).all(|(next, &row)| row == next);
+        let is_run = (first..).zip(rows).fold(true, |run, (next, &row)| run & (row == next));
         Chosen { rows, run_from: is_run.then_some(first as usize) }
     }
 

@@ -68,6 +68,7 @@ impl Cuts {
 
     /// lower_bound + upper_bound of each value: odd at a cut point, even between two (statistics.md
     /// §1.1). No value may be NaN.
+    #[inline(always)]
     pub(super) fn slots(&self, values: &[f64], slots: &mut Vec<u32>) {
         // One loop for each kind of grid and index, so that nothing is asked per value.
         let Grid { ends, steps } = self.grid;
@@ -84,7 +85,7 @@ impl Cuts {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fill<N: Copy + Into<u32>>(
         &self,
         values: &[f64],
@@ -103,7 +104,7 @@ impl Cuts {
 }
 
 /// The slot of a value below which at least `below` cut points lie.
-#[inline]
+#[inline(always)]
 fn slot_from(padded: &[f64], mut below: usize, value: f64) -> u32 {
     // The padding is as long as a stride, so there always is one.
     while let Some(stride) = padded.get(below..).and_then(<[f64]>::first_chunk::<STRIDE>) {
@@ -177,25 +178,25 @@ impl Grid {
 
 /// Every operation rounds without changing an order. Beyond 2^52 floats are whole numbers, and those
 /// below 2^53 have them in their lowest bits.
-#[inline]
+#[inline(always)]
 fn even(value: f64, ends: (f64, f64), per_unit: f64) -> u32 {
     const WHOLE: f64 = (1_u64 << 52) as f64;
     ((within(value, ends) - ends.0) * per_unit + WHOLE).to_bits() as u32
 }
 
-#[inline]
+#[inline(always)]
 fn bits(value: f64, ends: (f64, f64), dropped: u32) -> u32 {
     (ordered(within(value, ends)).wrapping_sub(ordered(ends.0)) as u64 >> dropped) as u32
 }
 
-#[inline]
+#[inline(always)]
 fn within(value: f64, (first, last): (f64, f64)) -> f64 {
     let value = if value > first { value } else { first };
     if value < last { value } else { last }
 }
 
 /// The bits of a float as a number that is ordered as floats are.
-#[inline]
+#[inline(always)]
 fn ordered(value: f64) -> i64 {
     let bits = value.to_bits() as i64;
     bits ^ ((bits >> 63) as u64 >> 1) as i64

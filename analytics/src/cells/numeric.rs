@@ -3,7 +3,7 @@
 use arrow::array::{Array, Float64Array};
 
 use super::cuts::Cuts;
-use super::{Examples, Scratch, Slots, Values};
+use super::{Examples, Scratch, Slots, Values, wide};
 use crate::baseline::Moments;
 use crate::encoding::{DecodeError, Reader, put_float, put_varint};
 use crate::exact::{ExactSum, add_batch};
@@ -63,6 +63,18 @@ impl NumericCell {
         column: Values<'_, Float64Array>,
         scratch: &mut Scratch,
     ) {
+        wide::absorb(self, reference, column, scratch);
+    }
+
+    /// As [`NumericCell::absorb`], with the instructions of the function that it becomes a part of: so
+    /// it and what it does for each value must become part of it.
+    #[inline(always)]
+    pub(super) fn absorb_plainly(
+        &mut self,
+        reference: &NumericReference,
+        column: Values<'_, Float64Array>,
+        scratch: &mut Scratch,
+    ) {
         self.gather(column, &mut scratch.values);
         self.count_moments(&scratch.values);
         reference.cuts.slots(&scratch.values, &mut scratch.slots);
@@ -71,6 +83,7 @@ impl NumericCell {
     }
 
     /// Collects the values that are there, and counts the others.
+    #[inline(always)]
     fn gather(&mut self, column: Values<'_, Float64Array>, present: &mut Vec<f64>) {
         present.clear();
         let values = column.values.values();
@@ -114,6 +127,7 @@ impl NumericCell {
         }
     }
 
+    #[inline(always)]
     fn count_moments(&mut self, values: &[f64]) {
         let Some((min, max)) = range(values) else { return };
         if min.is_finite() && max.is_finite() {
@@ -129,6 +143,7 @@ impl NumericCell {
         }
     }
 
+    #[inline(always)]
     fn count_finite(&mut self, values: &[f64], (min, max): (f64, f64)) {
         let largest = max.max(-min);
         add_batch(&mut self.sum, &mut self.squares, values, largest);
@@ -276,6 +291,7 @@ impl NumericCell {
 }
 
 /// The smallest and the largest of values without NaN.
+#[inline(always)]
 fn range(values: &[f64]) -> Option<(f64, f64)> {
     const LANES: usize = 4;
     let first = *values.first()?;

@@ -83,6 +83,14 @@ impl RequestCell {
         }
     }
 
+    /// Counts `count` requests that stand for themselves.
+    pub fn record_whole(&mut self, class: StatusClass, count: u64) {
+        self.counts[class as usize] += count;
+        if let Some(weights) = &mut self.weights {
+            weights[class as usize].merge(&exact_count(count));
+        }
+    }
+
     /// Adds everything `other` counted.
     pub fn merge(&mut self, other: &RequestCell) {
         if self.weights.is_some() || other.weights.is_some() {

@@ -212,3 +212,23 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+    #[test]
+    fn wide_and_plain_instructions_count_the_same(
+        cuts in cut_points(),
+        values in prop::collection::vec(prop_oneof![
+            any::<f64>(), any::<f64>(), -1e3..1e3, Just(0.0), Just(-0.0), Just(f64::NAN), Just(INF), Just(-INF),
+        ], 0..500),
+    ) {
+        let reference = NumericReference::new(&cuts);
+        let values = Float64Array::from(values);
+        let rows: Vec<u32> = (0..values.len() as u32).collect();
+        let column = || Values { values: &values, wrong_type: None, rows: Chosen::new(&rows) };
+        let (mut wide, mut plain) = (NumericCell::default(), NumericCell::default());
+        wide.absorb(&reference, column(), &mut Scratch::default());
+        plain.absorb_plainly(&reference, column(), &mut Scratch::default());
+        prop_assert_eq!(wide, plain);
+    }
+}

@@ -18,6 +18,7 @@ const ELSEWHERE: u8 = u8::MAX;
 
 /// Adds finite values to `sum` and their squares to `squares`; NaN and infinities are ignored.
 /// `largest` is about their largest magnitude: what is far from it costs more.
+#[inline(always)]
 pub(crate) fn add_batch(sum: &mut ExactSum, squares: &mut ExactSum, values: &[f64], largest: f64) {
     if values.len() < FEW {
         values.iter().for_each(|&value| add_one(sum, squares, value));
@@ -54,7 +55,7 @@ impl Places {
         Places { first, of }
     }
 
-    #[inline]
+    #[inline(always)]
     fn of(&self, value: f64) -> u8 {
         self.of[(value.to_bits() >> 52) as usize]
     }
@@ -67,7 +68,7 @@ struct Lane {
 }
 
 impl Lane {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, value: f64, places: &Places) {
         let place = usize::from(places.of(value));
         let mantissa = value.to_bits() & ((1 << 52) - 1) | 1 << 52;
@@ -76,6 +77,7 @@ impl Lane {
     }
 }
 
+#[inline(always)]
 fn add_block(sum: &mut ExactSum, squares: &mut ExactSum, block: &[f64], places: &Places) {
     let mut lanes = [const { Lane { sums: [0; PLACES], products: [0; PLACES] } }; LANES];
     let (chunks, rest) = block.as_chunks::<LANES>();
