@@ -46,8 +46,7 @@ impl PaneState {
     pub fn absorb(&mut self, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
         let envelope = Envelope::of(batch);
         envelope.count(rows, layout.under_us(), &mut self.requests, &mut self.latency);
-        let mut valued = Vec::with_capacity(rows.len());
-        valued.extend(rows.iter().copied().filter(|&row| !envelope.class(row).is_failure()));
+        let valued = envelope.without_failure(rows);
         if valued.is_empty() {
             return;
         }

@@ -65,10 +65,7 @@ impl WindowState {
     /// Adds everything `other` counted under the same layout.
     pub fn merge(&mut self, layout: &Layout, other: &WindowState) {
         self.rows += other.rows;
-        self.span_us = match (self.span_us, other.span_us) {
-            (Some((first, last)), Some((begin, end))) => Some((first.min(begin), last.max(end))),
-            (one, two) => one.or(two),
-        };
+        self.span_us = joined(self.span_us, other.span_us);
         self.requests.merge(&other.requests);
         self.latency.merge(&other.latency);
         merge_cells(&mut self.features, layout.feature_references(), &other.features);
@@ -173,6 +170,14 @@ impl VersionState {
     fn merge(&mut self, references: &[crate::cells::Reference], other: &VersionState) {
         self.rows += other.rows;
         merge_cells(&mut self.predictions, references, &other.predictions);
+    }
+}
+
+/// What two spans of time lie in.
+fn joined(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (one, other) {
+        (Some((first, last)), Some((begin, end))) => Some((first.min(begin), last.max(end))),
+        (one, other) => one.or(other),
     }
 }
 

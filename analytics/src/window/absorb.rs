@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use driftline_config::capture;
 
-use super::{Envelope, VersionState, WindowState, text_column, value_column};
+use super::{Envelope, VersionState, WindowState, joined, text_column, value_column};
 use crate::cells::{Cell, Chosen, Reference, Scratch, Values};
 use crate::layout::Layout;
 
@@ -67,15 +67,25 @@ fn count_envelope<'a>(window: &mut WindowState, layout: &Layout, part: Part<'a>)
     let Part { batch, rows } = part;
     let envelope = Envelope::of(batch);
     envelope.count(rows, layout.under_us(), &mut window.requests, &mut window.latency);
-    let mut valued = Vec::with_capacity(rows.len());
+    window.span_us = joined(window.span_us, envelope.span_us(rows));
+    window.rows += rows.len() as u64;
+    let valued = envelope.without_failure(rows);
+    let versions = match envelope.same_version(rows) {
+        _ if rows.is_empty() => BTreeMap::new(),
+        Some(version) => {
+            let rows = VersionRows { rows: rows.len() as u64, valued: valued.clone() };
+            BTreeMap::from([(version, rows)])
+        }
+        None => by_version(&envelope, rows),
+    };
+    Sorted { batch, valued, versions }
+}
+
+fn by_version<'a>(envelope: &Envelope<'a>, rows: &[u32]) -> BTreeMap<&'a str, VersionRows> {
     let mut versions: BTreeMap<&str, VersionRows> = BTreeMap::new();
     // Neighbours most often answer for the same version.
     let mut last = ("", VersionRows::default());
     for &row in rows {
-        if let Some(time_us) = envelope.time_us(row) {
-            let (first, last) = window.span_us.unwrap_or((time_us, time_us));
-            window.span_us = Some((first.min(time_us), last.max(time_us)));
-        }
         let version = envelope.version(row);
         if !is_same(version, last.0) {
             let before = std::mem::replace(&mut last, (version, VersionRows::default()));
@@ -84,13 +94,11 @@ fn count_envelope<'a>(window: &mut WindowState, layout: &Layout, part: Part<'a>)
         last.1.rows += 1;
         if !envelope.class(row).is_failure() {
             last.1.valued.push(row);
-            valued.push(row);
         }
     }
     versions.entry(last.0).or_default().append(last.1);
     versions.retain(|_, rows| rows.rows > 0);
-    window.rows += rows.len() as u64;
-    Sorted { batch, valued, versions }
+    versions
 }
 
 /// Without comparing nothing with nothing: a text of no bytes may lie where no memory is, and there the

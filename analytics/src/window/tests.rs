@@ -145,6 +145,61 @@ fn any_row() -> impl Strategy<Value = Row> {
         })
 }
 
+/// Rows that are a run, of one version or one status, need no look at each; backwards they do.
+#[test]
+fn a_run_is_counted_as_its_rows_backwards() {
+    let layout = layout();
+    let check = |rows: &[Row]| {
+        let expected = {
+            let mut window = WindowState::new(&layout);
+            let backwards: Vec<u32> = (0..rows.len() as u32).rev().collect();
+            window.absorb(&layout, &batch(rows), &backwards);
+            bytes(&window)
+        };
+        assert_eq!(bytes(&absorb(&layout, rows)), expected, "{rows:?}");
+        for at in 0..=rows.len() {
+            let mut window = WindowState::new(&layout);
+            let (first, second) = rows.split_at(at);
+            window.absorb_all(&layout, &[batch(first), batch(second)]);
+            assert_eq!(bytes(&window), expected, "{rows:?} cut at {at}");
+        }
+    };
+    let versions: [&[Option<&str>]; 8] = [
+        &[Some("3"), Some("3"), Some("3")],
+        &[Some("3"), Some("4"), Some("3")],
+        &[Some("a"), Some("aa"), Some("aaa")],
+        &[Some("ab"), Some("ab"), Some("ac")],
+        &[Some(""), Some(""), None],
+        &[Some(""), Some(""), Some("")],
+        &[None, None, None],
+        &[Some("3"), None, Some("3")],
+    ];
+    let statuses = [
+        [None; 3],
+        [Some(200); 3],
+        [Some(503); 3],
+        [Some(200), Some(404), Some(200)],
+        [Some(200), None, None],
+    ];
+    let rates = [[1.0; 3], [1.0, 0.25, 1.0], [f64::NAN; 3], [0.0, 2.0, 1.0]];
+    for version in versions {
+        for status in statuses {
+            for rate in rates {
+                let row = |at: usize| Row {
+                    time_us: 7 - at as i64,
+                    version: version[at].map(str::to_owned),
+                    status: status[at],
+                    sample_rate: Some(rate[at]),
+                    delay: Some(at as f64),
+                    score: Some(0.5),
+                    ..Row::default()
+                };
+                check(&[row(0), row(1), row(2)]);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
