@@ -82,7 +82,7 @@ enum Collected {
 pub struct Counting {
     options: BuildOptions,
     /// The chosen columns without counts, and how many values the first pass saw in each.
-    skeleton: Baseline,
+    skeleton: Arc<Baseline>,
     observed: Vec<Option<u64>>,
     layout: Layout,
     /// By start; a single one at 0 without own windows.
@@ -178,15 +178,15 @@ impl Builder {
         columns_seen.extend(schema.columns.into_iter().map(|column| column.subject));
         columns_seen.sort_unstable();
         columns_seen.dedup();
-        let skeleton = Baseline {
+        let skeleton = Arc::new(Baseline {
             provenance: Provenance::default(),
             rows: 0,
             columns,
             columns_seen,
             windows: None,
             sha256: String::new(),
-        };
-        let layout = Layout::of_baseline(&Arc::new(skeleton.clone()), &options.limits);
+        });
+        let layout = Layout::of_baseline(&skeleton, &options.limits);
         Counting { options, skeleton, observed, layout, windows: BTreeMap::new() }
     }
 }

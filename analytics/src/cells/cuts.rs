@@ -149,8 +149,15 @@ impl Grid {
 
     /// Values fall where cut points are dense, so buckets count by the square of what is in them.
     fn crowding(self, cut_points: &[f64]) -> u64 {
-        let is_shared = |one: &f64, other: &f64| self.bucket(*one) == self.bucket(*other);
-        cut_points.chunk_by(is_shared).map(|run| (run.len() as u64).pow(2)).sum()
+        let (mut crowding, mut last, mut shared) = (0, None, 0);
+        for &cut in cut_points {
+            let bucket = Some(self.bucket(cut));
+            shared = if bucket == last { shared + 1 } else { 1 };
+            last = bucket;
+            // The sum of the first odd numbers is a square.
+            crowding += 2 * shared - 1;
+        }
+        crowding
     }
 
     /// Per bucket how many cut points lie in earlier ones.

@@ -1,6 +1,8 @@
 //! From counts to a baseline: own windows, their deciding statistics, PSI bins, judged categories.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{BuildError, Built, Counting, OwnWindowRule};
 use crate::baseline::{
@@ -20,29 +22,32 @@ const FEW_VALUES: usize = 20;
 const MOST_JUDGED: usize = 50;
 
 pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildError> {
-    let Counting { options, skeleton, observed, layout, windows } = counting;
-    let mut total = WindowState::new(&layout);
-    windows.values().for_each(|window| total.merge(&layout, window));
+    let Counting { options, skeleton, observed, layout, mut windows } = counting;
+    let total = match options.own_windows {
+        // Without a rule there is one window at most, and nobody else wants it.
+        None => windows.pop_first().map(|(_, window)| window).unwrap_or_default(),
+        Some(_) => merged(&layout, windows.values()),
+    };
     let rows = total.requests().requests() - total.requests().failures();
     if rows == 0 {
         return Err(BuildError::NoRows);
     }
-    let mut baseline = Baseline { rows, ..skeleton };
+    let own_windows =
+        options.own_windows.map(|rule| carried(&layout, windows, rule)).unwrap_or_default();
     let cells = total.all_cells(&layout);
-    for ((column, cell), first) in baseline.columns.iter_mut().zip(&cells).zip(observed) {
+    let own: Vec<_> = own_windows.iter().map(|(_, window)| window.all_cells(&layout)).collect();
+    drop(layout);
+    let mut baseline = Baseline { rows, ..Arc::unwrap_or_clone(skeleton) };
+    for (index, column) in baseline.columns.iter_mut().enumerate() {
+        let (Some(cell), Some(&first)) = (cells.get(index), observed.get(index)) else { continue };
         fill(column, cell);
         if !agrees(column, cell, first) {
             return Err(BuildError::SourceChanged { subject: column.subject().to_owned() });
         }
-    }
-    let mut own_windows = Vec::new();
-    if let Some(rule) = options.own_windows {
-        own_windows = carried(&layout, windows, rule);
-        let own: Vec<Vec<Cell>> =
-            own_windows.iter().map(|(_, window)| window.all_cells(&layout)).collect();
-        for (index, column) in baseline.columns.iter_mut().enumerate() {
-            let cells: Vec<&Cell> = own.iter().filter_map(|cells| cells.get(index)).collect();
-            compare_own_windows(column, &cells, rule.every_us);
+        if let Some(rule) = options.own_windows {
+            let own: Vec<&Cell> =
+                own.iter().filter_map(|cells| cells.get(index).map(AsRef::as_ref)).collect();
+            compare_own_windows(column, &own, rule.every_us);
         }
     }
     let span_us = options.own_windows.and(total.span_us());
@@ -206,13 +211,13 @@ fn rest(total: &[u64], window: &[u64]) -> Vec<u64> {
 impl WindowState {
     /// One cell per column of a layout without baselines per version: predictions of all versions
     /// together.
-    fn all_cells(&self, layout: &Layout) -> Vec<Cell> {
+    fn all_cells(&self, layout: &Layout) -> Vec<Cow<'_, Cell>> {
         let empty = |references: &[Reference]| -> Vec<Cell> {
             references.iter().map(Reference::empty_cell).collect()
         };
-        let mut cells = match self.features() {
-            [] => empty(layout.feature_references()),
-            features => features.to_vec(),
+        let mut cells: Vec<Cow<'_, Cell>> = match self.features() {
+            [] => empty(layout.feature_references()).into_iter().map(Cow::Owned).collect(),
+            features => features.iter().map(Cow::Borrowed).collect(),
         };
         let references = layout.prediction_references(None);
         let mut predictions = empty(references);
@@ -224,7 +229,13 @@ impl WindowState {
                 cell.merge(reference, added);
             }
         }
-        cells.append(&mut predictions);
+        cells.extend(predictions.into_iter().map(Cow::Owned));
         cells
     }
+}
+
+fn merged<'a>(layout: &Layout, windows: impl Iterator<Item = &'a WindowState>) -> WindowState {
+    let mut total = WindowState::new(layout);
+    windows.for_each(|window| total.merge(layout, window));
+    total
 }
