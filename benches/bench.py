@@ -1,14 +1,16 @@
 """Runs every benchmark and writes docs/performance/measured.md and docs/performance/growth.svg.
 
-    bench.py [--only micro,growth,end-to-end,check] [--driftline BINARY] [--rows N]
+    bench.py [--only micro,growth,end-to-end,check,score] [--driftline BINARY] [--rows N]
 
 Everything is measured by turns and reported as medians and ratios: single times say little on a machine
-that others use. `end-to-end` wants the broker of `make setup`, `check` a network for the peers' packages;
+that others use. `end-to-end` wants the broker and `score` the library of `make setup`, `check` and `score` a network for the
+peers' packages;
 each is left out, with a line that says so, where that is not there. Python's standard library is enough.
 """
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -23,7 +25,7 @@ import peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "performance"
-PARTS = ["micro", "growth", "end-to-end", "check"]
+PARTS = ["micro", "growth", "end-to-end", "check", "score"]
 # The core that clients and computations are pinned to; the broker has the other.
 CORE = "1" if (os.cpu_count() or 1) > 1 else "0"
 
@@ -97,8 +99,8 @@ def drawing(series):
 
 def check(executables, driftline, rounds=3):
     """The computing part of `check`, the whole command, and the peers, on the same files by turns."""
-    cache = pathlib.Path(os.environ.get("DRIFTLINE_CACHE", pathlib.Path.home() / ".cache" / "driftline"))
-    pythons = {name: peers.environment(cache, name) for name in peers.ENVIRONMENTS}
+    cache = cache_folder()
+    pythons = {name: peers.environment(cache, name) for name in set(peers.PEERS.values())}
     single = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -122,6 +124,36 @@ def check(executables, driftline, rounds=3):
         lines.append(f"| {name} | {peers.CURRENT_ROWS / statistics.median(found):,.0f} | {ratios:.1f} × |")
     assert ours > 0
     return "\n".join(lines)
+
+
+def score(executable, rounds=5):
+    """The demo's candidate, scored by the shadow crate and by Python's ONNX Runtime, by turns."""
+    cache = cache_folder()
+    python = peers.environment(cache, "onnxruntime")
+    library = os.environ.get("ORT_DYLIB_PATH") or next((cache / "onnxruntime").glob("libonnxruntime.so*"))
+    script, model = ROOT / "benches" / "peers.py", ROOT / "examples" / "flights" / "spring.onnx"
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        flights = pathlib.Path(folder) / "flights.parquet"
+        subprocess.run([python, script, "flights", model.parent / "flights-2013.parquet", flights], check=True)
+        ways = {"Python, 1024 rows a run": [python, script, "score", model, flights],
+                "Driftline, from Arrow to labels": [executable, library, model, sha256, flights]}
+        found = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, command in ways.items():
+                found[name].append(json.loads(output(*command).strip().splitlines()[-1]))
+    assert len({one["late"] for rounds in found.values() for one in rounds}) == 1, "other predictions"
+    first = next(iter(found.values()))
+    lines = ["| what | rows/s | beside Python |", "|---|---|---|"]
+    for name, rounds in found.items():
+        rate = statistics.median(one["rows"] / one["seconds"] for one in rounds)
+        ratio = statistics.median(python["seconds"] / own["seconds"] for python, own in zip(first, rounds))
+        lines.append(f"| {name} | {rate:,.0f} | {ratio:.2f} × |")
+    return "\n".join(lines)
+
+
+def cache_folder():
+    return pathlib.Path(os.environ.get("DRIFTLINE_CACHE", pathlib.Path.home() / ".cache" / "driftline"))
 
 
 def seconds_of(command, environment, whole):
@@ -152,6 +184,7 @@ def main():
         "end-to-end": ("End to end from a real broker", lambda: end_to_end.table(
             executables["consumer"], chosen.driftline, chosen.rows, ROOT)),
         "check": ("Two files, beside the peers", lambda: check(executables, chosen.driftline)),
+        "score": ("A candidate, beside Python's ONNX Runtime", lambda: score(executables["score"])),
     }
     date = datetime.date.today().isoformat()
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
