@@ -44,7 +44,7 @@ fn rounded_by_powers(value: f64) -> Option<f64> {
     }
     // 1233 / 4096 is log10(2): digits before the point, or one fewer.
     let exponent = (size.to_bits() >> 52) as i32 - 1023;
-    let places = usize::try_from(11 - (exponent * 1233 >> 12)).ok()?;
+    let places = usize::try_from(11 - ((exponent * 1233) >> 12)).ok()?;
     let (power, tenth) = (*POWERS.get(places)?, *POWERS.get(places.checked_sub(1)?)?);
     let power = if size * power < 1e12 { power } else { tenth };
     let scaled = size * power;
