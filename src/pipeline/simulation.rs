@@ -26,7 +26,7 @@ use run::{Outcome, Troubles};
 use scenario::Scenario;
 
 /// Seeds of an ordinary test run.
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 10_000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
