@@ -1,11 +1,11 @@
 """Runs every benchmark and writes docs/performance/measured.md and docs/performance/growth.svg.
 
-    bench.py [--only micro,growth,end-to-end,check,score] [--driftline BINARY] [--rows N]
+    bench.py [--only micro,growth,end-to-end,fleet,check,score] [--driftline BINARY] [--rows N]
 
 Everything is measured by turns and reported as medians and ratios: single times say little on a machine
-that others use. `end-to-end` wants the broker and `score` the library of `make setup`, `check` and `score` a network for the
-peers' packages;
-each is left out, with a line that says so, where that is not there. Python's standard library is enough.
+that others use. `end-to-end` and `fleet` want the broker and `score` the library of `make setup`, `check` and
+`score` a network for the peers' packages; each is left out, with a line that says so, where that is not
+there. All but `fleet` need Python's standard library alone.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "performance"
-PARTS = ["micro", "growth", "end-to-end", "check", "score"]
+PARTS = ["micro", "growth", "end-to-end", "fleet", "check", "score"]
 # The core that clients and computations are pinned to; the broker has the other.
 CORE = "1" if (os.cpu_count() or 1) > 1 else "0"
 
@@ -156,6 +156,14 @@ def cache_folder():
     return pathlib.Path(os.environ.get("DRIFTLINE_CACHE", pathlib.Path.home() / ".cache" / "driftline"))
 
 
+def fleet(consumer, driftline):
+    """What a thousand models cost; two cores are needed, so nothing is pinned."""
+    if not (driftline and os.environ.get("DRIFTLINE_TEST_KAFKA")):
+        return "Left out: there is no optimised binary, or no broker; `make bench` has both."
+    command = [sys.executable, ROOT / "benches" / "fleet.py", "--driftline", driftline, "--consumer", consumer]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 def seconds_of(command, environment, whole):
     """What a command says it took, or what all of it took."""
     begun = os.times()
@@ -183,6 +191,7 @@ def main():
         "growth": ("Growth", lambda: growth(executables["growth"])),
         "end-to-end": ("End to end from a real broker", lambda: end_to_end.table(
             executables["consumer"], chosen.driftline, chosen.rows, ROOT)),
+        "fleet": ("A thousand models", lambda: fleet(executables["consumer"], chosen.driftline)),
         "check": ("Two files, beside the peers", lambda: check(executables, chosen.driftline)),
         "score": ("A candidate, beside Python's ONNX Runtime", lambda: score(executables["score"])),
     }

@@ -1,18 +1,52 @@
 //! Numbers as the baseline file writes them: infinities and whole numbers beyond 2^53 as strings,
 //! so that no JSON reader can lose a digit.
 
-use serde::de::{Error, Unexpected};
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The largest whole number up to which all are exact in a JSON reader that knows only floats.
 const EXACT: u64 = 1 << 53;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Written {
     Whole(u64),
     Number(f64),
     Text(String),
+}
+
+/// Written out: an untagged enum would try one variant after the other and make an error for each that does
+/// not fit, which was most of the time that reading a baseline took.
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Written, D::Error> {
+        deserializer.deserialize_any(AnyNumber)
+    }
+}
+
+struct AnyNumber;
+
+impl Visitor<'_> for AnyNumber {
+    type Value = Written;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number, or a text that stands for one")
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Written, E> {
+        Ok(Written::Whole(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Written, E> {
+        Ok(u64::try_from(value).map_or(Written::Number(value as f64), Written::Whole))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Written, E> {
+        Ok(Written::Number(value))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
+        Ok(Written::Text(text.to_owned()))
+    }
 }
 
 struct Count(u64);
