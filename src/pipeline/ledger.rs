@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Distinct names of unconfigured models that are kept; the rest is counted as `other`.
 const SKIPPED_NAMES: usize = 100;
-/// Where names beyond [`SKIPPED_NAMES`] are counted.
+/// Where names beyond `SKIPPED_NAMES` are counted.
 pub const OTHER: &str = "other";
 
 /// The outcomes of the records of one stretch of a log. They always add up to `read`.
