@@ -11,6 +11,7 @@ mod newest;
 mod outgoing;
 pub(crate) mod prune;
 mod publisher;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +43,7 @@ use crate::metrics::{Gauge, Metrics, REPORT_TOO_LARGE};
 use crate::pipeline::gate::Gate;
 use crate::pipeline::unit::Unit;
 use crate::pipeline::{Effect, Event, Pipeline, Settings};
-use crate::setup::Setup;
+use crate::setup::{BaselineFiles, Setup};
 use board::{Readiness, Surroundings};
 use candidates::Candidates;
 use intake::Intake;
@@ -144,8 +145,10 @@ impl Monitor {
     pub fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
         let units_of_topics = Intake::topics(config);
         let mut units = Vec::new();
+        let mut files = BaselineFiles::default();
+        files.read_ahead(&config.models);
         for model in &config.models {
-            let setup = Arc::new(Setup::load(model, &config.limits)?);
+            let setup = Arc::new(Setup::load_from(&mut files, model, &config.limits)?);
             let topic = units_of_topics.iter().position(|topic| *topic == model.captures.topic);
             units.push(Unit::new(setup, topic.unwrap_or(0), now_us()));
         }
@@ -492,7 +495,7 @@ impl Monitor {
     }
 
     /// Shows readers of the board what stands now.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let lag = self.intake.lag(&self.pipeline, &self.metrics);
         let (dead_letters, trouble) = self.intake.dead_letters();
         let candidates = self.candidates.statuses();

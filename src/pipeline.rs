@@ -463,7 +463,7 @@ impl Pipeline {
                     }
                     None => unit.add_partition(partition, 0),
                 }
-                unit.dirty = true;
+                unit.touch();
             }
         }
     }
@@ -572,7 +572,7 @@ fn begin_unit(unit: &mut Unit, partition: i32, from: i64, counts: ledger::Counts
     unit.facts.strips.push(Strip { partition, offset: from, counts });
     unit.facts.pane_strips.remove(&partition);
     unit.note_pane_strip(partition, from, counts);
-    unit.dirty = true;
+    unit.touch();
 }
 
 fn mark(unit: &mut Unit, partition: i32, gap: topic::Beginning) {

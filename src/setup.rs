@@ -1,5 +1,7 @@
 //! A model ready to be monitored: its settings, its baselines and what its windows count.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,10 @@ use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
 use driftline_config::{About, Complaint, Limits, Model, Tolerance};
 use serde::{Deserialize, Serialize};
+
+use files::FileError;
+
+pub use files::{BaselineFile, BaselineFiles};
 
 /// The name under which `baseline` lists the one for all versions without their own.
 pub const DEFAULT_BASELINE: &str = "default";
@@ -25,13 +31,13 @@ pub struct Setup {
     pub layout: Layout,
     /// sha256 of the model's own settings.
     pub config_sha256: String,
-    /// The baseline files, byte for byte, by version.
-    pub files: BTreeMap<String, Vec<u8>>,
-    /// sha256 of each file, by version.
-    file_sha256: BTreeMap<String, String>,
+    /// The baseline files by version.
+    files: Files,
     /// sha256 of settings and files together.
     sha256: String,
 }
+
+type Files = BTreeMap<String, Arc<BaselineFile>>;
 
 /// A [`Setup`] as it is kept in the checkpoint, so that a window is judged as it was opened.
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,11 +108,23 @@ impl Setup {
     /// # Errors
     /// [`SetupError`] with the file and what is wrong with it.
     pub fn load(model: &Model, limits: &Limits) -> Result<Setup, SetupError> {
-        let mut files = BTreeMap::new();
+        Setup::load_from(&mut BaselineFiles::default(), model, limits)
+    }
+
+    /// As [`Setup::load`]; files that are known are not read again, and those that are read are known.
+    ///
+    /// # Errors
+    /// [`SetupError`] with the file and what is wrong with it.
+    pub fn load_from(
+        known: &mut BaselineFiles,
+        model: &Model,
+        limits: &Limits,
+    ) -> Result<Setup, SetupError> {
+        let mut files = Files::new();
         for version in model.baseline.keys() {
-            files.insert(version.clone(), read(model, version)?);
+            files.insert(version.clone(), read(known, model, version)?);
         }
-        let setup = Setup::new(model.clone(), files, limits)?;
+        let setup = Setup::of(model.clone(), files, limits)?;
         check_hours(model, &setup.baselines.default)?;
         Ok(setup)
     }
@@ -115,10 +133,11 @@ impl Setup {
     pub fn complaints(model: &Model, limits: &Limits) -> Vec<Complaint> {
         let mut complaints = Vec::new();
         let mut by_version = BTreeMap::new();
+        let mut known = BaselineFiles::default();
         for version in model.baseline.keys() {
-            match read(model, version).and_then(|bytes| parse(model, version, &bytes)) {
-                Ok(baseline) => {
-                    by_version.insert(version.clone(), Arc::new(baseline));
+            match read(&mut known, model, version) {
+                Ok(file) => {
+                    by_version.insert(version.clone(), Arc::clone(&file.baseline));
                 }
                 Err(error) => complaints.push((About::Baseline(version.clone()), error)),
             }
@@ -155,10 +174,23 @@ impl Setup {
         files: BTreeMap<String, Vec<u8>>,
         limits: &Limits,
     ) -> Result<Setup, SetupError> {
-        let mut by_version = BTreeMap::new();
-        for (version, bytes) in &files {
-            by_version.insert(version.clone(), Arc::new(parse(&model, version, bytes)?));
-        }
+        let mut known = BaselineFiles::default();
+        let understood = files.into_iter().map(|(version, bytes)| {
+            let file = known.of(bytes).map_err(|source| SetupError::Baseline {
+                model: model.name.clone(),
+                path: path_of(&model, &version),
+                source,
+            })?;
+            Ok((version, file))
+        });
+        let files = understood.collect::<Result<Files, SetupError>>()?;
+        Setup::of(model, files, limits)
+    }
+
+    fn of(model: Model, files: Files, limits: &Limits) -> Result<Setup, SetupError> {
+        let each = files.iter().map(|(version, file)| (version, &file.baseline));
+        let mut by_version: BTreeMap<String, Arc<Baseline>> =
+            each.map(|(version, baseline)| (version.clone(), Arc::clone(baseline))).collect();
         let default = by_version.remove(DEFAULT_BASELINE).ok_or_else(|| SetupError::Read {
             model: model.name.clone(),
             path: Path::new(DEFAULT_BASELINE).to_owned(),
@@ -168,11 +200,9 @@ impl Setup {
         let layout = Layout::new(&model, &baselines, limits)
             .map_err(|source| SetupError::Layout { model: model.name.clone(), source })?;
         let config_sha256 = model.fingerprint_sha256();
-        let file_sha256: BTreeMap<String, String> =
-            files.iter().map(|(version, bytes)| (version.clone(), sha256(bytes))).collect();
-        let together: String = file_sha256.values().map(String::as_str).collect();
+        let together: String = files.values().map(|file| file.baseline.sha256.as_str()).collect();
         let sha256 = sha256(format!("{config_sha256}{together}").as_bytes());
-        Ok(Setup { model, baselines, layout, config_sha256, files, file_sha256, sha256 })
+        Ok(Setup { model, baselines, layout, config_sha256, files, sha256 })
     }
 
     /// The name under which windows remember it: settings and baselines together.
@@ -180,16 +210,21 @@ impl Setup {
         &self.sha256
     }
 
+    /// Whether another one is compared with other files.
+    pub fn has_baselines_of(&self, other: &Setup) -> bool {
+        self.file_sha256() == other.file_sha256()
+    }
+
     /// What the checkpoint must keep to build it again: sha256 and bytes.
     ///
     /// # Errors
     /// [`SetupError::Kept`] where the settings cannot be written as JSON.
     pub fn keep(&self) -> Result<Vec<(String, Vec<u8>)>, SetupError> {
-        let files = self.file_sha256.iter().zip(self.files.values());
+        let files = self.files.values();
         let mut kept: Vec<(String, Vec<u8>)> =
-            files.map(|((_, name), bytes)| (name.clone(), bytes.clone())).collect();
+            files.map(|file| (file.baseline.sha256.clone(), file.bytes.clone())).collect();
         let name = self.sha256.clone();
-        let document = Kept { model: self.model.clone(), baselines: self.file_sha256.clone() };
+        let document = Kept { model: self.model.clone(), baselines: self.file_sha256() };
         let json = serde_json::to_vec(&document)
             .map_err(|error| SetupError::Kept { sha256: name.clone(), why: error.to_string() })?;
         kept.push((name, json));
@@ -198,7 +233,13 @@ impl Setup {
 
     /// Everything that [`Setup::keep`] names.
     pub fn kept_names(&self) -> Vec<String> {
-        self.file_sha256.values().cloned().chain([self.sha256.clone()]).collect()
+        self.file_sha256().into_values().chain([self.sha256.clone()]).collect()
+    }
+
+    /// sha256 of each file, by version.
+    fn file_sha256(&self) -> BTreeMap<String, String> {
+        let each = self.files.iter();
+        each.map(|(version, file)| (version.clone(), file.baseline.sha256.clone())).collect()
     }
 
     /// The model that kept bytes are the settings of, and the names of its baselines; `None` where they
@@ -215,19 +256,35 @@ impl Setup {
     pub fn restore(
         name: &str,
         named: &dyn Fn(&str) -> Option<Vec<u8>>,
+        known: &mut BaselineFiles,
         limits: &Limits,
     ) -> Result<Setup, SetupError> {
         let broken = |why: String| SetupError::Kept { sha256: name.to_owned(), why };
         let json = named(name).ok_or_else(|| broken("not in the checkpoint".to_owned()))?;
         let kept: Kept =
             serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))?;
-        let mut files = BTreeMap::new();
-        for (version, file) in kept.baselines {
-            let bytes =
-                named(&file).ok_or_else(|| broken(format!("baseline {file} is missing")))?;
-            files.insert(version, bytes);
+        let mut files = Files::new();
+        for (version, sha256) in kept.baselines {
+            let file = match known.named(&sha256) {
+                Some(file) => file,
+                None => {
+                    let bytes = named(&sha256)
+                        .ok_or_else(|| broken(format!("baseline {sha256} is missing")))?;
+                    known.of(bytes).map_err(|source| SetupError::Baseline {
+                        model: kept.model.name.clone(),
+                        path: path_of(&kept.model, &version),
+                        source,
+                    })?
+                }
+            };
+            files.insert(version, file);
         }
-        Setup::new(kept.model, files, limits)
+        Setup::of(kept.model, files, limits)
+    }
+
+    /// Lets those who restore set-ups find its files.
+    pub fn share_files(&self, known: &mut BaselineFiles) {
+        self.files.values().for_each(|file| known.know(file));
     }
 
     /// The figures of the drift lane.
@@ -260,20 +317,18 @@ impl Setup {
     }
 }
 
-fn read(model: &Model, version: &str) -> Result<Vec<u8>, SetupError> {
+fn read(
+    known: &mut BaselineFiles,
+    model: &Model,
+    version: &str,
+) -> Result<Arc<BaselineFile>, SetupError> {
     let path = path_of(model, version);
-    std::fs::read(&path).map_err(|source| SetupError::Read {
-        model: model.name.clone(),
-        path,
-        source,
-    })
-}
-
-fn parse(model: &Model, version: &str, bytes: &[u8]) -> Result<Baseline, SetupError> {
-    Baseline::parse(bytes).map_err(|source| SetupError::Baseline {
-        model: model.name.clone(),
-        path: path_of(model, version),
-        source,
+    known.at(&path).map_err(|error| {
+        let model = model.name.clone();
+        match error {
+            FileError::Read(source) => SetupError::Read { model, path, source },
+            FileError::Baseline(source) => SetupError::Baseline { model, path, source },
+        }
     })
 }
 

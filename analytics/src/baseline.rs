@@ -1,7 +1,11 @@
 //! What a model is compared with: the file of CONTRACTS §4, read, checked and written.
 
+use std::sync::{Arc, OnceLock};
+
 use driftline_config::capture::Kind;
 use serde::{Deserialize, Serialize};
+
+use crate::cells::{CategoricalReference, NumericReference, Reference};
 
 pub mod build;
 mod check;
@@ -23,7 +27,15 @@ pub struct Baseline {
     pub windows: Option<BaselineWindows>,
     /// Lower-case hex sha256 of the file's bytes.
     pub sha256: String,
+    /// By what values are found in `columns`.
+    pub(crate) index: Index,
 }
+
+/// Per column what its values are counted by. Made once, when it is first asked for, and then shared:
+/// a thousand models that name one file have one. It follows from the columns, so it makes no
+/// difference between baselines, and a clone, which may be changed, begins without.
+#[derive(Debug, Default)]
+pub(crate) struct Index(OnceLock<Arc<[Reference]>>);
 
 /// Where a baseline came from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -231,13 +243,49 @@ impl Baseline {
         file::write(self)
     }
 
+    /// Makes what its values are counted by, which is else made when a layout first asks for it.
+    pub fn prepare(&self) {
+        self.references();
+    }
+
+    /// Per column of `columns`: what its values are counted by.
+    pub(crate) fn references(&self) -> &[Reference] {
+        self.index.0.get_or_init(|| self.columns.iter().map(BaselineColumn::reference).collect())
+    }
+
     /// The column of a subject.
     pub fn column(&self, subject: &str) -> Option<&BaselineColumn> {
         self.columns.iter().find(|column| column.subject() == subject)
     }
 }
 
+impl Clone for Index {
+    fn clone(&self) -> Index {
+        Index::default()
+    }
+}
+
+impl PartialEq for Index {
+    fn eq(&self, _other: &Index) -> bool {
+        true
+    }
+}
+
 impl BaselineColumn {
+    /// What its values are counted by, made anew.
+    pub(crate) fn reference(&self) -> Reference {
+        match self {
+            BaselineColumn::Numeric(column) => {
+                Reference::Numeric(NumericReference::new(&column.cut_points))
+            }
+            BaselineColumn::Categorical(column) => {
+                let names = column.categories.iter().map(|(name, _)| name.as_str());
+                let (others, too_many) = (&column.other_hashes, column.too_many_values);
+                Reference::Categorical(CategoricalReference::new(names, others, too_many))
+            }
+        }
+    }
+
     /// `feature:NAME` or `prediction:NAME`.
     pub fn subject(&self) -> &str {
         match self {

@@ -8,7 +8,7 @@ use driftline_config::capture::{CaptureSchema, Column, Kind};
 use driftline_config::{Limits, Model};
 
 use crate::baseline::{Baseline, BaselineColumn};
-use crate::cells::{CategoricalReference, NumericReference, Reference};
+use crate::cells::Reference;
 use crate::names::keyed_hash;
 
 /// The baselines of one model.
@@ -143,19 +143,20 @@ impl Layout {
 
     /// A layout of one baseline alone: no versions of their own, no objective, nothing coerced.
     pub fn of_baseline(baseline: &Arc<Baseline>, limits: &Limits) -> Layout {
-        let (features, predictions): (Vec<_>, Vec<_>) = baseline
-            .columns
-            .iter()
-            .partition(|column| !column.subject().starts_with("prediction:"));
-        let columns: Vec<&BaselineColumn> = features.iter().chain(&predictions).copied().collect();
-        let monitored = |subject: &String| columns.iter().any(|c| c.subject() == subject);
+        let indexed = baseline.columns.iter().zip(baseline.references());
+        let (features, predictions): (Vec<_>, Vec<_>) =
+            indexed.partition(|(column, _)| !column.subject().starts_with("prediction:"));
+        let count = features.len();
+        let columns: Vec<(&BaselineColumn, &Reference)> =
+            features.into_iter().chain(predictions).collect();
+        let monitored = |subject: &String| columns.iter().any(|(c, _)| c.subject() == subject);
         let mut ignored: Vec<String> =
             baseline.columns_seen.iter().filter(|&seen| !monitored(seen)).cloned().collect();
         ignored.sort_unstable();
         let schema = CaptureSchema {
             columns: columns
                 .iter()
-                .map(|column| Column {
+                .map(|(column, _)| Column {
                     subject: column.subject().to_owned(),
                     kind: column.kind(),
                     coerce: false,
@@ -166,9 +167,9 @@ impl Layout {
         Layout {
             schema,
             baselines: Baselines { default: Arc::clone(baseline), by_version: BTreeMap::new() },
-            references: columns.into_iter().map(reference).collect(),
+            references: columns.into_iter().map(|(_, reference)| reference.clone()).collect(),
             by_version: BTreeMap::new(),
-            features: features.len(),
+            features: count,
             versions: limits.versions,
             under_us: None,
         }
@@ -181,7 +182,7 @@ impl Layout {
         predictions
             .map(|(column, default)| match baseline.column(&column.subject) {
                 None => Ok(default.clone()),
-                Some(own) if own.kind() == column.kind => Ok(reference(own)),
+                Some(own) if own.kind() == column.kind => Ok(own.reference()),
                 Some(_) => Err(column.subject.clone()),
             })
             .collect()
@@ -251,19 +252,6 @@ impl Layout {
             hash: keyed_hash(version),
             version: version.into(),
         }
-    }
-}
-
-fn reference(column: &BaselineColumn) -> Reference {
-    match column {
-        BaselineColumn::Numeric(column) => {
-            Reference::Numeric(NumericReference::new(&column.cut_points))
-        }
-        BaselineColumn::Categorical(column) => Reference::Categorical(CategoricalReference::new(
-            column.categories.iter().map(|(name, _)| name.as_str()),
-            &column.other_hashes,
-            column.too_many_values,
-        )),
     }
 }
 

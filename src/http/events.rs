@@ -56,6 +56,9 @@ impl Change {
         };
         let mut models = Vec::new();
         for (place, model) in after.models.iter().enumerate() {
+            if before.models.get(place).is_some_and(|before| Arc::ptr_eq(before, model)) {
+                continue;
+            }
             let name = model.name.as_str();
             if of_model(before, name, place) != of_model(after, name, place) {
                 models.push(name.to_owned());

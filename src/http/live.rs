@@ -22,11 +22,11 @@ const SUBJECTS: usize = 100;
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Live {
     /// In the order of the configuration.
-    pub models: Vec<ModelStatus>,
+    pub models: Vec<Arc<ModelStatus>>,
     /// Open incidents.
-    pub incidents: Vec<IncidentStatus>,
+    pub incidents: Vec<Arc<IncidentStatus>>,
     /// The last transitions, newest first.
-    pub history: Vec<Step>,
+    pub history: Arc<[Step]>,
     /// Silences in force.
     pub silences: Vec<Silence>,
     /// By name.

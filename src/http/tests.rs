@@ -90,8 +90,8 @@ fn live() -> Live {
     facts.ledger = TopicLedger { partitions: [(0, counts)].into(), ..TopicLedger::default() };
     facts.partitions.insert(0, Reading { position: 8, fingerprint: None, gap: false });
     Live {
-        models: vec![model],
-        incidents: vec![incident],
+        models: vec![Arc::new(model)],
+        incidents: vec![Arc::new(incident)],
         topics: [("flights".to_owned(), TopicStatus::new(&facts))].into(),
         checks: vec![well("store")],
         dead_letters: [letter].into(),

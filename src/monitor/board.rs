@@ -8,18 +8,14 @@ use driftline_config::time::parse_instant_us;
 use driftline_ingest::{Event, RecentDeadLetter};
 
 use super::candidates::UnitCandidates;
+use super::shown::Shown;
 use crate::checkpoint::{Store, StoreError};
 use crate::delivery::Attempt;
 use crate::digest::ReceiptDigest;
-use crate::http::{
-    CheckState, DeadLetter, IncidentStatus, Live, ModelStatus, PaneStatus, ReadyCheck,
-    RecentWindow, Step, TopicStatus,
-};
+use crate::http::{CheckState, DeadLetter, Live, ReadyCheck, TopicStatus};
 use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::{Pipeline, TopicFacts};
 
-/// Steps of incidents that are shown.
-const STEPS: usize = 200;
 /// Receipts that are shown; the store keeps more for the pages of incidents.
 const RECEIPTS_SHOWN: usize = 200;
 
@@ -36,6 +32,7 @@ pub(super) struct Readiness {
     /// The last attempts, newest first, and how many there were since the first.
     receipts: Arc<VecDeque<ReceiptDigest>>,
     attempts: u64,
+    shown: Shown,
 }
 
 /// What the loop's other parts say as of now.
@@ -143,7 +140,7 @@ impl Readiness {
 
     /// Everything that is shown, as of now.
     pub(super) fn live(
-        &self,
+        &mut self,
         pipeline: &Pipeline,
         metrics: &Metrics,
         surroundings: Surroundings,
@@ -165,50 +162,17 @@ impl Readiness {
         };
         live.checks.extend(surroundings.outgoing);
         let mut candidates = surroundings.candidates;
-        let mut steps = Vec::new();
         for (index, unit) in pipeline.units().iter().enumerate() {
-            let facts = &unit.facts;
-            let lane = unit.drift();
-            let watermarks = lane.partitions().filter_map(|partition| lane.watermark_us(partition));
-            let watermark_us = watermarks.min();
-            let name = unit.name();
-            metrics.alerts(name, &facts.alerts);
-            if let Some(time_us) = facts.last_event_us {
-                metrics.set(Gauge::LastEvent { model: name, time_us });
-            }
-            if let Some(time_us) = watermark_us {
-                metrics.set(Gauge::Watermark { model: name, time_us });
-            }
-            let UnitCandidates { statuses, records } =
-                candidates.remove(&index).unwrap_or_default();
-            live.checks.extend(statuses.iter().map(|candidate| candidate.check(name)));
-            let pane_us = unit.setup.model.operations.every_us;
-            live.models.push(ModelStatus {
-                name: name.to_owned(),
-                owner: unit.setup.model.owner.clone(),
-                topic: topics.get(unit.topic).copied().unwrap_or_default().to_owned(),
-                last_window: facts.last_window.clone(),
-                watermark_us,
-                last_event_us: facts.last_event_us,
-                open_incidents: facts.alerts.incidents().count(),
-                open_windows: unit.drift().open_windows(),
-                counted: facts.counted,
-                late: facts.late,
-                last_pane: facts.last_pane.as_ref().map(|pane| PaneStatus::new(pane, pane_us)),
-                lag: surroundings.lag.get(&unit.topic).copied(),
-                recent: facts.sparks.iter().map(RecentWindow::new).collect(),
-                candidates: statuses,
-                pane_us,
-                latency_under_us: unit.setup.model.latency.as_ref().map(|latency| latency.under_us),
-                shadow_records: records,
-            });
-            let incidents = facts.alerts.incidents();
-            live.incidents.extend(incidents.map(|incident| IncidentStatus::new(name, incident)));
-            steps.extend(facts.transitions.iter().rev().take(STEPS));
+            let of_unit = candidates.remove(&index).unwrap_or_default();
+            let checks = of_unit.statuses.iter().map(|candidate| candidate.check(unit.name()));
+            live.checks.extend(checks);
+            let topic = topics.get(unit.topic).copied().unwrap_or_default();
+            let lag = surroundings.lag.get(&unit.topic).copied();
+            self.shown.update((index, unit), topic, of_unit, lag, metrics);
         }
-        steps.sort_by_key(|step| std::cmp::Reverse(step.wall_us));
-        let steps = steps.into_iter().take(STEPS);
-        live.history = steps.map(|step| Step::new(&step.transition, step.wall_us)).collect();
+        live.models = self.shown.models();
+        live.incidents = self.shown.incidents();
+        live.history = self.shown.history(pipeline);
         live
     }
 

@@ -35,7 +35,7 @@ impl Pipeline {
             // What closed before a restart waits for its decision, whether anything closes now or not.
             return self.proceed(index, now_us);
         }
-        unit.dirty = true;
+        unit.touch();
         self.urgent |= !drift.is_empty();
         // Decisions follow the order in which windows and panes are due, whatever the batches were.
         let mut closing: Vec<(i64, Closing)> = Vec::new();
@@ -163,7 +163,7 @@ impl Pipeline {
             versions: translate::versions(&report),
             broken: translate::is_broken(&report),
         });
-        unit.dirty = true;
+        unit.touch();
         let model = unit.name().to_owned();
         unit.facts.show(&report, closed.start_us);
         let digest = WindowDigest::new(&report, (closed.start_us, closed.end_us));
@@ -224,7 +224,7 @@ impl Pipeline {
         let (alerts, transitions) = decide(&unit.facts.alerts, observation, &self.rules);
         if unit.facts.alerts != alerts {
             unit.facts.alerts = alerts;
-            unit.dirty = true;
+            unit.touch();
         }
         if let Some(report) = report {
             unit.facts.unmoved = translate::unmoved(report);
@@ -258,7 +258,7 @@ impl Pipeline {
         );
         unit.facts.retrain = state;
         unit.facts.log(transition, now_us);
-        unit.dirty = true;
+        unit.touch();
         let entry = IncidentEntry::Step(Box::new(transition.clone()));
         self.pending.shown.entries.extend(entry.of(&transition.incident, &transition.id, now_us));
         let mut occasion = Occasion::new(unit, transition, 0).with_decision(decision);
@@ -360,7 +360,7 @@ impl Pipeline {
         for unit in &mut self.units {
             if let Ok(alerts) = accept(&unit.facts.alerts, incident, acceptance.clone()) {
                 unit.facts.alerts = alerts;
-                unit.dirty = true;
+                unit.touch();
                 self.urgent = true;
                 let mut open = unit.facts.alerts.incidents();
                 if let Some(accepted) = open.find(|open| open.id == incident) {
@@ -428,7 +428,7 @@ impl Unit {
     /// window is carried and closes later.
     fn note_idle_cuts(&mut self, topic: &Topic) {
         for (partition, offset) in self.drift.take_idle_cuts() {
-            self.dirty = true;
+            self.touch();
             let counts = topic.facts.counts(partition);
             self.facts.strips.push(Strip { partition, offset, counts });
         }

@@ -17,7 +17,7 @@ use super::unit::{Closing, Facts, OpenPane, OpenWindow, Unit};
 use super::{Effect, Pipeline};
 use crate::checkpoint::{Increment, LaneKind, OutboxItem, Saved, Snapshot, WindowKey};
 use crate::messages::OutboxBody;
-use crate::setup::{Setup, SetupError};
+use crate::setup::{BaselineFiles, Setup, SetupError};
 
 /// Increments are folded into the base value when they are larger than it, and than this.
 const FOLD_BYTES: usize = 64 << 10;
@@ -172,12 +172,14 @@ impl Pipeline {
             }
         }
         self.kept.extend(saved.named.keys().cloned());
+        let mut files = BaselineFiles::default();
+        self.units.iter().for_each(|unit| unit.setup.share_files(&mut files));
         for unit in &mut self.units {
             let key = format!("model/{}", unit.name());
             let Some(document) = read::<UnitDocument>(saved, &key)? else { continue };
             let topic = self.topics.get(unit.topic).map_or("", |topic| topic.name.as_str());
             if document.topic == topic {
-                unit.restore(document, saved, limits)?;
+                unit.restore(document, saved, &mut files, limits)?;
             }
         }
         let (open, over): (Vec<&OutboxItem>, Vec<&OutboxItem>) =
@@ -273,6 +275,7 @@ impl Unit {
         &mut self,
         document: UnitDocument,
         saved: &Saved,
+        files: &mut BaselineFiles,
         limits: &Limits,
     ) -> Result<(), RestoreError> {
         let model = self.name().to_owned();
@@ -285,7 +288,7 @@ impl Unit {
                 return Ok(Arc::clone(setup));
             }
             let named = |sha256: &str| saved.named.get(sha256).cloned();
-            let setup = Setup::restore(name, &named, limits).map_err(|source| {
+            let setup = Setup::restore(name, &named, files, limits).map_err(|source| {
                 RestoreError::Setup { model: model.clone(), source: Box::new(source) }
             })?;
             let setup = Arc::new(setup);
@@ -422,7 +425,7 @@ fn changed(before: &Setup, after: &Setup) -> Vec<String> {
     if before.config_sha256 != after.config_sha256 {
         changed.push("config".to_owned());
     }
-    if before.files != after.files {
+    if !before.has_baselines_of(after) {
         changed.push("baseline".to_owned());
     }
     changed

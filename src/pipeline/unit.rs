@@ -53,6 +53,8 @@ pub struct Unit {
     /// Everything small that the checkpoint keeps as it is.
     pub facts: Facts,
     pub(super) dirty: bool,
+    /// Counts changes of everything that is shown or kept of it.
+    revision: u64,
     /// Wall time of the start.
     pub(super) started_us: i64,
     /// Wall time of the last accepted row since.
@@ -233,6 +235,7 @@ impl Unit {
             quiet: Quiet::default(),
             facts: Facts::default(),
             dirty: true,
+            revision: 0,
             started_us: now_us,
             last_row_wall_us: None,
             candidates: BTreeMap::new(),
@@ -247,6 +250,17 @@ impl Unit {
     /// The clockwork of its drift windows.
     pub fn drift(&self) -> &Lane {
         &self.drift
+    }
+
+    /// Grows with every change: who has seen it at this number has nothing new to see.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Something changed: it is kept with the next snapshot, and shown.
+    pub(super) fn touch(&mut self) {
+        self.dirty = true;
+        self.revision += 1;
     }
 
     /// Since when, on the wall clock, no row was accepted. Before the first, since the start: what came
@@ -269,14 +283,17 @@ impl Unit {
     pub(super) fn mark_until_a_row(&mut self, partition: i32, why: Incomplete) {
         self.drift.mark_until_a_row(partition, why);
         self.operations.mark_until_a_row(partition, why);
-        self.dirty = true;
+        self.touch();
     }
 
     /// The end of the partition was reached.
     pub(super) fn reach_end(&mut self, partition: i32, wall_us: i64) {
         self.quiet.reached_end(partition, wall_us);
-        self.dirty |= self.drift.reach_end(partition, wall_us);
-        self.dirty |= self.operations.reach_end(partition, wall_us);
+        let drift = self.drift.reach_end(partition, wall_us);
+        let operations = self.operations.reach_end(partition, wall_us);
+        if drift || operations {
+            self.touch();
+        }
     }
 
     /// Sends the rows of one batch into their windows and panes.
@@ -304,7 +321,7 @@ impl Unit {
         self.facts.counted += (offsets.len() - drift.late.len()) as u64;
         self.facts.late += drift.late.len() as u64;
         self.facts.last_event_us = self.facts.last_event_us.max(times_us.iter().copied().max());
-        self.dirty = true;
+        self.touch();
         Absorbed {
             accepted: offsets.to_vec(),
             late: drift.late,

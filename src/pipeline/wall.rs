@@ -195,7 +195,7 @@ impl Pipeline {
         let occasion = Occasion::new(unit, transition, ordinal).with_note(note);
         let rows = self.messages.rows(unit, &occasion);
         unit.facts.sent.note(&transition.incident, &transition.id, ordinal, now_us);
-        unit.dirty = true;
+        unit.touch();
         self.enqueue_rows(rows);
     }
 

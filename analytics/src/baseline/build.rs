@@ -9,7 +9,7 @@ use arrow::datatypes::Float64Type;
 use driftline_config::Limits;
 use driftline_config::capture::{CaptureSchema, Kind};
 
-use super::{Baseline, Provenance};
+use super::{Baseline, Index, Provenance};
 use crate::lane::window_start_us;
 use crate::layout::Layout;
 use crate::window::{Envelope, WindowState, value_column};
@@ -185,6 +185,7 @@ impl Builder {
             columns_seen,
             windows: None,
             sha256: String::new(),
+            index: Index::default(),
         });
         let layout = Layout::of_baseline(&skeleton, &options.limits);
         Counting { options, skeleton, observed, layout, windows: BTreeMap::new() }

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Baseline, BaselineColumn, BaselineError, BaselineWindows, Provenance, number};
+use super::{Baseline, BaselineColumn, BaselineError, BaselineWindows, Index, Provenance, number};
 
 /// The newest format; older ones are read.
 const FORMAT: u64 = 1;
@@ -47,6 +47,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
         columns_seen: file.columns_seen.into_owned(),
         windows: file.windows.into_owned(),
         sha256: sha256_hex(bytes),
+        index: Index::default(),
     })
 }
 

@@ -15,8 +15,8 @@ use driftline_config::{
 };
 
 use crate::baseline::{
-    Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, Moments, NumericBaseline,
-    OwnWindows, Provenance, PsiBin,
+    Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, Index, Moments,
+    NumericBaseline, OwnWindows, Provenance, PsiBin,
 };
 use crate::judgement::{History, JudgeInput, judge, shapes};
 use crate::layout::{Baselines, Layout};
@@ -272,6 +272,7 @@ fn baseline() -> Baseline {
             .to_vec(),
         windows: None,
         sha256: "ba5e".to_owned(),
+        index: Index::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::checkpoint::{Store, StoreError, StoredReport};
 use crate::pipeline::unit::Facts;
-use crate::setup::Setup;
+use crate::setup::{BaselineFiles, Setup};
 
 /// How often a copy is tried while the service keeps committing.
 const TRIES: u32 = 20;
@@ -71,7 +71,7 @@ impl StoredState {
     /// The settings and baselines that are kept under this sha256.
     pub(crate) fn setup(&self, sha256: &str, limits: &Limits) -> anyhow::Result<Setup> {
         let named = |sha256: &str| self.store.named(sha256).ok().flatten();
-        Ok(Setup::restore(sha256, &named, limits)?)
+        Ok(Setup::restore(sha256, &named, &mut BaselineFiles::default(), limits)?)
     }
 
     /// Late rows of a model with these event times, by partition and offset.

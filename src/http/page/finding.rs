@@ -19,7 +19,7 @@ use super::window::{by_id, gone, newest, span};
 use super::words;
 use crate::digest::{Cell, WindowDigest};
 use crate::http::board::{Board, ReadError};
-use crate::http::live::Live;
+use crate::http::live::{IncidentStatus, Live};
 use crate::http::refusal::Refusal;
 use crate::plots::{self, Bars, Timeline, TimelinePoint};
 
@@ -112,7 +112,7 @@ fn body(
     let told = findings.iter().filter(is_told);
     let quiet: Vec<&Finding> =
         findings.iter().filter(|finding| !is_told(finding)).copied().collect();
-    let about = |incident: &&crate::http::live::IncidentStatus| {
+    let about = |incident: &&Arc<IncidentStatus>| {
         incident.subjects.iter().any(|known| known.subject == subject)
     };
     html! {

@@ -78,7 +78,7 @@ async fn view(
 
 /// The model of this name.
 pub(super) fn status_of<'a>(live: &'a Live, name: &str) -> Result<&'a ModelStatus, Refusal> {
-    let found = live.models.iter().find(|model| model.name == name);
+    let found = live.models.iter().map(AsRef::as_ref).find(|model| model.name == name);
     found.ok_or_else(|| {
         Refusal::not_found(format!(
             "No model is called {name}. The list of all has it, if it was renamed."

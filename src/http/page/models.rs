@@ -59,7 +59,8 @@ fn body(live: &Live, query: &ModelsQuery) -> Markup {
         let owner = model.owner.as_deref().unwrap_or_default();
         model.name.to_lowercase().contains(&wanted) || owner.to_lowercase().contains(&wanted)
     };
-    let mut models: Vec<&ModelStatus> = live.models.iter().filter(matches).collect();
+    let models = live.models.iter().map(AsRef::as_ref);
+    let mut models: Vec<&ModelStatus> = models.filter(matches).collect();
     models.sort_by_key(|model| (std::cmp::Reverse(model.open_incidents), place(model)));
     let pages = models.len().div_ceil(PER_PAGE).max(1);
     let page = query.page.min(pages - 1);

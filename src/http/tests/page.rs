@@ -242,7 +242,7 @@ fn eventful() -> Rig {
     };
     rig.store.commit(&Snapshot { reports: vec![stored], shown, ..Snapshot::default() }).unwrap();
     let mut live = live();
-    let model = &mut live.models[0];
+    let model = Arc::make_mut(&mut live.models[0]);
     model.owner = Some(planted("owner "));
     model.last_window = Some(LastWindow::new(&report));
     model.recent =
@@ -255,9 +255,10 @@ fn eventful() -> Rig {
         state: CheckState::Degraded,
         says: planted("says "),
     }];
-    live.incidents[0].subjects = vec![subject()];
-    live.incidents[0].windows = vec![report.window.id.clone()];
-    live.history = vec![Step::new(&transition(), START_US)];
+    let incident = Arc::make_mut(&mut live.incidents[0]);
+    incident.subjects = vec![subject()];
+    incident.windows = vec![report.window.id.clone()];
+    live.history = [Step::new(&transition(), START_US)].into();
     live.receipts = Arc::new(VecDeque::from([receipt()]));
     live.silences = vec![Silence {
         id: "s".to_owned(),
@@ -541,14 +542,14 @@ async fn listeners_hear_of_windows_and_incidents_and_of_nothing_else() {
     let mut stream = listen(&rig).await.into_body().into_data_stream();
     rig.board.publish(live());
     let mut changed = live();
-    changed.models[0].last_window = Some(LastWindow::new(&report()));
+    Arc::make_mut(&mut changed.models[0]).last_window = Some(LastWindow::new(&report()));
     rig.board.publish(changed.clone());
     let told = event(&mut stream).await;
     assert_eq!(
         told,
         format!("event: change\ndata: {{\"models\":[\"{MODEL}\"],\"alerts\":false}}\n\n")
     );
-    changed.incidents[0].state = "accepted";
+    Arc::make_mut(&mut changed.incidents[0]).state = "accepted";
     rig.board.publish(changed);
     let told = event(&mut stream).await;
     assert!(told.contains("{\"models\":[],\"alerts\":true}"), "{told}");

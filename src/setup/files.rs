@@ -1,0 +1,100 @@
+//! Baseline files that were read: each is kept and understood once, however many models name it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use driftline_analytics::baseline::{Baseline, BaselineError};
+use driftline_config::Model;
+
+use super::sha256;
+
+/// A baseline with the bytes that it was read from.
+#[derive(Debug)]
+pub struct BaselineFile {
+    /// What the checkpoint keeps.
+    pub bytes: Vec<u8>,
+    /// What they say.
+    pub baseline: Arc<Baseline>,
+}
+
+/// The files that are known, by what is in them and by where they were found.
+#[derive(Debug, Default)]
+pub struct BaselineFiles {
+    by_sha256: BTreeMap<String, Arc<BaselineFile>>,
+    by_path: HashMap<PathBuf, Arc<BaselineFile>>,
+}
+
+/// Why a file is of no use.
+#[derive(Debug)]
+pub(super) enum FileError {
+    /// It cannot be read.
+    Read(std::io::Error),
+    /// It is no baseline.
+    Baseline(BaselineError),
+}
+
+impl BaselineFiles {
+    /// Reads the files of these models on all cores. What cannot be read is left out: whoever wants it
+    /// then reads it again, and is told why.
+    pub fn read_ahead(&mut self, models: &[Model]) {
+        let named = models.iter().flat_map(|model| model.baseline.values());
+        let paths: Vec<&PathBuf> = named.collect::<BTreeSet<_>>().into_iter().collect();
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+        let (files, next) = (Mutex::new(self), AtomicUsize::new(0));
+        let work = || {
+            while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Ok(bytes) = std::fs::read(path) else { continue };
+                let Ok(baseline) = Baseline::parse(&bytes) else { continue };
+                let file = BaselineFile { bytes, baseline: Arc::new(baseline) };
+                // Made here rather than under the lock, or by the first model that asks.
+                file.baseline.prepare();
+                let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+                files.found(path, file);
+            }
+        };
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    }
+
+    /// The file at a path.
+    pub(super) fn at(&mut self, path: &Path) -> Result<Arc<BaselineFile>, FileError> {
+        if let Some(file) = self.by_path.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let bytes = std::fs::read(path).map_err(FileError::Read)?;
+        let file = self.of(bytes).map_err(FileError::Baseline)?;
+        self.by_path.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// The file with these bytes.
+    pub(super) fn of(&mut self, bytes: Vec<u8>) -> Result<Arc<BaselineFile>, BaselineError> {
+        if let Some(file) = self.by_sha256.get(&sha256(&bytes)) {
+            return Ok(Arc::clone(file));
+        }
+        let baseline = Arc::new(Baseline::parse(&bytes)?);
+        Ok(self.keep(BaselineFile { bytes, baseline }))
+    }
+
+    /// The file with this sha256, where it is known.
+    pub(super) fn named(&self, sha256: &str) -> Option<Arc<BaselineFile>> {
+        self.by_sha256.get(sha256).cloned()
+    }
+
+    /// Takes up a file that somebody else read.
+    pub(super) fn know(&mut self, file: &Arc<BaselineFile>) {
+        self.by_sha256.entry(file.baseline.sha256.clone()).or_insert_with(|| Arc::clone(file));
+    }
+
+    fn found(&mut self, path: &Path, file: BaselineFile) {
+        let file = self.keep(file);
+        self.by_path.insert(path.to_owned(), file);
+    }
+
+    fn keep(&mut self, file: BaselineFile) -> Arc<BaselineFile> {
+        let known = self.by_sha256.entry(file.baseline.sha256.clone());
+        Arc::clone(known.or_insert_with(|| Arc::new(file)))
+    }
+}
