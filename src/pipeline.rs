@@ -346,9 +346,17 @@ impl Pipeline {
         let mut outcomes = topic.outcomes_of_marks(&chunk);
         let before = topic.facts.counts(chunk.partition);
         let members = topic.units.clone();
+        let beats = heartbeats_of(&chunk);
+        let mut rows = chunk.rows.iter().peekable();
         let mut crossed = Vec::new();
         for (member, &unit) in members.iter().enumerate() {
-            let absorbed = self.absorb(member, unit, &chunk, now_us);
+            let rows = rows.next_if(|rows| rows.model == member).map(|rows| &rows.rows);
+            let concerns = |beat: &&Beat| beat.member.is_none_or(|of| of as usize == member);
+            let beats: Vec<Heartbeat> = beats.iter().filter(concerns).map(|beat| beat.at).collect();
+            if rows.is_none() && beats.is_empty() {
+                continue;
+            }
+            let absorbed = self.absorb(unit, &chunk, (rows, &beats), now_us);
             outcomes.accepted.extend_from_slice(&absorbed.accepted);
             outcomes.late.extend_from_slice(&absorbed.late);
             if !absorbed.crossed.is_empty() || !absorbed.panes_crossed.is_empty() {
@@ -379,14 +387,15 @@ impl Pipeline {
         self.align(index, now_us);
     }
 
-    fn absorb(&mut self, member: usize, unit: usize, chunk: &Chunk, now_us: i64) -> Absorbed {
-        let rows = chunk.rows.iter().find(|rows| rows.model == member).map(|rows| &rows.rows);
-        let heartbeats = heartbeats_of(chunk, member);
+    fn absorb(
+        &mut self,
+        unit: usize,
+        chunk: &Chunk,
+        (rows, heartbeats): (Option<&RecordBatch>, &[Heartbeat]),
+        now_us: i64,
+    ) -> Absorbed {
         let Some(target) = self.units.get_mut(unit) else { return Absorbed::default() };
-        if rows.is_none() && heartbeats.is_empty() {
-            return Absorbed::default();
-        }
-        let absorbed = target.absorb(chunk.partition, rows, &heartbeats, chunk.producer_timestamps);
+        let absorbed = target.absorb(chunk.partition, rows, heartbeats, chunk.producer_timestamps);
         target.quiet.disturb(chunk.partition);
         if let Some(rows) = rows {
             target.last_row_wall_us = Some(now_us);
@@ -581,13 +590,17 @@ fn mark(unit: &mut Unit, partition: i32, gap: topic::Beginning) {
     }
 }
 
-/// The heartbeats of a chunk that concern the topic's model at `member`.
-fn heartbeats_of(chunk: &Chunk, member: usize) -> Vec<Heartbeat> {
+/// A heartbeat, and the topic's model that it is for; `None` stands for all.
+struct Beat {
+    member: Option<u32>,
+    at: Heartbeat,
+}
+
+fn heartbeats_of(chunk: &Chunk) -> Vec<Beat> {
     let beats = chunk.marks.iter().filter_map(|mark| match mark.kind {
-        MarkKind::Heartbeat { model, time_us, record_time_us }
-            if model.is_none_or(|model| model as usize == member) =>
-        {
-            Some(Heartbeat { offset: mark.offset, time_us, record_time_us })
+        MarkKind::Heartbeat { model, time_us, record_time_us } => {
+            let at = Heartbeat { offset: mark.offset, time_us, record_time_us };
+            Some(Beat { member: model, at })
         }
         _ => None,
     });

@@ -95,7 +95,7 @@ pub struct Chunk {
     /// Records read, marks included. Offsets may have holes (compaction, transaction markers), so
     /// this is never `to - from` by right.
     pub records: u64,
-    /// Rows per model, each in offset order; models without rows are absent.
+    /// Rows per model, each in offset order; by ascending model, those without rows are absent.
     pub rows: Vec<ModelRows>,
     /// Records that are no rows, in offset order.
     pub marks: Vec<Mark>,

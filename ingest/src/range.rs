@@ -20,8 +20,6 @@ use crate::reader::consumer_settings;
 use crate::reader::stretch::Stretch;
 use crate::topic::watermarks;
 
-/// Records of a chunk, at most.
-const CHUNK_RECORDS: u64 = 8192;
 /// How long a log may give nothing before reading fails.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -163,9 +161,7 @@ impl Ranges<'_> {
                     if let Some(active) = self.active.get_mut(&partition) {
                         if active.add(&message) {
                             ended = Some(partition);
-                        } else if active.stretch.records() >= CHUNK_RECORDS
-                            && tell(active, on_event)?.is_break()
-                        {
+                        } else if active.stretch.is_full() && tell(active, on_event)?.is_break() {
                             return Ok(ControlFlow::Break(()));
                         }
                     }

@@ -109,6 +109,8 @@ pub struct Decoder {
     skipped_index: HashMap<Arc<str>, u32>,
     ignored: Ignored,
     count: usize,
+    /// Models that have rows.
+    active: usize,
     bytes: usize,
     newest_us: i64,
 }
@@ -144,6 +146,7 @@ impl Decoder {
             skipped_index: HashMap::new(),
             ignored: Ignored::default(),
             count: 0,
+            active: 0,
             bytes: 0,
             newest_us: i64::MIN,
         }
@@ -152,6 +155,11 @@ impl Decoder {
     /// Records decoded since the last [`Decoder::take`].
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Models that have rows since the last [`Decoder::take`].
+    pub fn active(&self) -> usize {
+        self.active
     }
 
     /// What the rows and marks decoded since the last [`Decoder::take`] occupy, about.
@@ -189,6 +197,7 @@ impl Decoder {
             }
         }
         self.count = 0;
+        self.active = 0;
         self.bytes = 0;
         self.newest_us = i64::MIN;
         self.skipped_index.clear();
@@ -440,6 +449,7 @@ impl Decoder {
             return;
         };
         let last_count = state.last_count;
+        self.active += usize::from(state.rows.is_none());
         let rows = state.rows.get_or_insert_with(|| Box::new(Rows::new(layout, last_count)));
         let before = rows.bytes;
         rows.push(envelope, &mut self.row, text);

@@ -13,7 +13,7 @@ use super::layout::ModelLayout;
 use crate::event::Ignored;
 
 /// Rows for which builders have room at first: most models are quiet.
-const FIRST_ROWS: usize = 64;
+const FIRST_ROWS: usize = 16;
 
 /// A piece of the record's text, or of the scratch text beside it.
 #[derive(Debug, Clone, Copy)]

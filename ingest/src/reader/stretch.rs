@@ -14,6 +14,10 @@ use crate::decode::{Decoder, Outcome, Record, Rejection, TopicLayout};
 use crate::event::Chunk;
 use crate::plan::{Fingerprint, Limits};
 
+/// Records after which a partition's chunk is handed over.
+const CHUNK_RECORDS: u64 = 8192;
+/// Rows a model on average: a batch of one row costs nearly what one of ten does.
+const ROWS_PER_MODEL: u64 = 32;
 /// Bytes of a record that are kept to be hashed at the end of a chunk, rather than at once.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -66,9 +70,11 @@ impl Stretch {
         self.position
     }
 
-    /// Records that wait to be handed over.
-    pub(crate) fn records(&self) -> u64 {
-        self.records
+    /// Whether what waits is enough to be handed over: so many records, and where many models share the
+    /// topic, so many rows of each that their batches are worth their cost.
+    pub(crate) fn is_full(&self) -> bool {
+        let rows = ROWS_PER_MODEL * self.decoder.active() as u64;
+        self.records >= CHUNK_RECORDS.max(rows)
     }
 
     /// What they occupy, about.

@@ -19,12 +19,10 @@ use crate::dead_letter::DeadLetters;
 use crate::event::{Chunk, Event};
 use crate::plan::Fingerprint;
 
-/// Records after which a partition's chunk is handed over.
-const CHUNK_RECORDS: u64 = 8192;
-/// Age after which it is.
+/// Age after which a partition's chunk is handed over, whatever is in it.
 const CHUNK_AGE: Duration = Duration::from_millis(200);
 /// Size above which it is.
-const CHUNK_BYTES: usize = 4 << 20;
+const CHUNK_BYTES: usize = 8 << 20;
 /// Records between two looks at the clock and at the orders.
 const RECORDS_PER_LOOK: u32 = 64;
 /// Least time between two looks at the ages of all chunks: there may be many partitions.
@@ -174,7 +172,7 @@ impl Worker {
         reading.end_heard = false;
         let rejection = reading.stretch.add(message);
         self.gathering = true;
-        let full = reading.stretch.records() >= CHUNK_RECORDS
+        let full = reading.stretch.is_full()
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
         let ahead = reading.stretch.newest_us() > self.outlet.horizon_us(reading.topic);
         if let Some(rejection) = rejection {
