@@ -22,8 +22,9 @@ const FILE_NAME: &str = "checkpoint.redb";
 const ASIDE_NAME: &str = "checkpoint.redb.before-rebuild";
 /// The format of the tables. A reader refuses a newer one.
 const FORMAT: u64 = 1;
-/// Our share of memory for pages: the working set is a few megabytes a commit.
-const CACHE_BYTES: usize = 64 << 20;
+/// Our share of memory for pages: the working set is a few megabytes a commit, and the rest of the store
+/// lies in the page cache of the system.
+const CACHE_BYTES: usize = 16 << 20;
 /// Longest value of the windows table.
 const PIECE_BYTES: usize = 256 << 10;
 const ZSTD_LEVEL: i32 = 3;
