@@ -30,7 +30,7 @@ def head(folder, bootstrap, port):
     """A configuration up to its models: windows of an hour that wait for three more."""
     return (f'kafka: {{bootstrap: "{bootstrap}", reports: off, dead_letters: off}}\nstate: {folder}/state\n'
             f'http: {{listen: "127.0.0.1:{port}"}}\nalerts: {{max_age: off}}\n'
-            'defaults:\n  window: {every: 1h, lateness: 3h, idle: off}\n  tolerance: {ks: 0.5}\nmodels:\n')
+            'defaults:\n  window: {every: 1h, lateness: 3h, idle: off, at_least: 1}\n  tolerance: {ks: 0.5}\nmodels:\n')
 
 
 def fill(fleet, options, bootstrap, port, process):
