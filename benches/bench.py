@@ -1,11 +1,12 @@
 """Runs every benchmark and writes docs/performance/measured.md and docs/performance/growth.svg.
 
-    bench.py [--only micro,growth,end-to-end,fleet,check,score] [--driftline BINARY] [--rows N]
+    bench.py [--only PART,PART] [--driftline BINARY] [--rows N] [--quick]
 
 Everything is measured by turns and reported as medians and ratios: single times say little on a machine
-that others use. `end-to-end` and `fleet` want the broker and `score` the library of `make setup`, `check` and
-`score` a network for the peers' packages; each is left out, with a line that says so, where that is not
-there. All but `fleet` need Python's standard library alone.
+that others use. The parts are micro, growth, end-to-end, shadow, fleet, rows, closing, startup, delivery, check
+and score. Those with a broker want the one of `make setup` and an optimised binary, `shadow` and `score` its
+ONNX Runtime, `check` and `score` a network for the peers' packages; each is left out, with a line that says
+so, where that is not there. `--quick` tries every part in small.
 """
 
 import argparse
@@ -19,13 +20,38 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import end_to_end
 import peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "performance"
-PARTS = ["micro", "growth", "end-to-end", "fleet", "check", "score"]
+PARTS = ["micro", "growth", "end-to-end", "shadow", "fleet", "rows", "closing", "startup", "delivery", "check", "score"]
+# Title and file of each script with a broker of its own, and what it is asked for: in full, and to try it.
+SCRIPTS = {
+    "shadow": ("The main way beside a slow candidate", "shadow.py",
+        "--rows 3000000", "--rows 300000 --rounds 1"),
+    "fleet": ("A thousand models", "fleet.py",
+        "--models 1000 --rows 500 --windows 2", "--models 50 --rows 500 --windows 2"),
+    "rows": ("A thousand models with 50 000 rows a window", "fleet.py",
+        "--models 1000 --rows 50000 --windows 1", "--models 20 --rows 5000 --windows 1"),
+    "closing": ("A busy topic while a thousand windows close", "closing.py",
+        "--models 1000 --backlog 8000000", "--models 50 --backlog 4000000"),
+    "startup": ("A start with a large state", "startup.py",
+        "--models 1000 --state-mib 1024", "--models 50 --state-mib 30"),
+    "delivery": ("From an event to its messages", "delivery.py",
+        "--repetitions 20", "--repetitions 3"),
+}
+# What the figures of the other parts should be, by how a line of theirs begins.
+AIMS = {
+    "micro": [("decode, Short numbers, 457 B: Driftline", "≥ 3 × arrow-json, ≥ 0.5 × the floor"),
+              ("absorb, 20 features, 2048 cut points: Driftline", "≤ 10 ns, ≥ 2.5 ×"),
+              ("judge a window, 200 features, 2048 cut points", "≤ 5 ms")],
+    "check": [("evidently-ks", "≥ 100 ×"), ("evidently-psi", "≥ 50 ×"), ("whylogs", "≥ 30 ×"),
+              ("nannyml |", "≥ 15 ×"), ("scipy", "≥ 5 ×")],
+    "score": [("Driftline", "≥ 0.8 ×")],
+}
 # The core that clients and computations are pinned to; the broker has the other.
 CORE = "1" if (os.cpu_count() or 1) > 1 else "0"
 
@@ -48,13 +74,13 @@ def benchmarks():
             if message.get("executable") and "bench" in message["target"]["kind"]}
 
 
-def growth(executable):
+def growth(executable, folder):
     """Markdown of the growth, and its picture."""
     series = {}
     for line in output(executable).splitlines():
         axis, size, microseconds = line.split(",")
         series.setdefault(axis, []).append((int(size), float(microseconds)))
-    (TARGET / "growth.svg").write_text(drawing(series))
+    (folder / "growth.svg").write_text(drawing(series))
     lines = ["| what grows | from | to | cost grows by | over linear |", "|---|---|---|---|---|"]
     for axis, points in series.items():
         (first, before), (last, after) = points[0], points[-1]
@@ -156,11 +182,13 @@ def cache_folder():
     return pathlib.Path(os.environ.get("DRIFTLINE_CACHE", pathlib.Path.home() / ".cache" / "driftline"))
 
 
-def fleet(consumer, driftline):
-    """What a thousand models cost; two cores are needed, so nothing is pinned."""
+def script(part, consumer, driftline, quick):
+    """What a script with a broker of its own prints; two cores are needed, so nothing is pinned."""
     if not (driftline and os.environ.get("DRIFTLINE_TEST_KAFKA")):
         return "Left out: there is no optimised binary, or no broker; `make bench` has both."
-    command = [sys.executable, ROOT / "benches" / "fleet.py", "--driftline", driftline, "--consumer", consumer]
+    _, name, in_full, in_small = SCRIPTS[part]
+    command = [sys.executable, ROOT / "benches" / name, "--driftline", driftline, "--consumer", consumer,
+               *(in_small if quick else in_full).split()]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
@@ -177,33 +205,73 @@ def seconds_of(command, environment, whole):
     return json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
 
 
+def with_aims(text, part):
+    """A Markdown table with a last column that says what the part's figures should be."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|---"):
+            lines[number - 1], lines[number] = f"{lines[number - 1]} aim |", f"{line}---|"
+        elif line.startswith("| ") and number > 1 and lines[1].startswith("|---"):
+            aims = [aim for what, aim in AIMS[part] if line.startswith(f"| {what}")]
+            lines[number] = f"{line} {aims[0] if aims else ''} |"
+    return "\n".join(lines)
+
+
+def sections(chosen, executables, folder):
+    """Title of each part, and what measures it."""
+    rows, rounds = (300_000, 1) if chosen.quick else (chosen.rows, end_to_end.ROUNDS)
+    consumer, driftline = executables["consumer"], chosen.driftline
+    few = 1 if chosen.quick else None
+    parts = {
+        "micro": ("Decode, absorb, judge", lambda: with_aims(output(executables["ratios"]).strip(), "micro")),
+        "growth": ("Growth", lambda: growth(executables["growth"], folder)),
+        "end-to-end": ("End to end from a real broker",
+                       lambda: end_to_end.table(consumer, driftline, (rows, rounds), ROOT)),
+        "check": ("Two files, beside the peers", lambda: with_aims(check(executables, driftline, few or 3), "check")),
+        "score": ("A candidate, beside Python's ONNX Runtime",
+                  lambda: with_aims(score(executables["score"], few or 5), "score")),
+    }
+    for part, (title, *_) in SCRIPTS.items():
+        parts[part] = (title, lambda part=part: script(part, consumer, driftline, chosen.quick))
+    return parts
+
+
+def run_part(part, title, run):
+    """A section of the page; one that fails says so and costs the others nothing."""
+    print(f"bench: {title}", file=sys.stderr)
+    begun = time.monotonic()
+    try:
+        text, whole = run(), True
+    except (subprocess.CalledProcessError, SystemExit, OSError) as failure:
+        text, whole = f"Failed: {failure}", False
+        print(f"bench: {part} failed: {failure}", file=sys.stderr)
+    print(f"bench: {part} took {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    return f"## {title}\n\n{text}", whole
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--only", default=",".join(PARTS))
     options.add_argument("--driftline", help="an optimised binary; without one, its rows are left out")
-    options.add_argument("--rows", type=int, default=1_000_000, help="rows of the preloaded topic")
+    options.add_argument("--rows", type=int, default=3_000_000, help="rows of the preloaded topic")
+    options.add_argument("--quick", action="store_true", help="in small, printed and not written to docs/")
     chosen = options.parse_args()
-    wanted = chosen.only.split(",")
-    executables = benchmarks()
-    TARGET.mkdir(parents=True, exist_ok=True)
-    sections = {
-        "micro": ("Decode, absorb, judge", lambda: output(executables["ratios"]).strip()),
-        "growth": ("Growth", lambda: growth(executables["growth"])),
-        "end-to-end": ("End to end from a real broker", lambda: end_to_end.table(
-            executables["consumer"], chosen.driftline, chosen.rows, ROOT)),
-        "fleet": ("A thousand models", lambda: fleet(executables["consumer"], chosen.driftline)),
-        "check": ("Two files, beside the peers", lambda: check(executables, chosen.driftline)),
-        "score": ("A candidate, beside Python's ONNX Runtime", lambda: score(executables["score"])),
-    }
-    date = datetime.date.today().isoformat()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    date, machine = datetime.date.today().isoformat(), f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     text = [f"# Measured\n\n`make bench`, {date}, {machine}. Medians; written by `benches/bench.py`."]
-    for part in PARTS:
-        if part in wanted:
-            title, run = sections[part]
-            print(f"bench: {title}", file=sys.stderr)
-            text.append(f"## {title}\n\n{run()}")
-    (TARGET / "measured.md").write_text("\n\n".join(text) + "\n")
+    failed = []
+    with tempfile.TemporaryDirectory() as tried:
+        folder = pathlib.Path(tried) if chosen.quick else TARGET
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = sections(chosen, benchmarks(), folder)
+        for part in (part for part in PARTS if part in chosen.only.split(",")):
+            section, whole = run_part(part, *parts[part])
+            text.append(section)
+            failed += [] if whole else [part]
+            (folder / "measured.md").write_text("\n\n".join(text) + "\n")
+    if chosen.quick:
+        print("\n\n".join(text))
+    if failed:
+        sys.exit(f"bench: failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -98,7 +98,9 @@ def serve(driftline, text_of, rows, cores, last=lambda _port, _process: None):
             service.kill(process)
 
 
-def table(consumer, driftline, rows, root):
+def table(consumer, driftline, size, root):
+    """Markdown for a topic of `size[0]` rows, read `size[1]` times in each way."""
+    rows, rounds = size
     jars = os.environ.get("DRIFTLINE_TEST_KAFKA")
     if not jars:
         return "Left out: there is no broker; `make setup` fetches it."
@@ -111,7 +113,7 @@ def table(consumer, driftline, rows, root):
             text_of = configuration(broker.bootstrap, baseline)
             ways["Driftline"] = lambda: serve(driftline, text_of, rows, READER_CORE)
         found = {name: [] for name in ways}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, way in ways.items():
                 found[name].append(way())
     return summary(found)

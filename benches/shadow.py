@@ -1,6 +1,6 @@
 """Measures the main way with and without a candidate that takes ten times as long for a row, by turns.
 
-    shadow.py --driftline BINARY --consumer EXECUTABLE [--rows 3000000] [--slower 10]
+    shadow.py --driftline BINARY --consumer EXECUTABLE [--rows 3000000] [--rounds 5] [--slower 10]
 
 A preloaded topic of a real broker, one model. The candidate is a network of two hidden layers whose width is
 chosen on this machine: a first run tells what the main way takes, a second what a layer of 256 takes.
@@ -21,7 +21,6 @@ import end_to_end
 import service
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ROUNDS = 5
 INPUTS, FIRST_WIDTH = 20, 256
 FLOAT, IR_VERSION, OPSET = 1, 8, 13
 
@@ -113,7 +112,7 @@ def measure(options, folder, bootstrap):
     # The layer between the hidden ones costs the square of its width, and is nearly all there is.
     width = max(8, round(FIRST_WIDTH * (options.slower * cpu_s / a_row_s) ** 0.5))
     more, scored, shares, alone, beside = with_candidate(folder, width, names), Scored(), [], [], []
-    for _ in range(ROUNDS):
+    for _ in range(options.rounds):
         alone.append(run()[0])
         beside.append(run(more, scored)[0])
         shares.append(scored.share)
@@ -130,6 +129,7 @@ def main():
     parser.add_argument("--driftline", required=True)
     parser.add_argument("--consumer", required=True)
     parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slower", type=float, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
