@@ -256,7 +256,8 @@ def main():
     options.add_argument("--rows", type=int, default=3_000_000, help="rows of the preloaded topic")
     options.add_argument("--quick", action="store_true", help="in small, printed and not written to docs/")
     chosen = options.parse_args()
-    date, machine = datetime.date.today().isoformat(), f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    date = datetime.date.today().isoformat()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     text = [f"# Measured\n\n`make bench`, {date}, {machine}. Medians; written by `benches/bench.py`."]
     failed = []
     with tempfile.TemporaryDirectory() as tried:

@@ -149,7 +149,8 @@ def measure(options, folder, bootstrap):
     finally:
         service.kill(process)
     return [(f"heartbeat to the first byte of the {what}, {which} of {options.repetitions}", "≤ 1 s",
-             f"{of(found[what]):.0f} ms") for what in found for which, of in (("median", statistics.median), ("worst", max))]
+             f"{of(found[what]):.0f} ms")
+            for what in found for which, of in (("median", statistics.median), ("worst", max))]
 
 
 def main():

@@ -70,7 +70,7 @@ def measure(options, folder, bootstrap):
     found.append(("rows/s while another process sends them", "", f"{rows / seconds:,.0f}"))
     time.sleep(6)  # One regular checkpoint.
     most = "≤ 2.5 GB" if options.rows >= 50_000 else "≤ 1 GB"
-    found.append((f"resident, {options.windows} open windows a model", most, f"{service.resident_mib(process):,.0f} MiB"))
+    found.append((f"resident, open windows a model: {options.windows}", most, f"{service.resident_mib(process):,.0f} MiB"))
     found.append(("idle", "≤ 1 % of a core", f"{idle_share(process) * 100:.2f} %"))
     service.kill(process)
     found.append(("state", "", f"{service.folder_mib(folder / 'state'):,.0f} MiB"))
@@ -85,7 +85,8 @@ def measure(options, folder, bootstrap):
     begun = time.monotonic()
     fleet.heartbeats(bootstrap, options.windows + 3)
     service.wait("every window", lambda: service.metric(port, "driftline_windows_total") == windows, process)
-    found.append((f"{windows} windows closed, judged and committed", "1000 in 10 s", f"{time.monotonic() - begun:.1f} s"))
+    seconds = time.monotonic() - begun
+    found.append((f"{windows} windows closed, judged and committed", "1000 in 10 s", f"{seconds:.1f} s"))
     service.end(process)
     return found
 

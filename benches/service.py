@@ -17,7 +17,8 @@ def start(driftline, file, cores=None):
     """The process, kept to `cores` as `taskset` writes them, or left where the kernel puts it."""
     pinned = ["taskset", "-c", cores] if cores else []
     log = pathlib.Path(file).with_suffix(".log").open("w")
-    return subprocess.Popen([*pinned, driftline, "run", "--config", file], stderr=log, env=os.environ | {"NO_COLOR": "1"})
+    command = [*pinned, driftline, "run", "--config", file]
+    return subprocess.Popen(command, stderr=log, env=os.environ | {"NO_COLOR": "1"})
 
 
 def last_words(file):
@@ -68,7 +69,17 @@ def wait(what, holds, process, pause_s=0.05):
 
 
 def cpu_seconds(process):
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return seconds_of(pathlib.Path(f"/proc/{process.pid}/stat"))
+
+
+def thread_seconds(process, name):
+    """Processor seconds of the threads whose names begin with `name`."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+    return sum(seconds_of(task / "stat") for task in tasks if (task / "comm").read_text().startswith(name))
+
+
+def seconds_of(stat):
+    fields = stat.read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
@@ -78,7 +89,8 @@ def resident_mib(process):
 
 
 def folder_mib(folder):
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    """What the files occupy; the store's file is as long as it may soon become."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()) / 2**20
 
 
 def table(title, rows):

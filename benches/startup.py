@@ -29,7 +29,7 @@ def grow(options, models, folder, bootstrap, port, process):
         rows += models.send(bootstrap, options.rows, window)
         fleet.counted(rows, port, process)
         closed = options.models * max(0, window + 1 - OPEN_WINDOWS)
-        service.wait("the reports", lambda: service.metric(port, "driftline_windows_total") == closed, process, 0.2)
+        service.wait("the reports", lambda: service.metric(port, "driftline_windows_total") == closed, process, 0.5)
         if service.folder_mib(folder / "state") >= options.state_mib:
             return window + 1
     raise SystemExit(f"bench: {MOST_WINDOWS} windows a model are no {options.state_mib} MiB")
