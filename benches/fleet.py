@@ -70,7 +70,8 @@ def measure(options, folder, bootstrap):
     found.append(("rows/s while another process sends them", "", f"{rows / seconds:,.0f}"))
     time.sleep(6)  # One regular checkpoint.
     most = "≤ 2.5 GB" if options.rows >= 50_000 else "≤ 1 GB"
-    found.append((f"resident, open windows a model: {options.windows}", most, f"{service.resident_mib(process):,.0f} MiB"))
+    resident = f"{service.resident_mib(process):,.0f} MiB"
+    found.append((f"resident, open windows a model: {options.windows}", most, resident))
     found.append(("idle", "≤ 1 % of a core", f"{idle_share(process) * 100:.2f} %"))
     service.kill(process)
     found.append(("state", "", f"{service.folder_mib(folder / 'state'):,.0f} MiB"))
