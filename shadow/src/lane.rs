@@ -14,6 +14,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use driftline_config::{Candidate, capture};
 use serde::{Deserialize, Serialize};
+use thread_priority::{ThreadPriority, set_current_thread_priority};
 
 use crate::comparison::Comparison;
 use crate::error::{ShadowError, one_line};
@@ -93,9 +94,11 @@ impl CandidateLane {
             queue: Arc::new(Queue::new(queue_rows)),
         };
         let (candidate, queue) = (Arc::clone(&lane.candidate), Arc::clone(&lane.queue));
-        let started = thread::Builder::new()
-            .name(format!("shadow-{}", candidate.name))
-            .spawn(move || worker::run(&candidate, &queue, load));
+        let started =
+            thread::Builder::new().name(format!("shadow-{}", candidate.name)).spawn(move || {
+                give_way();
+                worker::run(&candidate, &queue, load);
+            });
         if let Err(error) = started {
             lane.queue.give_up(format!("no thread for it: {}", one_line(error)));
         }
@@ -181,6 +184,14 @@ impl CandidateLane {
             }
         }
         sample
+    }
+}
+
+/// Lets the thread run where no other wants to: what a candidate takes when all cores are busy is taken
+/// from the main way. One that gets too little time sheds rows and says how many.
+fn give_way() {
+    if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
+        tracing::debug!(%error, "the candidate's thread keeps its priority");
     }
 }
 
