@@ -226,18 +226,10 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// The needed columns alone, and when less than half of the rows are in the sample a copy of those:
-/// what waits in the queue keeps no whole batches alive.
+/// The needed columns alone.
 fn slim(batch: &RecordBatch, rows: Vec<u32>, needed: &[String]) -> (RecordBatch, Vec<u32>) {
     let schema = batch.schema_ref();
     let columns: Vec<usize> = needed.iter().filter_map(|name| schema.index_of(name).ok()).collect();
-    let Ok(narrow) = batch.project(&columns) else { return (batch.clone(), rows) };
-    if rows.len() * 2 > batch.num_rows() {
-        return (narrow, rows);
-    }
-    let chosen = arrow::array::UInt32Array::from(rows.clone());
-    match arrow::compute::take_record_batch(&narrow, &chosen) {
-        Ok(taken) => (taken, (0..rows.len() as u32).collect()),
-        Err(_) => (narrow, rows),
-    }
+    let narrow = batch.project(&columns).unwrap_or_else(|_| batch.clone());
+    (narrow, rows)
 }

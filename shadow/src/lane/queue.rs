@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use driftline_config::Candidate;
 
 use super::{Health, LaneCounters, WindowState};
@@ -134,9 +135,16 @@ impl Queue {
         state.counters.queued += accepted;
         if accepted > 0 {
             let ticket = window.ticket;
+            let (batch, rows) = compacted(batch, rows);
             state.waiting.push_back(Waiting { window_start_us, ticket, batch, rows, taken: 0 });
             self.changed.notify_all();
         }
+    }
+
+    /// Rows of all batches that are kept alive by those that wait.
+    #[cfg(test)]
+    pub(super) fn kept_rows(&self) -> usize {
+        self.lock().waiting.iter().map(|waiting| waiting.batch.num_rows()).sum()
     }
 
     pub(super) fn close(&self, window_start_us: i64, deadline: Instant, candidate: &Candidate) {
@@ -401,5 +409,17 @@ impl Open {
             single_us: comparison.single_us(),
             problem,
         }
+    }
+}
+
+/// A copy of the rows where they are less than half of the batch: what waits keeps no more than twice its
+/// rows alive, also where the sample is small or the queue had room for few of them.
+pub(super) fn compacted(batch: RecordBatch, rows: Vec<u32>) -> (RecordBatch, Vec<u32>) {
+    if rows.len() * 2 > batch.num_rows() {
+        return (batch, rows);
+    }
+    match take_record_batch(&batch, &UInt32Array::from(rows.clone())) {
+        Ok(taken) => (taken, (0..rows.len() as u32).collect()),
+        Err(_) => (batch, rows),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
 use proptest::prelude::*;
 
-use super::queue::RunSwitch;
+use super::queue::{RunSwitch, compacted};
 use super::*;
 use crate::model::Scores;
 use crate::model::tests::{candidate, runtime};
@@ -140,6 +140,21 @@ fn at_the_deadline_what_waits_is_shed_even_under_the_model() {
     assert_eq!(lane.counters(), LaneCounters { paired: 40, shed: 60, failed: 0, queued: 0 });
 }
 
+/// A queue that is full has room for a few rows of each batch that comes: it kept the whole batches.
+#[test]
+fn what_waits_keeps_no_whole_batches_alive() {
+    let (release, released) = mpsc::channel::<()>();
+    let lane = CandidateLane::spawn_scorer(candidate(b"", &[]), 1000, move |_| {
+        let _ = released.recv();
+        Ok(scorer(|| Ok(())))
+    });
+    offer(&lane, 0, &batch(990));
+    offer(&lane, 0, &batch(100));
+    assert_eq!((lane.counters().queued, lane.queue.kept_rows()), (1000, 1000));
+    drop(release);
+    assert_eq!(counts(&finish(&lane, 0)), (1090, 1000, 90, 0));
+}
+
 #[test]
 fn a_model_that_cannot_be_loaded_fails_its_rows_with_the_reason() {
     let (release, released) = mpsc::channel::<()>();
@@ -232,7 +247,8 @@ fn a_thin_sample_keeps_no_whole_batch_alive() {
     let batch = batch(10_000);
     let sample = lane.sample(&batch, &rows(&batch));
     assert!(sample.len().abs_diff(100) < 40, "{}", sample.len());
-    let (small, all) = slim(&batch, sample.clone(), &needed_columns(&settings));
+    let (narrow, chosen) = slim(&batch, sample.clone(), &needed_columns(&settings));
+    let (small, all) = compacted(narrow, chosen);
     assert_eq!((small.num_rows(), small.num_columns()), (sample.len(), 4));
     assert!(small.get_array_memory_size() < batch.get_array_memory_size() / 10);
     assert_eq!(Ids::of(&small).get(3), Ids::of(&batch).get(sample[3] as usize));
