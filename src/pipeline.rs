@@ -35,14 +35,14 @@ use driftline_alerting::Rules;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::repeat::RepeatRules;
 use driftline_analytics::lane::{Crossing, Heartbeat, Incomplete};
-use driftline_ingest::{Chunk, MarkKind};
+use driftline_ingest::Chunk;
 
 use crate::checkpoint::{Committed, LaneKind, OutboxItem, Snapshot, WindowKey};
 use crate::judge::{Job, Verdict};
 use crate::messages::Messages;
 use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
-use topic::Topic;
+use topic::{Beat, Topic, heartbeats_of};
 use unit::{Absorbed, Strip, Unit};
 use wall::Troubles;
 
@@ -588,21 +588,4 @@ fn mark(unit: &mut Unit, partition: i32, gap: topic::Beginning) {
     if let Some(why) = gap.why {
         unit.mark_until_a_row(partition, why);
     }
-}
-
-/// A heartbeat, and the topic's model that it is for; `None` stands for all.
-struct Beat {
-    member: Option<u32>,
-    at: Heartbeat,
-}
-
-fn heartbeats_of(chunk: &Chunk) -> Vec<Beat> {
-    let beats = chunk.marks.iter().filter_map(|mark| match mark.kind {
-        MarkKind::Heartbeat { model, time_us, record_time_us } => {
-            let at = Heartbeat { offset: mark.offset, time_us, record_time_us };
-            Some(Beat { member: model, at })
-        }
-        _ => None,
-    });
-    beats.collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, Int64Array};
-use driftline_analytics::lane::Incomplete;
+use driftline_analytics::lane::{Heartbeat, Incomplete};
 use driftline_ingest::{Chunk, Fingerprint, MarkKind};
 use serde::{Deserialize, Serialize};
 
@@ -182,4 +182,21 @@ impl TopicFacts {
     pub fn position(&self, partition: i32) -> i64 {
         self.partitions.get(&partition).map_or(0, |reading| reading.position)
     }
+}
+
+/// A heartbeat, and the topic's model that it is for; `None` stands for all.
+pub(super) struct Beat {
+    pub(super) member: Option<u32>,
+    pub(super) at: Heartbeat,
+}
+
+pub(super) fn heartbeats_of(chunk: &Chunk) -> Vec<Beat> {
+    let beats = chunk.marks.iter().filter_map(|mark| match mark.kind {
+        MarkKind::Heartbeat { model, time_us, record_time_us } => {
+            let at = Heartbeat { offset: mark.offset, time_us, record_time_us };
+            Some(Beat { member: model, at })
+        }
+        _ => None,
+    });
+    beats.collect()
 }
