@@ -7,12 +7,12 @@ use driftline::commands::{
     backtest, baseline, check, doctor, export, produce, replay, run, validate,
 };
 use driftline::demo;
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Watches machine-learning models in production over Kafka.
 #[derive(Debug, Parser)]

@@ -76,7 +76,21 @@ struct PipelineDocument {
     silences: Vec<Silence>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// As it is written: what it tells of can be megabytes, so nothing is copied for it.
+#[derive(Serialize)]
+struct UnitState<'a> {
+    topic: &'a str,
+    setup: String,
+    drift: &'a Lane,
+    operations: &'a Lane,
+    windows: BTreeMap<i64, (String, (usize, usize))>,
+    panes: BTreeMap<i64, String>,
+    closing: Vec<ClosingDocument>,
+    facts: &'a Facts,
+}
+
+/// As it is read.
+#[derive(Deserialize)]
 pub(super) struct UnitDocument {
     pub(super) topic: String,
     /// sha256 of the set-up in force when it was written.
@@ -256,17 +270,17 @@ impl Unit {
         }
         let windows = self.windows.iter();
         let panes = self.panes.iter();
-        let document = UnitDocument {
-            topic: topic.to_owned(),
+        let document = UnitState {
+            topic,
             setup: name_of(&self.setup),
-            drift: self.drift.clone(),
-            operations: self.operations.clone(),
+            drift: &self.drift,
+            operations: &self.operations,
             windows: windows
                 .map(|(start, open)| (*start, (name_of(&open.setup), open.stored)))
                 .collect(),
             panes: panes.map(|(start, open)| (*start, name_of(&open.setup))).collect(),
             closing,
-            facts: self.facts.clone(),
+            facts: &self.facts,
         };
         push(snapshot, format!("model/{model}"), &document);
     }
