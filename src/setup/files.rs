@@ -98,3 +98,44 @@ impl BaselineFiles {
         Arc::clone(known.or_insert_with(|| Arc::new(file)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{"driftline_baseline":1,
+        "provenance":{"source":"train.csv","first_us":null,"last_us":null,"held_out_predictions":false},
+        "rows":2,"columns_seen":["feature:age"],"windows":null,
+        "columns":[{"kind":"numeric","subject":"feature:age","cut_points":[1.0],"counts":[0,2,0],"n":2,
+            "missing":0,"nan":0,"wrong_type":0,"distinct":1,"discrete":true,"exact":true,
+            "moments":{"n":2,"mean":1.0,"variance":0.0,"min":1.0,"max":1.0,
+                "positive_infinities":0,"negative_infinities":0},
+            "psi_bins":[{"to":null,"count":2}],"own_windows":null}]}"#;
+
+    #[test]
+    fn a_file_is_kept_once_wherever_it_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, copy, broken] =
+            ["a.json", "b.json", "c.json"].map(|name| folder.path().join(name));
+        std::fs::write(&first, FILE).unwrap();
+        std::fs::write(&copy, FILE).unwrap();
+        std::fs::write(&broken, "{").unwrap();
+        let mut files = BaselineFiles::default();
+        let known = files.at(&first).unwrap();
+        assert!(Arc::ptr_eq(&known, &files.at(&first).unwrap()), "by its path");
+        assert!(Arc::ptr_eq(&known, &files.at(&copy).unwrap()), "by what is in it");
+        assert!(Arc::ptr_eq(&known, &files.of(FILE.into()).unwrap()), "by its bytes");
+        assert!(
+            Arc::ptr_eq(&known, &files.named(&known.baseline.sha256).unwrap()),
+            "by its sha256"
+        );
+        assert!(matches!(files.at(&broken), Err(FileError::Baseline(_))));
+        assert!(matches!(files.at(&folder.path().join("d.json")), Err(FileError::Read(_))));
+        let mut others = BaselineFiles::default();
+        others.know(&known);
+        assert!(
+            Arc::ptr_eq(&known, &others.of(FILE.into()).unwrap()),
+            "where another one told of it"
+        );
+    }
+}
