@@ -12,6 +12,7 @@ use crate::checkpoint::{Committed, OutboxItem, Snapshot, Store};
 use crate::judge::{Job, decide};
 use crate::messages::OutboxBody;
 use crate::pipeline::gate::Gate;
+use crate::pipeline::unit::Unit;
 use crate::pipeline::{Effect, Event, Pipeline};
 
 /// Everything that outlives a process.
@@ -62,6 +63,39 @@ pub(super) struct Process<'a> {
     decoders: BTreeMap<Place, Decoder>,
     /// Milestones that this life has left behind.
     passed: usize,
+    /// What would be shown of each model, and at which count of its changes.
+    shown: Vec<(u64, Figures)>,
+}
+
+/// What overviews show of a model, in numbers.
+#[derive(Debug, PartialEq)]
+struct Figures {
+    open_windows: usize,
+    watermark_us: Option<i64>,
+    rows: (u64, u64),
+    last_event_us: Option<i64>,
+    incidents: (usize, usize),
+    transitions: usize,
+    windows: Option<String>,
+    pane_us: Option<i64>,
+}
+
+impl Figures {
+    fn of(unit: &Unit) -> Figures {
+        let (facts, lane) = (&unit.facts, unit.drift());
+        let watermarks = lane.partitions().filter_map(|partition| lane.watermark_us(partition));
+        let accepted = facts.alerts.incidents().filter(|open| open.accepted.is_some());
+        Figures {
+            open_windows: lane.open_windows(),
+            watermark_us: watermarks.min(),
+            rows: (facts.counted, facts.late),
+            last_event_us: facts.last_event_us,
+            incidents: (facts.alerts.incidents().count(), accepted.count()),
+            transitions: facts.transitions.len(),
+            windows: facts.last_window.as_ref().map(|window| window.id.clone()),
+            pane_us: facts.last_pane.as_ref().map(|pane| pane.start_us),
+        }
+    }
 }
 
 impl<'a> Process<'a> {
@@ -83,6 +117,7 @@ impl<'a> Process<'a> {
             letters: BTreeMap::new(),
             decoders: BTreeMap::new(),
             passed: 0,
+            shown: Vec::new(),
         };
         let saved = outside.store.load();
         let effects = process.pipeline.restore(&saved, &world.config.limits).unwrap();
@@ -111,7 +146,18 @@ impl<'a> Process<'a> {
     /// Handles an event and carries out what follows from it.
     pub(super) fn feed(&mut self, event: Event, outside: &Outside, now_us: i64) {
         let effects = self.pipeline.handle(event, now_us);
+        self.hold_to_counts_of_changes();
         self.carry_out(effects, outside);
+    }
+
+    /// A model that has not counted a change is not shown anew, so nothing of it may have changed.
+    fn hold_to_counts_of_changes(&mut self) {
+        let now = self.pipeline.units().iter().map(|unit| (unit.revision(), Figures::of(unit)));
+        let now: Vec<(u64, Figures)> = now.collect();
+        for (before, now) in self.shown.iter().zip(&now).filter(|(one, other)| one.0 == other.0) {
+            assert_eq!(before.1, now.1, "a change that was not counted");
+        }
+        self.shown = now;
     }
 
     /// Nothing may be seen outside that the store does not hold.
