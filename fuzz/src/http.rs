@@ -83,6 +83,6 @@ fn service() -> Service {
     let metrics = Arc::new(Metrics::new(&config, &[]));
     let board = Arc::new(Board::new(&config, Arc::new(store), metrics, sender));
     let model = ModelStatus { name: MODEL.to_owned(), ..ModelStatus::default() };
-    board.publish(Live { models: vec![model], ..Live::default() });
+    board.publish(Live { models: vec![model.into()], ..Live::default() });
     Service { board, commands: Mutex::new(commands), _folder: folder }
 }
