@@ -210,7 +210,7 @@ impl Setup {
         &self.sha256
     }
 
-    /// Whether another one is compared with other files.
+    /// Whether another one is compared with the same files.
     pub fn has_baselines_of(&self, other: &Setup) -> bool {
         self.file_sha256() == other.file_sha256()
     }
