@@ -1,22 +1,34 @@
 //! The files: the one that was named, and those that it includes.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::reader::{Context, Read, Section, Value, wrong};
 use crate::tree::{self, At, Node};
 
+/// A pattern of `include` may match a log or a pipe without end; what is read is kept while it is parsed.
+const FILE_BYTES: u64 = 16 << 20;
+
 /// Reads a file of the configuration; a failure is reported.
 pub(super) fn read(context: &Context<'_>, path: &Path) -> Option<Node> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(context, path, &text),
-        Err(error) => {
-            let file = context.add_file(path.to_owned());
-            let at = At { file, line: 0, column: 0 };
-            context.report(at, wrong(format!("cannot read the file: {error}")));
-            None
-        }
-    }
+    let problem = match text_of(path) {
+        Ok(text) if text.len() as u64 <= FILE_BYTES => return parse(context, path, &text),
+        Ok(_) => wrong(format!("the file is larger than {} MiB", FILE_BYTES >> 20))
+            .hint("a configuration of thousands of models is smaller: is it one?"),
+        Err(error) => wrong(format!("cannot read the file: {error}")),
+    };
+    let file = context.add_file(path.to_owned());
+    context.report(At { file, line: 0, column: 0 }, problem);
+    None
+}
+
+/// The text of a file, and no more of it than shows that it is too large.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Reads the text of a file; a failure is reported.

@@ -105,6 +105,18 @@ fn a_file_that_cannot_be_read_is_one_problem() {
     );
 }
 
+/// A pattern that matched a log of gigabytes took as much memory.
+#[test]
+fn a_file_that_is_too_large_is_not_read_to_its_end() {
+    let large = format!("models: []\n{}", "#".repeat(16 << 20));
+    check(
+        &[("driftline.yaml", &format!("{MAIN}{}", model("own"))), ("models.d/a.yaml", &large)],
+        Err(&[
+            "models.d/a.yaml: the file is larger than 16 MiB: a configuration of thousands of models is smaller: is it one?",
+        ]),
+    );
+}
+
 #[test]
 fn secret_files_lose_their_last_line_break_and_must_hold_something() {
     let folder = tempfile::tempdir().unwrap();
