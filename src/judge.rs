@@ -1,9 +1,13 @@
-//! The judge: one thread that compares closed windows with their baselines, in order.
+//! The judge: threads that compare closed windows with their baselines, each model's in order.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
 use driftline_analytics::lane::Closed;
@@ -11,11 +15,13 @@ use driftline_analytics::report::{Report, WindowMeta};
 use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 
+use crate::priority::give_way;
 use crate::setup::Setup;
 
-/// Windows that wait for the judge. Each model has at most one under judgement, so the bound is
-/// only reached when very many close together; the pipeline then waits, and so does reading.
-const QUEUE: usize = 4096;
+/// Windows that a thread has before it at most: enough for it not to wait for the loop.
+const AHEAD: usize = 16;
+/// How long windows wait for a core that nobody else wants, before they are judged like anything else.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A closed window and everything that its report depends on.
 #[derive(Debug)]
@@ -71,61 +77,123 @@ pub fn decide(job: &Job) -> Verdict {
     Verdict { unit: job.unit, setup: Arc::clone(&job.setup), report, json, shapes, told, history }
 }
 
-/// The handle of the judge's thread; dropping it waits for the window under judgement.
+/// The judge's two threads; dropping it waits for the windows under judgement.
+///
+/// Judging must not slow down reading, so it is done where no other thread wants a core. Other processes
+/// may want all of them for long: then the second thread, which stands back for nobody, judges what
+/// waited too long. Each model has at most one window here, which bounds the queue.
 #[derive(Debug)]
 pub struct Judge {
+    standing_back: Seat,
+    prompt: Seat,
+    queue: VecDeque<(Instant, Box<Job>)>,
+    verdicts: Receiver<(Who, Verdict)>,
+}
+
+/// Which thread judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    StandingBack,
+    Prompt,
+}
+
+/// One thread and what it has before it.
+#[derive(Debug)]
+struct Seat {
     jobs: Option<SyncSender<Box<Job>>>,
-    verdicts: Receiver<Verdict>,
-    /// Windows that were handed over and whose verdict was not taken.
     waiting: usize,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Judge {
-    /// Starts the thread.
+    /// Starts the threads.
     ///
     /// # Errors
     /// The operating system refuses a thread.
     pub fn start() -> std::io::Result<Judge> {
-        let (jobs, inbox) = sync_channel::<Box<Job>>(QUEUE);
-        let (outbox, verdicts) = sync_channel(QUEUE);
+        let (outbox, verdicts) = sync_channel(2 * AHEAD);
+        Ok(Judge {
+            standing_back: Seat::start(Who::StandingBack, outbox.clone())?,
+            prompt: Seat::start(Who::Prompt, outbox)?,
+            queue: VecDeque::new(),
+            verdicts,
+        })
+    }
+
+    /// Takes a window that closed at `now`.
+    pub fn submit(&mut self, job: Box<Job>, now: Instant) {
+        self.queue.push_back((now, job));
+        self.hand_over(now);
+    }
+
+    /// The next verdict, within `wait`.
+    pub fn next(&mut self, wait: Duration) -> Option<Verdict> {
+        let (who, verdict) = self.verdicts.recv_timeout(wait).ok()?;
+        let seat = match who {
+            Who::StandingBack => &mut self.standing_back,
+            Who::Prompt => &mut self.prompt,
+        };
+        seat.waiting = seat.waiting.saturating_sub(1);
+        Some(verdict)
+    }
+
+    /// Gives the threads what they have room for, and the second one only what has waited too long.
+    pub fn hand_over(&mut self, now: Instant) {
+        while self.standing_back.waiting < AHEAD
+            && let Some((_, job)) = self.queue.pop_front()
+        {
+            self.standing_back.take(job);
+        }
+        let is_late = |since: &mut (Instant, _)| now.duration_since(since.0) > PATIENCE;
+        while self.prompt.waiting < AHEAD
+            && let Some((_, job)) = self.queue.pop_front_if(is_late)
+        {
+            self.prompt.take(job);
+        }
+    }
+
+    /// Windows that were submitted and whose verdict was not taken.
+    pub fn waiting(&self) -> usize {
+        self.queue.len() + self.standing_back.waiting + self.prompt.waiting
+    }
+}
+
+impl Seat {
+    fn start(who: Who, outbox: SyncSender<(Who, Verdict)>) -> std::io::Result<Seat> {
+        let (jobs, inbox) = sync_channel::<Box<Job>>(AHEAD);
         let work = move || {
+            if who == Who::StandingBack {
+                give_way();
+            }
             while let Ok(job) = inbox.recv() {
-                if outbox.send(decide(&job)).is_err() {
+                if outbox.send((who, decide(&job))).is_err() {
                     return;
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("judge".to_owned()).spawn(work)?;
-        Ok(Judge { jobs: Some(jobs), verdicts, waiting: 0, thread: Some(thread) })
+        let name = match who {
+            Who::StandingBack => "judge",
+            Who::Prompt => "judge-prompt",
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Seat { jobs: Some(jobs), waiting: 0, thread: Some(thread) })
     }
 
-    /// Hands a window over.
-    pub fn submit(&mut self, job: Box<Job>) {
+    fn take(&mut self, job: Box<Job>) {
         if let Some(jobs) = &self.jobs {
-            // The thread ends only when this handle is dropped.
+            // The thread ends only when this handle is dropped, and has room for what it may have.
             self.waiting += usize::from(jobs.send(job).is_ok());
         }
-    }
-
-    /// A verdict, where one is ready.
-    pub fn poll(&mut self) -> Option<Verdict> {
-        let verdict = self.verdicts.try_recv().ok()?;
-        self.waiting = self.waiting.saturating_sub(1);
-        Some(verdict)
-    }
-
-    /// Windows that were handed over and whose verdict was not taken.
-    pub fn waiting(&self) -> usize {
-        self.waiting
     }
 }
 
 impl Drop for Judge {
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        for seat in [&mut self.standing_back, &mut self.prompt] {
+            seat.jobs = None;
+            if let Some(thread) = seat.thread.take() {
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -42,6 +42,8 @@ pub mod libraries;
 
 pub mod clock;
 
+pub mod priority;
+
 pub mod faults;
 
 pub mod inline;

@@ -33,13 +33,14 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 pub const REPORT_TOO_LARGE: &str = "report_record_bytes";
 
 /// The bounds of RULES §7 by the names of `limits`, and that of pages that listen.
-const LIMITS: [&str; 20] = [
+const LIMITS: [&str; 21] = [
     "models",
     "columns",
     "categories",
     "category_hashes",
     "versions",
     "open_windows",
+    "closed_windows",
     "record_bytes",
     "string_bytes",
     "batch_bytes",

@@ -39,7 +39,7 @@ use crate::http::{self, Board, Command, Tls};
 use crate::illustration;
 use crate::judge::Judge;
 use crate::messages::Messages;
-use crate::metrics::{Gauge, Metrics, REPORT_TOO_LARGE};
+use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::gate::Gate;
 use crate::pipeline::unit::Unit;
 use crate::pipeline::{Effect, Event, Pipeline, Settings};
@@ -122,6 +122,8 @@ pub struct Monitor {
     limits: Counted,
     /// Somebody cannot wait for the next regular snapshot.
     hurried: bool,
+    /// Too many closed windows wait for judge and store.
+    held_back: bool,
     runtime: tokio::runtime::Runtime,
     address: std::net::SocketAddr,
     http_stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -229,6 +231,7 @@ impl Monitor {
             clocks: Clocks { tick: now, snapshot: now, committed: now, board: now, prune: now },
             limits,
             hurried: false,
+            held_back: false,
             runtime,
             address,
             http_stop: Some(http_stop),
@@ -309,6 +312,10 @@ impl Monitor {
     /// # Errors
     /// The checkpoint cannot be written.
     pub fn turn(&mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
+        if self.is_held_back() {
+            self.hear(TURN, watch);
+            return self.attend(watch);
+        }
         let mut wait = TURN;
         for _ in 0..READS_PER_TURN {
             let Some(read) = self.intake.next(wait) else { break };
@@ -322,6 +329,7 @@ impl Monitor {
             }
             self.intake.measure(&read, &self.pipeline, &self.metrics);
             self.feed(Event::Read(read), watch);
+            self.hear(Duration::ZERO, watch);
         }
         self.attend(watch)
     }
@@ -350,11 +358,19 @@ impl Monitor {
         Ok(())
     }
 
+    /// Takes the verdicts that are ready, and waits for one of them; the judge gets what it has room for.
+    fn hear(&mut self, wait: Duration, watch: &mut dyn FnMut(&Notice<'_>)) {
+        let mut next = self.judge.next(wait);
+        while let Some(verdict) = next {
+            self.feed(Event::Judged(Box::new(verdict)), watch);
+            next = self.judge.next(Duration::ZERO);
+        }
+        self.judge.hand_over(Instant::now());
+    }
+
     /// Everything but reading.
     fn attend(&mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
-        while let Some(verdict) = self.judge.poll() {
-            self.feed(Event::Judged(Box::new(verdict)), watch);
-        }
+        self.hear(Duration::ZERO, watch);
         if let Some(outcome) = self.writer.poll() {
             self.clocks.committed = Instant::now();
             let committed = outcome?;
@@ -409,7 +425,7 @@ impl Monitor {
     fn carry_out(&mut self, effects: Vec<Effect>, watch: &mut dyn FnMut(&Notice<'_>)) {
         for effect in effects {
             match effect {
-                Effect::Judge(job) => self.judge.submit(job),
+                Effect::Judge(job) => self.judge.submit(job, Instant::now()),
                 Effect::Offer { unit, start_us, rows, indices } => {
                     self.candidates.offer(unit, start_us, &rows, &indices);
                 }
@@ -523,18 +539,6 @@ impl Monitor {
         ];
         for (queue, entries) in around.into_iter().chain(self.outgoing.queues()) {
             self.metrics.set(Gauge::QueueDepth { queue, entries });
-        }
-    }
-
-    fn show_limits(&mut self) {
-        let figures = limits::of_records(&self.pipeline)
-            .into_iter()
-            .chain(self.intake.held_up())
-            .chain([("shadow_rows", self.candidates.shed())])
-            .chain([(REPORT_TOO_LARGE, self.outgoing.too_large())]);
-        let grown = self.limits.grown(figures);
-        for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {
-            self.metrics.limit_reached(limit, times);
         }
     }
 

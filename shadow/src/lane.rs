@@ -14,7 +14,6 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use driftline_config::{Candidate, capture};
 use serde::{Deserialize, Serialize};
-use thread_priority::{ThreadPriority, set_current_thread_priority};
 
 use crate::comparison::Comparison;
 use crate::error::{ShadowError, one_line};
@@ -72,8 +71,8 @@ pub struct WindowState {
 }
 
 impl CandidateLane {
-    /// Starts the lane. `load` runs on the lane's thread; when it fails, the candidate is degraded
-    /// and its rows are counted as failed. `queue_rows` is `limits.shadow_rows`.
+    /// Starts the lane. `load` runs on the lane's thread, whose priority it may set; when it fails, the
+    /// candidate is degraded and its rows are counted as failed. `queue_rows` is `limits.shadow_rows`.
     pub fn spawn(
         candidate: Candidate,
         queue_rows: usize,
@@ -96,7 +95,6 @@ impl CandidateLane {
         let (candidate, queue) = (Arc::clone(&lane.candidate), Arc::clone(&lane.queue));
         let started =
             thread::Builder::new().name(format!("shadow-{}", candidate.name)).spawn(move || {
-                give_way();
                 worker::run(&candidate, &queue, load);
             });
         if let Err(error) = started {
@@ -184,14 +182,6 @@ impl CandidateLane {
             }
         }
         sample
-    }
-}
-
-/// Lets the thread run where no other wants to: what a candidate takes when all cores are busy is taken
-/// from the main way. One that gets too little time sheds rows and says how many.
-fn give_way() {
-    if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
-        tracing::debug!(%error, "the candidate's thread keeps its priority");
     }
 }
 

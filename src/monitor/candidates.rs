@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::http::{CandidateStatus, CheckState, ReadyCheck};
 use crate::metrics::{Metrics, ShadowRows};
 use crate::pipeline::unit::Unit;
+use crate::priority::give_way;
 
 /// How long after the close of a window its shadow record is final (`shadow.grace`).
 const GRACE: Duration = Duration::from_secs(60);
@@ -72,7 +73,10 @@ impl Candidates {
         for (index, unit) in units.iter().enumerate() {
             for candidate in &unit.setup.model.shadow {
                 let (libraries, bytes) = (Arc::clone(&libraries), limits.onnx_bytes);
+                // What a candidate takes of cores that are all busy is taken from the main way. One that
+                // gets too little time sheds rows and says how many.
                 let load = move |candidate: &Candidate| {
+                    give_way();
                     let runtime = Runtime::load(&libraries)?;
                     Model::open(candidate, bytes, &runtime)
                 };

@@ -1,13 +1,40 @@
-//! Bounds that act where no metric is at hand, as counts since this process started.
+//! Bounds that act where no metric is at hand: counted as they are reached.
 
 use std::collections::BTreeMap;
 
 use driftline_analytics::baseline::BaselineColumn;
 use driftline_ingest::Reason;
 
+use super::Monitor;
+use crate::metrics::REPORT_TOO_LARGE;
 use crate::pipeline::Pipeline;
 use crate::pipeline::ledger::OTHER;
 use crate::pipeline::unit::Unit;
+
+impl Monitor {
+    /// Whether reading waits for windows to be judged and committed; counted when it begins to.
+    pub(super) fn is_held_back(&mut self) -> bool {
+        let behind = self.pipeline.is_behind();
+        if behind && !self.held_back {
+            self.metrics.limit_reached("closed_windows", 1);
+        }
+        self.held_back = behind;
+        behind
+    }
+
+    /// Counts the bounds that were reached since the last look.
+    pub(super) fn show_limits(&mut self) {
+        let figures = of_records(&self.pipeline)
+            .into_iter()
+            .chain(self.intake.held_up())
+            .chain([("shadow_rows", self.candidates.shed())])
+            .chain([(REPORT_TOO_LARGE, self.outgoing.too_large())]);
+        let grown = self.limits.grown(figures);
+        for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {
+            self.metrics.limit_reached(limit, times);
+        }
+    }
+}
 
 /// How much of each figure has been counted.
 #[derive(Debug, Default)]

@@ -19,7 +19,27 @@ use crate::judge::{Job, Verdict};
 use crate::messages::{Occasion, OutboxBody};
 use crate::translate;
 
+/// Closed windows per model that may wait for judge and store before reading waits for them, and so many
+/// more: the windows of all models close together, and a model alone may be some ahead of its judge.
+const CLOSED_WINDOWS: (usize, usize) = (2, 64);
+
 impl Pipeline {
+    /// Whether so many closed windows wait for judge and store that reading must wait for them: a log of
+    /// small windows is read faster than they are judged, and each of them is kept until it is.
+    pub fn is_behind(&self) -> bool {
+        let (of_a_model, more) = CLOSED_WINDOWS;
+        self.closed_windows() > of_a_model * self.units.len() + more
+    }
+
+    /// Windows that closed and are not in the store as reports.
+    fn closed_windows(&self) -> usize {
+        let waiting = self.units.iter().flat_map(|unit| &unit.closing);
+        let unjudged = waiting.filter(|closing| matches!(closing, Closing::Window { .. })).count();
+        let on_their_way = self.in_flight.iter().flat_map(|(_, effects)| effects);
+        let written = on_their_way.filter(|effect| matches!(effect, Effect::Published(_))).count();
+        unjudged + self.pending.reports.len() + written
+    }
+
     /// Closes what is due in both lanes of a unit, and decides on what can be decided.
     pub(super) fn close_due(&mut self, index: usize, now_us: i64) {
         let Some(unit) = self.units.get_mut(index) else { return };

@@ -1,5 +1,7 @@
 //! Bugs that were, each with its story.
 
+use std::collections::VecDeque;
+
 use super::*;
 
 /// A log of one partition: `hours` windows of `rows` rows of model one, each as `make` says, then
@@ -248,4 +250,49 @@ fn whoever_waits_for_the_end_of_a_transaction_is_not_idle() {
         let found = inline.pipeline.units()[0].facts.late;
         assert_eq!((of_one(&inline), found), (3, late), "held back: {held_back}");
     }
+}
+
+/// A log of small windows was read faster than they were judged: nothing bounded those that waited.
+#[test]
+fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
+    let bench = Bench::new();
+    let log = hourly(80, 20, row);
+    let mut pipeline = bench.pipeline();
+    let mut unjudged = VecDeque::new();
+    let judge = |effects: Vec<Effect>, unjudged: &mut VecDeque<Box<Job>>| {
+        unjudged.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::Judge(job) => Some(job),
+            _ => None,
+        }));
+    };
+    let mut beats = (0..PARTITIONS).map(|partition| (partition, log[&partition].len() - 1));
+    let (first, last) = beats.next().unwrap();
+    // Without the heartbeats of the others no window closes.
+    for (partition, at) in beats {
+        let beat = Event::Read(Read::Chunk(bench.chunk(&log, partition, at, at + 1)));
+        judge(pipeline.handle(beat, T0), &mut unjudged);
+    }
+    let (begun, mut at) = (pipeline.is_behind(), 0);
+    while !pipeline.is_behind() {
+        let hour = Event::Read(Read::Chunk(bench.chunk(&log, first, at, at + 20)));
+        judge(pipeline.handle(hour, T0), &mut unjudged);
+        at += 20;
+    }
+    assert!(!begun && at < last, "{at} of {last} rows were read");
+    assert!(at >= 20 * 68, "two windows of each model and 64 may wait: {at}");
+    assert_eq!(unjudged.len(), 1, "windows of a model are judged one after the other");
+
+    // What was judged and is on its way into the store is kept as well.
+    while let Some(job) = unjudged.pop_front() {
+        let verdict = Box::new(crate::judge::decide(&job));
+        judge(pipeline.handle(Event::Judged(verdict), T0), &mut unjudged);
+    }
+    assert!(pipeline.is_behind());
+    let epoch = pipeline.snapshot().unwrap().epoch;
+    assert!(pipeline.is_behind());
+    let committed = Committed { epoch, sizes: BTreeMap::new() };
+    let shown = pipeline.handle(Event::Committed(committed), T0);
+    let reports = shown.iter().filter(|effect| matches!(effect, Effect::Published(_)));
+    assert_eq!(reports.count(), 69);
+    assert!(!pipeline.is_behind());
 }

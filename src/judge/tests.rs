@@ -1,0 +1,56 @@
+//! Which of the two threads judges what.
+
+use driftline_analytics::report::Ledger;
+use driftline_config::time::{ALIGNMENT_US, DAY_US};
+
+use super::*;
+use crate::commands::rig::Rig;
+
+/// A window without a row.
+fn job(setup: &Arc<Setup>) -> Box<Job> {
+    let (start_us, end_us) = (ALIGNMENT_US, ALIGNMENT_US + DAY_US);
+    let (incomplete, cuts) = (Vec::new(), BTreeMap::new());
+    let window = WindowMeta {
+        id: "a window".to_owned(),
+        start_us,
+        end_us,
+        parts: 1,
+        incomplete: Vec::new(),
+        previous: None,
+        ledger: Ledger::default(),
+        cuts: BTreeMap::new(),
+    };
+    Box::new(Job {
+        unit: 0,
+        closed: Closed { start_us, end_us, rows: 0, parts: 1, incomplete, cuts },
+        setup: Arc::clone(setup),
+        state: Arc::new(WindowState::new(&setup.layout)),
+        window,
+        history: History::default(),
+    })
+}
+
+/// Where other processes took every core, windows would have waited for them without end.
+#[test]
+fn what_waited_too_long_for_a_free_core_is_judged_by_the_second_thread() {
+    let rig = Rig::new(50);
+    let config = rig.config();
+    let setup = Arc::new(Setup::load(&config.models[0], &config.limits).unwrap());
+    let mut judge = Judge::start().unwrap();
+    let then = Instant::now();
+    let windows = 2 * AHEAD + 8;
+    (0..windows).for_each(|_| judge.submit(job(&setup), then));
+    let shares =
+        |judge: &Judge| (judge.standing_back.waiting, judge.prompt.waiting, judge.queue.len());
+    assert_eq!(shares(&judge), (AHEAD, 0, AHEAD + 8));
+    judge.hand_over(then + PATIENCE);
+    assert_eq!(shares(&judge), (AHEAD, 0, AHEAD + 8));
+    judge.hand_over(then + PATIENCE + Duration::from_micros(1));
+    assert_eq!(shares(&judge), (AHEAD, AHEAD, 8));
+    for waiting in (0..windows).rev() {
+        assert!(judge.next(Duration::from_secs(60)).is_some());
+        judge.hand_over(then);
+        assert_eq!(judge.waiting(), waiting);
+    }
+    assert_eq!(shares(&judge), (0, 0, 0));
+}
