@@ -8,23 +8,19 @@ the mail's text at the SMTP server, and to the first byte of the POST at the web
 Names in the environment as for `fleet.py`.
 """
 
-import argparse
-import os
-import pathlib
 import queue
 import random
 import re
 import socket
 import statistics
-import tempfile
 import threading
 import time
 
 import end_to_end
+import script
 import service
 import traffic
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS = 2_000
 WAIT_S = 60
 
@@ -153,19 +149,6 @@ def measure(options, folder, bootstrap):
             for what in found for which, of in (("median", statistics.median), ("worst", max))]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--driftline", required=True)
-    parser.add_argument("--consumer", required=True)
-    parser.add_argument("--repetitions", type=int, default=20)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "broker").mkdir()
-        with end_to_end.Broker(ROOT, os.environ["DRIFTLINE_TEST_KAFKA"], folder / "broker") as broker:
-            found = measure(options, folder, broker.bootstrap)
-    print(service.table("from an event to its messages", found))
-
-
 if __name__ == "__main__":
-    main()
+    script.run(__doc__, lambda _: "from an event to its messages", measure,
+               {"repetitions": 20})

@@ -9,17 +9,13 @@ disk holds it all. The consumer is the benchmark executable that writes captures
 environment has the client.
 """
 
-import argparse
-import os
-import pathlib
-import tempfile
 import time
 
 import end_to_end
+import script
 import service
 import traffic
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOPIC, PARTITIONS = "bench.fleet", 4
 IDLE_S = 20
 # Rows that may wait in the topic, and from how many rows a window on they are sent in runs.
@@ -59,6 +55,7 @@ def idle_share(process):
 
 
 def measure(options, folder, bootstrap):
+    traffic.create(bootstrap, {TOPIC: PARTITIONS})
     baseline = end_to_end.write_baseline(options.consumer, options.driftline, folder)
     fleet = traffic.Fleet(TOPIC, PARTITIONS, options.models, baseline)
     port, file = end_to_end.free_port(), folder / "fleet.yaml"
@@ -92,22 +89,6 @@ def measure(options, folder, bootstrap):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--driftline", required=True)
-    parser.add_argument("--consumer", required=True)
-    parser.add_argument("--models", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--windows", type=int, default=2)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "broker").mkdir()
-        with end_to_end.Broker(ROOT, os.environ["DRIFTLINE_TEST_KAFKA"], folder / "broker") as broker:
-            traffic.create(broker.bootstrap, {TOPIC: PARTITIONS})
-            found = measure(options, folder, broker.bootstrap)
-    print(service.table(f"{options.models} models × 20 features, {options.rows} rows a window", found))
-
-
 if __name__ == "__main__":
-    main()
+    script.run(__doc__, lambda options: f"{options.models} models × 20 features, {options.rows} rows a window",
+               measure, {"models": 1000, "rows": 500, "windows": 2})

@@ -1,6 +1,6 @@
 """Measures the main way with and without a candidate that takes ten times as long for a row, by turns.
 
-    shadow.py --driftline BINARY --consumer EXECUTABLE [--rows 3000000] [--rounds 5] [--slower 10]
+    shadow.py --driftline BINARY --consumer EXECUTABLE [--rows 3000000] [--rounds 6] [--slower 10]
 
 A preloaded topic of a real broker, one model. The candidate is a network of two hidden layers whose width is
 chosen on this machine: a first run tells what the main way takes of the processor for a row, a second what a
@@ -8,20 +8,16 @@ network of width 256 takes.
 `tests/rig/setup.sh env` names broker and ONNX Runtime; Python needs its standard library alone.
 """
 
-import argparse
 import hashlib
-import os
-import pathlib
 import random
 import statistics
 import struct
 import subprocess
-import tempfile
 
 import end_to_end
+import script
 import service
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 INPUTS, FIRST_WIDTH = 20, 256
 FLOAT, IR_VERSION, OPSET = 1, 8, 13
 
@@ -114,11 +110,15 @@ def measure(options, folder, bootstrap):
     # The layer between the hidden ones costs the square of its width, and is nearly all there is.
     width = max(8, round(FIRST_WIDTH * (options.slower * cpu_s / a_row_s) ** 0.5))
     more, scored, shares, alone, beside = with_candidate(folder, width, names), Scored(), [], [], []
-    for _ in range(options.rounds):
-        alone.append(run())
-        seconds, cpu_s = run(more, scored)
-        beside.append((seconds, cpu_s - scored.cpu_seconds / options.rows))
-        shares.append(scored.share)
+    for turn in range(options.rounds):
+        # Each goes first as often as the other: a second reading finds warmer caches.
+        for with_it in (False, True) if turn % 2 == 0 else (True, False):
+            seconds, cpu_s = run(more, scored) if with_it else run()
+            if with_it:
+                beside.append((seconds, cpu_s - scored.cpu_seconds / options.rows))
+                shares.append(scored.share)
+            else:
+                alone.append((seconds, cpu_s))
     share = statistics.median(shares)
     speed, cost = (statistics.median(without[each] / with_it[each] for without, with_it in zip(alone, beside))
                    for each in (0, 1))
@@ -129,21 +129,6 @@ def measure(options, folder, bootstrap):
             (f"share of rows that the candidate (width {width}) scored, the others shed", "", f"{share * 100:.1f} %")]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--driftline", required=True)
-    parser.add_argument("--consumer", required=True)
-    parser.add_argument("--rows", type=int, default=3_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--slower", type=float, default=10)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "broker").mkdir()
-        with end_to_end.Broker(ROOT, os.environ["DRIFTLINE_TEST_KAFKA"], folder / "broker") as broker:
-            found = measure(options, folder, broker.bootstrap)
-    print(service.table("the main way, 20 features", found))
-
-
 if __name__ == "__main__":
-    main()
+    script.run(__doc__, lambda _: "the main way, 20 features", measure,
+               {"rows": 3_000_000, "rounds": 6, "slower": 10.0})

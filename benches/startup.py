@@ -7,18 +7,14 @@ the state folder has `--state-mib`: the reports of those that closed, and four o
 service is killed, some records are sent, and it is started again. Names in the environment as for `fleet.py`.
 """
 
-import argparse
-import os
-import pathlib
-import tempfile
 import time
 
 import end_to_end
 import fleet
+import script
 import service
 import traffic
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPEN_WINDOWS, MOST_WINDOWS = 4, 200
 
 
@@ -36,6 +32,7 @@ def grow(options, models, folder, bootstrap, port, process):
 
 
 def measure(options, folder, bootstrap):
+    traffic.create(bootstrap, {fleet.TOPIC: fleet.PARTITIONS})
     baseline = end_to_end.write_baseline(options.consumer, options.driftline, folder)
     models = traffic.Fleet(fleet.TOPIC, fleet.PARTITIONS, options.models, baseline)
     port, file = end_to_end.free_port(), folder / "startup.yaml"
@@ -66,22 +63,6 @@ def measure(options, folder, bootstrap):
             ("resident before and after", "", f"{before:,.0f} and {after:,.0f} MiB")]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--driftline", required=True)
-    parser.add_argument("--consumer", required=True)
-    parser.add_argument("--models", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=100)
-    parser.add_argument("--state-mib", type=int, default=1024)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "broker").mkdir()
-        with end_to_end.Broker(ROOT, os.environ["DRIFTLINE_TEST_KAFKA"], folder / "broker") as broker:
-            traffic.create(broker.bootstrap, {fleet.TOPIC: fleet.PARTITIONS})
-            found = measure(options, folder, broker.bootstrap)
-    print(service.table(f"a start of {options.models} models", found))
-
-
 if __name__ == "__main__":
-    main()
+    script.run(__doc__, lambda options: f"a start of {options.models} models", measure,
+               {"models": 1000, "rows": 100, "state-mib": 1024})
