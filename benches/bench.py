@@ -37,7 +37,7 @@ SCRIPTS = {
     "rows": ("A thousand models with 50 000 rows a window", "fleet.py",
         "--models 1000 --rows 50000 --windows 1", "--models 20 --rows 5000 --windows 1"),
     "closing": ("A busy topic while a thousand windows close", "closing.py",
-        "--models 1000 --backlog 10000000", "--models 50 --backlog 4000000"),
+        "--models 1000 --backlog 13000000", "--models 50 --backlog 4000000"),
     "startup": ("A start with a large state", "startup.py",
         "--models 1000 --state-mib 1024", "--models 50 --state-mib 30"),
     "delivery": ("From an event to its messages", "delivery.py",
