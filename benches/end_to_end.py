@@ -83,7 +83,7 @@ def serve(driftline, text_of, rows, cores, last=lambda _port, _process: None):
         try:
             first, deadline = None, time.monotonic() + PATIENCE_S
             while True:
-                found = service.metric(port, "driftline_records_total")
+                found = service.metric(port, "driftline_requests_total")
                 now, cpu = time.monotonic(), service.cpu_seconds(process)
                 if found and first is None:
                     first = found, now, cpu

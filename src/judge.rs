@@ -80,12 +80,14 @@ pub fn decide(job: &Job) -> Verdict {
 /// The judge's two threads; dropping it waits for the windows under judgement.
 ///
 /// Judging must not slow down reading, so it is done where no other thread wants a core. Other processes
-/// may want all of them for long: then the second thread, which stands back for nobody, judges what
-/// waited too long. Each model has at most one window here, which bounds the queue.
+/// may want all of them for long: the second thread, which stands back for nobody, judges what waited too
+/// long, and everything while reading waits for windows. Each model has at most one window here, which
+/// bounds the queue.
 #[derive(Debug)]
 pub struct Judge {
     standing_back: Seat,
     prompt: Seat,
+    hurried: bool,
     queue: VecDeque<(Instant, Box<Job>)>,
     verdicts: Receiver<(Who, Verdict)>,
 }
@@ -115,9 +117,15 @@ impl Judge {
         Ok(Judge {
             standing_back: Seat::start(Who::StandingBack, outbox.clone())?,
             prompt: Seat::start(Who::Prompt, outbox)?,
+            hurried: false,
             queue: VecDeque::new(),
             verdicts,
         })
+    }
+
+    /// Whether reading waits for windows, so that nothing is gained by standing back.
+    pub fn hurry(&mut self, hurried: bool) {
+        self.hurried = hurried;
     }
 
     /// Takes a window that closed at `now`.
@@ -137,18 +145,20 @@ impl Judge {
         Some(verdict)
     }
 
-    /// Gives the threads what they have room for, and the second one only what has waited too long.
+    /// Gives the threads what they have room for: the second one only what has waited too long, or, in a
+    /// hurry, everything that it can take.
     pub fn hand_over(&mut self, now: Instant) {
+        let is_late = |since: &mut (Instant, _)| now.duration_since(since.0) > PATIENCE;
+        let hurried = self.hurried;
+        while self.prompt.waiting < AHEAD
+            && let Some((_, job)) = self.queue.pop_front_if(|waiting| hurried || is_late(waiting))
+        {
+            self.prompt.take(job);
+        }
         while self.standing_back.waiting < AHEAD
             && let Some((_, job)) = self.queue.pop_front()
         {
             self.standing_back.take(job);
-        }
-        let is_late = |since: &mut (Instant, _)| now.duration_since(since.0) > PATIENCE;
-        while self.prompt.waiting < AHEAD
-            && let Some((_, job)) = self.queue.pop_front_if(is_late)
-        {
-            self.prompt.take(job);
         }
     }
 

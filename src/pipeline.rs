@@ -187,6 +187,8 @@ pub struct Pipeline {
     next_sequence: u64,
     /// Messages that are not done.
     outbox_open: u64,
+    /// Windows that closed and are not in the store as reports.
+    unreported: usize,
     /// Somebody waits for the next commit.
     urgent: bool,
     rows_since_snapshot: u64,
@@ -235,6 +237,7 @@ impl Pipeline {
             epoch: 0,
             next_sequence: 1,
             outbox_open: 0,
+            unreported: 0,
             urgent: false,
             rows_since_snapshot: 0,
             effects: Vec::new(),
@@ -551,6 +554,7 @@ impl Pipeline {
         }
         if let Some((epoch, effects)) = self.in_flight.take() {
             debug_assert_eq!(epoch, committed.epoch, "one commit in flight");
+            self.unreported = self.unreported.saturating_sub(close::published(&effects));
             self.effects.extend(effects);
         }
     }

@@ -28,7 +28,7 @@ use crate::setup::Setup;
 /// The topic of all models.
 pub(super) const TOPIC: &str = "captures";
 /// Partitions of the topic.
-pub(super) const PARTITIONS: i32 = 3;
+pub(crate) const PARTITIONS: i32 = 3;
 /// Rows of a day.
 pub(super) const ROWS_A_DAY: i64 = 240;
 /// Start of day 0.
@@ -141,7 +141,7 @@ impl Rig {
     }
 
     /// Sends values as they are.
-    pub(super) fn send(&self, partition: i32, values: &[String]) {
+    pub(crate) fn send(&self, partition: i32, values: &[String]) {
         for value in values {
             let value = value.as_bytes();
             let partition = Some(partition);
@@ -152,7 +152,7 @@ impl Rig {
     }
 
     /// Closes every window of a day before this one.
-    pub(super) fn close(&self, day: i64) {
+    pub(crate) fn close(&self, day: i64) {
         let ts = format_instant(day_us(day));
         for partition in 0..PARTITIONS {
             self.send(partition, &[format!(r#"{{"v":1,"ts":"{ts}","heartbeat":true}}"#)]);
@@ -165,11 +165,7 @@ impl Rig {
         let store = Store::open(&config.state, Duration::ZERO, false).unwrap();
         let setups = config.models.iter().map(|model| Setup::load(model, &config.limits).unwrap());
         let units: Vec<Unit> = setups.map(|setup| Unit::new(Arc::new(setup), 0, 0)).collect();
-        let plan = TopicPlan {
-            topic: TOPIC.to_owned(),
-            models: units.iter().map(|unit| model_plan(&unit.setup)).collect(),
-            start: Start::Earliest,
-        };
+        let models: Vec<ModelPlan> = units.iter().map(|unit| model_plan(&unit.setup)).collect();
         let settings = Settings {
             rules: Rules::new(&config.alerts),
             repeats: RepeatRules::new(&config.alerts),
@@ -181,29 +177,38 @@ impl Rig {
         let mut keep = |snapshot: &_| {
             store.commit(snapshot).unwrap();
         };
-        let partitions = driftline_ingest::Event::Partitions { topic: 0, count: PARTITIONS };
-        inline.feed_keeping(Event::Read(partitions), 0, &mut keep);
-        let ends = topic_offsets(&self.connection, TOPIC).unwrap();
-        let ranges =
-            (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
-        let ranges: Vec<OffsetRange> = ranges.filter(|range| range.from < range.to).collect();
-        read_ranges(&self.connection, &plan, &Limits::default(), &ranges, |event| {
-            if let RangeEvent::Chunk(chunk) = event {
-                let event = Event::Read(driftline_ingest::Event::Chunk(chunk));
-                inline.feed_keeping(event, 0, &mut keep);
-            }
-            ControlFlow::Continue(())
-        })
-        .unwrap();
+        self.read(models, &mut |event| inline.feed_keeping(Event::Read(event), 0, &mut keep));
         let last = inline.pipeline.snapshot();
         if let Some(snapshot) = last {
             keep(&snapshot);
         }
         inline
     }
+
+    /// Everything that the broker holds.
+    pub(crate) fn read(
+        &self,
+        models: Vec<ModelPlan>,
+        each: &mut dyn FnMut(driftline_ingest::Event),
+    ) {
+        let plan = TopicPlan { topic: TOPIC.to_owned(), models, start: Start::Earliest };
+        each(driftline_ingest::Event::Partitions { topic: 0, count: PARTITIONS });
+        let ends = topic_offsets(&self.connection, TOPIC).unwrap();
+        let ranges =
+            (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
+        let ranges: Vec<OffsetRange> = ranges.filter(|range| range.from < range.to).collect();
+        read_ranges(&self.connection, &plan, &Limits::default(), &ranges, |event| {
+            if let RangeEvent::Chunk(chunk) = event {
+                each(driftline_ingest::Event::Chunk(chunk));
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
 }
 
-fn model_plan(setup: &Setup) -> ModelPlan {
+/// How the rows of a model are read.
+pub(crate) fn model_plan(setup: &Setup) -> ModelPlan {
     ModelPlan {
         name: setup.model.name.clone(),
         schema: setup.layout.schema().clone(),
@@ -212,12 +217,12 @@ fn model_plan(setup: &Setup) -> ModelPlan {
 }
 
 /// Start of a day.
-pub(super) fn day_us(day: i64) -> i64 {
+pub(crate) fn day_us(day: i64) -> i64 {
     parse_instant_us(FIRST_DAY).unwrap() + day * DAY_US
 }
 
 /// A capture of a model.
-pub(super) fn capture(model: &str, id: &str, time_us: i64) -> String {
+pub(crate) fn capture(model: &str, id: &str, time_us: i64) -> String {
     let ts = format_instant(time_us);
     format!(
         r#"{{"v":1,"model":"{model}","version":"3","id":"{id}","ts":"{ts}","features":{{"x":0.5,"carrier":"UA"}},"prediction":{{"score":0.5}}}}"#

@@ -54,3 +54,23 @@ fn what_waited_too_long_for_a_free_core_is_judged_by_the_second_thread() {
     }
     assert_eq!(shares(&judge), (0, 0, 0));
 }
+
+/// A log of small windows was judged at the pace of a thread that stands back for everybody.
+#[test]
+fn in_a_hurry_both_threads_judge() {
+    let rig = Rig::new(50);
+    let config = rig.config();
+    let setup = Arc::new(Setup::load(&config.models[0], &config.limits).unwrap());
+    let mut judge = Judge::start().unwrap();
+    let then = Instant::now();
+    judge.submit(job(&setup), then);
+    judge.hurry(true);
+    (0..AHEAD + 2).for_each(|_| judge.submit(job(&setup), then));
+    assert_eq!((judge.standing_back.waiting, judge.prompt.waiting), (3, AHEAD));
+    judge.hurry(false);
+    judge.submit(job(&setup), then);
+    assert_eq!((judge.standing_back.waiting, judge.prompt.waiting), (4, AHEAD));
+    while judge.waiting() > 0 {
+        assert!(judge.next(Duration::from_secs(60)).is_some());
+    }
+}

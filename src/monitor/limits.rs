@@ -14,11 +14,12 @@ use crate::pipeline::unit::Unit;
 impl Monitor {
     /// Whether reading waits for windows to be judged and committed; counted when it begins to.
     pub(super) fn is_held_back(&mut self) -> bool {
-        let behind = self.pipeline.is_behind();
+        let behind = self.pipeline.is_behind(self.held_back);
         if behind && !self.held_back {
             self.metrics.limit_reached("closed_windows", 1);
         }
         self.held_back = behind;
+        self.judge.hurry(behind);
         behind
     }
 

@@ -1,7 +1,7 @@
 //! What the loop shows of itself, and of the time before it started.
 
 use super::*;
-use crate::commands::rig::{Rig, filled};
+use crate::commands::rig::{PARTITIONS, Rig, capture, day_us, filled, model_plan};
 
 fn monitor(rig: &Rig) -> Monitor {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -75,5 +75,50 @@ fn the_newest_reports_of_before_are_shown_after_a_start_and_not_counted() {
     assert!(!monitor.readiness.has_reported("m"));
     monitor.readiness.reported(newest, 0, 0);
     assert!(monitor.readiness.has_reported("m"));
+    monitor.finish(&mut |_| {}).unwrap();
+}
+
+/// The rule was tested, and that the loop obeys it was not.
+#[test]
+fn nothing_is_read_while_too_many_closed_windows_wait() {
+    let rig = Rig::new(1);
+    let (first, days) = (-200, 150);
+    for partition in 0..PARTITIONS {
+        let a_row_a_day: Vec<String> =
+            (first..first + days).map(|day| capture("m", "id", day_us(day) + 5)).collect();
+        rig.send(partition, &a_row_a_day);
+    }
+    rig.close(first + days + 1);
+    let mut monitor = monitor(&rig);
+    let models = monitor.pipeline.units().iter().map(|unit| model_plan(&unit.setup)).collect();
+    // Verdicts are heard in turns alone.
+    rig.read(models, &mut |event| monitor.feed(Event::Read(event), &mut |_| {}));
+    assert!(monitor.pipeline.is_behind(false));
+
+    for partition in 0..PARTITIONS {
+        rig.send(partition, &[capture("m", "id", day_us(first + days + 2))]);
+    }
+    monitor.start().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let wait = || {
+        assert!(Instant::now() < deadline, "a minute is over");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    while monitor.intake.waiting() == 0 {
+        wait();
+    }
+    let (before, end) = (monitor.pipeline.positions(), 3 * (days + 2));
+    let mut held_back = 0;
+    while monitor.pipeline.positions().values().sum::<i64>() < end {
+        wait();
+        monitor.turn(&mut |_| {}).unwrap();
+        if monitor.held_back {
+            held_back += 1;
+            assert_eq!(monitor.pipeline.positions(), before);
+        }
+    }
+    assert!(held_back > 0);
+    let times = values(&monitor, "driftline_limit_reached_total{limit=\"closed_windows\"}");
+    assert_eq!(times, [1.0]);
     monitor.finish(&mut |_| {}).unwrap();
 }

@@ -25,18 +25,19 @@ const CLOSED_WINDOWS: (usize, usize) = (2, 64);
 
 impl Pipeline {
     /// Whether so many closed windows wait for judge and store that reading must wait for them: a log of
-    /// small windows is read faster than they are judged, and each of them is kept until it is.
-    pub fn is_behind(&self) -> bool {
+    /// small windows is read faster than they are judged, and each of them is kept until it is. Reading
+    /// that `waits` goes on when half of them are in the store, so that one commit serves many.
+    pub fn is_behind(&self, waits: bool) -> bool {
         let (of_a_model, more) = CLOSED_WINDOWS;
-        self.closed_windows() > of_a_model * self.units.len() + more
+        let most = of_a_model * self.units.len() + more;
+        self.unreported > if waits { most / 2 } else { most }
     }
 
-    /// Windows that closed and are not in the store as reports.
-    fn closed_windows(&self) -> usize {
+    /// Windows that closed and are not in the store as reports, counted anew.
+    pub(super) fn count_unreported(&self) -> usize {
         let waiting = self.units.iter().flat_map(|unit| &unit.closing);
         let unjudged = waiting.filter(|closing| matches!(closing, Closing::Window { .. })).count();
-        let on_their_way = self.in_flight.iter().flat_map(|(_, effects)| effects);
-        let written = on_their_way.filter(|effect| matches!(effect, Effect::Published(_))).count();
+        let written = self.in_flight.as_ref().map_or(0, |(_, effects)| published(effects));
         unjudged + self.pending.reports.len() + written
     }
 
@@ -75,7 +76,9 @@ impl Pipeline {
                     let due_us = unit.drift.due_us(&closed);
                     let increment = unit.last_increment(closed.start_us);
                     self.pending.increments.extend(increment);
-                    closing.extend(unit.take_window(closed).map(|window| (due_us, window)));
+                    let window = unit.take_window(closed);
+                    self.unreported += usize::from(window.is_some());
+                    closing.extend(window.map(|window| (due_us, window)));
                 }
             }
         }
@@ -409,6 +412,11 @@ fn of_window(model: &str, start_us: i64, digest: &WindowDigest) -> Option<OfWind
 fn retrain_limits(unit: &Unit) -> RetrainLimits {
     let retrain = &unit.setup.model.retrain;
     RetrainLimits { cooldown_us: retrain.cooldown_us, max_per_day: retrain.max_per_day }
+}
+
+/// How many reports are among these.
+pub(super) fn published(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Published(_))).count()
 }
 
 impl Unit {

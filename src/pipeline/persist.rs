@@ -199,6 +199,7 @@ impl Pipeline {
         let (open, over): (Vec<&OutboxItem>, Vec<&OutboxItem>) =
             saved.outbox.iter().partition(|item| !self.is_over(item));
         self.outbox_open = open.len() as u64;
+        self.unreported = self.count_unreported();
         self.pending.outbox_done.extend(over.iter().map(|item| item.sequence));
         Ok(open.into_iter().cloned().map(Effect::Deliver).collect())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -87,18 +88,21 @@ impl Worker {
         self.assign(consumer, index, offset)
     }
 
-    /// Tells the consumer to fetch a partition from `offset` on.
+    /// Tells the consumer to fetch a partition from `offset` on, unless it is to wait.
     fn assign(&mut self, consumer: &Consumer, index: usize, offset: i64) -> Result<(), Stopped> {
         // Unassigning may free librdkafka's topic, whose address may then be another's.
         self.by_address.clear();
-        let Some(reading) = self.readings.get(index) else { return Ok(()) };
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         let mut list = TopicPartitionList::new();
         let name = self.plan.topic_name(reading.topic);
+        let was_assigned = std::mem::replace(&mut reading.assigned, true);
         let assigned = list
             .add_partition_offset(name, reading.partition, Offset::Offset(offset))
             .and_then(|()| {
-                // Unassigning what is not assigned is refused, and does no harm.
-                let _ = consumer.incremental_unassign(&list);
+                // librdkafka warns of what was not assigned, and assigns nothing twice.
+                if was_assigned {
+                    let _ = consumer.incremental_unassign(&list);
+                }
                 consumer.incremental_assign(&list)
             });
         if let Err(error) = assigned {
@@ -107,18 +111,35 @@ impl Worker {
             return self.outlet.trouble(Some(reading.topic), Cause::Topic, message);
         }
         if reading.paused || reading.held {
-            self.set_paused(consumer, index, true);
+            self.stand_still(consumer, index);
         }
         Ok(())
     }
 
-    fn set_paused(&self, consumer: &Consumer, index: usize, pause: bool) {
+    /// Tells the consumer to fetch no more of a partition, and to drop what it has fetched.
+    fn stand_still(&self, consumer: &Consumer, index: usize) {
         let Some(reading) = self.readings.get(index) else { return };
         let mut list = TopicPartitionList::new();
         list.add_partition(self.plan.topic_name(reading.topic), reading.partition);
-        let done = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
-        if let Err(error) = done {
-            tracing::warn!(%error, pause, partition = reading.partition, "pausing failed");
+        if let Err(error) = consumer.pause(&list) {
+            tracing::warn!(%error, partition = reading.partition, "pausing failed");
+        }
+        self.note(index);
+    }
+
+    /// Tells the consumer to go on with a partition. It seeks as well: librdkafka does not wake the thread
+    /// that fetches for a partition that is resumed, and the thread may sleep for a second.
+    fn go_on(&self, consumer: &Consumer, index: usize) {
+        let Some(reading) = self.readings.get(index) else { return };
+        let (name, partition) = (self.plan.topic_name(reading.topic), reading.partition);
+        let offset = reading.check.map_or(reading.stretch.position(), |check| check.offset);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(name, partition);
+        let resumed = consumer
+            .resume(&list)
+            .and_then(|()| consumer.seek(name, partition, Offset::Offset(offset), Duration::ZERO));
+        if let Err(error) = resumed {
+            tracing::warn!(%error, partition, "resuming failed");
         }
         self.note(index);
     }
@@ -134,7 +155,7 @@ impl Worker {
             if reading.topic == topic && !reading.held {
                 reading.held = true;
                 self.held = true;
-                self.set_paused(consumer, index, true);
+                self.stand_still(consumer, index);
             }
         }
     }
@@ -156,7 +177,7 @@ impl Worker {
                 let resume = !reading.paused;
                 reading.at_end = false;
                 if resume {
-                    self.set_paused(consumer, index, false);
+                    self.go_on(consumer, index);
                 }
                 self.outlet.recovered(topic, Cause::DeadLetters)?;
             } else {
@@ -198,6 +219,7 @@ impl Worker {
             last: check,
             check,
             at_end: false,
+            assigned: false,
             paused: false,
             held: false,
             end_heard: false,
@@ -216,7 +238,7 @@ impl Worker {
         reading.paused = true;
         self.waiting = true;
         if !held {
-            self.set_paused(consumer, index, true);
+            self.stand_still(consumer, index);
         }
         self.hand_over_as(index, true)
     }
@@ -227,16 +249,19 @@ impl Worker {
             .iter_mut()
             .enumerate()
             .find(|(_, reading)| (reading.topic, reading.partition) == partition);
-        let Some((index, reading)) = found else { return };
-        if reading.paused != pause {
-            reading.paused = pause;
-            (reading.end_heard, reading.end_beyond) = (false, None);
-            // The end is signalled again after a resume.
-            reading.at_end = reading.at_end && pause;
-            if !reading.held {
-                self.set_paused(consumer, index, pause);
-            }
-            self.waiting = self.readings.iter().any(|reading| reading.paused);
+        let Some((index, reading)) = found.filter(|(_, reading)| reading.paused != pause) else {
+            return;
+        };
+        reading.paused = pause;
+        (reading.end_heard, reading.end_beyond) = (false, None);
+        // The end is signalled again after a resume.
+        reading.at_end = reading.at_end && pause;
+        let held = reading.held;
+        self.waiting = self.readings.iter().any(|reading| reading.paused);
+        match (held, pause) {
+            (true, _) => {}
+            (false, true) => self.stand_still(consumer, index),
+            (false, false) => self.go_on(consumer, index),
         }
     }
 
@@ -266,7 +291,7 @@ impl Worker {
         self.by_address.clear();
         for index in 0..self.readings.len() {
             let Some(reading) = self.readings.get_mut(index) else { continue };
-            reading.at_end = false;
+            (reading.at_end, reading.assigned) = (false, false);
             let offset = reading.check.map_or(reading.stretch.position(), |check| check.offset);
             self.assign(old, index, offset)?;
             self.note(index);

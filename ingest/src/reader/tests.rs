@@ -58,14 +58,18 @@ impl Rig {
 
     /// Sends twice what the broker keeps of a partition.
     fn overflow(&self, topic: &str, partition: i32) {
+        self.send_large(topic, partition, 2 * EMBEDDED_PARTITION_BYTES / 100_000);
+    }
+
+    /// Sends rows of a hundred kilobytes, uncompressed.
+    fn send_large(&self, topic: &str, partition: i32, rows: usize) {
         let filler = "x".repeat(100_000);
         let value = format!(r#"{{"ts":1767323045678,"id":"{filler}"}}"#);
-        // No compression, so that the broker's bound is reached.
         let mut connection = self.connection.clone();
         let none = driftline_config::Secret::new("none");
         connection.properties.insert("compression.type".to_owned(), none);
         let producer = CaptureProducer::start(&connection).unwrap();
-        for _ in 0..2 * EMBEDDED_PARTITION_BYTES / value.len() {
+        for _ in 0..rows {
             let capture = Capture {
                 topic,
                 partition: Some(partition),
@@ -259,6 +263,29 @@ fn a_partition_waits_at_a_row_beyond_the_horizon() {
     reading.readers.resume(0, 0);
     reading.until_ends(&[((0, 0), 51)]);
     assert_eq!(reading.seen.offsets[&(0, 0)], (0..51).collect::<Vec<_>>());
+    reading.readers.stop();
+}
+
+/// Every resume cost up to a second: librdkafka slept until it had another reason to look at the partition.
+#[test]
+fn a_partition_that_may_go_on_is_fetched_at_once() {
+    let rig = Rig::new(&[("a", 1)]);
+    let mut reading = rig.read(&["a"], BTreeMap::new());
+    reading.until_ends(&[((0, 0), 0)]);
+    reading.readers.set_horizon(0, i64::MIN);
+    // So much that no fetch waits for more to come, whose answer would be such a reason.
+    rig.send_large("a", 0, 40);
+    let stops = |seen: &Seen| seen.stopped.len();
+    reading.until(|seen| stops(seen) == 1);
+    let begun = Instant::now();
+    for stop in 2..=10 {
+        // The rest of what was fetched arrives, and is dropped.
+        std::thread::sleep(Duration::from_millis(100));
+        reading.readers.resume(0, 0);
+        reading.until(|seen| stops(seen) == stop);
+    }
+    assert_eq!(reading.seen.stopped, (1..=10).collect::<Vec<_>>());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     reading.readers.stop();
 }
 

@@ -63,6 +63,8 @@ pub(super) struct Reading {
     pub(super) check: Option<Fingerprint>,
     /// Whether the end was reached and nothing came since.
     pub(super) at_end: bool,
+    /// Whether the consumer was told to fetch it.
+    pub(super) assigned: bool,
     pub(super) paused: bool,
     /// Held up because its dead letters do not arrive.
     pub(super) held: bool,
@@ -123,7 +125,8 @@ impl Worker {
         // A partition that waits for a word shall not wait for the poll that comes before it.
         let hurried = self.gathering || self.waiting;
         let patience = Duration::from_millis(if hurried { 5 } else { 50 });
-        let mut polled = consumer.poll(patience);
+        // What waits is taken without asking the clock until when to wait.
+        let mut polled = consumer.poll(Duration::ZERO).or_else(|| consumer.poll(patience));
         if let Some(topics) = consumer.context().take_recreated() {
             let is_of_them = |message: &BorrowedMessage<'_>| topics.contains(message.topic());
             polled = polled.filter(|polled| !polled.as_ref().is_ok_and(is_of_them));

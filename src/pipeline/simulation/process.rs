@@ -147,6 +147,8 @@ impl<'a> Process<'a> {
     pub(super) fn feed(&mut self, event: Event, outside: &Outside, now_us: i64) {
         let effects = self.pipeline.handle(event, now_us);
         self.hold_to_counts_of_changes();
+        let (counted, anew) = (self.pipeline.unreported, self.pipeline.count_unreported());
+        assert_eq!(counted, anew, "windows that closed and are not in the store");
         self.carry_out(effects, outside);
     }
 

@@ -272,8 +272,8 @@ fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
         let beat = Event::Read(Read::Chunk(bench.chunk(&log, partition, at, at + 1)));
         judge(pipeline.handle(beat, T0), &mut unjudged);
     }
-    let (begun, mut at) = (pipeline.is_behind(), 0);
-    while !pipeline.is_behind() {
+    let (begun, mut at) = (pipeline.is_behind(false), 0);
+    while !pipeline.is_behind(false) {
         let hour = Event::Read(Read::Chunk(bench.chunk(&log, first, at, at + 20)));
         judge(pipeline.handle(hour, T0), &mut unjudged);
         at += 20;
@@ -287,12 +287,12 @@ fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
         let verdict = Box::new(crate::judge::decide(&job));
         judge(pipeline.handle(Event::Judged(verdict), T0), &mut unjudged);
     }
-    assert!(pipeline.is_behind());
+    assert!(pipeline.is_behind(false));
     let epoch = pipeline.snapshot().unwrap().epoch;
-    assert!(pipeline.is_behind());
+    assert!(pipeline.is_behind(false));
     let committed = Committed { epoch, sizes: BTreeMap::new() };
     let shown = pipeline.handle(Event::Committed(committed), T0);
     let reports = shown.iter().filter(|effect| matches!(effect, Effect::Published(_)));
     assert_eq!(reports.count(), 69);
-    assert!(!pipeline.is_behind());
+    assert!(!pipeline.is_behind(false));
 }
