@@ -59,7 +59,7 @@ const TURN: Duration = Duration::from_millis(20);
 /// Read events that are handled before the loop looks at everything else.
 const READS_PER_TURN: usize = 32;
 /// How often the pipeline is told that time went on.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 /// How often a snapshot is taken at least, while anything changes.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(5);
 /// How often readers of the board see something new.
