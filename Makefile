@@ -24,9 +24,12 @@ demo: ## nine months of real flights through a real model, told in the terminal
 test: setup ## every test, against real Kafka, SMTP, webhooks, ONNX Runtime, Prometheus and scipy
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 cargo test $(CARGO_FLAGS) --workspace
 
-check: ## done means this passes: format, lints, tests, documentation, licences
+check: ## done means this passes: format, lints (those of the fuzz targets too), tests, documentation, licences
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	@cp Cargo.lock fuzz/Cargo.lock
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo clippy --manifest-path fuzz/Cargo.toml --bins -- -D warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses bans sources; \

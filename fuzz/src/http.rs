@@ -5,9 +5,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use driftline::checkpoint::{Snapshot, Store, StoredReport};
+use driftline::checkpoint::{OfWindow, Shown, Snapshot, Store, StoredReport};
+use driftline::digest::WindowDigest;
 use driftline::http::{Board, Command, Live, ModelStatus, router};
 use driftline::metrics::Metrics;
+use driftline_analytics::report::Report;
 use driftline_config::Config;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -16,9 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MODEL: &str = "flight-delay";
 const TOKEN: &str = "planted-token";
-const REPORT: &str = r#"{"driftline":1,"model":"flight-delay","window":{"id":"flight-delay@20261101T000000Z.1d","start":"2026-11-01T00:00:00Z"},"findings":[]}"#;
+/// Whole, since a stored report that is damaged is answered with 500.
+const REPORT: &str = include_str!("../../analytics/tests/data/report.json");
 const DAY_US: i64 = 86_400_000_000;
-const START_US: i64 = 1_793_491_200_000_000;
+const START_US: i64 = 1_794_182_400_000_000;
 
 struct Service {
     board: Arc<Board>,
@@ -44,8 +47,10 @@ pub fn check(data: &[u8]) {
 async fn answer(service: &Service, data: &[u8]) -> Vec<u8> {
     let (mut client, server) = tokio::io::duplex(1 << 20);
     let router = router(Arc::clone(&service.board), data.len() % 2 == 0);
+    // A client that has said everything still hears the answer.
     let serving = tokio::spawn(
         http1::Builder::new()
+            .half_close(true)
             .serve_connection(TokioIo::new(server), TowerToHyperService::new(router)),
     );
     let mut answer = Vec::new();
@@ -77,7 +82,12 @@ fn service() -> Service {
         history: "{}".to_owned(),
         config_sha256: "00".to_owned(),
     };
-    let snapshot = Snapshot { reports: vec![report], ..Snapshot::default() };
+    let whole = Report::from_json(REPORT).expect("the report is whole");
+    let digest = WindowDigest::new(&whole, (START_US, START_US + DAY_US));
+    let document = serde_json::to_vec(&digest).expect("a digest is JSON");
+    let digest = OfWindow { model: MODEL.to_owned(), start_us: START_US, document };
+    let shown = Shown { digests: vec![digest], ..Shown::default() };
+    let snapshot = Snapshot { reports: vec![report], shown, ..Snapshot::default() };
     store.commit(&snapshot).expect("the store can be written");
     let (sender, commands) = sync_channel(64);
     let metrics = Arc::new(Metrics::new(&config, &[]));

@@ -107,14 +107,15 @@ fn window_id(day: i64) -> String {
     format!("{MODEL}@202611{day:02}T000000Z.1d")
 }
 
-/// A report of a day in November 2026, with a space that only its own bytes have.
+/// A whole report of a day in November 2026, with a space that only its own bytes have.
 fn report(day: i64) -> String {
     let ks = format!("{}.0", day);
     format!(
-        r#"{{"driftline":1, "model":"{MODEL}","window":{{"id":"{id}","start":"2026-11-{day:02}T00:00:00Z"}},"findings":[
+        r#"{{"driftline":1, "model":"{MODEL}","versions":{{"3":9}},"window":{{"id":"{id}","start":"2026-11-{day:02}T00:00:00Z","end":"2026-11-{next:02}T00:00:00Z","rows":9,"parts":1,"complete":true,"previous":null,"ledger":{{"read":9,"counted":9,"late":0,"rejected":0,"skipped":0,"control":0}},"cuts":{{}}}},"level":"warn","release":null,"changed":[],"latency":null,"status":{{"2xx":9}},"baseline_sha256":"00","config_sha256":"00","rules":1,"findings":[
 {{"subject":"feature:dep_delay","check":"missing","n":9,"m":9,"level":"ok","because":"","first_over":null,"share":{{"value":0.5,"bound":0.375,"confidence":0.99,"tolerance":0.01,"tolerance_from":"floor","reference":0.25,"detectable":null,"p_tolerance":null,"p_adjusted":null,"count":1}}}},
 {{"subject":"feature:dep_delay","check":"distribution","n":9,"m":9,"level":"warn","because":"","first_over":null,"ks":{{"value":{ks},"certified":[0,0],"bound":0.5,"confidence":0.99,"tolerance":0.25,"tolerance_from":"floor","baseline_error":0,"detectable":1,"at":null,"share_reference":null,"share_window":null,"p":1,"p_method":"x","p_tolerance":1,"p_adjusted":1}},"psi":{{"value":2,"debiased":1.5,"bound":1.25}}}}]}}"#,
         id = window_id(day),
+        next = day + 1,
     )
 }
 
