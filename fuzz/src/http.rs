@@ -46,7 +46,7 @@ pub fn check(data: &[u8]) {
 
 async fn answer(service: &Service, data: &[u8]) -> Vec<u8> {
     let (mut client, server) = tokio::io::duplex(1 << 20);
-    let router = router(Arc::clone(&service.board), data.len() % 2 == 0);
+    let router = router(Arc::clone(&service.board), data.len().is_multiple_of(2));
     // A client that has said everything still hears the answer.
     let serving = tokio::spawn(
         http1::Builder::new()
