@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::instant::{BEYOND_US, EARLIEST_US, parse_rfc3339_us};
 use super::layout::TopicLayout;
-use super::scan::{Fault, Number, QuotedKey, Scanner, Text, Value, unescape};
+use super::scan::{Fault, Number, Scanner, Text, Value, unescape};
+use super::sixteen::QuotedKey;
 use super::values::Part;
 use crate::event::Ignored;
 

@@ -9,7 +9,7 @@ use driftline_config::capture::{
     UNKNOWN_COLUMNS, VERSION, WRONG_TYPE_PREFIX,
 };
 
-use super::scan::QuotedKey;
+use super::sixteen::QuotedKey;
 use crate::plan::TopicPlan;
 
 /// What a key inside `features` or `prediction` stands for.

@@ -15,6 +15,7 @@ mod layout;
 mod number;
 mod rows;
 mod scan;
+mod sixteen;
 mod values;
 
 #[cfg(test)]

@@ -46,42 +46,6 @@ pub(super) fn leading_digits(eight: u64) -> (u64, u32) {
     if count == 0 { (0, 0) } else { (number_of(digits, count), count) }
 }
 
-/// A short number in plain decimal notation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Short {
-    pub(super) value: f64,
-    /// Bytes of text.
-    pub(super) length: usize,
-}
-
-/// The number that eight bytes begin with: up to seven digits, with a point between two of them or
-/// none, as JSON writes them. What comes behind it is not looked at, except that a further digit may
-/// follow seven.
-#[inline]
-pub(super) fn short_number(eight: u64) -> Option<Short> {
-    const POWERS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
-    let mut digits = digits_of(eight);
-    let stop = stops(digits);
-    let before = stop.trailing_zeros() / 8;
-    if before == 0 || before == 8 || (before > 1 && digits & 0xff == 0) {
-        return None;
-    }
-    let (mut count, mut length) = (before, before);
-    if eight >> (8 * before) & 0xff == u64::from(b'.') {
-        // Takes the point out; what comes from above is no digit.
-        let kept = (1 << (8 * before)) - 1;
-        digits = digits & kept | digits >> 8 & !kept | 0xff << 56;
-        count = stops(digits).trailing_zeros() / 8;
-        length = count + 1;
-        if count == before {
-            return None;
-        }
-    }
-    let places = (count - before) as usize;
-    let value = number_of(digits, count) as f64 / POWERS.get(places).copied()?;
-    Some(Short { value, length: length as usize })
-}
-
 /// Each byte of text as a number: digits become 0 to 9.
 #[inline]
 fn digits_of(eight: u64) -> u64 {
@@ -100,7 +64,12 @@ fn stops(digits: u64) -> u64 {
 #[inline]
 fn number_of(digits: u64, count: u32) -> u64 {
     // Zeros in front, so that eight digits are read whatever their number.
-    let digits = digits << (64 - 8 * count);
+    eight_digits(digits << (64 - 8 * count))
+}
+
+/// The number that eight digits make, the first in the lowest byte.
+#[inline]
+pub(super) fn eight_digits(digits: u64) -> u64 {
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
     let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
@@ -119,31 +88,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn short_numbers_are_those_of_json() {
-        let table = [
-            ("0,", Some((0.0, 1))),
-            ("12.5,", Some((12.5, 4))),
-            ("1234567,", Some((1_234_567.0, 7))),
-            ("123.4567", Some((123.4567, 8))),
-            ("0.000001", Some((0.000_001, 8))),
-            ("12345678", None),
-            ("01,", None),
-            ("00.1,", None),
-            ("1.,", None),
-            (".5,", None),
-            ("-1,", None),
-            (",", None),
-        ];
-        for (text, expected) in table {
-            let mut eight = [b' '; 8];
-            eight[..text.len()].copy_from_slice(text.as_bytes());
-            let short = short_number(u64::from_le_bytes(eight));
-            let found = short.map(|short| (short.value, short.length));
-            assert_eq!(found, expected, "{text}");
-        }
-    }
-
     proptest! {
         #[test]
         fn eight_bytes_give_the_digits_they_begin_with(bytes in prop::array::uniform8(prop_oneof![
@@ -153,19 +97,6 @@ mod tests {
             let length = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
             let number = bytes[..length].iter().fold(0, |n, byte| n * 10 + u64::from(byte - b'0'));
             prop_assert_eq!(leading_digits(u64::from_le_bytes(bytes)), (number, length as u32));
-        }
-
-        #[test]
-        fn short_numbers_read_as_rust_reads_them(
-            text in "(0|[1-9][0-9]{0,8})(\\.[0-9]{0,8})?[,}\\]e .-]?[0-9]{0,3}[,x]{8}",
-        ) {
-            let eight = text.as_bytes().first_chunk().copied().unwrap();
-            let Some(short) = short_number(u64::from_le_bytes(eight)) else { return Ok(()) };
-            let expected: f64 = text[..short.length].parse().unwrap();
-            prop_assert_eq!(short.value.to_bits(), expected.to_bits(), "{}", text);
-            let next = text.as_bytes()[short.length];
-            prop_assert!(!next.is_ascii_digit() || short.length >= 7, "{}", text);
-            prop_assert!(text.as_bytes()[short.length - 1].is_ascii_digit(), "{}", text);
         }
     }
 }

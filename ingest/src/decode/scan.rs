@@ -4,7 +4,8 @@
 //! It accepts what RFC 8259 does, plus the bare tokens `NaN`, `Infinity` and `-Infinity` that
 //! Python writes. Nesting is bounded, and skipping never recurses.
 
-use super::number::{Mantissa, leading_digits, parse_f64, short_number};
+use super::number::{Mantissa, leading_digits, parse_f64};
+use super::sixteen::{QuotedKey, ShortNumber, first_stop, short_number};
 
 /// Open containers above which a text is refused; serde_json has the same bound.
 pub(crate) const MAX_DEPTH: u32 = 127;
@@ -40,46 +41,6 @@ pub(crate) struct Number<'a> {
     pub(crate) value: f64,
     /// Whether it has neither a point nor an exponent.
     pub(crate) whole: bool,
-}
-
-/// A key as producers write it, with its quotes and its colon.
-#[derive(Debug)]
-pub(crate) struct QuotedKey {
-    /// Empty where the key cannot stand in a text as it is.
-    text: Box<[u8]>,
-    /// The first bytes, up to sixteen of them, and which bits of sixteen bytes they are.
-    head: u128,
-    mask: u128,
-}
-
-impl QuotedKey {
-    pub(crate) fn new(name: &str) -> QuotedKey {
-        let plain = name.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-        let text = if plain { format!("\"{name}\":") } else { String::new() };
-        let mut head = [0; 16];
-        let mut mask = [0; 16];
-        for ((head, mask), byte) in head.iter_mut().zip(&mut mask).zip(text.bytes()) {
-            (*head, *mask) = (byte, 0xff);
-        }
-        QuotedKey {
-            text: text.into_bytes().into(),
-            head: u128::from_le_bytes(head),
-            mask: u128::from_le_bytes(mask),
-        }
-    }
-
-    /// Whether `rest` begins with it.
-    #[inline]
-    fn begins(&self, rest: &[u8]) -> bool {
-        match rest.first_chunk() {
-            Some(sixteen) => {
-                u128::from_le_bytes(*sixteen) & self.mask == self.head
-                    && (self.text.len() <= 16 || rest.starts_with(&self.text))
-                    && !self.text.is_empty()
-            }
-            None => !self.text.is_empty() && rest.starts_with(&self.text),
-        }
-    }
 }
 
 /// One value: read where it is small, announced where it is a container.
@@ -150,30 +111,24 @@ impl<'a> Scanner<'a> {
     pub(crate) fn pass_key(&mut self, key: &QuotedKey) -> bool {
         let there = self.bytes.get(self.at..).is_some_and(|rest| key.begins(rest));
         if there {
-            self.at += key.text.len();
+            self.at += key.length();
             self.blanks();
         }
         there
     }
 
-    /// Passes `key`, a short number in plain notation and a comma, where exactly these come next,
-    /// without blanks; gives the number and stands on what follows the comma. Otherwise nothing is
-    /// passed: whatever else is valid is read the general way.
+    /// Passes `key`, a short number and the comma or the brace behind it, where exactly these come
+    /// next, without blanks. Otherwise nothing is passed: whatever else is valid is read the general
+    /// way.
     #[inline]
-    pub(crate) fn pass_short_number(&mut self, key: &QuotedKey) -> Option<f64> {
+    pub(crate) fn pass_short_member(&mut self, key: &QuotedKey) -> Option<ShortNumber> {
         let rest = self.bytes.get(self.at..)?;
         if !key.begins(rest) {
             return None;
         }
-        let rest = rest.get(key.text.len()..)?;
-        let negative = usize::from(rest.first() == Some(&b'-'));
-        let digits = rest.get(negative..)?;
-        let short = short_number(u64::from_le_bytes(*digits.first_chunk()?))?;
-        if digits.get(short.length) != Some(&b',') {
-            return None;
-        }
-        self.at += key.text.len() + negative + short.length + 1;
-        Some(if negative == 1 { -short.value } else { short.value })
+        let number = short_number(rest.get(key.length()..)?.first_chunk()?)?;
+        self.at += key.length() + number.length + 1;
+        Some(number)
     }
 
     /// Reads a key and its colon, and stands on the value.
@@ -364,17 +319,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes bytes of a string up to a quote, a backslash or a control character; eight at a time
-    /// while none of the eight is one.
+    /// Passes bytes of a string up to a quote, a backslash or a control character; sixteen at a time
+    /// while none of them is one.
     #[inline]
     fn plain(&mut self) {
-        while let Some(Ok(eight)) = self.bytes.get(self.at..self.at + 8).map(<[u8; 8]>::try_from) {
-            let stops = stop_bits(u64::from_le_bytes(eight));
-            if stops != 0 {
-                self.at += (stops.trailing_zeros() / 8) as usize;
+        while let Some(sixteen) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            if let Some(stop) = first_stop(sixteen) {
+                self.at += stop;
                 return;
             }
-            self.at += 8;
+            self.at += 16;
         }
         while let Some(byte) = self.peek() {
             if byte == b'"' || byte == b'\\' || byte < 0x20 {
@@ -506,20 +460,6 @@ impl Containers {
         self.bits >>= 1;
         self.depth -= 1;
     }
-}
-
-/// The high bit of each byte that is a quote, a backslash or below 0x20; only the lowest set bit is
-/// exact, which is the one that matters. Source: "Bit Twiddling Hacks", S. E. Anderson, "Determine
-/// if a word has a byte less than n".
-#[inline]
-fn stop_bits(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & HIGH
 }
 
 fn hex_code(four: &[u8]) -> Option<u32> {

@@ -51,7 +51,11 @@ impl Filling<'_> {
         let mut place = 0;
         let mut more = scanner.enter_object();
         while more {
-            place += self.expected_numbers(keys, place, scanner);
+            let (numbers, ended) = self.expected_numbers(keys, place, scanner);
+            if ended {
+                return Ok(());
+            }
+            place += numbers;
             if let Some(known) = keys.expected(place, self.seen)
                 && scanner.pass_key(&known.quoted)
             {
@@ -78,23 +82,33 @@ impl Filling<'_> {
         Ok(())
     }
 
-    /// Reads keys in the order in which they stood last, as long as each has a short number and
-    /// another key behind it; how many these were.
+    /// Reads keys in the order in which they stood last, as long as each has a short number; how many
+    /// these were, and whether the object ended with the last of them.
     #[inline]
-    fn expected_numbers(&mut self, keys: &Keys, from: usize, scanner: &mut Scanner<'_>) -> usize {
+    fn expected_numbers(
+        &mut self,
+        keys: &Keys,
+        from: usize,
+        scanner: &mut Scanner<'_>,
+    ) -> (usize, bool) {
         let mut ahead = scanner.clone();
         let mut place = from;
-        while let Some(known) = keys.expected(place, self.seen)
+        let mut ended = false;
+        while !ended
+            && let Some(known) = keys.expected(place, self.seen)
             && let Some(index) = known.numeric
             && let Some(slot) = self.row.slots.get_mut(index as usize)
-            && let Some(number) = ahead.pass_short_number(&known.quoted)
+            && let Some(member) = ahead.pass_short_member(&known.quoted)
         {
-            *slot = Slot::Number(number);
+            *slot = Slot::Number(member.value);
+            ended = member.last;
             place += 1;
         }
-        ahead.blanks();
+        if !ended {
+            ahead.blanks();
+        }
         *scanner = ahead;
-        place - from
+        (place - from, ended)
     }
 
     #[inline]
