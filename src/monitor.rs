@@ -5,6 +5,7 @@
 
 mod board;
 mod candidates;
+mod clocks;
 mod intake;
 mod limits;
 mod newest;
@@ -46,6 +47,7 @@ use crate::pipeline::{Effect, Event, Pipeline, Settings};
 use crate::setup::{BaselineFiles, Setup};
 use board::{Readiness, Surroundings};
 use candidates::Candidates;
+use clocks::{Clocks, TURN};
 use intake::Intake;
 use limits::Counted;
 use newest::Newest;
@@ -54,8 +56,6 @@ use publisher::Publisher;
 
 pub use candidates::ShadowRecord;
 
-/// How long the loop waits for the next read event before it looks at everything else.
-const TURN: Duration = Duration::from_millis(20);
 /// Read events that are handled before the loop looks at everything else.
 const READS_PER_TURN: usize = 32;
 /// How often the pipeline is told that time went on.
@@ -129,16 +129,6 @@ pub struct Monitor {
     http_stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
-/// When each of the loop's regular duties was last done.
-#[derive(Debug)]
-struct Clocks {
-    tick: Instant,
-    snapshot: Instant,
-    committed: Instant,
-    board: Instant,
-    prune: Instant,
-}
-
 impl Monitor {
     /// Builds every part. Nothing is read yet.
     ///
@@ -209,7 +199,6 @@ impl Monitor {
         let newest = Newest::read(Arc::clone(&store), names.collect())?;
         let mut readiness = Readiness::default();
         readiness.restore(&store)?;
-        let now = Instant::now();
         let mut monitor = Monitor {
             pipeline,
             intake,
@@ -228,7 +217,7 @@ impl Monitor {
             newest,
             report_keep_us: config.reports.keep_us,
             report_bytes: config.limits.report_bytes,
-            clocks: Clocks { tick: now, snapshot: now, committed: now, board: now, prune: now },
+            clocks: Clocks::begin(Instant::now()),
             limits,
             hurried: false,
             held_back: false,
@@ -316,7 +305,7 @@ impl Monitor {
             self.hear(TURN, watch);
             return self.attend(watch);
         }
-        let mut wait = TURN;
+        let mut wait = self.clocks.turn(Instant::now());
         for _ in 0..READS_PER_TURN {
             let Some(read) = self.intake.next(wait) else { break };
             wait = Duration::ZERO;
@@ -418,7 +407,11 @@ impl Monitor {
     }
 
     fn feed(&mut self, event: Event, watch: &mut dyn FnMut(&Notice<'_>)) {
+        let regular = matches!(event, Event::Tick | Event::DeadLetters { .. });
         let effects = self.pipeline.handle(event, now_us());
+        if !regular || !effects.is_empty() {
+            self.clocks.stirred = Instant::now();
+        }
         self.carry_out(effects, watch);
     }
 

@@ -25,8 +25,8 @@ use crate::topic::{offsets_at, watermarks};
 const REFRESH: Duration = Duration::from_secs(5);
 /// How often it is asked while something is in trouble.
 const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
-/// How often orders are looked for.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often it is made sure that all workers are there; a wish is heard at once.
+const LOOK: Duration = Duration::from_millis(250);
 /// Silence of a partition that lags, after which its consumer is built anew.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 

@@ -179,6 +179,8 @@ impl Readers {
     /// dropped; it is read again from the checkpoint's positions.
     pub fn stop(mut self) {
         self.outlet.stop();
+        // Without anybody who could wish for something the coordinator ends at once.
+        self.wishes = channel().0;
         let Some(coordinator) = self.coordinator.take() else { return };
         let deadline = Instant::now() + STOP_TIMEOUT;
         while !coordinator.is_finished() && Instant::now() < deadline {

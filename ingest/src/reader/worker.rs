@@ -122,9 +122,9 @@ impl Worker {
     }
 
     fn step(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
-        // A partition that waits for a word shall not wait for the poll that comes before it.
-        let hurried = self.gathering || self.waiting;
-        let patience = Duration::from_millis(if hurried { 5 } else { 50 });
+        // A partition that waits for a word, or is the first, shall not wait for the poll before it.
+        let hurried = self.gathering || self.waiting || self.readings.is_empty();
+        let patience = Duration::from_millis(if hurried { 5 } else { 100 });
         // What waits is taken without asking the clock until when to wait.
         let mut polled = consumer.poll(Duration::ZERO).or_else(|| consumer.poll(patience));
         if let Some(topics) = consumer.context().take_recreated() {
