@@ -7,6 +7,10 @@ const STRIDE: usize = 4;
 /// Buckets per cut point, so that few strides are not enough.
 const BUCKETS: usize = 2;
 
+/// About how many cut points are looked at to compare two grids, and how many neighbours together.
+const SAMPLE: usize = 1024;
+const PART: usize = 64;
+
 /// Ascending cut points. How many lie below a value is looked up in a few steps however many there
 /// are.
 #[derive(Debug, Clone)]
@@ -97,7 +101,9 @@ impl Cuts {
         slots.clear();
         slots.extend(values.iter().map(|&value| bucket(value)));
         for (slot, &value) in slots.iter_mut().zip(values) {
-            let before: u32 = before.get(*slot as usize).copied().map_or(0, Into::into);
+            // There is one for each bucket.
+            let Some(&before) = before.get(*slot as usize) else { continue };
+            let before: u32 = before.into();
             *slot = slot_from(padded, before as usize, value);
         }
     }
@@ -111,11 +117,11 @@ fn slot_from(padded: &[f64], mut below: usize, value: f64) -> u32 {
         let passed: i64 = stride.iter().map(|&cut| i64::from(cut < value)).sum();
         below += passed as usize;
         if passed < STRIDE as i64 {
-            break;
+            let at = stride.iter().fold(0, |at, &cut| at | u32::from(cut == value));
+            return (2 * below) as u32 + at;
         }
     }
-    let at = padded.get(below).is_some_and(|&cut| cut == value);
-    (2 * below) as u32 + u32::from(at)
+    (2 * below) as u32
 }
 
 impl PartialEq for Cuts {
@@ -147,15 +153,20 @@ impl Grid {
         }
     }
 
-    /// Values fall where cut points are dense, so buckets count by the square of what is in them.
+    /// Values fall where cut points are dense, so buckets count by the square of what is in them. Of many
+    /// cut points a sample is enough to choose between two grids, either of which gives the same slots.
     fn crowding(self, cut_points: &[f64]) -> u64 {
-        let (mut crowding, mut last, mut shared) = (0, None, 0);
-        for &cut in cut_points {
-            let bucket = Some(self.bucket(cut));
-            shared = if bucket == last { shared + 1 } else { 1 };
-            last = bucket;
-            // The sum of the first odd numbers is a square.
-            crowding += 2 * shared - 1;
+        let mut crowding = 0;
+        let parts = cut_points.chunks(PART).step_by(cut_points.len().div_ceil(SAMPLE).max(1));
+        for part in parts {
+            let (mut last, mut shared) = (None, 0);
+            for &cut in part {
+                let bucket = Some(self.bucket(cut));
+                shared = if bucket == last { shared + 1 } else { 1 };
+                last = bucket;
+                // The sum of the first odd numbers is a square.
+                crowding += 2 * shared - 1;
+            }
         }
         crowding
     }

@@ -293,22 +293,23 @@ impl NumericCell {
 /// The smallest and the largest of values without NaN.
 #[inline(always)]
 fn range(values: &[f64]) -> Option<(f64, f64)> {
-    const LANES: usize = 4;
+    // As many as let nobody wait for the comparison before.
+    const LANES: usize = 16;
     let first = *values.first()?;
     let (mut min, mut max) = ([first; LANES], [first; LANES]);
     let (chunks, rest) = values.as_chunks::<LANES>();
-    let widen = |min: &mut f64, max: &mut f64, value: f64| {
-        *min = if value < *min { value } else { *min };
-        *max = if value > *max { value } else { *max };
-    };
     for chunk in chunks {
-        for ((min, max), &value) in min.iter_mut().zip(&mut max).zip(chunk) {
-            widen(min, max, value);
-        }
+        min = std::array::from_fn(
+            |lane| if chunk[lane] < min[lane] { chunk[lane] } else { min[lane] },
+        );
+        max = std::array::from_fn(
+            |lane| if chunk[lane] > max[lane] { chunk[lane] } else { max[lane] },
+        );
     }
     let (mut least, mut most) = (first, first);
-    for value in rest.iter().chain(&min).chain(&max) {
-        widen(&mut least, &mut most, *value);
+    for &value in rest.iter().chain(&min).chain(&max) {
+        least = if value < least { value } else { least };
+        most = if value > most { value } else { most };
     }
     Some((least, most))
 }

@@ -51,6 +51,9 @@ impl Slots {
             } else {
                 let mut counts = vec![0_u32; slots];
                 indices.iter().for_each(|&i| counts[i as usize] += 1);
+                if self.become_array(&mut counts, indices.len() as u64) {
+                    return;
+                }
                 self.add_runs(slots, used_of(&counts));
             }
             self.settle(slots);
@@ -153,10 +156,25 @@ impl Slots {
         }
     }
 
+    /// Where `counts`, whose sum is `added`, use a quarter of the slots, takes them for its own and adds
+    /// its list to them: a list of so many would cost more than all the counting.
+    fn become_array(&mut self, counts: &mut Vec<u32>, added: u64) -> bool {
+        let Store::Sparse(used) = &self.store else { return false };
+        let listed: u64 = used.iter().map(|&(_, count)| u64::from(count)).sum();
+        let total = listed.saturating_add(added);
+        let in_use = counts.iter().filter(|&&count| count != 0).count();
+        if !is_array(in_use, counts.len()) || total > u64::from(u32::MAX) {
+            return false;
+        }
+        used.iter().for_each(|&(slot, count)| counts[slot as usize] += count);
+        self.store = Store::Narrow { counts: std::mem::take(counts).into(), total };
+        true
+    }
+
     /// Turns a list that uses a quarter of the slots into an array.
     fn settle(&mut self, slots: usize) {
         if let Store::Sparse(used) = &mut self.store {
-            if used.len() * 4 >= slots.max(8) {
+            if is_array(used.len(), slots) {
                 let mut counts = vec![0_u32; slots].into_boxed_slice();
                 used.iter().for_each(|&(slot, count)| counts[slot as usize] = count);
                 let total = used.iter().map(|&(_, count)| u64::from(count)).sum();
@@ -203,6 +221,11 @@ impl PartialEq for Slots {
     fn eq(&self, other: &Slots) -> bool {
         self.used().eq(other.used())
     }
+}
+
+/// Whether so many slots in use are kept as an array.
+fn is_array(used: usize, slots: usize) -> bool {
+    used * 4 >= slots.max(8)
 }
 
 /// Sorted indices with how often each stands there.

@@ -129,6 +129,14 @@ fn counters_leave_32_bits_unharmed() {
         let mut many = vec![3; 100];
         counters.count(slots, &mut many);
         assert_eq!(counters.total(), expected + 102);
+        // A list that may become an array, and must not become one of 32 bits.
+        let mut counters = Slots::decode(&mut Reader::new(&nearly), slots).unwrap();
+        let mut all: Vec<u32> = (0..slots as u32).cycle().take(2 * slots.max(12)).collect();
+        let of_slot_3 = all.iter().filter(|&&slot| slot == 3).count() as u64;
+        counters.count(slots, &mut all);
+        assert_eq!(counters.total(), u64::from(u32::MAX) - 1 + all.len() as u64);
+        let counts = counters.to_vec(slots);
+        assert_eq!(counts[3], u64::from(u32::MAX) - 1 + of_slot_3);
     }
 }
 
