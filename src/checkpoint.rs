@@ -10,6 +10,7 @@
 //! the encoding of `analytics`; reports compressed. The store knows nothing of what the documents say.
 
 mod lock;
+mod packing;
 mod shown;
 mod store;
 #[cfg(test)]

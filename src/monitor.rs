@@ -62,6 +62,9 @@ const READS_PER_TURN: usize = 32;
 const TICK: Duration = Duration::from_millis(500);
 /// How often a snapshot is taken at least, while anything changes.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(5);
+/// Windows before the judge from which on one commit serves all of half a second.
+const MANY: usize = 16;
+const SNAPSHOT_OF_MANY: Duration = Duration::from_millis(500);
 /// How often readers of the board see something new.
 const BOARD_EVERY: Duration = Duration::from_millis(500);
 /// How often old reports are looked for.
@@ -434,8 +437,7 @@ impl Monitor {
                 }
                 Effect::Published(report) => {
                     self.metrics.report(&report);
-                    let of_report = |unit: &&Unit| unit.name() == report.model;
-                    let unit = self.pipeline.units().iter().find(of_report);
+                    let unit = self.pipeline.unit(&report.model);
                     let lateness_us = unit.map_or(0, |unit| unit.setup.model.window.lateness_us);
                     self.readiness.reported(&report, lateness_us, now_us());
                     watch(&Notice::Report(&report));
@@ -460,9 +462,11 @@ impl Monitor {
 
     /// Takes a snapshot when one is due, and writes it once every dead letter in it has arrived.
     fn snapshot(&mut self) {
-        let due = self.hurried
-            || self.clocks.snapshot.elapsed() >= SNAPSHOT_EVERY
-            || self.pipeline.wants_snapshot();
+        let since = self.clocks.snapshot.elapsed();
+        // What waits for a commit waits for its neighbours too where many windows close together.
+        let soon = self.judge.waiting() <= MANY || since >= SNAPSHOT_OF_MANY;
+        let due =
+            self.hurried || since >= SNAPSHOT_EVERY || (soon && self.pipeline.wants_snapshot());
         if self.gate.is_empty() && due && !self.writer.is_busy() {
             self.hurried = false;
             self.clocks.snapshot = Instant::now();

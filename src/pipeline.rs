@@ -37,7 +37,7 @@ use driftline_alerting::repeat::RepeatRules;
 use driftline_analytics::lane::{Crossing, Heartbeat, Incomplete};
 use driftline_ingest::Chunk;
 
-use crate::checkpoint::{Committed, LaneKind, OutboxItem, Snapshot, WindowKey};
+use crate::checkpoint::{Committed, LaneKind, OutboxItem, Snapshot};
 use crate::judge::{Job, Verdict};
 use crate::messages::Messages;
 use alignment::{Alignment, Change};
@@ -165,6 +165,7 @@ pub enum Effect {
 pub struct Pipeline {
     topics: Vec<Topic>,
     units: Vec<Unit>,
+    by_name: BTreeMap<String, usize>,
     alignment: Alignment,
     rules: Rules,
     repeats: RepeatRules,
@@ -218,8 +219,10 @@ impl Pipeline {
             let of_topic = units.iter().enumerate().filter(|(_, unit)| unit.topic == index);
             Topic::new(name, of_topic.map(|(unit, _)| unit).collect())
         });
+        let names = units.iter().map(|unit| unit.name().to_owned()).zip(0..);
         Pipeline {
             topics: topics.collect(),
+            by_name: names.collect(),
             units,
             alignment: Alignment::default(),
             rules: settings.rules,
@@ -299,6 +302,11 @@ impl Pipeline {
     /// The models in the order of their indices.
     pub fn units(&self) -> &[Unit] {
         &self.units
+    }
+
+    /// A model by its name.
+    pub fn unit(&self, name: &str) -> Option<&Unit> {
+        self.by_name.get(name).and_then(|unit| self.units.get(*unit))
     }
 
     /// What is known of a topic, by name.
@@ -556,17 +564,6 @@ impl Pipeline {
             debug_assert_eq!(epoch, committed.epoch, "one commit in flight");
             self.unreported = self.unreported.saturating_sub(close::published(&effects));
             self.effects.extend(effects);
-        }
-    }
-
-    fn stored(&mut self, window: &WindowKey, bytes: usize) {
-        let unit = self.units.iter_mut().find(|unit| unit.name() == window.model);
-        let open = unit.and_then(|unit| unit.windows.get_mut(&window.start_us));
-        if let Some(open) = open {
-            match open.stored.0 {
-                0 => open.stored.0 = bytes,
-                _ => open.stored.1 += bytes,
-            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
+use super::packing::Packer;
 use super::store::REPORTS;
 use super::{Store, StoreError};
 
@@ -13,8 +14,6 @@ use super::{Store, StoreError};
 pub const PANES: u32 = 720;
 /// Receipts kept, over all receivers: those of a bad night with every message tried ten times.
 pub const RECEIPTS: u64 = 2000;
-
-const ZSTD_LEVEL: i32 = 3;
 
 /// Key: model, window start.
 const DIGESTS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("digests");
@@ -228,14 +227,18 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Er
 }
 
 /// Adds what a snapshot brings.
-pub(super) fn write(transaction: &WriteTransaction, shown: &Shown) -> Result<(), redb::Error> {
+pub(super) fn write(
+    transaction: &WriteTransaction,
+    shown: &Shown,
+    packer: &mut Packer,
+) -> Result<(), redb::Error> {
     if shown.is_empty() {
         return Ok(());
     }
     for (definition, documents) in [(DIGESTS, &shown.digests), (SHADOW, &shown.shadow)] {
         let mut table = transaction.open_table(definition)?;
         for OfWindow { model, start_us, document } in documents {
-            table.insert((model.as_str(), *start_us), packed(document)?.as_slice())?;
+            table.insert((model.as_str(), *start_us), packer.pack(document)?.as_slice())?;
         }
     }
     let mut panes = transaction.open_table(PANE_RING)?;
@@ -248,7 +251,7 @@ pub(super) fn write(transaction: &WriteTransaction, shown: &Shown) -> Result<(),
     let mut entries = transaction.open_table(ENTRIES)?;
     for Entry { incident, wall_us, id, document } in &shown.entries {
         let key = (incident.as_str(), *wall_us, id.as_str());
-        entries.insert(key, packed(document)?.as_slice())?;
+        entries.insert(key, packer.pack(document)?.as_slice())?;
     }
     let mut receipts = transaction.open_table(RECEIPT_RING)?;
     for (number, document) in &shown.receipts {
@@ -278,10 +281,6 @@ pub(super) fn prune(transaction: &WriteTransaction, before_us: i64) -> Result<()
     let mut entries = transaction.open_table(ENTRIES)?;
     entries.retain(|(_, wall_us, _), _| wall_us >= before_us)?;
     Ok(())
-}
-
-fn packed(document: &[u8]) -> Result<Vec<u8>, redb::Error> {
-    Ok(zstd::encode_all(document, ZSTD_LEVEL)?)
 }
 
 fn unpacked<T: DeserializeOwned>(packed: &[u8]) -> Result<T, StoreError> {

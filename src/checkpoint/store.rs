@@ -11,6 +11,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use serde::{Deserialize, Serialize};
 
 use super::lock::lock_folder;
+use super::packing::Packer;
 use super::shown;
 use super::{LaneKind, Snapshot, WindowKey};
 use shapes::SHAPES;
@@ -27,7 +28,6 @@ const FORMAT: u64 = 1;
 const CACHE_BYTES: usize = 16 << 20;
 /// Longest value of the windows table.
 const PIECE_BYTES: usize = 256 << 10;
-const ZSTD_LEVEL: i32 = 3;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
@@ -324,6 +324,7 @@ impl Store {
 
     fn try_commit(&self, snapshot: &Snapshot) -> Result<BTreeMap<WindowKey, usize>, redb::Error> {
         let transaction = self.begin_write()?;
+        let mut packer = Packer::new()?;
         let mut sizes = BTreeMap::new();
         {
             let mut documents = transaction.open_table(DOCUMENTS)?;
@@ -352,12 +353,12 @@ impl Store {
             }
             let mut reports = transaction.open_table(REPORTS)?;
             for report in &snapshot.reports {
-                let packed = pack(report)?;
+                let packed = pack(report, &mut packer)?;
                 reports.insert((report.model.as_str(), report.start_us), packed.as_slice())?;
             }
             let mut shapes = transaction.open_table(SHAPES)?;
             for window in &snapshot.shapes {
-                let packed = shapes::pack(&window.shapes)?;
+                let packed = shapes::pack(&window.shapes, &mut packer)?;
                 shapes.insert((window.model.as_str(), window.start_us), packed.as_slice())?;
             }
             let mut outbox = transaction.open_table(OUTBOX)?;
@@ -368,7 +369,7 @@ impl Store {
                 outbox.remove(*sequence)?;
             }
         }
-        shown::write(&transaction, &snapshot.shown)?;
+        shown::write(&transaction, &snapshot.shown, &mut packer)?;
         transaction.commit()?;
         Ok(sizes)
     }
@@ -455,9 +456,9 @@ fn load_from(database: &Database) -> Result<Saved, redb::Error> {
     Ok(saved)
 }
 
-fn pack(report: &StoredReport) -> Result<Vec<u8>, redb::Error> {
+fn pack(report: &StoredReport, packer: &mut Packer) -> Result<Vec<u8>, redb::Error> {
     let json = serde_json::to_vec(report).map_err(std::io::Error::other)?;
-    Ok(zstd::encode_all(json.as_slice(), ZSTD_LEVEL)?)
+    Ok(packer.pack(&json)?)
 }
 
 fn lane_number(lane: LaneKind) -> u8 {

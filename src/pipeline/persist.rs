@@ -218,6 +218,18 @@ impl Pipeline {
             unit.facts.alerts.incidents().any(|incident| incident.id == alert.incident())
         })
     }
+
+    /// Notes how many bytes of an open window a commit brought into the store.
+    pub(super) fn stored(&mut self, window: &WindowKey, bytes: usize) {
+        let unit = self.by_name.get(&window.model).and_then(|unit| self.units.get_mut(*unit));
+        let open = unit.and_then(|unit| unit.windows.get_mut(&window.start_us));
+        if let Some(open) = open {
+            match open.stored.0 {
+                0 => open.stored.0 = bytes,
+                _ => open.stored.1 += bytes,
+            }
+        }
+    }
 }
 
 impl Unit {

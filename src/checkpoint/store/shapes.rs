@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use driftline_analytics::shape::Shape;
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition};
 
-use super::{REPORTS, Store, StoreError, ZSTD_LEVEL};
+use super::{Packer, REPORTS, Store, StoreError};
 
 /// Key: model, window start. One line per subject: its name as JSON, a tab, its shape as JSON; so one
 /// is found without reading the others.
@@ -111,7 +111,10 @@ fn add_sizes(
     Ok(())
 }
 
-pub(super) fn pack(shapes: &BTreeMap<String, Shape>) -> Result<Vec<u8>, redb::Error> {
+pub(super) fn pack(
+    shapes: &BTreeMap<String, Shape>,
+    packer: &mut Packer,
+) -> Result<Vec<u8>, redb::Error> {
     let mut lines = Vec::new();
     for (subject, shape) in shapes {
         serde_json::to_writer(&mut lines, subject).map_err(std::io::Error::other)?;
@@ -119,7 +122,7 @@ pub(super) fn pack(shapes: &BTreeMap<String, Shape>) -> Result<Vec<u8>, redb::Er
         serde_json::to_writer(&mut lines, shape).map_err(std::io::Error::other)?;
         lines.push(b'\n');
     }
-    Ok(zstd::encode_all(lines.as_slice(), ZSTD_LEVEL)?)
+    Ok(packer.pack(&lines)?)
 }
 
 fn find(packed: &[u8], subject: &str) -> Result<Option<Shape>, StoreError> {
