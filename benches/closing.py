@@ -1,6 +1,6 @@
 """Measures how a busy topic is absorbed while the windows of a thousand other models close at once.
 
-    closing.py --driftline BINARY --consumer EXECUTABLE [--models 1000] [--rows 500] [--backlog 13000000]
+    closing.py --driftline BINARY --consumer EXECUTABLE [--models 1000] [--rows 500] [--backlog 18000000]
 
 One topic of a real broker has a backlog of one model, another the models, a window of `--rows` rows each,
 which the service has counted before it reads the backlog. After some seconds undisturbed a heartbeat per
@@ -93,4 +93,4 @@ def measure(options, folder, bootstrap):
 
 if __name__ == "__main__":
     script.run(__doc__, lambda _: "a busy topic while windows close", measure,
-               {"models": 1000, "rows": 500, "backlog": 13_000_000})
+               {"models": 1000, "rows": 500, "backlog": 18_000_000})

@@ -20,8 +20,11 @@ use crate::setup::Setup;
 
 /// Windows that a thread has before it at most: enough for it not to wait for the loop.
 const AHEAD: usize = 16;
+/// Where more windows wait than fit before a thread, it rests after each for this part of the time that the
+/// window took: even a thread that all others may push aside is in their way.
+const REST: u32 = 2;
 /// How long windows wait for a core that nobody else wants, before they are judged like anything else.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(7);
 
 /// A closed window and everything that its report depends on.
 #[derive(Debug)]
@@ -99,10 +102,17 @@ enum Who {
     Prompt,
 }
 
+/// A window's turn at a thread.
+struct Turn {
+    job: Box<Job>,
+    /// Whether the thread rests after it.
+    rests: bool,
+}
+
 /// One thread and what it has before it.
 #[derive(Debug)]
 struct Seat {
-    jobs: Option<SyncSender<Box<Job>>>,
+    jobs: Option<SyncSender<Turn>>,
     waiting: usize,
     thread: Option<JoinHandle<()>>,
 }
@@ -153,12 +163,13 @@ impl Judge {
         while self.prompt.waiting < AHEAD
             && let Some((_, job)) = self.queue.pop_front_if(|waiting| hurried || is_late(waiting))
         {
-            self.prompt.take(job);
+            self.prompt.take(job, false);
         }
         while self.standing_back.waiting < AHEAD
             && let Some((_, job)) = self.queue.pop_front()
         {
-            self.standing_back.take(job);
+            let rests = !hurried && self.queue.len() >= AHEAD;
+            self.standing_back.take(job, rests);
         }
     }
 
@@ -170,14 +181,18 @@ impl Judge {
 
 impl Seat {
     fn start(who: Who, outbox: SyncSender<(Who, Verdict)>) -> std::io::Result<Seat> {
-        let (jobs, inbox) = sync_channel::<Box<Job>>(AHEAD);
+        let (jobs, inbox) = sync_channel::<Turn>(AHEAD);
         let work = move || {
             if who == Who::StandingBack {
                 give_way();
             }
-            while let Ok(job) = inbox.recv() {
+            while let Ok(Turn { job, rests }) = inbox.recv() {
+                let begun = Instant::now();
                 if outbox.send((who, decide(&job))).is_err() {
                     return;
+                }
+                if rests {
+                    std::thread::sleep(begun.elapsed() / REST);
                 }
             }
         };
@@ -189,10 +204,10 @@ impl Seat {
         Ok(Seat { jobs: Some(jobs), waiting: 0, thread: Some(thread) })
     }
 
-    fn take(&mut self, job: Box<Job>) {
+    fn take(&mut self, job: Box<Job>, rests: bool) {
         if let Some(jobs) = &self.jobs {
             // The thread ends only when this handle is dropped, and has room for what it may have.
-            self.waiting += usize::from(jobs.send(job).is_ok());
+            self.waiting += usize::from(jobs.send(Turn { job, rests }).is_ok());
         }
     }
 }

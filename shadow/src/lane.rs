@@ -2,6 +2,7 @@
 
 mod pairing;
 mod queue;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod worker;

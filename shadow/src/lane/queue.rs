@@ -247,6 +247,22 @@ impl Queue {
         }
     }
 
+    /// Waits for so long, or until the lane stops.
+    pub(super) fn rest(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        while !state.stopping {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = match self.changed.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
     /// Adds what became of a slice. A window that was finished meanwhile has shed these rows.
     pub(super) fn done(
         &self,

@@ -104,6 +104,18 @@ fn a_window_is_compared() {
 }
 
 #[test]
+fn a_lane_that_rests_stops_at_once() {
+    let queue = Arc::new(Queue::new(1));
+    let resting = Arc::clone(&queue);
+    let thread = thread::spawn(move || {
+        resting.rest(Duration::from_secs(3600));
+        resting.stopped();
+    });
+    assert!(queue.stop(PATIENCE));
+    thread.join().expect("it rests and ends");
+}
+
+#[test]
 fn a_slow_candidate_sheds_and_holds_nobody_up() {
     let (release, released) = mpsc::channel::<()>();
     let lane = lane(100, || {

@@ -8,6 +8,7 @@ use driftline_config::Candidate;
 
 use super::pairing::Champion;
 use super::queue::{Queue, RunSwitch, Slice};
+use super::rest::Stopwatch;
 use super::{Health, Ids};
 use crate::comparison::Comparison;
 use crate::error::ShadowError;
@@ -56,8 +57,9 @@ pub(super) fn run(
 fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
     let Scorer { mut score, switch } = scorer;
     queue.ready(switch);
-    let mut well = true;
+    let (mut well, mut shed) = (true, 0);
     while let Some(slice) = queue.next() {
+        let stopwatch = Stopwatch::start();
         let mut scored = Comparison::new(&candidate.output.classes);
         let health = match compare(candidate, &slice, score.as_mut(), &mut scored) {
             Ok(()) => Health::Ready,
@@ -72,6 +74,8 @@ fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
         };
         well = health == Health::Ready;
         queue.done(&slice, &scored, health, candidate);
+        let shed_before = std::mem::replace(&mut shed, queue.counters().shed);
+        queue.rest(stopwatch.effort().rest(shed > shed_before));
     }
 }
 

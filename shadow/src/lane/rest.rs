@@ -1,0 +1,90 @@
+//! When a candidate that cannot keep up stands back for those with whom it shares the cores.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Who stands back rests so many times as long as it ran.
+const REST: u32 = 5;
+/// The longest rest, however long a slice took.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// A stretch of work: how long it took, and how long of it the thread had a core.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Effort {
+    pub(super) took: Duration,
+    pub(super) ran: Duration,
+}
+
+/// Measures an [`Effort`] of the calling thread.
+pub(super) struct Stopwatch {
+    begun: Instant,
+    ran_before: Duration,
+}
+
+impl Stopwatch {
+    pub(super) fn start() -> Stopwatch {
+        Stopwatch { begun: Instant::now(), ran_before: ran() }
+    }
+
+    pub(super) fn effort(&self) -> Effort {
+        Effort { took: self.begun.elapsed(), ran: ran().saturating_sub(self.ran_before) }
+    }
+}
+
+impl Effort {
+    /// How long to rest after it. Who `sheds` rows cannot score them all anyway, so that a few more do no
+    /// harm, and rests where it had to wait for a core, since others want them: even a thread that all
+    /// others may push aside takes their place in the caches and makes the kernel wake them elsewhere.
+    pub(super) fn rest(self, sheds: bool) -> Duration {
+        let waited = self.took.saturating_sub(self.ran);
+        if sheds && waited > self.took / 10 {
+            (self.took * REST).min(LONGEST)
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+/// How long the calling thread has had a core so far.
+fn ran() -> Duration {
+    let ran = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (u64::try_from(ran.tv_sec), u32::try_from(ran.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanoseconds.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_sheds_and_has_to_wait_rests() {
+        let ms = Duration::from_millis;
+        let table = [
+            ((10, 10), true, 0),
+            ((10, 9), true, 0),
+            ((10, 5), true, 50),
+            ((10, 5), false, 0),
+            ((10, 0), true, 50),
+            ((10, 12), true, 0),
+            ((20_000, 100), true, 10_000),
+        ];
+        for ((took, ran), sheds, rests) in table {
+            let effort = Effort { took: ms(took), ran: ms(ran) };
+            assert_eq!(effort.rest(sheds), ms(rests), "{effort:?} {sheds}");
+        }
+    }
+
+    #[test]
+    fn a_stopwatch_tells_running_from_waiting() {
+        let stopwatch = Stopwatch::start();
+        std::thread::sleep(Duration::from_millis(20));
+        let waited = stopwatch.effort();
+        assert!(waited.ran < waited.took / 2, "{waited:?}");
+        let mut sum = 0_u64;
+        while stopwatch.effort().ran < Duration::from_millis(20) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(stopwatch.effort().took >= Duration::from_millis(40));
+    }
+}
