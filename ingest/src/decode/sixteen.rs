@@ -53,8 +53,6 @@ pub(super) struct ShortNumber {
     pub(super) value: f64,
     /// Bytes of text, of which the sixteen have one more.
     pub(super) length: usize,
-    /// Whether it has no point.
-    pub(super) whole: bool,
     /// Whether what follows is a closing brace and not a comma.
     pub(super) last: bool,
 }
@@ -102,7 +100,6 @@ pub(super) fn short_number(sixteen: &[u8; 16]) -> Option<ShortNumber> {
     Some(ShortNumber {
         value: f64::from_bits(value.to_bits() | u64::from(negative) << 63),
         length: length as usize,
-        whole: other == 0,
         last: braces & ends & ends.wrapping_neg() != 0,
     })
 }
@@ -133,14 +130,14 @@ mod tests {
     #[test]
     fn short_numbers_are_those_of_json() {
         let table = [
-            ("0,", Some((0.0, 1, true, false))),
-            ("-0}", Some((-0.0, 2, true, true))),
-            ("12.5,}", Some((12.5, 4, false, false))),
-            ("12.5},", Some((12.5, 4, false, true))),
-            ("12345678,", Some((12_345_678.0, 8, true, false))),
-            ("-123.4567,", Some((-123.4567, 9, false, false))),
-            ("0.000001}", Some((0.000_001, 8, false, true))),
-            ("-0.5,", Some((-0.5, 4, false, false))),
+            ("0,", Some((0.0, 1, false))),
+            ("-0}", Some((-0.0, 2, true))),
+            ("12.5,}", Some((12.5, 4, false))),
+            ("12.5},", Some((12.5, 4, true))),
+            ("12345678,", Some((12_345_678.0, 8, false))),
+            ("-123.4567,", Some((-123.4567, 9, false))),
+            ("0.000001}", Some((0.000_001, 8, true))),
+            ("-0.5,", Some((-0.5, 4, false))),
             ("123456789,", None),
             ("1234.56789,", None),
             ("01,", None),
@@ -161,11 +158,9 @@ mod tests {
         ];
         for (text, expected) in table {
             let short = short_number(&sixteen(text));
-            let found =
-                short.map(|short| (short.value.to_bits(), short.length, short.whole, short.last));
-            let expected = expected.map(|(value, length, whole, last): (f64, _, _, _)| {
-                (value.to_bits(), length, whole, last)
-            });
+            let found = short.map(|short| (short.value.to_bits(), short.length, short.last));
+            let expected =
+                expected.map(|(value, length, last): (f64, _, _)| (value.to_bits(), length, last));
             assert_eq!(found, expected, "{text}");
         }
     }
@@ -207,7 +202,6 @@ mod tests {
                 let expected: f64 = number.parse().unwrap();
                 prop_assert_eq!(short.value.to_bits(), expected.to_bits(), "{}", text);
                 prop_assert_eq!(short.length, end, "{}", text);
-                prop_assert_eq!(short.whole, !number.contains('.'), "{}", text);
                 prop_assert_eq!(short.last, text.get(end..=end) == Some("}"), "{}", text);
             }
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Who stands back rests so many times as long as it ran.
+/// Who stands back rests so many times as long as its slice took.
 const REST: u32 = 5;
 /// The longest rest, however long a slice took.
 const LONGEST: Duration = Duration::from_secs(10);
