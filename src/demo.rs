@@ -132,7 +132,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             all_read = Some(Instant::now());
         }
         let Some(since) = all_read else { continue };
-        monitor.hurry();
+        if !story.is_over() {
+            monitor.hurry();
+        }
         let settled = monitor.is_settled() && monitor.outbox_open() == 0;
         if settled || since.elapsed() > PATIENCE {
             if !story.is_over() {
