@@ -12,8 +12,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// A stretch of work: how long it took, and how long of it the thread had a core.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
-    pub(super) took: Duration,
-    pub(super) ran: Duration,
+    took: Duration,
+    ran: Duration,
 }
 
 /// Measures an [`Effort`] of the calling thread.
