@@ -2,7 +2,7 @@
 
 use zstd::bulk::Compressor;
 
-/// Fast, and within a few percent of what slower levels save of a report.
+/// The default of zstd.
 const LEVEL: i32 = 3;
 
 /// Compresses documents one after the other. What that needs is made once: it is larger than most documents.

@@ -35,7 +35,7 @@ impl Stopwatch {
 impl Effort {
     /// How long to rest after it. Who `sheds` rows cannot score them all anyway, so that a few more do no
     /// harm, and rests where it had to wait for a core, since others want them: even a thread that all
-    /// others may push aside takes their place in the caches and makes the kernel wake them elsewhere.
+    /// others may push aside was measured to slow them down.
     pub(super) fn rest(self, sheds: bool) -> Duration {
         let waited = self.took.saturating_sub(self.ran);
         if sheds && waited > self.took / 10 {
