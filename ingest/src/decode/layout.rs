@@ -40,19 +40,41 @@ pub(crate) struct Keys {
     by_name: HashMap<Box<str>, u32>,
 }
 
-/// For each place among the keys, the key that stood there last.
+/// The order in which known keys came last, each at most once. Producers write theirs in one, and leave
+/// out some of them or write one twice.
 #[derive(Debug, Default)]
 pub(crate) struct LastSeen {
     order: Vec<u32>,
+    /// For each known key, its last place in the order.
+    places: Vec<u32>,
 }
 
 impl LastSeen {
-    const NONE: u32 = u32::MAX;
+    /// Where the key with this index has its place, if it still has one.
+    fn place_of(&self, index: u32) -> Option<usize> {
+        let place = *self.places.get(index as usize)? as usize;
+        (self.order.get(place) == Some(&index)).then_some(place)
+    }
+
+    /// Gives the key with this index a place, which is at most behind the last.
+    fn put(&mut self, index: u32, place: usize) {
+        match self.order.get_mut(place) {
+            Some(key) => *key = index,
+            None => self.order.push(index),
+        }
+        let (key, place) = (index as usize, u32::try_from(place).unwrap_or(u32::MAX));
+        if self.places.len() <= key {
+            self.places.resize(key + 1, u32::MAX);
+        }
+        if let Some(known) = self.places.get_mut(key) {
+            *known = place;
+        }
+    }
 }
 
 impl Keys {
     fn insert(&mut self, name: &str, target: Target, kind: Option<Kind>) {
-        let index = u32::try_from(self.known.len()).unwrap_or(LastSeen::NONE);
+        let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         if self.by_name.contains_key(name) {
             return;
         }
@@ -64,30 +86,38 @@ impl Keys {
         self.known.push(Known { name: name.into(), quoted: QuotedKey::new(name), target, numeric });
     }
 
-    /// The key that stood at `place` last: producers write their keys in one order.
+    /// The key that stood at `place` last.
     #[inline]
     pub(crate) fn expected(&self, place: usize, seen: &LastSeen) -> Option<&Known> {
         seen.order.get(place).and_then(|index| self.known.get(*index as usize))
     }
 
-    /// What `name`, the `place`th key of its object, stands for.
-    pub(crate) fn find(&self, name: &str, place: usize, seen: &mut LastSeen) -> Target {
+    /// What `name` stands for, which was read where the key at `place` was expected, and the place of
+    /// the key that is expected next. A key that comes early leaves out those before it, and one that
+    /// stands twice or is unknown changes nothing: the order holds for what comes after them. One that
+    /// comes late shows that there is another order, which is learnt from then on.
+    pub(crate) fn find(&self, name: &str, place: usize, seen: &mut LastSeen) -> (Target, usize) {
         if let Some(known) = self.expected(place, seen)
             && *known.name == *name
         {
-            return known.target;
+            return (known.target, place + 1);
         }
-        let index = self.by_name.get(name).copied().unwrap_or(LastSeen::NONE);
-        // A message may hold any number of unknown keys; the memory of places need not follow.
-        if place < 2 * self.known.len() {
-            if seen.order.len() <= place {
-                seen.order.resize(place + 1, LastSeen::NONE);
+        let Some(index) = self.by_name.get(name).copied() else { return (Target::Unknown, place) };
+        let target = self.known.get(index as usize).map_or(Target::Unknown, |known| known.target);
+        let next = match seen.place_of(index) {
+            Some(known) if known >= place => known + 1,
+            Some(known) if known + 1 == place => place,
+            Some(_) => {
+                seen.order.clear();
+                seen.put(index, 0);
+                1
             }
-            if let Some(slot) = seen.order.get_mut(place) {
-                *slot = index;
+            None => {
+                seen.put(index, place);
+                place + 1
             }
-        }
-        self.known.get(index as usize).map_or(Target::Unknown, |known| known.target)
+        };
+        (target, next)
     }
 }
 
@@ -199,4 +229,47 @@ pub fn batch_schema(schema: &CaptureSchema) -> Schema {
         Field::new(&column.subject, kind, true)
     }));
     Schema::new(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_learnt_once_and_again_where_it_changes() {
+        let mut keys = Keys::default();
+        for (index, name) in (0..).zip(["a", "b", "c", "d", "e"]) {
+            keys.insert(name, Target::Column(index), Some(Kind::Numeric));
+        }
+        // What is read, and how many keys were not the expected ones.
+        let table = [
+            ("abcde", 5),
+            ("abcde", 0),
+            ("acde", 1),
+            ("e", 1),
+            ("abbcde", 1),
+            ("aabxcde", 2),
+            ("abcde", 0),
+            // Another order: found out at the second key, known after the next object.
+            ("badce", 5),
+            ("badce", 5),
+            ("badce", 0),
+            ("xyz", 3),
+            ("badce", 0),
+        ];
+        let mut seen = LastSeen::default();
+        for (round, (object, surprises)) in table.into_iter().enumerate() {
+            let (mut place, mut found) = (0, 0);
+            for name in object.chars().map(String::from) {
+                let expected = keys.expected(place, &seen).is_some_and(|key| *key.name == *name);
+                let (target, next) = keys.find(&name, place, &mut seen);
+                let index = u32::from(name.as_bytes()[0] - b'a');
+                let known = if index < 5 { Target::Column(index) } else { Target::Unknown };
+                assert_eq!(target, known, "{name} of {object}");
+                (place, found) = (next, found + usize::from(!expected));
+            }
+            assert_eq!(found, surprises, "{object} in round {round}");
+            assert!(seen.order.len() <= keys.known.len());
+        }
+    }
 }

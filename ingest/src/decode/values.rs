@@ -41,7 +41,7 @@ impl Filling<'_> {
                 scanner.skip(1)
             }
             (Part::Prediction, _) => {
-                let target = layout.prediction.find(SCALAR, 0, self.seen);
+                let (target, _) = layout.prediction.find(SCALAR, 0, self.seen);
                 self.value(part, SCALAR, target, scanner, 1)
             }
         }
@@ -74,9 +74,9 @@ impl Filling<'_> {
             } else {
                 self.span(key).of(self.text, "")
             };
-            let target = keys.find(name, place, self.seen);
+            let (target, next) = keys.find(name, place, self.seen);
             self.value(part, name, target, scanner, 2)?;
-            place += 1;
+            place = next;
             more = scanner.more_keys()?;
         }
         Ok(())
