@@ -74,7 +74,7 @@ pub fn decide(job: &Job) -> Verdict {
         history: &job.history,
     };
     let (report, history) = judge(&input);
-    let shapes = shapes(&input);
+    let shapes = shapes(&input, &report);
     let json = report.to_json();
     let told = serde_json::to_string(&job.history).unwrap_or_default();
     Verdict { unit: job.unit, setup: Arc::clone(&job.setup), report, json, shapes, told, history }

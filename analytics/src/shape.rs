@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::{CategoricalBaseline, Moments, NumericBaseline};
-use crate::report::Ordered;
-use crate::statistics::{Comparison, KolmogorovSmirnov};
+use crate::report::{Comparison, Ordered};
 
 /// Points of numbers at most: more than a plot can show.
 pub const POINTS: usize = 64;
@@ -53,41 +52,48 @@ pub struct CategoryPoint {
     pub window: f64,
 }
 
+/// Where the KS distance of a column of numbers is.
+#[derive(Debug, Clone, Copy)]
+pub struct Furthest {
+    /// Index into the baseline's cut points.
+    pub cut: usize,
+    /// Whether just below the cut point or at it.
+    pub comparison: Comparison,
+}
+
+/// How many values both sides have.
+#[derive(Clone, Copy)]
+struct Totals {
+    reference: u64,
+    window: u64,
+}
+
 impl Shape {
-    /// Of numbers, from the counts of the window at and between the baseline's cut points. The
-    /// points lie where both together have equally much between them, at the ends, and where the KS
-    /// distance is. `None` where one side is empty.
+    /// Of numbers, from the counts of the window at and between the baseline's cut points, and where
+    /// the KS distance is. The points lie where both together have equally much between them, at the
+    /// ends, and where the distance is. `None` where one side is empty.
     pub fn of_numbers(
         baseline: &NumericBaseline,
         window: &[u64],
+        furthest: Option<Furthest>,
         moments: Moments,
     ) -> Option<Shape> {
-        let found = KolmogorovSmirnov::of(&baseline.counts, window)?;
-        let (reference, window) = (up_to(&baseline.counts), up_to(window));
-        // Slot 2i + 1 ends at cut point i, slot 2i just below it.
-        let at_slot = |cut: usize, slot: usize| {
-            Some(NumericPoint {
-                x: Ordered(*baseline.cut_points.get(cut)?),
-                reference: *reference.get(slot)?,
-                window: *window.get(slot)?,
-            })
-        };
-        let mut chosen = Vec::new();
-        let step = 2.0 / (POINTS - RESERVED) as f64;
-        let few = baseline.cut_points.len() <= POINTS - RESERVED;
-        let mut next = step;
-        for cut in 0..baseline.cut_points.len() {
-            let Some(point) = at_slot(cut, 2 * cut + 1) else { continue };
-            let both = point.reference + point.window;
-            if few || both >= next {
-                chosen.push(point);
-                next = step * (libm::floor(both / step) + 1.0);
-            }
+        let reference = baseline.counts.as_slice();
+        let totals = Totals { reference: reference.iter().sum(), window: window.iter().sum() };
+        if totals.reference == 0 || totals.window == 0 || reference.len() != window.len() {
+            return None;
         }
-        if let Some(at) = found.at {
-            let before = matches!(at.comparison, Comparison::AtOrAbove);
-            chosen.extend(at_slot(at.cut, 2 * at.cut).filter(|_| before));
-            chosen.extend(at_slot(at.cut, 2 * at.cut + 1));
+        let mut chosen = thinned(baseline, window, totals);
+        if let Some(Furthest { cut, comparison }) = furthest {
+            // Slot 2i + 1 ends at cut point i, slot 2i just below it.
+            let up_to = |counts: &[u64], slot: usize| counts.iter().take(slot + 1).sum();
+            let at_slot = |slot: usize| {
+                let x = *baseline.cut_points.get(cut)?;
+                Some(totals.point(x, up_to(reference, slot), up_to(window, slot)))
+            };
+            let before = matches!(comparison, Comparison::AtOrAbove);
+            chosen.extend(at_slot(2 * cut).filter(|_| before));
+            chosen.extend(at_slot(2 * cut + 1));
         }
         let (low, high) = ends(baseline.moments, moments);
         chosen.extend(low.map(|x| NumericPoint { x: Ordered(x), reference: 0.0, window: 0.0 }));
@@ -137,15 +143,44 @@ impl Shape {
     }
 }
 
-/// The share of all counts up to and with each slot.
-fn up_to(counts: &[u64]) -> Vec<f64> {
-    let total = counts.iter().sum();
-    let mut below = 0;
-    let through = counts.iter().map(|count| {
-        below += count;
-        share(below, total)
-    });
-    through.collect()
+/// The cut points between which both sides together have equally much; all of them where they are few.
+fn thinned(baseline: &NumericBaseline, window: &[u64], totals: Totals) -> Vec<NumericPoint> {
+    /// More than two shares change when they are written with seven digits.
+    const ROUNDING: f64 = 2e-7;
+    let step = 2.0 / (POINTS - RESERVED) as f64;
+    let few = baseline.cut_points.len() <= POINTS - RESERVED;
+    let (of_one, of_other) = (1.0 / totals.reference as f64, 1.0 / totals.window as f64);
+    let (mut below, mut below_window) = (0, 0);
+    let mut next = step;
+    let mut chosen = Vec::with_capacity(POINTS);
+    let counts = baseline.counts.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
+    for (x, (counted, counted_in_window)) in baseline.cut_points.iter().zip(counts) {
+        below += counted.iter().sum::<u64>();
+        below_window += counted_in_window.iter().sum::<u64>();
+        // Most cut points are not chosen, which is seen before anything is divided.
+        let about = below as f64 * of_one + below_window as f64 * of_other;
+        if !few && about + ROUNDING < next {
+            continue;
+        }
+        let point = totals.point(*x, below, below_window);
+        let both = point.reference + point.window;
+        if few || both >= next {
+            chosen.push(point);
+            next = step * (libm::floor(both / step) + 1.0);
+        }
+    }
+    chosen
+}
+
+impl Totals {
+    /// A point at `x`, from how much lies at or below it.
+    fn point(self, x: f64, reference: u64, window: u64) -> NumericPoint {
+        NumericPoint {
+            x: Ordered(x),
+            reference: share(reference, self.reference),
+            window: share(window, self.window),
+        }
+    }
 }
 
 /// Seven digits: more than a plot can show.

@@ -150,7 +150,7 @@ pub fn compare(args: &CheckArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<C
         history: &History::default(),
     };
     let (report, _) = judge(&input);
-    let shapes = shapes(&input);
+    let shapes = shapes(&input, &report);
     Ok(Compared { report, shapes })
 }
 

@@ -195,7 +195,7 @@ impl Case {
             history: &self.history,
         };
         let (report, history) = judge(&input);
-        let shapes = shapes(&input);
+        let shapes = shapes(&input, &report);
         self.history = history;
         self.start_us = end_us;
         (report, shapes)

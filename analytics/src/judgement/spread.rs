@@ -4,25 +4,32 @@ use std::collections::BTreeMap;
 
 use super::JudgeInput;
 use super::column::{Column, columns};
-use crate::baseline::BaselineColumn;
+use crate::baseline::{BaselineColumn, NumericBaseline};
 use crate::cells::{Cell, Reference};
-use crate::shape::Shape;
+use crate::report::{Ks, Report};
+use crate::shape::{Furthest, Shape};
 
-/// The shapes of all columns of a window that have values on both sides, by subject as in the
+/// The shapes of all columns of a window that have values on both sides, by subject as in its
 /// report. Private columns of numbers have none: each point is a value.
-pub fn shapes(input: &JudgeInput<'_>) -> BTreeMap<String, Shape> {
+pub fn shapes(input: &JudgeInput<'_>, report: &Report) -> BTreeMap<String, Shape> {
+    let distances: BTreeMap<&str, &Ks> = report
+        .findings
+        .iter()
+        .filter_map(|finding| Some((finding.subject.as_str(), finding.ks.as_ref()?)))
+        .collect();
     let shaped = columns(input).into_iter().filter_map(|column| {
-        let shape = shape(&column)?;
+        let shape = shape(&column, distances.get(column.subject.as_str()).copied())?;
         Some((column.subject, shape))
     });
     shaped.collect()
 }
 
-fn shape(column: &Column<'_>) -> Option<Shape> {
+fn shape(column: &Column<'_>, distance: Option<&Ks>) -> Option<Shape> {
     match (column.baseline, column.reference, &*column.cell) {
         (BaselineColumn::Numeric(baseline), Reference::Numeric(reference), Cell::Numeric(cell)) => {
             let counts = (!column.private).then(|| cell.counts(reference))?;
-            Shape::of_numbers(baseline, &counts, cell.moments())
+            let furthest = distance.and_then(|distance| furthest(baseline, distance));
+            Shape::of_numbers(baseline, &counts, furthest, cell.moments())
         }
         (BaselineColumn::Categorical(baseline), _, Cell::Categorical(cell)) => {
             let counts =
@@ -32,4 +39,11 @@ fn shape(column: &Column<'_>) -> Option<Shape> {
         // A layout is made of its baselines, so that their kinds agree.
         _ => None,
     }
+}
+
+/// Where the report says that the distance is.
+fn furthest(baseline: &NumericBaseline, distance: &Ks) -> Option<Furthest> {
+    let (at, comparison) = (distance.at?, distance.comparison?);
+    let cut = baseline.cut_points.binary_search_by(|cut| cut.total_cmp(&at.0)).ok()?;
+    Some(Furthest { cut, comparison })
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::baseline::OwnWindows;
+use crate::statistics::{self, KolmogorovSmirnov};
 
 fn baseline(cut_points: usize, counts: Vec<u64>) -> NumericBaseline {
     NumericBaseline {
@@ -27,6 +28,18 @@ fn moments(min: f64, max: f64) -> Moments {
     Moments { min: Some(min), max: Some(max), ..Moments::default() }
 }
 
+fn of_numbers(baseline: &NumericBaseline, window: &[u64], moments: Moments) -> Option<Shape> {
+    let at = KolmogorovSmirnov::of(&baseline.counts, window).and_then(|found| found.at);
+    let furthest = at.map(|at| Furthest {
+        cut: at.cut,
+        comparison: match at.comparison {
+            statistics::Comparison::Above => Comparison::Above,
+            statistics::Comparison::AtOrAbove => Comparison::AtOrAbove,
+        },
+    });
+    Shape::of_numbers(baseline, window, furthest, moments)
+}
+
 fn points(shape: Option<Shape>) -> Vec<NumericPoint> {
     match shape {
         Some(Shape::Numeric { points }) => points,
@@ -45,7 +58,7 @@ proptest! {
         let cuts = reference.len() / 2;
         let baseline = baseline(cuts, reference);
         let found = KolmogorovSmirnov::of(&baseline.counts, &window);
-        let shape = Shape::of_numbers(&baseline, &window, moments(-1.0, cuts as f64));
+        let shape = of_numbers(&baseline, &window, moments(-1.0, cuts as f64));
         prop_assert_eq!(shape.is_some(), found.is_some());
         if let Some(found) = found {
             let points = points(shape);
@@ -78,8 +91,7 @@ fn many_cut_points_are_thinned_evenly_in_mass() {
         };
         (0..2001).map(at).collect()
     };
-    let points =
-        points(Shape::of_numbers(&baseline(1000, counts(1)), &counts(2), moments(0.0, 999.0)));
+    let points = points(of_numbers(&baseline(1000, counts(1)), &counts(2), moments(0.0, 999.0)));
     assert!(points.len() > 55, "{} points", points.len());
     for (one, next) in points.iter().zip(points.iter().skip(1)) {
         let step = (next.reference + next.window - one.reference - one.window) / 2.0;
@@ -91,7 +103,7 @@ fn many_cut_points_are_thinned_evenly_in_mass() {
 fn infinite_values_are_ends() {
     let baseline = baseline(2, vec![0, 1, 0, 1, 0]);
     let moments = Moments { positive_infinities: 1, ..moments(0.0, 0.0) };
-    let points = points(Shape::of_numbers(&baseline, &[0, 1, 0, 0, 1], moments));
+    let points = points(of_numbers(&baseline, &[0, 1, 0, 0, 1], moments));
     assert_eq!(points.last().map(|point| point.x.0), Some(f64::INFINITY));
     let text = serde_json::to_string(&points).expect("points are written");
     assert!(text.contains("\"inf\""), "{text}");
