@@ -2,8 +2,9 @@
 
 use zstd::bulk::Compressor;
 
-/// The default of zstd.
-const LEVEL: i32 = 3;
+/// The fastest but for the negative ones. For what is kept here it is also the smallest of the fast ones: of
+/// a report of 60 kB a hundredth less is left than by level 3, of its shapes a twentieth.
+const LEVEL: i32 = 1;
 
 /// Compresses documents one after the other. What that needs is made once: it is larger than most documents.
 pub(super) struct Packer {
