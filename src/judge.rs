@@ -168,9 +168,14 @@ impl Judge {
         while self.standing_back.waiting < AHEAD
             && let Some((_, job)) = self.queue.pop_front()
         {
-            let rests = !hurried && self.queue.len() >= AHEAD;
+            let rests = !hurried && self.is_crowded();
             self.standing_back.take(job, rests);
         }
+    }
+
+    /// Whether more windows wait than fit before a thread.
+    pub fn is_crowded(&self) -> bool {
+        self.queue.len() >= AHEAD
     }
 
     /// Windows that were submitted and whose verdict was not taken.

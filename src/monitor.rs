@@ -60,11 +60,6 @@ pub use candidates::ShadowRecord;
 const READS_PER_TURN: usize = 32;
 /// How often the pipeline is told that time went on.
 const TICK: Duration = Duration::from_millis(500);
-/// How often a snapshot is taken at least, while anything changes.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(5);
-/// Windows before the judge from which on one commit serves all of half a second.
-const MANY: usize = 16;
-const SNAPSHOT_OF_MANY: Duration = Duration::from_millis(500);
 /// How often readers of the board see something new.
 const BOARD_EVERY: Duration = Duration::from_millis(500);
 /// How often old reports are looked for.
@@ -462,14 +457,11 @@ impl Monitor {
 
     /// Takes a snapshot when one is due, and writes it once every dead letter in it has arrived.
     fn snapshot(&mut self) {
-        let since = self.clocks.snapshot.elapsed();
-        // What waits for a commit waits for its neighbours too where many windows close together.
-        let soon = self.judge.waiting() <= MANY || since >= SNAPSHOT_OF_MANY;
-        let due =
-            self.hurried || since >= SNAPSHOT_EVERY || (soon && self.pipeline.wants_snapshot());
-        if self.gate.is_empty() && due && !self.writer.is_busy() {
+        let (now, wanted) = (Instant::now(), self.pipeline.wants_snapshot());
+        let due = self.clocks.snapshot_is_due(now, wanted, self.judge.is_crowded());
+        if self.gate.is_empty() && (self.hurried || due) && !self.writer.is_busy() {
             self.hurried = false;
-            self.clocks.snapshot = Instant::now();
+            self.clocks.snapshot = now;
             match self.pipeline.snapshot() {
                 Some(snapshot) => self.gate.hold(snapshot, self.pipeline.positions()),
                 // What is in the store is all there is.
