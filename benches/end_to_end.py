@@ -20,6 +20,7 @@ import service
 
 ROUNDS = 5
 TOPIC = "bench.captures"
+MODEL = "flight-delay"
 BASELINE_ROWS = 20_000
 PATIENCE_S = 180
 BROKER_CORE, READER_CORE = "0", "1"
@@ -32,7 +33,7 @@ kafka: {{bootstrap: "{bootstrap}", reports: off, dead_letters: off}}
 state: {folder}/state
 http: {{listen: "127.0.0.1:{port}"}}
 models:
-  - name: flight-delay
+  - name: {model}
     captures: {{topic: {topic}, start: earliest, max_ahead: 36500d}}
     baseline: {baseline}
     latency: {{under: 10ms, objective: 0.99}}
@@ -99,6 +100,12 @@ def serve(driftline, text_of, rows, cores, last=lambda _port, _process: None):
             service.kill(process)
 
 
+def preload(consumer, bootstrap, rows):
+    """Fills the topic. What is left to be written to the disk is written before anything is measured."""
+    subprocess.run([consumer, "preload", bootstrap, TOPIC, str(rows)], check=True)
+    os.sync()
+
+
 def table(consumer, driftline, size, root):
     """Markdown for a topic of `size[0]` rows, read `size[1]` times in each way."""
     rows, rounds = size
@@ -106,7 +113,7 @@ def table(consumer, driftline, size, root):
     if not jars:
         return "Left out: there is no broker; `make setup` fetches it."
     with tempfile.TemporaryDirectory() as folder, Broker(root, jars, folder) as broker:
-        subprocess.run([consumer, "preload", broker.bootstrap, TOPIC, str(rows)], check=True)
+        preload(consumer, broker.bootstrap, rows)
         ways = {how: lambda how=how: read(consumer, how, broker.bootstrap, rows)
                 for how in ("bare", "floor", "arrow-json", "readers")}
         if driftline:
@@ -123,7 +130,7 @@ def table(consumer, driftline, size, root):
 def configuration(bootstrap, baseline, more=""):
     """The configuration of the model, with `more` lines in it, for a folder and a port."""
     return lambda folder, port: CONFIG.format(bootstrap=bootstrap, folder=folder, port=port, topic=TOPIC,
-                                              baseline=baseline) + more
+                                              model=MODEL, baseline=baseline) + more
 
 
 def write_baseline(consumer, driftline, folder):

@@ -39,13 +39,19 @@ def end(process):
 
 def metric(port, name, labels=""):
     """The sum of a metric over those of its series that hold `labels`; None while nobody answers."""
+    found = metrics(port, [(name, labels)])
+    return found and found[0]
+
+
+def metrics(port, wanted):
+    """The same of several metrics, each with its labels, at one time."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
     except (urllib.error.URLError, OSError):
         return None
-    found = [line for line in lines if line.startswith(name + "{") and labels in line]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+    return [sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{") and labels in line)
+            for name, labels in wanted]
 
 
 def answers(port, path):

@@ -12,7 +12,6 @@ import hashlib
 import random
 import statistics
 import struct
-import subprocess
 
 import end_to_end
 import script
@@ -95,7 +94,7 @@ class Scored:
 
 
 def measure(options, folder, bootstrap):
-    subprocess.run([options.consumer, "preload", bootstrap, end_to_end.TOPIC, str(options.rows)], check=True)
+    end_to_end.preload(options.consumer, bootstrap, options.rows)
     baseline = end_to_end.write_baseline(options.consumer, options.driftline, folder)
     names = end_to_end.features(baseline)
 
