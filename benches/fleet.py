@@ -57,7 +57,7 @@ def idle_share(process):
 def measure(options, folder, bootstrap):
     traffic.create(bootstrap, {TOPIC: PARTITIONS})
     baseline = end_to_end.write_baseline(options.consumer, options.driftline, folder)
-    fleet = traffic.Fleet(TOPIC, PARTITIONS, options.models, baseline)
+    fleet = traffic.Fleet(TOPIC, PARTITIONS, options.models, baseline, options.baselines)
     port, file = end_to_end.free_port(), folder / "fleet.yaml"
     file.write_text(head(folder, bootstrap, port) + fleet.config())
     found = []
@@ -91,4 +91,4 @@ def measure(options, folder, bootstrap):
 
 if __name__ == "__main__":
     script.run(__doc__, lambda options: f"{options.models} models × 20 features, {options.rows} rows a window",
-               measure, {"models": 1000, "rows": 500, "windows": 2})
+               measure, {"models": 1000, "rows": 500, "windows": 2, "baselines": 1})

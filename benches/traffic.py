@@ -1,5 +1,6 @@
 """Captures of many models for the topics of a benchmark's broker: made, sent, and deleted again."""
 
+import json
 import random
 
 from confluent_kafka import Producer, TopicPartition
@@ -13,16 +14,19 @@ PATIENCE_S = 60
 
 
 class Fleet:
-    """`models` models in one topic, with the features of one baseline and times within one hour at a time."""
+    """`models` models in one topic, with the features of one baseline and times within one hour at a time.
+    With `copies` they share that many files, each of which says that it comes from elsewhere."""
 
-    def __init__(self, topic, partitions, models, baseline):
-        self.topic, self.partitions, self.models, self.baseline = topic, partitions, models, baseline
+    def __init__(self, topic, partitions, models, baseline, copies=1):
+        self.topic, self.partitions, self.models = topic, partitions, models
         self.names = end_to_end.features(baseline)
+        self.baselines = [baseline, *(copy_of(baseline, number) for number in range(1, copies))]
 
     def config(self):
         """The list items of all models, for a configuration."""
         return "".join(f"  - {{name: m{number}, captures: {{topic: {self.topic}, start: earliest, "
-                       f"max_ahead: 36500d}}, baseline: {self.baseline}}}\n" for number in range(self.models))
+                       f"max_ahead: 36500d}}, baseline: {self.baselines[number % len(self.baselines)]}}}\n"
+                       for number in range(self.models))
 
     def send(self, bootstrap, rows, hour, run_rows=1, parts=(0, 1)):
         """Sends `rows` rows of each model within the hour, or only `parts[0]` of `parts[1]` equal parts of
@@ -46,6 +50,15 @@ class Fleet:
     def heartbeats(self, bootstrap, hour):
         """Says to every partition that nothing before `hour` comes any more."""
         heartbeats(bootstrap, self.topic, self.partitions, BEGIN_MS + hour * HOUR_MS)
+
+
+def copy_of(baseline, number):
+    """A file of the same values, for which another one cannot stand in."""
+    content = json.loads(baseline.read_text())
+    content["provenance"]["source"] = f"captures of model {number}"
+    copy = baseline.with_name(f"{baseline.stem}-{number}.json")
+    copy.write_text(json.dumps(content))
+    return copy
 
 
 def feature_texts(names, count, more=lambda: ""):
