@@ -273,11 +273,17 @@ impl Queue {
     ) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        state.health = health;
         state.running = None;
         let rows = slice.rows.len() as u64;
         let window = state.windows.get_mut(&slice.window_start_us);
-        let Some(window) = window.filter(|window| window.ticket == slice.ticket) else { return };
+        let Some(window) = window.filter(|window| window.ticket == slice.ticket) else {
+            // The error of a run that was ended with its window says no more than that it was ended.
+            if health == Health::Ready {
+                state.health = health;
+            }
+            return;
+        };
+        state.health = health;
         window.comparison.merge(scored);
         window.pending -= rows;
         state.counters.queued -= rows;

@@ -115,6 +115,24 @@ fn a_lane_that_rests_stops_at_once() {
     thread.join().expect("it rests and ends");
 }
 
+/// A window whose rows nobody came to score, since the lane rested, was told the last words of the run that
+/// had been ended before: that it had been ended.
+#[test]
+fn a_run_that_is_ended_with_its_window_is_blamed_for_that_alone() {
+    let of = candidate(b"", &[]);
+    let queue = Queue::new(100);
+    queue.ready(RunSwitch { stop: Box::new(|| ()), allow: Box::new(|| ()) });
+    queue.push(0, batch(1), vec![0], &of.output.classes);
+    let slice = queue.next().expect("a row waits");
+    let deadline = Instant::now();
+    queue.close(0, deadline, &of);
+    assert_eq!(queue.take_finished(deadline, &of).len(), 1);
+    let terminated = Health::Degraded("exiting due to terminate flag".to_owned());
+    queue.done(&slice, &Comparison::new(&of.output.classes), terminated, &of);
+    let reason = "its run did not end before the window's deadline".to_owned();
+    assert_eq!(queue.health(), Health::Degraded(reason));
+}
+
 #[test]
 fn a_slow_candidate_sheds_and_holds_nobody_up() {
     let (release, released) = mpsc::channel::<()>();
