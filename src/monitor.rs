@@ -149,7 +149,7 @@ impl Monitor {
         let address = listener.local_addr().context("the HTTP listener has no address")?;
         let tls = config.http.tls.as_ref().map(Tls::load).transpose()?;
         let store = Arc::new(Store::open(&config.state, LOCK_WAIT, options.rebuild)?);
-        let saved = store.load()?;
+        let saved = store.load(&|sha256| files.know(sha256))?;
         options.faults.pass(Place::Restart);
         let settings = Settings {
             rules: Rules::new(&config.alerts),
@@ -160,6 +160,8 @@ impl Monitor {
         };
         let mut pipeline = Pipeline::new(settings, units_of_topics, units);
         let effects = pipeline.restore(&saved, &config.limits)?;
+        drop((saved, files));
+        pipeline.let_go_of_files();
         if options.rebuild {
             begin_again(&mut pipeline, &store)?;
         }
@@ -363,6 +365,7 @@ impl Monitor {
             let committed = outcome?;
             self.intake.commit(self.gate.released());
             self.feed(Event::Committed(committed), watch);
+            self.pipeline.let_go_of_files();
         }
         for sequence in self.outgoing.take_done() {
             self.faults.pass(Place::AfterSend);

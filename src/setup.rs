@@ -2,7 +2,7 @@
 
 mod files;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -215,20 +215,30 @@ impl Setup {
         self.file_sha256() == other.file_sha256()
     }
 
-    /// What the checkpoint must keep to build it again: sha256 and bytes.
+    /// What the checkpoint must keep beside what it has, to build it again: sha256 and bytes.
     ///
     /// # Errors
-    /// [`SetupError::Kept`] where the settings cannot be written as JSON.
-    pub fn keep(&self) -> Result<Vec<(String, Vec<u8>)>, SetupError> {
-        let files = self.files.values();
-        let mut kept: Vec<(String, Vec<u8>)> =
-            files.map(|file| (file.baseline.sha256.clone(), file.bytes.clone())).collect();
-        let name = self.sha256.clone();
+    /// [`SetupError::Kept`] where the settings cannot be written as JSON, or the bytes of a file are gone.
+    pub fn keep(&self, kept: &BTreeSet<String>) -> Result<Vec<(String, Vec<u8>)>, SetupError> {
+        let broken = |why: String| SetupError::Kept { sha256: self.sha256.clone(), why };
+        let mut parts = Vec::new();
+        for file in self.files.values().filter(|file| !kept.contains(&file.baseline.sha256)) {
+            let name = file.baseline.sha256.clone();
+            let bytes = file.bytes().ok_or_else(|| broken(format!("baseline {name} is gone")))?;
+            parts.push((name, bytes));
+        }
         let document = Kept { model: self.model.clone(), baselines: self.file_sha256() };
-        let json = serde_json::to_vec(&document)
-            .map_err(|error| SetupError::Kept { sha256: name.clone(), why: error.to_string() })?;
-        kept.push((name, json));
-        Ok(kept)
+        let json = serde_json::to_vec(&document).map_err(|error| broken(error.to_string()))?;
+        parts.push((self.sha256.clone(), json));
+        Ok(parts)
+    }
+
+    /// Lets go of the bytes of files that the store has: they are never asked for again while these are
+    /// in use, which keeps them in the store.
+    pub fn let_go_of_files(&self, stored: &BTreeSet<String>) {
+        for file in self.files.values().filter(|file| stored.contains(&file.baseline.sha256)) {
+            file.let_go();
+        }
     }
 
     /// Everything that [`Setup::keep`] names.
@@ -284,7 +294,7 @@ impl Setup {
 
     /// Lets those who restore set-ups find its files.
     pub fn share_files(&self, known: &mut BaselineFiles) {
-        self.files.values().for_each(|file| known.know(file));
+        self.files.values().for_each(|file| known.take_up(file));
     }
 
     /// The figures of the drift lane.

@@ -5,12 +5,15 @@ use std::sync::{Arc, OnceLock};
 use driftline_config::capture::Kind;
 use serde::{Deserialize, Serialize};
 
-use crate::cells::{CategoricalReference, NumericReference, Reference};
+use crate::cells::{CategoricalReference, CutList, NumericReference, Reference};
 
 pub mod build;
 mod check;
+mod counts;
 mod file;
 mod number;
+
+pub use counts::Counts;
 
 /// A baseline, valid by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,11 +85,11 @@ pub struct NumericBaseline {
     pub subject: String,
     /// Ascending, distinct, no NaN, no -0.0; ±inf allowed.
     #[serde(with = "number::values")]
-    pub cut_points: Vec<f64>,
+    pub cut_points: CutList,
     /// 2k+1 counts for k cut points: below the first, at it, between it and the second, and so on.
     /// They add up to `n`.
     #[serde(with = "number::counts")]
-    pub counts: Vec<u64>,
+    pub counts: Counts,
     /// N: values that are neither missing nor of the wrong type.
     #[serde(with = "number::count")]
     pub n: u64,
@@ -276,7 +279,7 @@ impl BaselineColumn {
     pub(crate) fn reference(&self) -> Reference {
         match self {
             BaselineColumn::Numeric(column) => {
-                Reference::Numeric(NumericReference::new(&column.cut_points))
+                Reference::Numeric(NumericReference::new(column.cut_points.clone()))
             }
             BaselineColumn::Categorical(column) => {
                 let names = column.categories.iter().map(|(name, _)| name.as_str());

@@ -1,6 +1,7 @@
 //! What is counted per column, per version and per window: sums that merge in any order.
 
 mod categorical;
+mod cut_list;
 mod cuts;
 mod latency;
 mod numeric;
@@ -9,6 +10,7 @@ mod slots;
 mod wide;
 
 pub use categorical::{CategoricalCell, CategoricalReference};
+pub use cut_list::CutList;
 pub use latency::LatencyCell;
 pub use numeric::{NumericCell, NumericReference};
 pub use requests::{RequestCell, StatusClass};

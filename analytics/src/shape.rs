@@ -78,12 +78,13 @@ impl Shape {
         furthest: Option<Furthest>,
         moments: Moments,
     ) -> Option<Shape> {
-        let reference = baseline.counts.as_slice();
+        let counts = baseline.counts.to_vec();
+        let reference = counts.as_slice();
         let totals = Totals { reference: reference.iter().sum(), window: window.iter().sum() };
         if totals.reference == 0 || totals.window == 0 || reference.len() != window.len() {
             return None;
         }
-        let mut chosen = thinned(baseline, window, totals);
+        let mut chosen = thinned(&baseline.cut_points, (reference, window), totals);
         if let Some(Furthest { cut, comparison }) = furthest {
             // Slot 2i + 1 ends at cut point i, slot 2i just below it.
             let up_to = |counts: &[u64], slot: usize| counts.iter().take(slot + 1).sum();
@@ -144,17 +145,21 @@ impl Shape {
 }
 
 /// The cut points between which both sides together have equally much; all of them where they are few.
-fn thinned(baseline: &NumericBaseline, window: &[u64], totals: Totals) -> Vec<NumericPoint> {
+fn thinned(
+    cut_points: &[f64],
+    (reference, window): (&[u64], &[u64]),
+    totals: Totals,
+) -> Vec<NumericPoint> {
     /// More than two shares change when they are written with seven digits.
     const ROUNDING: f64 = 2e-7;
     let step = 2.0 / (POINTS - RESERVED) as f64;
-    let few = baseline.cut_points.len() <= POINTS - RESERVED;
+    let few = cut_points.len() <= POINTS - RESERVED;
     let (of_one, of_other) = (1.0 / totals.reference as f64, 1.0 / totals.window as f64);
     let (mut below, mut below_window) = (0, 0);
     let mut next = step;
     let mut chosen = Vec::with_capacity(POINTS);
-    let counts = baseline.counts.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
-    for (x, (counted, counted_in_window)) in baseline.cut_points.iter().zip(counts) {
+    let counts = reference.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
+    for (x, (counted, counted_in_window)) in cut_points.iter().zip(counts) {
         below += counted.iter().sum::<u64>();
         below_window += counted_in_window.iter().sum::<u64>();
         // Most cut points are not chosen, which is seen before anything is divided.

@@ -121,7 +121,7 @@ pub struct Saved {
     pub documents: BTreeMap<String, Vec<u8>>,
     /// Open windows.
     pub windows: BTreeMap<WindowKey, Increments>,
-    /// Baselines and settings by sha256.
+    /// Baselines and settings by sha256; no bytes where these are known.
     pub named: BTreeMap<String, Vec<u8>>,
     /// Messages that are not done, in order.
     pub outbox: Vec<OutboxItem>,
@@ -166,7 +166,8 @@ impl Store {
     pub fn load_aside(&self) -> Result<Option<Saved>, StoreError> {
         let Some(file) = &self.aside else { return Ok(None) };
         let database = Database::open(file).map_err(|source| StoreError::database(file, source))?;
-        let saved = load_from(&database).map_err(|source| StoreError::database(file, source))?;
+        let saved = load_from(&database, &|_| false)
+            .map_err(|source| StoreError::database(file, source))?;
         Ok(Some(saved))
     }
 
@@ -184,12 +185,13 @@ impl Store {
         self.try_commit(snapshot).map_err(|source| self.failed(source))
     }
 
-    /// Reads everything that a restart needs.
+    /// Reads everything that a restart needs. Of baselines and settings that `are_known` by their sha256
+    /// it has no more than the name.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn load(&self) -> Result<Saved, StoreError> {
-        load_from(&self.database).map_err(|source| self.failed(source))
+    pub fn load(&self, are_known: &dyn Fn(&str) -> bool) -> Result<Saved, StoreError> {
+        load_from(&self.database, are_known).map_err(|source| self.failed(source))
     }
 
     /// The report of a window, where it is kept.
@@ -421,7 +423,7 @@ impl StoreError {
     }
 }
 
-fn load_from(database: &Database) -> Result<Saved, redb::Error> {
+fn load_from(database: &Database, are_known: &dyn Fn(&str) -> bool) -> Result<Saved, redb::Error> {
     let transaction = database.begin_read()?;
     let mut saved = Saved::default();
     for entry in transaction.open_table(DOCUMENTS)?.iter()? {
@@ -430,7 +432,8 @@ fn load_from(database: &Database) -> Result<Saved, redb::Error> {
     }
     for entry in transaction.open_table(NAMED)?.iter()? {
         let (key, value) = entry?;
-        saved.named.insert(key.value().to_owned(), value.value().to_vec());
+        let bytes = if are_known(key.value()) { Vec::new() } else { value.value().to_vec() };
+        saved.named.insert(key.value().to_owned(), bytes);
     }
     let mut last = None;
     for entry in transaction.open_table(WINDOWS)?.iter()? {

@@ -54,7 +54,7 @@ fn a_restart_finds_documents_increments_and_outbox_in_order() {
         })
         .unwrap();
     drop(store);
-    let saved = open(folder.path()).load().unwrap();
+    let saved = open(folder.path()).load(&|_| false).unwrap();
     assert_eq!(saved.documents, [("a".to_owned(), b"3".to_vec())].into());
     assert_eq!(saved.windows[&window(0)], [b"one".to_vec(), b"two".to_vec()]);
     assert_eq!(saved.windows[&window(5)], [b"other".to_vec()]);
@@ -68,7 +68,7 @@ fn a_replacing_increment_stands_for_all_before_it_and_a_carried_window_moves() {
     let commit = |increments, carried, dropped| {
         let snapshot = Snapshot { increments, carried, dropped, ..Snapshot::default() };
         store.commit(&snapshot).unwrap();
-        store.load().unwrap().windows
+        store.load(&|_| false).unwrap().windows
     };
     commit(vec![increment(0, b"a", false), increment(0, b"b", false)], vec![], vec![]);
     let folded = commit(vec![increment(0, b"ab", true)], vec![], vec![]);
@@ -91,7 +91,7 @@ fn values_longer_than_a_piece_come_back_whole() {
     let encode: Encode = Box::new(|buffer| buffer.resize(600 << 10, 7));
     let increments = vec![Increment { window: window(0), replaces: false, encode }];
     store.commit(&Snapshot { increments, ..Snapshot::default() }).unwrap();
-    let saved = store.load().unwrap();
+    let saved = store.load(&|_| false).unwrap();
     assert_eq!(saved.windows[&window(0)], [vec![7u8; 600 << 10]]);
 }
 
@@ -160,7 +160,7 @@ fn a_second_process_is_refused_and_a_newer_format_too() {
     let refused = Store::open(folder.path(), Duration::ZERO, false).unwrap_err();
     assert!(refused.to_string().contains("format 99"), "{refused}");
     let rebuilt = Store::open(folder.path(), Duration::ZERO, true).unwrap();
-    assert!(rebuilt.load().unwrap().documents.is_empty());
+    assert!(rebuilt.load(&|_| false).unwrap().documents.is_empty());
 }
 
 #[test]
@@ -272,4 +272,16 @@ fn panes_and_receipts_are_rings() {
     let numbers: Vec<u64> =
         store.receipts::<u64>().unwrap().into_iter().map(|(number, _)| number).collect();
     assert_eq!(numbers, (5 * receipts + 3..6 * receipts + 3).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_known_comes_by_its_name_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    let named = vec![("known".to_owned(), bytes("one")), ("other".to_owned(), bytes("two"))];
+    store.commit(&Snapshot { epoch: 1, named, ..Snapshot::default() }).unwrap();
+    let saved = store.load(&|name| name == "known").unwrap();
+    let expected = [("known".to_owned(), bytes("")), ("other".to_owned(), bytes("two"))];
+    assert_eq!(saved.named, expected.into());
 }

@@ -165,6 +165,14 @@ impl Pipeline {
         unused
     }
 
+    /// Lets go of what the store has of baseline files. To be called after a commit, before the next
+    /// snapshot, and never where the store may lose what it has.
+    pub fn let_go_of_files(&self) {
+        for setup in self.units.iter().flat_map(Unit::setups) {
+            setup.let_go_of_files(&self.kept);
+        }
+    }
+
     /// The store no longer has these.
     pub fn forget_names(&mut self, names: &BTreeSet<String>) {
         self.kept.retain(|name| !names.contains(name));
@@ -249,7 +257,7 @@ impl Unit {
             let name =
                 setups.entry(Arc::as_ptr(setup)).or_insert_with(|| setup.sha256().to_owned());
             if !kept.contains(name.as_str())
-                && let Ok(parts) = setup.keep()
+                && let Ok(parts) = setup.keep(kept)
             {
                 kept.extend(parts.iter().map(|(sha256, _)| sha256.clone()));
                 snapshot.named.extend(parts);
@@ -314,7 +322,8 @@ impl Unit {
             if let Some(setup) = setups.get(name) {
                 return Ok(Arc::clone(setup));
             }
-            let named = |sha256: &str| saved.named.get(sha256).cloned();
+            let named =
+                |sha256: &str| saved.named.get(sha256).filter(|bytes| !bytes.is_empty()).cloned();
             let setup = Setup::restore(name, &named, files, limits).map_err(|source| {
                 RestoreError::Setup { model: model.clone(), source: Box::new(source) }
             })?;

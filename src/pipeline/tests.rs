@@ -244,7 +244,7 @@ impl Bench {
             if *crashes.next().unwrap_or(&false) {
                 collect(&inline, &mut outcome);
                 inline = Inline::new(self.pipeline());
-                let saved = store.load().unwrap();
+                let saved = store.load(&|_| false).unwrap();
                 let effects = inline.pipeline.restore(&saved, &self.config.limits).unwrap();
                 assert!(effects.iter().all(|effect| matches!(effect, Effect::Deliver(_))));
                 inline.feed_keeping(Event::Tick, T0, &mut |snapshot| {
@@ -487,7 +487,7 @@ fn an_alert_that_nothing_would_end_is_not_sent_again() {
         }
         was_last |= !snapshot.outbox.is_empty();
     });
-    let saved = store.load().unwrap();
+    let saved = store.load(&|_| false).unwrap();
     let sent_again = |bench: &Bench| {
         let effects = bench.pipeline().restore(&saved, &bench.config.limits).unwrap();
         let delivered = effects.iter().filter_map(|effect| match effect {
@@ -515,7 +515,7 @@ fn settings_are_kept_while_a_report_names_them() {
     let log = log(900, 3);
     let run = |bench: &Bench| {
         let mut inline = Inline::new(bench.pipeline());
-        let saved = store.load().unwrap();
+        let saved = store.load(&|_| false).unwrap();
         inline.pipeline.restore(&saved, &bench.config.limits).unwrap();
         let mut keep = |snapshot: &Snapshot| drop(store.commit(snapshot).unwrap());
         for partition in 0..PARTITIONS {
@@ -527,7 +527,7 @@ fn settings_are_kept_while_a_report_names_them() {
         inline.commit(T0, &mut keep);
         inline.pipeline
     };
-    let names = || store.load().unwrap().named.into_keys().collect::<BTreeSet<String>>();
+    let names = || store.load(&|_| false).unwrap().named.into_keys().collect::<BTreeSet<String>>();
     drop(run(&Bench::new()));
     let first = names();
     let mut pipeline = run(&Bench::of(&CONFIG.replace("at_least: 20", "at_least: 21")));
@@ -540,7 +540,7 @@ fn settings_are_kept_while_a_report_names_them() {
     crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
     assert_eq!(names().len(), both.len() - 1, "the settings of before are gone");
     let bench = Bench::of(&CONFIG.replace("at_least: 20", "at_least: 21"));
-    bench.pipeline().restore(&store.load().unwrap(), &bench.config.limits).unwrap();
+    bench.pipeline().restore(&store.load(&|_| false).unwrap(), &bench.config.limits).unwrap();
 }
 
 proptest! {

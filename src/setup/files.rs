@@ -14,10 +14,27 @@ use super::sha256;
 /// A baseline with the bytes that it was read from.
 #[derive(Debug)]
 pub struct BaselineFile {
-    /// What the checkpoint keeps.
-    pub bytes: Vec<u8>,
+    /// What the checkpoint keeps; nothing once it does.
+    bytes: Mutex<Vec<u8>>,
     /// What they say.
     pub baseline: Arc<Baseline>,
+}
+
+impl BaselineFile {
+    fn new(bytes: Vec<u8>, baseline: Baseline) -> BaselineFile {
+        BaselineFile { bytes: Mutex::new(bytes), baseline: Arc::new(baseline) }
+    }
+
+    /// The bytes; `None` after [`BaselineFile::let_go`].
+    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        (!bytes.is_empty()).then(|| bytes.clone())
+    }
+
+    /// Lets go of the bytes: a thousand files can be a quarter of a gigabyte.
+    pub(super) fn let_go(&self) {
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+    }
 }
 
 /// The files that are known, by what is in them and by where they were found.
@@ -48,7 +65,7 @@ impl BaselineFiles {
             while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let Ok(bytes) = std::fs::read(path) else { continue };
                 let Ok(baseline) = Baseline::parse(&bytes) else { continue };
-                let file = BaselineFile { bytes, baseline: Arc::new(baseline) };
+                let file = BaselineFile::new(bytes, baseline);
                 // Made here rather than under the lock, or by the first model that asks.
                 file.baseline.prepare();
                 let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,8 +91,8 @@ impl BaselineFiles {
         if let Some(file) = self.by_sha256.get(&sha256(&bytes)) {
             return Ok(Arc::clone(file));
         }
-        let baseline = Arc::new(Baseline::parse(&bytes)?);
-        Ok(self.keep(BaselineFile { bytes, baseline }))
+        let baseline = Baseline::parse(&bytes)?;
+        Ok(self.keep(BaselineFile::new(bytes, baseline)))
     }
 
     /// The file with this sha256, where it is known.
@@ -83,8 +100,13 @@ impl BaselineFiles {
         self.by_sha256.get(sha256).cloned()
     }
 
+    /// Whether the file with this sha256 is known.
+    pub fn know(&self, sha256: &str) -> bool {
+        self.by_sha256.contains_key(sha256)
+    }
+
     /// Takes up a file that somebody else read.
-    pub(super) fn know(&mut self, file: &Arc<BaselineFile>) {
+    pub(super) fn take_up(&mut self, file: &Arc<BaselineFile>) {
         self.by_sha256.entry(file.baseline.sha256.clone()).or_insert_with(|| Arc::clone(file));
     }
 
@@ -102,6 +124,8 @@ impl BaselineFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::rig::Rig;
+    use crate::setup::Setup;
 
     const FILE: &str = r#"{"driftline_baseline":1,
         "provenance":{"source":"train.csv","first_us":null,"last_us":null,"held_out_predictions":false},
@@ -132,10 +156,29 @@ mod tests {
         assert!(matches!(files.at(&broken), Err(FileError::Baseline(_))));
         assert!(matches!(files.at(&folder.path().join("d.json")), Err(FileError::Read(_))));
         let mut others = BaselineFiles::default();
-        others.know(&known);
+        others.take_up(&known);
         assert!(
             Arc::ptr_eq(&known, &others.of(FILE.into()).unwrap()),
             "where another one told of it"
         );
+    }
+
+    #[test]
+    fn what_the_store_has_is_let_go_and_comes_back_from_there() {
+        let rig = Rig::new(50);
+        let (config, nothing) = (rig.config(), BTreeSet::new());
+        let setup = Setup::load(&config.models[0], &config.limits).unwrap();
+        let parts: BTreeMap<_, _> = setup.keep(&nothing).unwrap().into_iter().collect();
+        assert_eq!(parts.len(), 2, "a baseline and the settings");
+        setup.let_go_of_files(&nothing);
+        assert_eq!(setup.keep(&nothing).unwrap().len(), 2, "nobody else has the file");
+        let stored = parts.keys().cloned().collect();
+        setup.let_go_of_files(&stored);
+        let again = setup.keep(&stored).unwrap();
+        assert_eq!(again, [(setup.sha256().to_owned(), parts[setup.sha256()].clone())]);
+        assert!(setup.keep(&nothing).is_err(), "the bytes are gone");
+        let (named, mut files) = (|name: &str| parts.get(name).cloned(), BaselineFiles::default());
+        let restored = Setup::restore(setup.sha256(), &named, &mut files, &config.limits).unwrap();
+        assert_eq!(restored.sha256(), setup.sha256());
     }
 }

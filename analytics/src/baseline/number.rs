@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Counts;
+
 /// The largest whole number up to which all are exact in a JSON reader that knows only floats.
 const EXACT: u64 = 1 << 53;
 
@@ -125,15 +127,15 @@ pub(super) mod counts {
     use super::*;
 
     pub(in crate::baseline) fn serialize<S: Serializer>(
-        counts: &[u64],
+        counts: &Counts,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(counts.iter().map(|&count| Count(count)))
+        serializer.collect_seq(counts.to_vec().into_iter().map(Count))
     }
 
     pub(in crate::baseline) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<u64>, D::Error> {
+    ) -> Result<Counts, D::Error> {
         let counts = Vec::<Count>::deserialize(deserializer)?;
         Ok(counts.into_iter().map(|count| count.0).collect())
     }
@@ -150,9 +152,9 @@ pub(super) mod values {
         serializer.collect_seq(values.iter().map(|&value| Value(value)))
     }
 
-    pub(in crate::baseline) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::baseline) fn deserialize<'de, D: Deserializer<'de>, T: FromIterator<f64>>(
         deserializer: D,
-    ) -> Result<Vec<f64>, D::Error> {
+    ) -> Result<T, D::Error> {
         let values = Vec::<Value>::deserialize(deserializer)?;
         Ok(values.into_iter().map(|value| value.0).collect())
     }

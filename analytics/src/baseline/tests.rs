@@ -111,8 +111,9 @@ fn psi_bins_hold_a_tenth_each() {
     let bins: Vec<_> = column.psi_bins.iter().map(|bin| (bin.to, bin.count)).collect();
     assert_eq!(bins.len(), 10);
     assert_eq!((bins[0], bins[9]), ((Some(-11.0), 100), (None, 100)));
+    let counts = column.counts.to_vec();
     let slots: u64 =
-        column.psi_slots().into_iter().map(|range| column.counts[range].iter().sum::<u64>()).sum();
+        column.psi_slots().into_iter().map(|range| counts[range].iter().sum::<u64>()).sum();
     assert_eq!(slots, 1000);
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::cut_list::{CutList, PADDING};
+
 /// Cut points looked at together, without a branch between them.
-const STRIDE: usize = 4;
+const STRIDE: usize = PADDING;
 /// Buckets per cut point, so that few strides are not enough.
 const BUCKETS: usize = 2;
 
@@ -15,9 +17,7 @@ const PART: usize = 64;
 /// are.
 #[derive(Debug, Clone)]
 pub(super) struct Cuts {
-    /// The cut points, then NaN, which is neither below nor at any value.
-    padded: Arc<[f64]>,
-    length: usize,
+    points: CutList,
     grid: Grid,
     before: Before,
 }
@@ -48,26 +48,21 @@ enum Steps {
 
 impl Cuts {
     /// Cut points must be ascending and distinct, without NaN.
-    pub(super) fn new(cut_points: &[f64]) -> Cuts {
+    pub(super) fn new(points: CutList) -> Cuts {
+        let cut_points = &*points;
         let buckets = BUCKETS * cut_points.len().next_power_of_two();
-        let padding = std::iter::repeat_n(f64::NAN, STRIDE);
         let [even, bits] = Grid::candidates(cut_points, buckets);
         let grid = if even.crowding(cut_points) <= bits.crowding(cut_points) { even } else { bits };
         let before = match u16::try_from(cut_points.len()) {
             Ok(_) => Before::Few(grid.before(cut_points, buckets, |count| count as u16)),
             Err(_) => Before::Many(grid.before(cut_points, buckets, |count| count as u32)),
         };
-        Cuts {
-            padded: cut_points.iter().copied().chain(padding).collect(),
-            length: cut_points.len(),
-            grid,
-            before,
-        }
+        Cuts { points, grid, before }
     }
 
     /// The cut points.
     pub(super) fn points(&self) -> &[f64] {
-        &self.padded[..self.length]
+        &self.points
     }
 
     /// lower_bound + upper_bound of each value: odd at a cut point, even between two (statistics.md
@@ -97,7 +92,7 @@ impl Cuts {
         bucket: impl Fn(f64) -> u32,
         slots: &mut Vec<u32>,
     ) {
-        let padded = &*self.padded;
+        let padded = self.points.padded();
         slots.clear();
         slots.extend(values.iter().map(|&value| bucket(value)));
         for (slot, &value) in slots.iter_mut().zip(values) {

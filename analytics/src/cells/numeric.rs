@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, Float64Array};
 
+use super::cut_list::CutList;
 use super::cuts::Cuts;
 use super::{Examples, Scratch, Slots, Values, wide};
 use crate::baseline::Moments;
@@ -33,7 +34,7 @@ pub struct NumericCell {
 impl NumericReference {
     /// Cut points must be ascending and distinct, without NaN and -0.0, as a checked baseline has
     /// them.
-    pub fn new(cut_points: &[f64]) -> NumericReference {
+    pub fn new(cut_points: CutList) -> NumericReference {
         NumericReference { cuts: Cuts::new(cut_points) }
     }
 

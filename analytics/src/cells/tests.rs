@@ -9,6 +9,10 @@ use super::*;
 
 const INF: f64 = f64::INFINITY;
 
+fn counted_by(cut_points: &[f64]) -> NumericReference {
+    NumericReference::new(cut_points.into())
+}
+
 fn count(reference: &NumericReference, values: &[f64]) -> NumericCell {
     let array = Float64Array::from(values.to_vec());
     let rows: Vec<u32> = (0..values.len() as u32).collect();
@@ -20,7 +24,7 @@ fn count(reference: &NumericReference, values: &[f64]) -> NumericCell {
 
 #[test]
 fn t1_counters_of_the_reference() {
-    let reference = NumericReference::new(&[-1.2, -0.5, 0.0, 0.3, 0.7, 1.1, 2.0, 3.5]);
+    let reference = counted_by(&[-1.2, -0.5, 0.0, 0.3, 0.7, 1.1, 2.0, 3.5]);
     let window = [-2.0, -0.5, 0.1, 0.3, 0.3, 0.9, 1.1, 2.5, 2.6, 4.0, INF, f64::NAN];
     let cell = count(&reference, &window);
     assert_eq!(cell.counts(&reference), [1, 0, 0, 1, 0, 0, 1, 2, 0, 0, 1, 1, 0, 0, 2, 0, 2]);
@@ -37,10 +41,10 @@ fn t1_counters_of_the_reference() {
 
 #[test]
 fn values_outside_all_cut_points_and_without_any() {
-    let reference = NumericReference::new(&[-INF, 1.0, INF]);
+    let reference = counted_by(&[-INF, 1.0, INF]);
     let counts = count(&reference, &[-INF, f64::MIN, 1.0, f64::MAX, INF]).counts(&reference);
     assert_eq!(counts, [0, 1, 1, 1, 1, 1, 0]);
-    let none = NumericReference::new(&[]);
+    let none = counted_by(&[]);
     assert_eq!(count(&none, &[1.0, -INF]).counts(&none), [2]);
 }
 
@@ -48,7 +52,7 @@ fn values_outside_all_cut_points_and_without_any() {
 fn a_value_of_the_wrong_type_is_not_missing() {
     let values = Float64Array::from(vec![Some(1.0), None, None, None]);
     let texts = StringArray::from(vec![None, Some("twelve"), None, Some("twelve")]);
-    let reference = NumericReference::new(&[1.0]);
+    let reference = counted_by(&[1.0]);
     let mut cell = NumericCell::default();
     let rows = [0, 1, 2, 3];
     let column = Values { values: &values, wrong_type: Some(&texts), rows: Chosen::new(&rows) };
@@ -179,7 +183,7 @@ proptest! {
         let up_to = cuts.iter().filter(|&&cut| cut <= value).count();
         let cuts: Vec<f64> = cuts.into_iter().map(f64::from).collect();
         prop_assert_eq!(
-            NumericReference::new(&cuts).slot(f64::from(value)) as usize,
+            counted_by(&cuts).slot(f64::from(value)) as usize,
             below + up_to
         );
     }
@@ -208,7 +212,7 @@ proptest! {
         cuts in cut_points(),
         mut values in prop::collection::vec(any::<f64>(), 0..40),
     ) {
-        let reference = NumericReference::new(&cuts);
+        let reference = counted_by(&cuts);
         // Cut points and their neighbours, and what lies between and beyond them.
         values.extend(cuts.iter().flat_map(|cut| [*cut, cut.next_up(), cut.next_down()]));
         values.extend(cuts.windows(2).map(|pair| pair[0] / 2.0 + pair[1] / 2.0));
@@ -230,7 +234,7 @@ proptest! {
             any::<f64>(), any::<f64>(), -1e3..1e3, Just(0.0), Just(-0.0), Just(f64::NAN), Just(INF), Just(-INF),
         ], 0..500),
     ) {
-        let reference = NumericReference::new(&cuts);
+        let reference = counted_by(&cuts);
         let values = Float64Array::from(values);
         let rows: Vec<u32> = (0..values.len() as u32).collect();
         let column = || Values { values: &values, wrong_type: None, rows: Chosen::new(&rows) };

@@ -32,7 +32,7 @@ pub(super) fn numeric(
     let mut finding = start(column, cell.n(), baseline.n, &tolerated);
     finding.discrete = baseline.discrete;
     let window = cell.counts(reference);
-    let Some(found) = KolmogorovSmirnov::of(&baseline.counts, &window) else {
+    let Some(found) = baseline.counts.compare(&window) else {
         return nothing_to_compare(column, finding);
     };
     let test = KsTest::of(&found, tolerated.value, scope);

@@ -285,7 +285,7 @@ fn numeric(subject: &str, scale: f64) -> NumericBaseline {
     NumericBaseline {
         subject: subject.to_owned(),
         psi_bins: edges.map(|to| PsiBin { to, count: 1000 }).collect(),
-        cut_points,
+        cut_points: cut_points.into(),
         counts,
         n: 10_000,
         missing: 0,

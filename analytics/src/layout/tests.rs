@@ -67,7 +67,7 @@ fn a_version_is_counted_by_its_own_baseline() {
     let mut own = (*baseline()).clone();
     for column in &mut own.columns {
         if let BaselineColumn::Numeric(column) = column {
-            column.cut_points = vec![0.5];
+            column.cut_points = vec![0.5].into();
         }
     }
     let baselines = baselines(&[("4", own)]);
@@ -90,7 +90,7 @@ fn more_named_versions_than_are_kept_never_mix_their_cut_points() {
     let mut own = (*baseline()).clone();
     own.columns.iter_mut().for_each(|column| {
         if let BaselineColumn::Numeric(column) = column {
-            column.cut_points = vec![0.5];
+            column.cut_points = vec![0.5].into();
         }
     });
     let named: Vec<(&str, Baseline)> =

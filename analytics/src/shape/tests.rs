@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::baseline::OwnWindows;
-use crate::statistics::{self, KolmogorovSmirnov};
+use crate::statistics;
 
 fn baseline(cut_points: usize, counts: Vec<u64>) -> NumericBaseline {
     NumericBaseline {
         subject: "feature:delay".to_owned(),
         cut_points: (0..cut_points).map(|cut| cut as f64).collect(),
         n: counts.iter().sum(),
-        counts,
+        counts: counts.into(),
         missing: 0,
         nan: 0,
         wrong_type: 0,
@@ -29,7 +29,7 @@ fn moments(min: f64, max: f64) -> Moments {
 }
 
 fn of_numbers(baseline: &NumericBaseline, window: &[u64], moments: Moments) -> Option<Shape> {
-    let at = KolmogorovSmirnov::of(&baseline.counts, window).and_then(|found| found.at);
+    let at = baseline.counts.compare(window).and_then(|found| found.at);
     let furthest = at.map(|at| Furthest {
         cut: at.cut,
         comparison: match at.comparison {
@@ -57,7 +57,7 @@ proptest! {
     ) {
         let cuts = reference.len() / 2;
         let baseline = baseline(cuts, reference);
-        let found = KolmogorovSmirnov::of(&baseline.counts, &window);
+        let found = baseline.counts.compare(&window);
         let shape = of_numbers(&baseline, &window, moments(-1.0, cuts as f64));
         prop_assert_eq!(shape.is_some(), found.is_some());
         if let Some(found) = found {

@@ -83,7 +83,11 @@ where
     W: Copy + Default + Ord + AddAssign + Add<Output = W> + Mul<Output = W> + Sub<Output = W>,
 {
     /// `wide` widens counts so that twice the product of both totals fits.
-    fn over(counts: (&[u64], &[u64]), totals: (u64, u64), wide: impl Fn(u64) -> W) -> Sweep<W> {
+    fn over<N: Copy + Into<u64>>(
+        counts: (&[N], &[u64]),
+        totals: (u64, u64),
+        wide: impl Fn(u64) -> W,
+    ) -> Sweep<W> {
         let mut sweep: Sweep<W> = Sweep::default();
         let mut pass = Pass {
             totals: (wide(totals.0), wide(totals.1)),
@@ -97,11 +101,16 @@ where
         };
         // The gap below all cut points, as if behind one that counts nothing.
         let nothing = (W::default(), W::default());
-        sweep.pair(&mut pass, 0, nothing, (wide(*first), wide(*first_window)));
+        sweep.pair(&mut pass, 0, nothing, (wide((*first).into()), wide(*first_window)));
         let pairs = reference.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
         for (index, (&[at, between], &[at_window, between_window])) in pairs.enumerate() {
-            let at = (wide(at), wide(at_window));
-            sweep.pair(&mut pass, 2 * (index + 1), at, (wide(between), wide(between_window)));
+            let at = (wide(at.into()), wide(at_window));
+            sweep.pair(
+                &mut pass,
+                2 * (index + 1),
+                at,
+                (wide(between.into()), wide(between_window)),
+            );
         }
         sweep
     }
@@ -157,8 +166,8 @@ impl KolmogorovSmirnov {
     /// (reference/statistics.md §1.6).
     ///
     /// `None` where one of the samples is empty, or the slices are not of one odd length.
-    pub fn of(reference: &[u64], window: &[u64]) -> Option<KolmogorovSmirnov> {
-        let total_reference: u64 = reference.iter().sum();
+    pub fn of<N: Copy + Into<u64>>(reference: &[N], window: &[u64]) -> Option<KolmogorovSmirnov> {
+        let total_reference: u64 = reference.iter().map(|&count| count.into()).sum();
         let total_window: u64 = window.iter().sum();
         let shaped = reference.len() == window.len() && reference.len() % 2 == 1;
         if !shaped || total_reference == 0 || total_window == 0 {
@@ -199,17 +208,19 @@ impl KolmogorovSmirnov {
 }
 
 impl Extreme<i128> {
-    fn location(&self, counts: (&[u64], &[u64]), totals: (u64, u64)) -> Option<Location> {
-        let share_above = |counts: &[u64], total: u64| {
-            let above: u64 = counts.iter().skip(self.slot + 1).sum();
-            above as f64 / total as f64
-        };
+    fn location<N: Copy + Into<u64>>(
+        &self,
+        (reference, window): (&[N], &[u64]),
+        totals: (u64, u64),
+    ) -> Option<Location> {
+        let above: u64 = reference.iter().skip(self.slot + 1).map(|&count| count.into()).sum();
+        let above_window: u64 = window.iter().skip(self.slot + 1).sum();
         // The border above the last slot has no cut point, and no difference either.
         (self.numerator > 0).then(|| Location {
             cut: self.slot / 2,
             comparison: if self.slot % 2 == 1 { Comparison::Above } else { Comparison::AtOrAbove },
-            share_reference: share_above(counts.0, totals.0),
-            share_window: share_above(counts.1, totals.1),
+            share_reference: above as f64 / totals.0 as f64,
+            share_window: above_window as f64 / totals.1 as f64,
         })
     }
 }

@@ -44,7 +44,7 @@ fn saved(bench: &Bench) -> Saved {
         inline.feed_keeping(Event::Read(Read::Chunk(chunk)), T0, &mut keep);
         inline.commit(T0, &mut keep);
     }
-    store.load().unwrap()
+    store.load(&|_| false).unwrap()
 }
 
 /// How bytes are changed.

@@ -112,7 +112,7 @@ fn silence_goes_on_across_a_restart_until_a_row_is_accepted() {
     inline.commit(at(30), &mut keep);
 
     let mut again = Inline::new(bench.pipeline());
-    again.pipeline.restore(&store.load().unwrap(), &bench.config.limits).unwrap();
+    again.pipeline.restore(&store.load(&|_| false).unwrap(), &bench.config.limits).unwrap();
     again.feed(Event::Tick, at(31));
     caught_up(&mut again, &log, at(31));
     again.feed(Event::Tick, at(32));
@@ -158,7 +158,7 @@ fn a_change_is_told_by_the_first_window_that_opened_under_it() {
     let mut told = Vec::new();
     let mut run = |bench: &Bench, to: usize| {
         let mut inline = Inline::new(bench.pipeline());
-        inline.pipeline.restore(&store.load().unwrap(), &bench.config.limits).unwrap();
+        inline.pipeline.restore(&store.load(&|_| false).unwrap(), &bench.config.limits).unwrap();
         for partition in (0..PARTITIONS).rev() {
             let from = inline.pipeline.topics().next().unwrap().1.position(partition) as usize;
             let to = to.min(log[&partition].len());

@@ -60,8 +60,8 @@ fn numeric(subject: &str, values: Vec<f64>, limit: CutPoints) -> NumericBaseline
     };
     NumericBaseline {
         subject: subject.to_owned(),
-        counts: Vec::new(),
-        cut_points,
+        counts: Vec::new().into(),
+        cut_points: cut_points.into(),
         n: 0,
         missing: 0,
         nan: 0,

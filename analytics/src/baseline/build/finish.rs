@@ -100,7 +100,7 @@ fn agrees(column: &BaselineColumn, cell: &Cell, first: Option<u64>) -> bool {
     }
     match (column, cell) {
         (BaselineColumn::Numeric(column), Cell::Numeric(_)) => {
-            !column.exact || column.counts.iter().step_by(2).all(|&between| between == 0)
+            !column.exact || column.counts.to_vec().iter().step_by(2).all(|&between| between == 0)
         }
         (BaselineColumn::Categorical(column), Cell::Categorical(cell)) => {
             let named: Vec<u64> = column.categories.iter().map(|(_, count)| *count).collect();
@@ -123,21 +123,22 @@ fn fill(column: &mut BaselineColumn, cell: &Cell) {
 }
 
 fn fill_numeric(column: &mut NumericBaseline, cell: &NumericCell) {
-    column.counts = cell.counts_of(column.cut_points.len());
+    let counts = cell.counts_of(column.cut_points.len());
     column.n = cell.n();
     column.missing = cell.missing();
     column.nan = cell.nan();
     column.wrong_type = cell.wrong_type();
     column.moments = cell.moments();
-    column.psi_bins = psi_bins(column);
+    column.psi_bins = psi_bins(column, &counts);
+    column.counts = counts.into();
 }
 
 /// Ten bins of about equal mass, or one per value where there are few. The last one is open.
-fn psi_bins(column: &NumericBaseline) -> Vec<PsiBin> {
+fn psi_bins(column: &NumericBaseline, counts: &[u64]) -> Vec<PsiBin> {
     let few = column.exact && column.cut_points.len() <= FEW_VALUES;
     let (mut bins, mut below, mut edge) = (Vec::new(), 0, 1);
-    let mut up_to = column.counts.first().copied().unwrap_or(0);
-    for (cut, counts) in column.cut_points.iter().zip(column.counts[1..].chunks(2)) {
+    let mut up_to = counts.first().copied().unwrap_or(0);
+    for (cut, counts) in column.cut_points.iter().zip(counts[1..].chunks(2)) {
         up_to += counts.first().copied().unwrap_or(0);
         // A bin ends at the first cut point with a further tenth of the values at or below it.
         if up_to < column.n && (few || up_to * PSI_BINS >= edge * column.n) {
@@ -171,13 +172,14 @@ fn fill_categorical(column: &mut CategoricalBaseline, cell: &CategoricalCell) {
 fn compare_own_windows(column: &mut BaselineColumn, own: &[&Cell], every_us: i64) {
     let statistics: Vec<f64> = match column {
         BaselineColumn::Numeric(column) => {
+            let counts = column.counts.to_vec();
             let windows = own.iter().filter_map(|cell| match cell {
                 Cell::Numeric(cell) => Some(cell.counts_of(column.cut_points.len())),
                 Cell::Categorical(_) => None,
             });
             windows
                 .filter_map(|window| {
-                    let rest = rest(&column.counts, &window);
+                    let rest = rest(&counts, &window);
                     KolmogorovSmirnov::of(&rest, &window).map(|ks| ks.distance)
                 })
                 .collect()

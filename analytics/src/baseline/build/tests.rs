@@ -38,7 +38,7 @@ fn every_row_is_counted_once() {
     let column = numeric(&built.baseline, "feature:delay");
     assert_eq!(built.baseline.rows, 999);
     assert_eq!((column.n, column.missing, column.nan, column.wrong_type), (996, 2, 1, 1));
-    assert_eq!(column.counts.iter().sum::<u64>(), 996);
+    assert_eq!(column.counts.to_vec().iter().sum::<u64>(), 996);
     assert!(column.exact && !column.discrete);
     assert_eq!(column.distinct, 100);
     assert_eq!(column.own_windows, None);
@@ -72,13 +72,13 @@ fn own_windows_are_carried_like_running_ones() {
     assert_eq!(built.own_windows.len(), 8);
     // Each own window against the rest, by definition.
     let column = numeric(&built.baseline, "feature:delay");
-    let reference = NumericReference::new(&column.cut_points);
+    let reference = NumericReference::new(column.cut_points.clone());
     let own = column.own_windows.as_ref().unwrap();
     for ((_, window), statistic) in built.own_windows.iter().zip(&own.statistics) {
         let crate::cells::Cell::Numeric(cell) = &window.features()[0] else { panic!("numeric") };
         let counts = cell.counts(&reference);
         let rest: Vec<u64> =
-            column.counts.iter().zip(&counts).map(|(all, own)| all - own).collect();
+            column.counts.to_vec().iter().zip(&counts).map(|(all, own)| all - own).collect();
         assert_eq!(rest.iter().sum::<u64>(), 880);
         let ks = KolmogorovSmirnov::of(&rest, &counts).unwrap();
         assert_eq!(ks.distance, *statistic);
@@ -216,7 +216,7 @@ proptest! {
         sorted.sort_unstable_by(f64::total_cmp);
         let cuts = thinned(&sorted, most);
         prop_assert!(cuts.len() <= most);
-        let reference = NumericReference::new(&cuts);
+        let reference = NumericReference::new(cuts.as_slice().into());
         let mut counts = vec![0_usize; reference.slots()];
         sorted.iter().for_each(|&value| counts[reference.slot(value) as usize] += 1);
         for gap in counts.iter().step_by(2) {
@@ -237,10 +237,10 @@ proptest! {
         let distance = |limit| {
             let baseline = build(&rows(&reference), limit, None).baseline;
             let column = numeric(&baseline, "feature:delay");
-            let cuts = NumericReference::new(&column.cut_points);
+            let cuts = NumericReference::new(column.cut_points.clone());
             let mut counts = vec![0_u64; cuts.slots()];
             window.iter().for_each(|&v| counts[cuts.slot(f64::from(v)) as usize] += 1);
-            KolmogorovSmirnov::of(&column.counts, &counts).unwrap().distance
+            column.counts.compare(&counts).unwrap().distance
         };
         let (exact, grid) = (distance(CutPoints::All), distance(CutPoints::AtMost(most)));
         prop_assert!(grid <= exact + 1e-12 && exact <= grid + 1.0 / most as f64 + 1e-12);

@@ -185,8 +185,8 @@ fn a_thinned_baseline_is_judged_by_the_lower_end_of_its_bracket() {
     let delay = case.numeric(DELAY);
     // Every tenth cut point: the nine others lie between two of them.
     delay.cut_points = (0..10).map(|cut| f64::from(10 * cut)).collect();
-    delay.counts = (0..21).map(|slot| [900, 100][slot % 2]).collect();
-    delay.counts[0] = 0;
+    let counts = (0..21).map(|slot| if slot == 0 { 0 } else { [900, 100][slot % 2] });
+    delay.counts = counts.collect();
     delay.psi_bins.truncate(1);
     delay.psi_bins[0].to = None;
     delay.psi_bins[0].count = 10_000;

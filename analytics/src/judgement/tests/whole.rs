@@ -139,7 +139,7 @@ fn an_empty_window_is_not_computable() {
 fn a_baseline_without_values_is_no_reference() {
     let mut case = Case::new();
     let delay = case.numeric("feature:delay");
-    delay.counts = vec![0; 201];
+    delay.counts = vec![0; 201].into();
     delay.n = 0;
     delay.psi_bins.iter_mut().for_each(|bin| bin.count = 0);
     let report = case.judge(1000, Row::usual);

@@ -106,17 +106,17 @@ fn vector_t3() {
 
 #[test]
 fn a_sample_without_values_has_no_distance() {
-    assert_eq!(KolmogorovSmirnov::of(&[0, 5, 0], &[0, 0, 0]), None);
-    assert_eq!(KolmogorovSmirnov::of(&[0, 0, 0], &[0, 5, 0]), None);
-    assert_eq!(KolmogorovSmirnov::of(&[0, 5, 0], &[0, 5]), None);
-    assert_eq!(KolmogorovSmirnov::of(&[], &[]), None);
+    assert_eq!(KolmogorovSmirnov::of(&[0_u64, 5, 0], &[0, 0, 0]), None);
+    assert_eq!(KolmogorovSmirnov::of(&[0_u64, 0, 0], &[0, 5, 0]), None);
+    assert_eq!(KolmogorovSmirnov::of(&[0_u64, 5, 0], &[0, 5]), None);
+    assert_eq!(KolmogorovSmirnov::of::<u64>(&[], &[]), None);
 }
 
 #[test]
 fn a_constant_reference_measures_the_share_off_the_constant() {
-    let found = KolmogorovSmirnov::of(&[0, 10, 0], &[1, 2, 1]).unwrap();
+    let found = KolmogorovSmirnov::of(&[0_u64, 10, 0], &[1, 2, 1]).unwrap();
     assert_eq!(found.distance, 0.25);
-    let equal = KolmogorovSmirnov::of(&[0, 10, 0], &[0, 3, 0]).unwrap();
+    let equal = KolmogorovSmirnov::of(&[0_u64, 10, 0], &[0, 3, 0]).unwrap();
     assert_eq!((equal.distance, equal.at), (0.0, None));
 }
 
