@@ -3,10 +3,10 @@
     bench.py [--only PART,PART] [--driftline BINARY] [--rows N] [--quick]
 
 Everything is measured by turns and reported as medians and ratios: single times say little on a machine
-that others use. The parts are micro, growth, end-to-end, shadow, fleet, rows, closing, startup, delivery, check
-and score. Those with a broker want the one of `make setup` and an optimised binary, `shadow` and `score` its
-ONNX Runtime, `check` and `score` a network for the peers' packages; each is left out, with a line that says
-so, where that is not there. `--quick` tries every part in small.
+that others use. The parts are micro, growth, end-to-end, shadow, fleet, baselines, rows, closing, startup,
+delivery, check, wide and score. Those with a broker want the one of `make setup` and an optimised binary, `shadow`
+and `score` its ONNX Runtime, `check`, `wide` and `score` a network for the peers' packages; each is left out, with a
+line that says so, where that is not there. `--quick` tries every part in small.
 """
 
 import argparse
@@ -27,17 +27,20 @@ import peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "performance"
-PARTS = ["micro", "growth", "end-to-end", "shadow", "fleet", "rows", "closing", "startup", "delivery", "check", "score"]
+PARTS = ["micro", "growth", "end-to-end", "shadow", "fleet", "baselines", "rows", "closing", "startup", "delivery",
+         "check", "wide", "score"]
 # Title and file of each script with a broker of its own, and what it is asked for: in full, and to try it.
 SCRIPTS = {
     "shadow": ("The main way beside a slow candidate", "shadow.py",
-        "--rows 3000000", "--rows 300000 --rounds 1"),
+        "--rows 6000000", "--rows 300000 --rounds 1"),
     "fleet": ("A thousand models", "fleet.py",
         "--models 1000 --rows 500 --windows 2", "--models 50 --rows 500 --windows 2"),
+    "baselines": ("A thousand models with a baseline file of their own each", "fleet.py",
+        "--models 1000 --rows 500 --windows 2 --baselines 1000", "--models 50 --rows 500 --windows 2 --baselines 50"),
     "rows": ("A thousand models with 50 000 rows a window", "fleet.py",
         "--models 1000 --rows 50000 --windows 1", "--models 20 --rows 5000 --windows 1"),
     "closing": ("A busy topic while a thousand windows close", "closing.py",
-        "--models 1000 --backlog 13000000", "--models 50 --backlog 4000000"),
+        "--models 1000 --backlog 18000000", "--models 50 --backlog 18000000"),
     "startup": ("A start with a large state", "startup.py",
         "--models 1000 --state-mib 1024", "--models 50 --state-mib 30"),
     "delivery": ("From an event to its messages", "delivery.py",
@@ -50,6 +53,7 @@ AIMS = {
               ("judge a window, 200 features, 2048 cut points", "≤ 5 ms")],
     "check": [("evidently-ks", "≥ 100 ×"), ("evidently-psi", "≥ 50 ×"), ("whylogs", "≥ 30 ×"),
               ("nannyml |", "≥ 15 ×"), ("scipy", "≥ 5 ×")],
+    "wide": [("300,000", "≤ 60 s on two cores")],
     "score": [("Driftline", "≥ 0.8 ×")],
 }
 # The core that clients and computations are pinned to; the broker has the other.
@@ -152,6 +156,30 @@ def check(executables, driftline, rounds=3):
     return "\n".join(lines)
 
 
+def wide(driftline, sizes):
+    """Wall time, processor time and memory of `check` on files of a thousand columns, on all cores."""
+    if not driftline:
+        return "Left out: there is no optimised binary; `make bench` has one."
+    python = peers.environment(cache_folder(), "onnxruntime")
+    lines = ["| rows × 1000 columns | wall time | processor time | resident at most |", "|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for rows in (peers.REFERENCE_ROWS, *sizes):
+            subprocess.run([python, ROOT / "benches" / "peers.py", "wide", folder / f"{rows}.parquet", str(rows)],
+                           check=True)
+        os.sync()
+        for rows in sizes:
+            begun = time.monotonic()
+            done = subprocess.Popen([driftline, "check", "--reference", folder / f"{peers.REFERENCE_ROWS}.parquet",
+                                     "--current", folder / f"{rows}.parquet", "--json"], stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(done.pid, 0)
+            if os.waitstatus_to_exitcode(status) not in (0, 1):
+                sys.exit(f"bench: check of {rows} rows ended with {status}")
+            lines.append(f"| {rows:,} | {time.monotonic() - begun:.1f} s | {used.ru_utime + used.ru_stime:.1f} s | "
+                         f"{used.ru_maxrss / 1024:,.0f} MiB |")
+    return "\n".join(lines)
+
+
 def score(executable, rounds=5):
     """The demo's candidate, scored by the shadow crate and by Python's ONNX Runtime, by turns."""
     cache = cache_folder()
@@ -228,6 +256,8 @@ def sections(chosen, executables, folder):
         "end-to-end": ("End to end from a real broker",
                        lambda: end_to_end.table(consumer, driftline, (rows, rounds), ROOT)),
         "check": ("Two files, beside the peers", lambda: with_aims(check(executables, driftline, few or 3), "check")),
+        "wide": ("Wide files", lambda: with_aims(
+            wide(driftline, (10_000, 20_000) if chosen.quick else (100_000, 300_000)), "wide")),
         "score": ("A candidate, beside Python's ONNX Runtime",
                   lambda: with_aims(score(executables["score"], few or 5), "score")),
     }

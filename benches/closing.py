@@ -53,7 +53,8 @@ def prepare(options, folder, bootstrap):
     models = traffic.Fleet(fleet.TOPIC, fleet.PARTITIONS, options.models, baseline)
     traffic.create(bootstrap, {fleet.TOPIC: fleet.PARTITIONS, end_to_end.TOPIC: 1})
     port, file = end_to_end.free_port(), folder / "closing.yaml"
-    busy = (f"  - {{name: {end_to_end.MODEL}, captures: {{topic: {end_to_end.TOPIC}, start: earliest, max_ahead: 36500d}}, "
+    busy = (f"  - {{name: {end_to_end.MODEL}, "
+            f"captures: {{topic: {end_to_end.TOPIC}, start: earliest, max_ahead: 36500d}}, "
             f"baseline: {baseline}, window: {{every: 1d}}}}\n")
     file.write_text(fleet.head(folder, bootstrap, port) + models.config() + busy)
     rows = models.send(bootstrap, options.rows, 0)

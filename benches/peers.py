@@ -2,6 +2,7 @@
 
     peers.py measure NAME REFERENCE CURRENT     prints {"seconds": ...} of the processor; runs inside the environment of NAME
     peers.py data FOLDER                        writes reference.parquet and current.parquet
+    peers.py wide FILE ROWS                     writes a file of 1000 columns
     peers.py flights SOURCE TARGET              writes what a candidate takes of the demo's flights
     peers.py score MODEL ROWS                   prints {"seconds", "rows", "late"} of ONNX Runtime on the
                                                 flights in ROWS, 1024 rows a run
@@ -19,7 +20,7 @@ import time
 REFERENCE_ROWS, CURRENT_ROWS, FEATURES = 10_000, 200_000, 20
 # Name, the environment it runs in.
 PEERS = {"evidently-ks": "evidently", "evidently-psi": "evidently", "nannyml": "nannyml",
-         "nannyml-exact": "nannyml", "whylogs": "whylogs", "scipy": "evidently"}
+         "nannyml-chunks": "nannyml", "nannyml-exact": "nannyml", "whylogs": "whylogs", "scipy": "evidently"}
 # What each environment needs; versions are those that the table names.
 ENVIRONMENTS = {
     "evidently": ["evidently==0.7.23", "scipy", "pandas<3", "pyarrow"],
@@ -63,6 +64,22 @@ def write_data(folder):
         pd.DataFrame(columns).to_parquet(folder / f"{name}.parquet", index=False)
 
 
+def write_wide(path, rows, columns=1000, group=10_000):
+    """Group by group, since no more than one need be in memory."""
+    import numpy as np
+    import pyarrow
+    from pyarrow import parquet
+
+    random = np.random.default_rng(rows)
+    fields = [(f"f{column:04}", pyarrow.float64()) for column in range(columns)]
+    with parquet.ParquetWriter(path, pyarrow.schema(fields)) as writer:
+        for at in range(0, rows, group):
+            count = min(group, rows - at)
+            of = [lambda: random.normal(0, 1, count), lambda: np.round(random.lognormal(0, 2, count), 2)]
+            values = {name: of[column % 2]() for column, (name, _) in enumerate(fields)}
+            writer.write_table(pyarrow.table(values))
+
+
 def evidently(method, reference, current):
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -73,11 +90,11 @@ def evidently(method, reference, current):
     return Report([DataDriftPreset(num_method=method)]).run(now, before).dict()
 
 
-def nannyml(reference, current):
+def nannyml(reference, current, chunks=1):
     import nannyml as nml
 
     calculator = nml.UnivariateDriftCalculator(
-        column_names=list(reference.columns), continuous_methods=["kolmogorov_smirnov"], chunk_number=1)
+        column_names=list(reference.columns), continuous_methods=["kolmogorov_smirnov"], chunk_number=chunks)
     calculator.fit(reference)
     return calculator.calculate(current)
 
@@ -102,6 +119,8 @@ def measure(name, reference, current):
         "evidently-ks": lambda a, b: evidently("ks", a, b),
         "evidently-psi": lambda a, b: evidently("psi", a, b),
         "nannyml": nannyml,
+        # What it does where nobody says how many chunks to make of a file.
+        "nannyml-chunks": lambda before, now: nannyml(before, now, 10),
         # From 10 000 reference rows on it compares histograms; with one row fewer it is exact, as we are.
         "nannyml-exact": lambda before, now: nannyml(before.head(9_999), now),
         "whylogs": whylogs, "scipy": scipy,
@@ -147,6 +166,8 @@ if __name__ == "__main__":
             print(json.dumps({"seconds": measure(name, reference, current)}))
         case ["score", model, rows]:
             print(json.dumps(score(model, rows)))
+        case ["wide", path, rows]:
+            write_wide(path, int(rows))
         case ["flights", source, target]:
             write_flights(source, target)
         case ["data", folder]:
