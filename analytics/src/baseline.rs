@@ -9,6 +9,7 @@ use crate::cells::{CategoricalReference, CutList, NumericReference, Reference};
 
 pub mod build;
 mod check;
+mod column;
 mod counts;
 mod file;
 mod number;
@@ -68,7 +69,7 @@ pub struct BaselineWindows {
 }
 
 /// One monitored column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum BaselineColumn {
     /// Numbers.

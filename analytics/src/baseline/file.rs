@@ -35,11 +35,16 @@ struct File<'a> {
 
 pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
     let json = |error: serde_json::Error| BaselineError::Json { detail: error.to_string() };
-    let head: Head = serde_json::from_slice(bytes).map_err(json)?;
-    if head.driftline_baseline != FORMAT {
-        return Err(BaselineError::Format { found: head.driftline_baseline, known: FORMAT });
+    let file: Result<File<'_>, _> = serde_json::from_slice(bytes);
+    // What cannot be read may be of another format, which says more.
+    let found = match &file {
+        Ok(file) => file.driftline_baseline,
+        Err(_) => serde_json::from_slice::<Head>(bytes).map_err(json)?.driftline_baseline,
+    };
+    if found != FORMAT {
+        return Err(BaselineError::Format { found, known: FORMAT });
     }
-    let file: File<'_> = serde_json::from_slice(bytes).map_err(json)?;
+    let file = file.map_err(json)?;
     Ok(Baseline {
         provenance: file.provenance.into_owned(),
         rows: file.rows,

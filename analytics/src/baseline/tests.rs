@@ -48,6 +48,30 @@ fn infinities_and_large_whole_numbers_are_strings() {
 }
 
 #[test]
+fn a_column_may_say_last_what_it_is() {
+    let good = text(&baseline());
+    let first = "\"kind\":\"numeric\",\"subject\":\"feature:delay\"";
+    let check = |instead: &str, expected: Result<(), &str>| {
+        assert!(good.contains(first));
+        match (Baseline::parse(good.replacen(first, instead, 1).as_bytes()), expected) {
+            (Ok(read), Ok(())) => assert_eq!(read.columns, baseline().columns),
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{instead}: {error}");
+            }
+            (read, _) => panic!("{instead}: {read:?}"),
+        }
+    };
+    check(first, Ok(()));
+    let subject = "\"subject\":\"feature:delay\"";
+    check(&format!("{subject},\"kind\":\"numeric\""), Ok(()));
+    check(subject, Err("missing field `kind`"));
+    check(&format!("{first},\"kind\":\"numeric\""), Err("unknown field `kind`"));
+    check(&format!("{subject},{first}"), Err("duplicate field `subject`"));
+    check(&format!("{subject},\"kind\":\"text\""), Err("unknown variant `text`"));
+    check(&format!("{subject},\"kind\":\"categorical\""), Err("unknown field `cut_points`"));
+}
+
+#[test]
 fn what_contradicts_itself_is_refused_in_a_sentence() {
     let good = text(&baseline());
     let check = |from: &str, to: &str, expected: &str| {
