@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Who stands back rests so many times as long as its slice took.
-const REST: u32 = 5;
+const REST: u32 = 10;
 /// The longest rest, however long a slice took.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -63,9 +63,9 @@ mod tests {
         let table = [
             ((10, 10), true, 0),
             ((10, 9), true, 0),
-            ((10, 5), true, 50),
+            ((10, 5), true, 100),
             ((10, 5), false, 0),
-            ((10, 0), true, 50),
+            ((10, 0), true, 100),
             ((10, 12), true, 0),
             ((20_000, 100), true, 10_000),
         ];
