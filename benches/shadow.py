@@ -1,6 +1,6 @@
 """Measures the main way with and without a candidate that takes ten times as long for a row, by turns.
 
-    shadow.py --driftline BINARY --consumer EXECUTABLE [--rows 6000000] [--rounds 6] [--slower 10]
+    shadow.py --driftline BINARY --consumer EXECUTABLE [--rows 6000000] [--rounds 12] [--slower 10]
 
 A preloaded topic of a real broker, one model. The candidate is a network of two hidden layers whose width is
 chosen on this machine: a first run tells what the main way takes of the processor for a row, a second what a
@@ -130,4 +130,4 @@ def measure(options, folder, bootstrap):
 
 if __name__ == "__main__":
     script.run(__doc__, lambda _: "the main way, 20 features", measure,
-               {"rows": 6_000_000, "rounds": 6, "slower": 10.0})
+               {"rows": 6_000_000, "rounds": 12, "slower": 10.0})
