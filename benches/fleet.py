@@ -1,8 +1,10 @@
 """Measures one service with many models: memory, start, idle cost, and all windows closing at once.
 
     fleet.py --driftline BINARY --consumer EXECUTABLE [--models 1000] [--rows 500] [--windows 2]
+             [--baselines 1]
 
-One topic of a real broker, 20 features a model, `--windows` open windows each with `--rows` rows. From 5000
+One topic of a real broker, 20 features a model, `--windows` open windows each with `--rows` rows, and so many
+baseline files that the models share. From 5000
 rows a window on they come 250 of one model at a time, and the broker deletes what has been counted, so that no
 disk holds it all. The consumer is the benchmark executable that writes captures for a baseline.
 `DRIFTLINE_TEST_KAFKA` names the broker's jars and `tests/rig/setup.sh env` sets it; the Python of the same
