@@ -29,16 +29,11 @@ impl Browser {
         let chromium = super::part("DRIFTLINE_TEST_CHROMIUM")?;
         let folder = super::server_folder("browser");
         let profile = format!("--user-data-dir={}", folder.join("profile").display());
-        let driver = Supervised::start(&folder, &program, &["--port=0"]);
-        let port = driver.wait_for(PATIENCE, "port", |lines| {
-            let mut ports = lines.iter().filter_map(|line| {
-                line.split_once("started successfully on port ")?
-                    .1
-                    .trim_end_matches('.')
-                    .parse()
-                    .ok()
-            });
-            ports.next().map(|port: u16| port)
+        // Asked to choose, the driver takes a port that is free for IPv6 and ends where it is not for IPv4.
+        let port = super::free_port();
+        let driver = Supervised::start(&folder, &program, &[format!("--port={port}")]);
+        driver.wait_for(PATIENCE, "start", |lines| {
+            lines.iter().any(|line| line.contains("started successfully on port")).then_some(())
         });
         let arguments = [
             "--headless=new",

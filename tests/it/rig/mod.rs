@@ -17,11 +17,13 @@ mod supervised;
 pub(crate) mod toxiproxy;
 pub(crate) mod webhook;
 
-use std::env;
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use std::{env, process};
 
 use serde_json::Value;
 
@@ -29,6 +31,11 @@ pub(crate) use supervised::Supervised;
 
 /// How long a server may take to start or to answer: ample, since two cores may also be compiling.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Ports that Linux gives to nobody unasked: its own choice begins at 32768.
+const OWN_PORTS: Range<u16> = 20_000..30_000;
+/// Prime to the number of ports, so that processes started one after another begin far apart.
+const SPREAD: u32 = 211;
 
 /// The folder of the scripts that set up and run the parts.
 pub(crate) fn rig_folder() -> PathBuf {
@@ -70,12 +77,24 @@ pub(crate) fn server_folder(name: &str) -> PathBuf {
         .keep()
 }
 
-/// A port of 127.0.0.1 that was free a moment ago, for servers that cannot choose one themselves.
+/// A port that was free a moment ago and that no other caller gets, for servers that cannot choose one
+/// themselves.
+///
+/// It lies outside the ports that the kernel gives to whoever asks for any, so no connection made
+/// meanwhile takes it before its server binds it, or while its server is being started again.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("this machine has a free port")
-        .port()
+    static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
+    let ports = u32::from(OWN_PORTS.end - OWN_PORTS.start);
+    // Another run on this machine is likely to begin elsewhere.
+    let first = process::id().wrapping_mul(SPREAD);
+    for _ in 0..ports {
+        let place = first.wrapping_add(HANDED_OUT.fetch_add(1, Ordering::Relaxed)) % ports;
+        let port = OWN_PORTS.start + place as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {OWN_PORTS:?} is free")
 }
 
 /// The JSON lines among what a server printed, in order.
