@@ -13,7 +13,7 @@ pub use categorical::{CategoricalCell, CategoricalReference};
 pub use cut_list::CutList;
 pub use latency::LatencyCell;
 pub use numeric::{NumericCell, NumericReference};
-pub use requests::{RequestCell, StatusClass};
+pub use requests::{RequestCell, StatusClass, weight};
 pub use slots::Slots;
 
 use crate::encoding::{DecodeError, Reader};

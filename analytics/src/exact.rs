@@ -76,6 +76,11 @@ impl ExactSum {
         self.magnitude().to_f64(BIAS)
     }
 
+    /// The mean of `n` values with this sum, which is a number also where the sum is none.
+    pub fn mean(&self, n: u64) -> Option<f64> {
+        (n > 0).then(|| self.magnitude().divided(BIAS, n as f64))
+    }
+
     /// Whether the sum is exactly zero.
     pub fn is_zero(&self) -> bool {
         self.magnitude().is_zero()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
-use driftline_analytics::cells::StatusClass;
+use driftline_analytics::cells::{StatusClass, weight};
 use driftline_config::capture;
 
 use super::table::Latencies;
@@ -81,8 +81,7 @@ impl Requests {
             let Some((_, of_version)) = counted.get_mut(last) else { continue };
             let status = statuses.filter(|column| column.is_valid(row)).map(|it| it.value(row));
             let rate = rates.filter(|column| column.is_valid(row)).map_or(1.0, |it| it.value(row));
-            let weight = if rate > 0.0 { 1.0 / rate } else { 1.0 };
-            *of_version.classes.entry(StatusClass::of(status).name()).or_default() += weight;
+            *of_version.classes.entry(StatusClass::of(status).name()).or_default() += weight(rate);
             if let Some(latencies) = latencies.filter(|column| column.is_valid(row)) {
                 let latency_us = latencies.value(row);
                 of_version.latencies.observe(latency_us);

@@ -210,7 +210,7 @@ impl NumericCell {
         let n = self.n - self.positive_infinities - self.negative_infinities;
         Moments {
             n,
-            mean: (n > 0).then(|| self.sum.value() / n as f64),
+            mean: self.sum.mean(n),
             variance: self.sum.variance(&self.squares, n),
             min: self.finite.map(|(min, _)| min),
             max: self.finite.map(|(_, max)| max),

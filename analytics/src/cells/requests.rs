@@ -20,11 +20,20 @@ pub enum StatusClass {
     ServerError,
 }
 
+/// The smallest share of its kind that a row can stand for. With one far smaller a single row outweighs all
+/// that a window can hold, and the weights of two need not have a sum that is a number.
+const SMALLEST_RATE: f64 = 1e-9;
+
+/// How many requests a row stands for: 1 / `sample_rate`, and 1 where that is no rate from 1e-9 to 1.
+pub fn weight(sample_rate: f64) -> f64 {
+    if (SMALLEST_RATE..1.0).contains(&sample_rate) { 1.0 / sample_rate } else { 1.0 }
+}
+
 /// Requests by class of status.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestCell {
     counts: [u64; StatusClass::ALL.len()],
-    /// Sums of 1 / sample_rate; `None` while every row stood for itself, which is nearly always.
+    /// Sums of [`weight`]; `None` while every row stood for itself, which is nearly always.
     weights: Option<Box<[ExactSum; StatusClass::ALL.len()]>>,
 }
 
@@ -70,16 +79,15 @@ impl StatusClass {
 }
 
 impl RequestCell {
-    /// Counts one request that stands for 1 / `sample_rate` requests. Rates outside (0, 1] count as
-    /// 1.
+    /// Counts one request that stands for [`weight`]`(sample_rate)` requests.
     pub fn record(&mut self, class: StatusClass, sample_rate: f64) {
-        let sampled = sample_rate > 0.0 && sample_rate < 1.0;
-        if sampled && self.weights.is_none() {
+        let weight = weight(sample_rate);
+        if weight != 1.0 && self.weights.is_none() {
             self.weights = Some(Box::new(self.counts.map(exact_count)));
         }
         self.counts[class as usize] += 1;
         if let Some(weights) = &mut self.weights {
-            weights[class as usize].add(if sampled { 1.0 / sample_rate } else { 1.0 });
+            weights[class as usize].add(weight);
         }
     }
 

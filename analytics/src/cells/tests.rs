@@ -116,6 +116,31 @@ fn requests_are_weighted_by_what_they_stand_for() {
     }
 }
 
+/// Two rows that each stood for 1e308 requests had a sum that is no number: the checkpoint said null, and
+/// the next start refused it.
+#[test]
+fn no_row_stands_for_so_many_that_a_sum_is_no_number() {
+    for (rate, expected) in [
+        (1.0, 1.0),
+        (0.5, 2.0),
+        (1e-9, 1.0 / 1e-9),
+        (0.99e-9, 1.0),
+        (1e-308, 1.0),
+        (f64::from_bits(1), 1.0),
+        (0.0, 1.0),
+        (-0.5, 1.0),
+        (1.5, 1.0),
+        (f64::NAN, 1.0),
+        (f64::INFINITY, 1.0),
+    ] {
+        assert_eq!(weight(rate), expected, "{rate}");
+        let mut cell = RequestCell::default();
+        cell.record(StatusClass::Success, rate);
+        cell.record(StatusClass::Success, rate);
+        assert_eq!(cell.weighted_requests(), 2.0 * expected, "{rate}");
+    }
+}
+
 #[test]
 fn counters_leave_32_bits_unharmed() {
     let runs = |count: u64| {

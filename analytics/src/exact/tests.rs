@@ -46,6 +46,19 @@ fn nothing_is_lost_and_one_rounding_happens() {
 }
 
 #[test]
+fn a_mean_lies_between_its_values_also_where_their_sum_is_none() {
+    for (values, expected) in [
+        (&[f64::MAX, f64::MAX][..], f64::MAX),
+        (&[-f64::MAX, -f64::MAX, -f64::MAX], -f64::MAX),
+        (&[f64::MAX, -f64::MAX], 0.0),
+        (&[1.0, 2.0, 4.0, 5.0], 3.0),
+    ] {
+        assert_eq!(sum(values).mean(values.len() as u64), Some(expected), "{values:?}");
+    }
+    assert_eq!(sum(&[]).mean(0), None);
+}
+
+#[test]
 fn squares_reach_beyond_the_range_of_floats() {
     assert_eq!(squares(&[3.0, -4.0]).value(), 25.0);
     assert_eq!(squares(&[f64::MAX]).value(), f64::INFINITY);
