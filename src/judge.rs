@@ -173,6 +173,12 @@ impl Judge {
         }
     }
 
+    /// Whether a thread is gone, so that windows wait for ever: it ends by a panic alone.
+    pub fn has_ended(&self) -> bool {
+        let gone = |seat: &Seat| seat.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        gone(&self.standing_back) || gone(&self.prompt)
+    }
+
     /// Whether more windows wait than fit before a thread.
     pub fn is_crowded(&self) -> bool {
         self.queue.len() >= AHEAD

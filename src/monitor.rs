@@ -307,7 +307,7 @@ impl Monitor {
         }
         let mut wait = self.clocks.turn(Instant::now());
         for _ in 0..READS_PER_TURN {
-            let Some(read) = self.intake.next(wait) else { break };
+            let Some(read) = self.intake.next(wait)? else { break };
             wait = Duration::ZERO;
             if matches!(read, driftline_ingest::Event::Chunk(_)) {
                 self.faults.pass(Place::AfterPoll);
@@ -395,6 +395,7 @@ impl Monitor {
         self.outgoing.hand_over();
         if self.clocks.tick.elapsed() >= TICK {
             self.clocks.tick = Instant::now();
+            self.check_threads()?;
             for (unit, candidate, problem) in self.candidates.take_changes() {
                 self.feed(Event::Candidate { unit, candidate, problem }, watch);
             }
@@ -404,6 +405,16 @@ impl Monitor {
         }
         self.snapshot();
         self.show()?;
+        Ok(())
+    }
+
+    /// Without its threads the service would look alive and do nothing.
+    fn check_threads(&self) -> anyhow::Result<()> {
+        for (name, ended) in
+            [("judge", self.judge.has_ended()), ("checkpoint", self.writer.has_ended())]
+        {
+            anyhow::ensure!(!ended, thread_ended(name));
+        }
         Ok(())
     }
 
@@ -570,6 +581,14 @@ fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
         pipeline.handle(Event::Committed(Committed { epoch: snapshot.epoch, sizes }), now_us());
     }
     Ok(())
+}
+
+/// What is said of a thread that only a panic can end.
+fn thread_ended(name: &str) -> String {
+    format!(
+        "the thread of the {name} ended by a panic, which is a defect: what it said stands above; what was \
+         committed is safe, a restart goes on from there"
+    )
 }
 
 fn bind(listen: &str) -> anyhow::Result<TcpListener> {

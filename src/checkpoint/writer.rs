@@ -69,6 +69,11 @@ impl Writer {
         Some(outcome)
     }
 
+    /// Whether the thread is gone, so that nothing is committed any more: it ends by a panic alone.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for the outcome of the commit in flight; `None` where there is none.
     pub fn wait(&mut self) -> Option<Result<Committed, StoreError>> {
         if !self.in_flight {
@@ -83,7 +88,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.snapshots = None;
         if let Some(thread) = self.thread.take() {
-            // A writer that panicked has already ended the process's hope of committing.
+            // Of a panic, the loop has made the end of the process.
             let _ = thread.join();
         }
     }

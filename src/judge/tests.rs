@@ -74,3 +74,21 @@ fn in_a_hurry_both_threads_judge() {
         assert!(judge.next(Duration::from_secs(60)).is_some());
     }
 }
+
+/// A thread that panicked left its windows waiting, and the service looked alive.
+#[test]
+fn a_thread_that_is_gone_is_noticed() {
+    for gone in [Who::StandingBack, Who::Prompt] {
+        let mut judge = Judge::start().unwrap();
+        assert!(!judge.has_ended());
+        match gone {
+            Who::StandingBack => judge.standing_back.jobs = None,
+            Who::Prompt => judge.prompt.jobs = None,
+        }
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !judge.has_ended() {
+            assert!(Instant::now() < deadline, "{gone:?}");
+            std::thread::yield_now();
+        }
+    }
+}

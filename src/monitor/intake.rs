@@ -1,15 +1,17 @@
 //! Reading as the loop sees it: topics, positions, dead letters and lag.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use anyhow::bail;
 use driftline_config::{Config, Start};
 use driftline_ingest::{
     Connection, DeadLetters, Event, Fingerprint, Limits, ModelPlan, Position, ReadPlan, Readers,
     RecentDeadLetter, ReportProducer, TopicPlan, describe_topic,
 };
 
+use super::thread_ended;
 use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::Pipeline;
 use crate::pipeline::alignment::Change;
@@ -19,13 +21,16 @@ use crate::retention::warnings;
 /// Read events that wait for the loop. Few, since a partition that is told to wait still opens the
 /// windows of all its chunks that are on their way; enough for reading and counting to overlap.
 const WAITING: usize = 8;
+/// How often it is looked whether the readers have stopped.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The readers and what belongs to them.
 pub(super) struct Intake {
     connection: Connection,
     topics: Vec<TopicPlan>,
     limits: Limits,
-    events: SyncSender<Event>,
+    /// The readers' end, until they have it: without them there is nobody to wait for.
+    events: Option<SyncSender<Event>>,
     inbox: Receiver<Event>,
     readers: Option<Readers>,
     /// Events that the loop took from the readers.
@@ -100,7 +105,7 @@ impl Intake {
             connection,
             topics,
             limits,
-            events,
+            events: Some(events),
             inbox,
             readers: None,
             taken: 0,
@@ -132,7 +137,8 @@ impl Intake {
             threads: None,
             limits: self.limits.clone(),
         };
-        let readers = Readers::start(plan, self.dead_letters.clone(), self.events.clone())?;
+        let Some(events) = self.events.take() else { bail!("reading was started before") };
+        let readers = Readers::start(plan, self.dead_letters.clone(), events)?;
         // Every partition waits at its first row until it is known who is behind whom.
         (0..self.topics.len()).for_each(|topic| readers.set_horizon(topic, i64::MIN));
         self.readers = Some(readers);
@@ -140,10 +146,18 @@ impl Intake {
     }
 
     /// The next event, within `wait`.
-    pub(super) fn next(&mut self, wait: Duration) -> Option<Event> {
-        let event = self.inbox.recv_timeout(wait).ok()?;
-        self.taken += 1;
-        Some(event)
+    ///
+    /// # Errors
+    /// Nobody reads any more, which only a panic of a reader's thread brings about.
+    pub(super) fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Event>> {
+        match self.inbox.recv_timeout(wait) {
+            Ok(event) => {
+                self.taken += 1;
+                Ok(Some(event))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("{}", thread_ended("reader")),
+        }
     }
 
     /// Events that wait for the loop, out of the few that may.
@@ -239,8 +253,9 @@ impl Intake {
             let drain = &self.inbox;
             std::thread::scope(|scope| {
                 let stopping = scope.spawn(move || readers.stop());
-                while !stopping.is_finished() {
-                    let _ = drain.recv_timeout(Duration::from_millis(5));
+                while !stopping.is_finished()
+                    && !matches!(drain.recv_timeout(LOOK), Err(RecvTimeoutError::Disconnected))
+                {
                 }
             });
         }

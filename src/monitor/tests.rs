@@ -122,3 +122,16 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     assert_eq!(times, [1.0]);
     monitor.finish(&mut |_| {}).unwrap();
 }
+
+/// Readers that are gone were taken for readers that have nothing to say.
+#[test]
+fn the_loop_ends_with_a_sentence_where_nobody_reads_any_more() {
+    let rig = Rig::new(1);
+    let mut monitor = monitor(&rig);
+    monitor.turn(&mut |_| {}).unwrap();
+    monitor.start().unwrap();
+    monitor.intake.stop();
+    let error = monitor.turn(&mut |_| {}).unwrap_err().to_string();
+    assert!(error.starts_with("the thread of the reader ended by a panic"), "{error}");
+    monitor.finish(&mut |_| {}).unwrap();
+}
