@@ -94,6 +94,8 @@ pub struct Snapshot {
     pub outbox_done: Vec<u64>,
     /// What the page shows later.
     pub shown: Shown,
+    /// What it should hold and does not: half of it would count rows twice, so none of it is stored.
+    pub lacks: Option<String>,
 }
 
 impl Snapshot {

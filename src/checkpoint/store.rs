@@ -75,6 +75,14 @@ pub enum StoreError {
         /// Its format.
         found: u64,
     },
+    /// A snapshot that is not whole: nothing of it is stored.
+    #[error(
+        "the checkpoint cannot be written whole: {lacks}; what was committed before is safe, a restart goes on from there"
+    )]
+    Incomplete {
+        /// What it should hold and does not.
+        lacks: String,
+    },
     /// A document in it cannot be read back.
     #[error("checkpoint document {key}: {why}; start with `--rebuild`")]
     Document {
@@ -180,8 +188,11 @@ impl Store {
     /// that it touched, per increment.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; nothing of the snapshot is then in the store.
+    /// [`StoreError::Database`] and [`StoreError::Incomplete`]; nothing of the snapshot is then in the store.
     pub fn commit(&self, snapshot: &Snapshot) -> Result<BTreeMap<WindowKey, usize>, StoreError> {
+        if let Some(lacks) = snapshot.lacks.clone() {
+            return Err(StoreError::Incomplete { lacks });
+        }
         self.try_commit(snapshot).map_err(|source| self.failed(source))
     }
 

@@ -61,6 +61,25 @@ fn a_restart_finds_documents_increments_and_outbox_in_order() {
     assert_eq!(saved.outbox, [item(2)]);
 }
 
+/// What could not be written was left out, and what came with it was stored: rows would have counted twice.
+#[test]
+fn nothing_is_stored_of_a_snapshot_that_is_not_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let error = store
+        .commit(&Snapshot {
+            increments: vec![increment(0, b"one", false)],
+            lacks: Some("baseline 12ab is gone".to_owned()),
+            ..Snapshot::default()
+        })
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("whole: baseline 12ab is gone; what was committed"),
+        "{error}"
+    );
+    assert!(store.load(&|_| false).unwrap().windows.is_empty());
+}
+
 #[test]
 fn a_replacing_increment_stands_for_all_before_it_and_a_carried_window_moves() {
     let folder = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ impl Newest {
                     Ok(stored) => stored,
                     Err(error) => {
                         tracing::warn!(model, %error, "the last report cannot be shown");
-                        return;
+                        continue;
                     }
                 };
                 for stored in stored {

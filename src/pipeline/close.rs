@@ -360,7 +360,13 @@ impl Pipeline {
     fn enqueue(&mut self, body: OutboxBody) {
         // An end takes the place of a row that stands: without it, that one would stand for ever.
         let ends = matches!(&body, OutboxBody::Message(row) if row.kind.ends_an_alert());
-        let Ok(body) = serde_json::to_string(&body) else { return };
+        let body = match serde_json::to_string(&body) {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be written, and is lost");
+                return;
+            }
+        };
         if self.outbox_open >= self.outbox_limit && !ends {
             let sequence = self.next_sequence;
             tracing::error!(

@@ -256,11 +256,14 @@ impl Unit {
         let mut name_of = |setup: &Arc<Setup>| {
             let name =
                 setups.entry(Arc::as_ptr(setup)).or_insert_with(|| setup.sha256().to_owned());
-            if !kept.contains(name.as_str())
-                && let Ok(parts) = setup.keep(kept)
-            {
-                kept.extend(parts.iter().map(|(sha256, _)| sha256.clone()));
-                snapshot.named.extend(parts);
+            if !kept.contains(name.as_str()) {
+                match setup.keep(kept) {
+                    Ok(parts) => {
+                        kept.extend(parts.iter().map(|(sha256, _)| sha256.clone()));
+                        snapshot.named.extend(parts);
+                    }
+                    Err(error) => snapshot.lacks = Some(error.to_string()),
+                }
             }
             name.clone()
         };
@@ -354,7 +357,8 @@ impl Unit {
         }
         for entry in document.closing {
             let window = |start_us| {
-                move |source| RestoreError::Window { model: String::new(), start_us, source }
+                let model = model.clone();
+                move |source| RestoreError::Window { model, start_us, source }
             };
             self.closing.push_back(match entry {
                 ClosingDocument::Window { closed, setup } => {
@@ -470,9 +474,7 @@ fn changed(before: &Setup, after: &Setup) -> Vec<String> {
 fn push<T: Serialize>(snapshot: &mut Snapshot, key: String, document: &T) {
     match serde_json::to_vec(document) {
         Ok(bytes) => snapshot.documents.push((key, bytes)),
-        Err(error) => {
-            tracing::error!(key, %error, "a document of the checkpoint cannot be written")
-        }
+        Err(error) => snapshot.lacks = Some(format!("{key}: {error}")),
     }
 }
 
