@@ -19,8 +19,6 @@ pub(crate) enum Target {
     Column(u32),
     /// Known to the baseline, not monitored.
     Ignored,
-    /// A new column.
-    Unknown,
 }
 
 /// A key and what it stands for.
@@ -92,18 +90,23 @@ impl Keys {
         seen.order.get(place).and_then(|index| self.known.get(*index as usize))
     }
 
-    /// What `name` stands for, which was read where the key at `place` was expected, and the place of
-    /// the key that is expected next. A key that comes early leaves out those before it, and one that
+    /// What `name` stands for (`None`: a new column), which was read where the key at `place` was
+    /// expected, and the place of the key that is expected next. A key that comes early leaves out those before it, and one that
     /// stands twice or is unknown changes nothing: the order holds for what comes after them. One that
     /// comes late shows that there is another order, which is learnt from then on.
-    pub(crate) fn find(&self, name: &str, place: usize, seen: &mut LastSeen) -> (Target, usize) {
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        place: usize,
+        seen: &mut LastSeen,
+    ) -> (Option<Target>, usize) {
         if let Some(known) = self.expected(place, seen)
             && *known.name == *name
         {
-            return (known.target, place + 1);
+            return (Some(known.target), place + 1);
         }
-        let Some(index) = self.by_name.get(name).copied() else { return (Target::Unknown, place) };
-        let target = self.known.get(index as usize).map_or(Target::Unknown, |known| known.target);
+        let Some(index) = self.by_name.get(name).copied() else { return (None, place) };
+        let target = self.known.get(index as usize).map(|known| known.target);
         let next = match seen.place_of(index) {
             Some(known) if known >= place => known + 1,
             Some(known) if known + 1 == place => place,
@@ -264,7 +267,7 @@ mod tests {
                 let expected = keys.expected(place, &seen).is_some_and(|key| *key.name == *name);
                 let (target, next) = keys.find(&name, place, &mut seen);
                 let index = u32::from(name.as_bytes()[0] - b'a');
-                let known = if index < 5 { Target::Column(index) } else { Target::Unknown };
+                let known = (index < 5).then_some(Target::Column(index));
                 assert_eq!(target, known, "{name} of {object}");
                 (place, found) = (next, found + usize::from(!expected));
             }

@@ -1,15 +1,19 @@
 //! The rows of one model under construction: a row is gathered in slots first, so that a rejected
 //! record leaves no trace in the columns.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder};
+use arrow::array::{
+    ArrayBuilder as _, ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder,
+};
 use arrow::datatypes::{ArrowPrimitiveType, Field, Float64Type, Int32Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use driftline_config::capture::{Kind, WRONG_TYPE_CHARACTERS};
 
 use super::layout::ModelLayout;
+use super::values::Part;
 use crate::event::Ignored;
 
 /// Rows for which builders have room at first: most models are quiet.
@@ -39,12 +43,21 @@ pub(crate) enum Slot {
     Wrong(Span),
 }
 
+/// A key of the row that is being read which nobody knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnknownKey {
+    pub(crate) part: Part,
+    /// As it is listed: cut where it is too long.
+    pub(crate) name: Span,
+    pub(crate) is_null: bool,
+}
+
 /// The row that is being read. Nothing of it is in the columns yet.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     pub(crate) slots: Vec<Slot>,
-    /// Subjects that nobody knows, without repetition.
-    pub(crate) unknown: Vec<String>,
+    /// Keys that nobody knows, in the order in which they stand, repetitions too.
+    pub(crate) unknown: Vec<UnknownKey>,
     /// Text that does not stand in the record as it is needed.
     pub(crate) scratch: String,
     /// What was ignored inside its values.
@@ -91,7 +104,8 @@ pub(crate) struct Rows {
     sample_rate: Numbers<Float64Type>,
     values: Vec<Values>,
     wrong: Vec<Vec<(usize, String)>>,
-    unknown: Vec<(usize, Vec<String>)>,
+    /// Subjects that nobody knows; reaches as far as the last row that has any.
+    unknown: Option<ListBuilder<StringBuilder>>,
 }
 
 /// A column of numbers. Which are there is written down only once one is missing: in most columns
@@ -134,7 +148,7 @@ impl Rows {
             sample_rate: Numbers::new(room),
             values,
             wrong: vec![Vec::new(); layout.columns.len()],
-            unknown: Vec::new(),
+            unknown: None,
         }
     }
 
@@ -175,11 +189,39 @@ impl Rows {
             }
         }
         if !row.unknown.is_empty() {
-            bytes += row.unknown.iter().map(|name| 48 + name.len()).sum::<usize>();
-            self.unknown.push((self.count, std::mem::take(&mut row.unknown)));
+            bytes += self.push_unknown(row, text);
         }
         self.bytes += bytes;
         self.count += 1;
+    }
+
+    /// Lists each column of the row that nobody knows once, and says what that takes. Null is missing,
+    /// and a column that is missing is not there, also where it was there before: the last of two
+    /// values counts.
+    fn push_unknown(&mut self, row: &mut Row, text: &str) -> usize {
+        let Row { unknown, scratch, .. } = row;
+        let subject = |key: &UnknownKey| (key.part, key.name.of(text, scratch));
+        // Keys of one name stay in their order.
+        unknown.sort_by(|left, right| subject(left).cmp(&subject(right)));
+        let named = unknown.chunk_by(|left, right| subject(left) == subject(right));
+        let present = named.filter_map(<[_]>::last).filter(|last| !last.is_null);
+        let mut bytes = 0;
+        for key in present {
+            let lists = self.unknown.get_or_insert_with(|| ListBuilder::new(StringBuilder::new()));
+            pad(lists, self.count);
+            let (part, name) = subject(key);
+            let names = lists.values();
+            // Writing into memory does not fail.
+            let _ = names.write_str(part.prefix());
+            names.append_value(name);
+            bytes += 8 + part.prefix().len() + name.len();
+        }
+        if let Some(lists) = &mut self.unknown
+            && bytes > 0
+        {
+            lists.append(true);
+        }
+        bytes
     }
 
     /// Hands the rows over.
@@ -232,18 +274,18 @@ impl Rows {
             }
             extra.push((Arc::clone(&column.wrong_type), Arc::new(builder.finish())));
         }
-        if !self.unknown.is_empty() {
-            let mut builder = ListBuilder::new(StringBuilder::new());
-            let mut next = self.unknown.drain(..).peekable();
-            for row in 0..count {
-                builder.append_option(
-                    next.next_if(|(at, _)| *at == row)
-                        .map(|(_, names)| names.into_iter().map(Some)),
-                );
-            }
-            extra.push((Arc::clone(unknown_columns), Arc::new(builder.finish())));
+        if let Some(mut lists) = self.unknown.take() {
+            pad(&mut lists, count);
+            extra.push((Arc::clone(unknown_columns), Arc::new(lists.finish())));
         }
         extra
+    }
+}
+
+/// Lists nothing for the rows before `row` that have no list yet.
+fn pad(lists: &mut ListBuilder<StringBuilder>, row: usize) {
+    for _ in lists.len()..row {
+        lists.append(false);
     }
 }
 

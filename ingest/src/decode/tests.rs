@@ -200,6 +200,10 @@ fn values_stand_in_their_columns() {
             r#""features":{"new":1,"new":2,"other":{}}"#,
             &["unknown_columns=feature:new feature:other"],
         ),
+        (
+            r#""features":{"b":1,"a":1,"b":null,"c":null,"c":2},"prediction":{"a":1}"#,
+            &["unknown_columns=feature:a feature:c prediction:a"],
+        ),
         (r#""features":{"new": null ,"delay":null}"#, &[]),
         (r#""features":{"new":1,"new":null}"#, &[]),
         (r#""prediction":0.5"#, &["prediction:value=0.5"]),
@@ -288,6 +292,35 @@ fn a_row_goes_to_the_model_it_names_wherever_the_name_stands() {
     assert_eq!(decoded.skipped_names, [Arc::from("ships")]);
     assert_eq!(decoded.marks.len(), 2);
     assert!(decoder.take().unwrap().rows.is_empty());
+}
+
+/// Each was compared with all before it: one such record held its reader up for sixteen seconds.
+#[test]
+fn a_record_may_be_full_of_keys_that_nobody_knows() {
+    const KEYS: usize = 100_000;
+    let mut decoder = Decoder::new(&topic(vec![flights()]), &Limits::default());
+    let keys: Vec<String> = (0..KEYS).map(|key| format!("\"{key:05}\":1")).collect();
+    let record = format!("{{{TS},\"features\":{{{}}}}}", keys.join(","));
+    let plain = format!(r#"{{{TS},"features":{{"delay":1}}}}"#);
+    for record in [&plain, &record, &plain, &record, &record, &record] {
+        assert_eq!(decode(&mut decoder, record.as_bytes()), Outcome::Row(0));
+    }
+    let rows = decoder.take().unwrap().rows.remove(0).rows;
+    let unknown = rows.column_by_name(UNKNOWN_COLUMNS).unwrap().as_list::<i32>();
+    let numbers: Vec<_> = (0..6).map(|row| unknown.value_length(row)).collect();
+    assert_eq!(numbers, [0, KEYS as i32, 0, KEYS as i32, KEYS as i32, KEYS as i32]);
+    assert!(unknown.is_null(0) && unknown.is_null(2));
+    let names = unknown.value(5);
+    let expected = (0..KEYS).map(|key| format!("feature:{key:05}"));
+    assert!(names.as_string::<i32>().iter().flatten().eq(expected));
+}
+
+#[test]
+fn keys_that_are_the_same_once_cut_are_one_column() {
+    let long = "x".repeat(256);
+    let fields = format!(r#""features":{{"{long}a":1,"{long}b":1,"{long}":1,"y":1}}"#);
+    let wanted = format!("unknown_columns=feature:{long} feature:y");
+    assert_eq!(row_of(&fields), ["sample_rate=1.0".to_owned(), wanted]);
 }
 
 #[test]

@@ -3,15 +3,25 @@
 use driftline_config::capture::Kind;
 
 use super::layout::{ColumnLayout, Keys, LastSeen, ModelLayout, Target};
-use super::rows::{Row, Slot, Span};
+use super::rows::{Row, Slot, Span, UnknownKey};
 use super::scan::{Fault, Number, Scanner, Text, Value, unescape};
 use crate::category::{category_of_f64, coerce_number, cut_text};
 
 /// Which part of a capture holds the values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     Features,
     Prediction,
+}
+
+impl Part {
+    /// What stands before the names of its columns.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Part::Features => "feature:",
+            Part::Prediction => "prediction:",
+        }
+    }
 }
 
 /// The key under which a prediction that is one value stands.
@@ -41,8 +51,13 @@ impl Filling<'_> {
                 scanner.skip(1)
             }
             (Part::Prediction, _) => {
-                let (target, _) = layout.prediction.find(SCALAR, 0, self.seen);
-                self.value(part, SCALAR, target, scanner, 1)
+                if let (Some(target), _) = layout.prediction.find(SCALAR, 0, self.seen) {
+                    return self.value(target, scanner, 1);
+                }
+                let start = self.row.scratch.len();
+                self.row.scratch.push_str(SCALAR);
+                let name = scratch(start, self.row.scratch.len());
+                self.unknown(part, name, scanner, 1)
             }
         }
     }
@@ -59,23 +74,18 @@ impl Filling<'_> {
             if let Some(known) = keys.expected(place, self.seen)
                 && scanner.pass_key(&known.quoted)
             {
-                self.value(part, "", known.target, scanner, 2)?;
+                self.value(known.target, scanner, 2)?;
                 place += 1;
                 more = scanner.more_keys()?;
                 continue;
             }
             let key = scanner.key()?;
-            let unescaped;
-            let name = if key.escaped {
-                let mut name = String::new();
-                unescape(key, &mut name);
-                unescaped = name;
-                unescaped.as_str()
-            } else {
-                self.span(key).of(self.text, "")
-            };
-            let (target, next) = keys.find(name, place, self.seen);
-            self.value(part, name, target, scanner, 2)?;
+            let name = self.span(key);
+            let (target, next) = keys.find(name.of(self.text, &self.row.scratch), place, self.seen);
+            match target {
+                Some(target) => self.value(target, scanner, 2)?,
+                None => self.unknown(part, name, scanner, 2)?,
+            }
             place = next;
             more = scanner.more_keys()?;
         }
@@ -112,14 +122,7 @@ impl Filling<'_> {
     }
 
     #[inline]
-    fn value(
-        &mut self,
-        part: Part,
-        name: &str,
-        target: Target,
-        scanner: &mut Scanner<'_>,
-        open: u32,
-    ) -> Result<(), Fault> {
+    fn value(&mut self, target: Target, scanner: &mut Scanner<'_>, open: u32) -> Result<(), Fault> {
         match target {
             Target::Column(index) => {
                 let layout = self.layout;
@@ -133,30 +136,23 @@ impl Filling<'_> {
                 Ok(())
             }
             Target::Ignored => scanner.skip(open),
-            Target::Unknown => {
-                let start = scanner.at();
-                scanner.skip(open)?;
-                let value = self.text.get(start..scanner.at());
-                self.unknown(part, name, value.is_some_and(|value| value.trim() == "null"));
-                Ok(())
-            }
         }
     }
 
-    /// Null is missing, and a column that is missing is not there, also where it was there before: the
-    /// last of two values counts.
-    fn unknown(&mut self, part: Part, name: &str, is_null: bool) {
-        let prefix = match part {
-            Part::Features => "feature:",
-            Part::Prediction => "prediction:",
-        };
-        let name = self.cut(name);
-        let known = |subject: &String| subject.strip_prefix(prefix) == Some(name);
-        if is_null {
-            self.row.unknown.retain(|subject| !known(subject));
-        } else if !self.row.unknown.iter().any(known) {
-            self.row.unknown.push(format!("{prefix}{name}"));
-        }
+    /// Notes a key that nobody knows. Whether it stood there before is asked once for the whole row: a
+    /// record may hold a hundred thousand of them.
+    fn unknown(
+        &mut self,
+        part: Part,
+        name: Span,
+        scanner: &mut Scanner<'_>,
+        open: u32,
+    ) -> Result<(), Fault> {
+        let is_null = scanner.peek() == Some(b'n');
+        scanner.skip(open)?;
+        let name = self.cut_span(name);
+        self.row.unknown.push(UnknownKey { part, name, is_null });
+        Ok(())
     }
 
     fn slot(
@@ -217,12 +213,6 @@ impl Filling<'_> {
         } else {
             plain(text.start, text.start + text.raw.len())
         }
-    }
-
-    fn cut<'t>(&mut self, text: &'t str) -> &'t str {
-        let cut = cut_text(text, self.string_bytes);
-        self.row.ignored.cut_strings += u64::from(cut.len() < text.len());
-        cut
     }
 
     #[inline]
