@@ -197,6 +197,7 @@ impl Decoder {
                 rows.push(ModelRows { model, rows: batch });
             }
         }
+        self.row.shrink();
         self.count = 0;
         self.active = 0;
         self.bytes = 0;

@@ -18,6 +18,10 @@ use crate::event::Ignored;
 
 /// Rows for which builders have room at first: most models are quiet.
 const FIRST_ROWS: usize = 16;
+/// Bytes of text, and unknown keys, for which a row keeps room: plenty for a sound record, while a
+/// poisoned one needs megabytes, which every partition would then keep.
+const KEPT_TEXT: usize = 16 * 1024;
+const KEPT_KEYS: usize = 1024;
 
 /// A piece of the record's text, or of the scratch text beside it.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +76,20 @@ impl Row {
         self.unknown.clear();
         self.scratch.clear();
         self.ignored = Ignored::default();
+    }
+
+    /// Gives back what one record needed and others do not. Spans of the row have no meaning any more.
+    pub(crate) fn shrink(&mut self) {
+        self.unknown.clear();
+        self.unknown.shrink_to(KEPT_KEYS);
+        self.scratch.clear();
+        self.scratch.shrink_to(KEPT_TEXT);
+    }
+
+    /// Bytes for which it has room beside its values.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.unknown.capacity() * size_of::<UnknownKey>() + self.scratch.capacity()
     }
 }
 

@@ -316,6 +316,17 @@ fn a_record_may_be_full_of_keys_that_nobody_knows() {
 }
 
 #[test]
+fn no_partition_keeps_the_memory_that_one_record_needed() {
+    let mut decoder = Decoder::new(&topic(vec![flights()]), &Limits::default());
+    let key = format!("\"\\n{}\":1", "x".repeat(14));
+    let record = format!("{{{TS},\"features\":{{{}}}}}", vec![key; 40_000].join(","));
+    assert_eq!(decode(&mut decoder, record.as_bytes()), Outcome::Row(0));
+    assert!(decoder.row.room() > 1 << 19, "the record is poisoned: {}", decoder.row.room());
+    decoder.take().unwrap();
+    assert!(decoder.row.room() <= 64 * 1024, "{} bytes are kept", decoder.row.room());
+}
+
+#[test]
 fn keys_that_are_the_same_once_cut_are_one_column() {
     let long = "x".repeat(256);
     let fields = format!(r#""features":{{"{long}a":1,"{long}b":1,"{long}":1,"y":1}}"#);
