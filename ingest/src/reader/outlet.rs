@@ -149,7 +149,6 @@ impl Outlet {
         if !new {
             return Ok(());
         }
-        tracing::warn!(topic, message, "reading is in trouble");
         self.send(Event::Trouble { topic, message, fatal: false })
     }
 
@@ -162,7 +161,6 @@ impl Outlet {
         if !over {
             return Ok(());
         }
-        tracing::info!(topic, "reading goes on");
         self.send(Event::Recovered { topic })
     }
 
