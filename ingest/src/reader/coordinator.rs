@@ -105,7 +105,7 @@ impl Coordinator {
     pub(crate) fn run(mut self) {
         while self.round().is_ok() {}
         self.outlet.stop();
-        for hand in self.hands {
+        for hand in std::mem::take(&mut self.hands) {
             drop(hand.orders);
             if hand.thread.join().is_err() {
                 tracing::error!("a reading thread panicked");
@@ -389,6 +389,13 @@ impl Coordinator {
             return self.wish();
         }
         Ok(())
+    }
+}
+
+impl Drop for Coordinator {
+    /// Also where it panicked: the workers end, and it is heard that nobody reads any more.
+    fn drop(&mut self) {
+        self.outlet.stop();
     }
 }
 

@@ -32,7 +32,7 @@ use crate::error::IngestError;
 use crate::event::Event;
 use crate::plan::{Connection, Limits, ReadPlan, TopicPlan};
 use coordinator::{Coordinator, Wish};
-use outlet::Outlet;
+use outlet::{Outlet, Shared};
 
 /// How long the threads may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ pub(crate) fn consumer_settings(memory_kib: &str) -> [(&str, &str); 7] {
 
 /// The running readers. Dropping them stops them without waiting.
 pub struct Readers {
-    outlet: Outlet,
+    shared: Arc<Shared>,
     wishes: Sender<Wish>,
     coordinator: Option<JoinHandle<()>>,
 }
@@ -96,7 +96,8 @@ impl Readers {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = plan.threads.unwrap_or(cores / 2).max(1);
         let memory = (FETCHED_KIB.end() / threads).max(*FETCHED_KIB.start()).to_string();
-        let shared = Arc::new(Plan {
+        let positions = plan.positions;
+        let plan = Arc::new(Plan {
             connection: plan.connection,
             layouts: plan.topics.iter().map(|plan| Arc::new(TopicLayout::new(plan))).collect(),
             topics: plan.topics,
@@ -105,24 +106,20 @@ impl Readers {
             threads,
             memory,
         });
-        let budget = Budget::new(shared.limits.batch_bytes);
-        let outlet = Outlet::new(events, budget, shared.topics.len());
+        let budget = Budget::new(plan.limits.batch_bytes);
+        let shared = Arc::new(Shared::new(budget, plan.topics.len()));
+        let outlet = Outlet::new(events, Arc::clone(&shared));
         // The coordinator asks questions; it reads nothing.
-        let probe = consumer(&shared.connection, &consumer_settings(&shared.memory))?;
+        let probe = consumer(&plan.connection, &consumer_settings(&plan.memory))?;
         let (wishes, received) = channel();
-        let coordinator = Coordinator::new(
-            (shared, probe),
-            plan.positions,
-            outlet.clone(),
-            dead_letters,
-            received,
-        );
+        let coordinator =
+            Coordinator::new((plan, probe), positions, outlet, dead_letters, received);
         let name = "ingest-coordinator".to_owned();
         let coordinator = std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || coordinator.run())
             .map_err(|source| IngestError::Thread { name, source })?;
-        Ok(Readers { outlet, wishes, coordinator: Some(coordinator) })
+        Ok(Readers { shared, wishes, coordinator: Some(coordinator) })
     }
 
     /// Hands out no more of a partition; up to a chunk that is on its way may still come.
@@ -139,17 +136,17 @@ impl Readers {
     /// microseconds: its chunk says so, and it goes on by [`Readers::resume`]. `i64::MAX`, as at the
     /// start: never.
     pub fn set_horizon(&self, topic: usize, horizon_us: i64) {
-        self.outlet.set_horizon(topic, horizon_us);
+        self.shared.set_horizon(topic, horizon_us);
     }
 
     /// Events that were handed over so far: what the other end has not taken of them waits.
     pub fn sent(&self) -> u64 {
-        self.outlet.sent()
+        self.shared.sent()
     }
 
     /// How often readers waited for memory: `limits.batch_bytes` were taken by rows not yet absorbed.
     pub fn memory_waits(&self) -> u64 {
-        self.outlet.memory_waits()
+        self.shared.memory_waits()
     }
 
     /// Commits the next offsets to the group, for lag tools: best effort, and not waited for.
@@ -159,14 +156,14 @@ impl Readers {
 
     /// The next offset to read, by (topic, partition); what is in the channel counts as read.
     pub fn positions(&self) -> BTreeMap<(usize, i32), i64> {
-        let partitions = self.outlet.partitions();
+        let partitions = self.shared.partitions();
         partitions.iter().map(|(partition, status)| (*partition, status.position)).collect()
     }
 
     /// Records between the position and the end of the log, by (topic, partition); at most a second
     /// old.
     pub fn lag(&self) -> BTreeMap<(usize, i32), i64> {
-        let partitions = self.outlet.partitions();
+        let partitions = self.shared.partitions();
         partitions
             .iter()
             .filter_map(|(partition, status)| {
@@ -178,7 +175,7 @@ impl Readers {
     /// Stops reading and waits for the threads, at most ten seconds. What was read and not sent is
     /// dropped; it is read again from the checkpoint's positions.
     pub fn stop(mut self) {
-        self.outlet.stop();
+        self.shared.stop();
         // Without anybody who could wish for something the coordinator ends at once.
         self.wishes = channel().0;
         let Some(coordinator) = self.coordinator.take() else { return };
@@ -196,6 +193,6 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.outlet.stop();
+        self.shared.stop();
     }
 }

@@ -2,6 +2,7 @@
 //! what the readers' threads share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,47 +48,89 @@ pub(crate) struct Status {
     pub(crate) held_back: Option<(Instant, i64)>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
+/// What the readers' threads and their owner share.
+#[derive(Debug)]
+pub(crate) struct Shared {
     stop: AtomicBool,
     /// Events that were handed over.
     sent: AtomicU64,
+    budget: Budget,
     partitions: Mutex<BTreeMap<(usize, i32), Status>>,
     /// By topic: the event time beyond which a partition waits for a word, in microseconds.
     horizons_us: Vec<AtomicI64>,
     troubles: Mutex<BTreeSet<(Option<usize>, Cause)>>,
 }
 
+/// What is shared, and the way out. The owner has none: once no thread is left, the other end hears it.
 #[derive(Clone)]
 pub(crate) struct Outlet {
     events: SyncSender<Event>,
-    budget: Budget,
     shared: Arc<Shared>,
 }
 
-impl Outlet {
-    pub(crate) fn new(events: SyncSender<Event>, budget: Budget, topics: usize) -> Outlet {
-        let horizons_us = (0..topics).map(|_| AtomicI64::new(i64::MAX)).collect();
-        Outlet { events, budget, shared: Arc::new(Shared { horizons_us, ..Shared::default() }) }
+impl Deref for Outlet {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(budget: Budget, topics: usize) -> Shared {
+        Shared {
+            stop: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            budget,
+            partitions: Mutex::default(),
+            horizons_us: (0..topics).map(|_| AtomicI64::new(i64::MAX)).collect(),
+            troubles: Mutex::default(),
+        }
     }
 
     pub(crate) fn set_horizon(&self, topic: usize, horizon_us: i64) {
-        if let Some(horizon) = self.shared.horizons_us.get(topic) {
+        if let Some(horizon) = self.horizons_us.get(topic) {
             horizon.store(horizon_us, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn horizon_us(&self, topic: usize) -> i64 {
-        let horizon = self.shared.horizons_us.get(topic);
+        let horizon = self.horizons_us.get(topic);
         horizon.map_or(i64::MAX, |horizon| horizon.load(Ordering::Relaxed))
     }
 
     pub(crate) fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn stopped(&self) -> bool {
-        self.shared.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn memory_waits(&self) -> u64 {
+        self.budget.waits()
+    }
+
+    pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Status>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn in_trouble(&self) -> bool {
+        !self.troubles().is_empty()
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, BTreeSet<(Option<usize>, Cause)>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outlet {
+    pub(crate) fn new(events: SyncSender<Event>, shared: Arc<Shared>) -> Outlet {
+        Outlet { events, shared }
     }
 
     /// Sends an event as soon as the other end takes it.
@@ -95,7 +138,7 @@ impl Outlet {
         loop {
             match self.events.try_send(event) {
                 Ok(()) => {
-                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
+                    self.sent.fetch_add(1, Ordering::Relaxed);
                     return Ok(());
                 }
                 Err(TrySendError::Disconnected(_)) => {
@@ -126,18 +169,6 @@ impl Outlet {
         }
     }
 
-    pub(crate) fn sent(&self) -> u64 {
-        self.shared.sent.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn memory_waits(&self) -> u64 {
-        self.budget.waits()
-    }
-
-    pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Status>> {
-        self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Tells of a trouble, once until it is over.
     pub(crate) fn trouble(
         &self,
@@ -162,13 +193,5 @@ impl Outlet {
             return Ok(());
         }
         self.send(Event::Recovered { topic })
-    }
-
-    pub(crate) fn in_trouble(&self) -> bool {
-        !self.troubles().is_empty()
-    }
-
-    fn troubles(&self) -> MutexGuard<'_, BTreeSet<(Option<usize>, Cause)>> {
-        self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

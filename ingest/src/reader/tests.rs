@@ -1,7 +1,7 @@
 //! Readers, dead letters, ranges and producers against the embedded broker.
 
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -233,7 +233,7 @@ fn a_paused_partition_gives_nothing_until_it_goes_on() {
     let mut reading = rig.read(&["a"], BTreeMap::new());
     reading.until_ends(&[((0, 0), 0), ((0, 1), 0)]);
     reading.readers.pause(0, 0);
-    let paused = |readers: &Readers| readers.outlet.partitions()[&(0, 0)].paused;
+    let paused = |readers: &Readers| readers.shared.partitions()[&(0, 0)].paused;
     while !paused(&reading.readers) {
         std::thread::yield_now();
     }
@@ -258,7 +258,7 @@ fn a_partition_waits_at_a_row_beyond_the_horizon() {
     rig.send("a", 0, &values);
     reading.until(|seen| seen.positions.get(&(0, 0)).is_some_and(|at| at.offset > 30));
     assert_eq!(reading.seen.stopped, [31], "the row beyond it is handed over, no further one");
-    assert!(reading.readers.outlet.partitions()[&(0, 0)].paused);
+    assert!(reading.readers.shared.partitions()[&(0, 0)].paused);
     reading.readers.set_horizon(0, i64::MAX);
     reading.readers.resume(0, 0);
     reading.until_ends(&[((0, 0), 51)]);
@@ -439,7 +439,7 @@ fn a_reader_that_retention_overtakes_names_the_gap_and_goes_on() {
     let mut reading = rig.read(&["a"], BTreeMap::new());
     reading.until_ends(&[((0, 0), 5)]);
     reading.readers.pause(0, 0);
-    while !reading.readers.outlet.partitions()[&(0, 0)].paused {
+    while !reading.readers.shared.partitions()[&(0, 0)].paused {
         std::thread::yield_now();
     }
     rig.overflow("a", 0);
@@ -456,6 +456,22 @@ fn a_reader_that_retention_overtakes_names_the_gap_and_goes_on() {
     let expected: Vec<i64> = (0..5).chain(low..high).collect();
     assert_eq!(reading.seen.offsets[&(0, 0)], expected);
     reading.readers.stop();
+}
+
+/// A thread that panicked was not noticed: the owner of the readers held a way out of its own.
+#[test]
+fn it_is_heard_that_nobody_reads_any_more() {
+    let rig = Rig::new(&[("a", 1)]);
+    let mut reading = rig.read(&["a"], BTreeMap::new());
+    reading.until_ends(&[((0, 0), 0)]);
+    reading.readers.shared.stop();
+    let heard = loop {
+        match reading.events.recv_timeout(PATIENCE) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(heard, RecvTimeoutError::Disconnected);
 }
 
 fn read_again(
