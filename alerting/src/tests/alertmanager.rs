@@ -7,7 +7,7 @@ use driftline_config::time::{HOUR_US, MINUTE_US, SECOND_US};
 use driftline_config::{Alertmanager, Receiver, ReceiverKind, Secret};
 use serde_json::{Value, json};
 
-use super::deliver_http::{row, settings};
+use super::deliver_http::{PATIENCE, row, settings};
 use super::servers::{Answer, HttpServer};
 use super::story::{Lane, START_US, run, transitions};
 use crate::alertmanager::{Alert, alert_name, body, lease_us};
@@ -188,7 +188,7 @@ fn answer(line: &str, body: &str) -> Answer {
 }
 
 async fn next(receipts: &mut tokio::sync::mpsc::Receiver<Receipt>) -> Receipt {
-    tokio::time::timeout(Duration::from_secs(20), receipts.recv()).await.unwrap().unwrap()
+    tokio::time::timeout(PATIENCE, receipts.recv()).await.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::deliver_http::{hook, row, settings};
 use super::deliver_mail::{mail_row, receiver, smtp};
 use super::servers::{Answer, HttpServer, MailRules, MailServer};
-use crate::deliver::{Deliverer, DeliverySettings, Outcome};
+use crate::deliver::{Deliverer, Outcome};
 
 /// A certificate for some names, and the authority that signed it.
 struct Signed {
@@ -91,13 +91,7 @@ fn receivers(web: u16, mail: u16, ca: Option<PathBuf>) -> [Receiver; 2] {
 }
 
 async fn send(receivers: &[Receiver; 2]) -> [Outcome; 2] {
-    // The first handshakes of an unoptimised build take their time.
-    let patient = DeliverySettings {
-        webhook_timeout: std::time::Duration::from_secs(10),
-        mail_timeout: std::time::Duration::from_secs(10),
-        ..settings()
-    };
-    let deliverer = Deliverer::new(receivers, &patient).unwrap();
+    let deliverer = Deliverer::new(receivers, &settings()).unwrap();
     [deliverer.send(&row("4f1c", "hook")).await, deliverer.send(&mail_row()).await]
 }
 
