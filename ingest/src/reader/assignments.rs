@@ -1,7 +1,6 @@
 //! What a worker does with its partitions beside reading them: begin, pause, verify, start over.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
@@ -9,7 +8,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::outlet::{Cause, Stopped};
 use super::stretch::Stretch;
-use super::worker::{Assignment, Order, Reading, Worker};
+use super::worker::{Assignment, Reading, Worker};
 use crate::client::{Consumer, reading_consumer};
 use crate::event::Event;
 use crate::topic::watermarks;
@@ -191,21 +190,22 @@ impl Worker {
         Ok(())
     }
 
+    /// Does what it was told meanwhile.
     pub(super) fn obey(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
-        loop {
-            let order = match self.orders.try_recv() {
-                Ok(order) => order,
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => return Err(Stopped),
-            };
-            match order {
-                Order::Read(assignment) => self.read(consumer, assignment)?,
-                Order::Pause(topic, partition) => self.pause(consumer, (topic, partition), true),
-                Order::Resume(topic, partition) => self.pause(consumer, (topic, partition), false),
-                Order::Verify(topic) => self.verify(consumer, topic)?,
-                Order::Rebuild => self.rebuild(consumer)?,
-            }
+        let orders = self.inbox.take();
+        for assignment in orders.read {
+            self.read(consumer, assignment)?;
         }
+        for (partition, pause) in orders.pauses {
+            self.pause(consumer, partition, pause);
+        }
+        for topic in orders.verify {
+            self.verify(consumer, topic)?;
+        }
+        if orders.rebuild {
+            self.rebuild(consumer)?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, consumer: &Consumer, assignment: Assignment) -> Result<(), Stopped> {
@@ -249,13 +249,14 @@ impl Worker {
             .iter_mut()
             .enumerate()
             .find(|(_, reading)| (reading.topic, reading.partition) == partition);
-        let Some((index, reading)) = found.filter(|(_, reading)| reading.paused != pause) else {
+        let Some((index, reading)) = found else { return };
+        // The end is signalled again after a resume, be it of a pause that was never heard of.
+        reading.at_end = reading.at_end && pause;
+        if reading.paused == pause {
             return;
-        };
+        }
         reading.paused = pause;
         (reading.end_heard, reading.end_beyond) = (false, None);
-        // The end is signalled again after a resume.
-        reading.at_end = reading.at_end && pause;
         let held = reading.held;
         self.waiting = self.readings.iter().any(|reading| reading.paused);
         match (held, pause) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,9 @@ use driftline_config::Start;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::orders::Inbox;
 use super::outlet::{Cause, Outlet, Stopped};
-use super::worker::{Assignment, Order, Worker};
+use super::worker::{Assignment, Worker};
 use super::{Plan, consumer_settings};
 use crate::client::{ANSWER_TIMEOUT, Consumer, no_answer, partition_count, reading_consumer};
 use crate::dead_letter::DeadLetters;
@@ -25,7 +26,7 @@ use crate::topic::{offsets_at, watermarks};
 const REFRESH: Duration = Duration::from_secs(5);
 /// How often it is asked while something is in trouble.
 const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
-/// How often it is made sure that all workers are there; a wish is heard at once.
+/// How often it is made sure that all workers are there; a bell is heard at once.
 const LOOK: Duration = Duration::from_millis(250);
 /// Silence of a partition that lags, after which its consumer is built anew.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -36,15 +37,8 @@ const HELD_BACK_FOR: Duration = Duration::from_secs(10);
 /// Silent partitions whose end is asked for in one round.
 const WATCHED: usize = 64;
 
-/// What the owner of the readers wants.
-pub(crate) enum Wish {
-    Pause(usize, i32),
-    Resume(usize, i32),
-    Commit(BTreeMap<(usize, i32), i64>),
-}
-
 struct Hand {
-    orders: Sender<Order>,
+    inbox: Inbox,
     thread: JoinHandle<()>,
     /// How many partitions it reads.
     load: usize,
@@ -73,9 +67,9 @@ pub(crate) struct Coordinator {
     positions: BTreeMap<(usize, i32), Position>,
     outlet: Outlet,
     dead_letters: DeadLetters,
-    wishes: Receiver<Wish>,
+    /// Rung where there is something to commit; hung up where nobody wants to read any more.
+    bell: Receiver<()>,
     hands: Vec<Hand>,
-    owners: BTreeMap<(usize, i32), usize>,
     known: Vec<Known>,
 }
 
@@ -85,20 +79,10 @@ impl Coordinator {
         positions: BTreeMap<(usize, i32), Position>,
         outlet: Outlet,
         dead_letters: DeadLetters,
-        wishes: Receiver<Wish>,
+        bell: Receiver<()>,
     ) -> Coordinator {
         let known = plan.topics.iter().map(|_| Known::default()).collect();
-        Coordinator {
-            plan,
-            probe,
-            positions,
-            outlet,
-            dead_letters,
-            wishes,
-            hands: Vec::new(),
-            owners: BTreeMap::new(),
-            known,
-        }
+        Coordinator { plan, probe, positions, outlet, dead_letters, bell, hands: Vec::new(), known }
     }
 
     /// Coordinates until the readers are stopped, then waits for the workers.
@@ -106,7 +90,6 @@ impl Coordinator {
         while self.round().is_ok() {}
         self.outlet.stop();
         for hand in std::mem::take(&mut self.hands) {
-            drop(hand.orders);
             if hand.thread.join().is_err() {
                 tracing::error!("a reading thread panicked");
             }
@@ -118,7 +101,7 @@ impl Coordinator {
         let pause = if self.outlet.in_trouble() { REFRESH_IN_TROUBLE } else { REFRESH };
         let next = Instant::now() + pause;
         while Instant::now() < next {
-            self.wish()?;
+            self.listen()?;
             // Answers to commits are events of this consumer.
             let _ = self.probe.poll(Duration::ZERO);
         }
@@ -131,37 +114,29 @@ impl Coordinator {
         self.watch()
     }
 
-    /// Waits for one wish, or for a moment.
-    fn wish(&mut self) -> Result<(), Stopped> {
-        let wish = self.wishes.recv_timeout(LOOK);
+    /// Waits for something to commit, or for a moment.
+    fn listen(&self) -> Result<(), Stopped> {
+        let heard = self.bell.recv_timeout(LOOK);
         if self.outlet.stopped() || self.hands.iter().any(|hand| hand.thread.is_finished()) {
             return Err(Stopped);
         }
-        match wish {
-            Ok(Wish::Pause(topic, partition)) => {
-                self.order((topic, partition), Order::Pause(topic, partition));
-            }
-            Ok(Wish::Resume(topic, partition)) => {
-                self.order((topic, partition), Order::Resume(topic, partition));
-            }
-            Ok(Wish::Commit(positions)) => self.commit(&positions),
+        match heard {
+            Ok(()) => self.commit(),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
         }
         Ok(())
     }
 
-    fn order(&self, partition: (usize, i32), order: Order) {
-        if let Some(hand) = self.owners.get(&partition).and_then(|owner| self.hands.get(*owner)) {
-            let _ = hand.orders.send(order);
-        }
-    }
-
-    fn commit(&self, positions: &BTreeMap<(usize, i32), i64>) {
+    /// Commits what was asked for since the last time.
+    fn commit(&self) {
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in positions {
-            let name = self.plan.topic_name(*topic);
-            let _ = list.add_partition_offset(name, *partition, Offset::Offset(*offset));
+        for ((topic, partition), offset) in self.outlet.commits.take() {
+            let name = self.plan.topic_name(topic);
+            let _ = list.add_partition_offset(name, partition, Offset::Offset(offset));
+        }
+        if list.count() == 0 {
+            return;
         }
         if let Err(error) = self.probe.commit(&list, CommitMode::Async) {
             tracing::debug!(%error, "offsets were not committed to the group");
@@ -231,7 +206,7 @@ impl Coordinator {
         known.seen = true;
         if again {
             for hand in &self.hands {
-                let _ = hand.orders.send(Order::Verify(topic));
+                hand.inbox.orders().verify.insert(topic);
             }
         }
         if count > known.told {
@@ -315,29 +290,30 @@ impl Coordinator {
                 Err(error) => tracing::warn!(%error, "reading goes on with fewer threads"),
             }
         }
-        let least = self.hands.iter_mut().enumerate().min_by_key(|(_, hand)| hand.load);
-        let Some((owner, hand)) = least else { return Err(Stopped) };
+        let least = self.hands.iter_mut().min_by_key(|hand| hand.load);
+        let Some(hand) = least else { return Err(Stopped) };
         hand.load += 1;
-        self.owners.insert((assignment.topic, assignment.partition), owner);
-        hand.orders.send(Order::Read(assignment)).map_err(|_| Stopped)
+        hand.inbox.orders().read.push(assignment);
+        self.outlet.set_owner((assignment.topic, assignment.partition), hand.inbox.clone());
+        Ok(())
     }
 
     fn hire(&self) -> Result<Hand, IngestError> {
         let settings = consumer_settings(&self.plan.memory);
         let consumer = reading_consumer(&self.plan.connection, &settings)?;
-        let (orders, received) = channel();
+        let inbox = Inbox::default();
         let worker = Worker::new(
             Arc::clone(&self.plan),
             self.outlet.clone(),
             self.dead_letters.clone(),
-            received,
+            inbox.clone(),
         );
         let name = format!("ingest-{}", self.hands.len());
         let thread = std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || worker.run(consumer))
             .map_err(|source| IngestError::Thread { name, source })?;
-        Ok(Hand { orders, thread, load: 0 })
+        Ok(Hand { inbox, thread, load: 0 })
     }
 
     /// Tells of a transaction that nobody ends: what follows it in its partition is not read until it is
@@ -362,7 +338,7 @@ impl Coordinator {
 
     /// Has a consumer built anew that is silent although there is something to read: librdkafka is
     /// known to stop consuming without a word.
-    fn watch(&mut self) -> Result<(), Stopped> {
+    fn watch(&self) -> Result<(), Stopped> {
         let silent: Vec<_> = {
             let partitions = self.outlet.partitions();
             let silent = partitions
@@ -385,8 +361,8 @@ impl Coordinator {
                     continue;
                 }
             }
-            self.order((topic, partition), Order::Rebuild);
-            return self.wish();
+            self.outlet.order((topic, partition), |orders| orders.rebuild = true);
+            return self.listen();
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 
 mod assignments;
 mod coordinator;
+mod orders;
 mod outlet;
 pub(crate) mod stretch;
 mod worker;
@@ -20,7 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, SyncSender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ use crate::decode::TopicLayout;
 use crate::error::IngestError;
 use crate::event::Event;
 use crate::plan::{Connection, Limits, ReadPlan, TopicPlan};
-use coordinator::{Coordinator, Wish};
+use coordinator::Coordinator;
 use outlet::{Outlet, Shared};
 
 /// How long the threads may take to end.
@@ -76,7 +77,8 @@ pub(crate) fn consumer_settings(memory_kib: &str) -> [(&str, &str); 7] {
 /// The running readers. Dropping them stops them without waiting.
 pub struct Readers {
     shared: Arc<Shared>,
-    wishes: Sender<Wish>,
+    /// Wakes the coordinator: one ring waits at most, and says all that another would.
+    bell: SyncSender<()>,
     coordinator: Option<JoinHandle<()>>,
 }
 
@@ -111,25 +113,31 @@ impl Readers {
         let outlet = Outlet::new(events, Arc::clone(&shared));
         // The coordinator asks questions; it reads nothing.
         let probe = consumer(&plan.connection, &consumer_settings(&plan.memory))?;
-        let (wishes, received) = channel();
-        let coordinator =
-            Coordinator::new((plan, probe), positions, outlet, dead_letters, received);
+        let (bell, rung) = sync_channel(1);
+        let coordinator = Coordinator::new((plan, probe), positions, outlet, dead_letters, rung);
         let name = "ingest-coordinator".to_owned();
         let coordinator = std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || coordinator.run())
             .map_err(|source| IngestError::Thread { name, source })?;
-        Ok(Readers { shared, wishes, coordinator: Some(coordinator) })
+        Ok(Readers { shared, bell, coordinator: Some(coordinator) })
     }
 
     /// Hands out no more of a partition; up to a chunk that is on its way may still come.
     pub fn pause(&self, topic: usize, partition: i32) {
-        let _ = self.wishes.send(Wish::Pause(topic, partition));
+        self.pause_or_not(topic, partition, true);
     }
 
     /// Goes on with a paused partition.
     pub fn resume(&self, topic: usize, partition: i32) {
-        let _ = self.wishes.send(Wish::Resume(topic, partition));
+        self.pause_or_not(topic, partition, false);
+    }
+
+    fn pause_or_not(&self, topic: usize, partition: i32, pause: bool) {
+        let partition = (topic, partition);
+        self.shared.order(partition, |orders| {
+            orders.pauses.insert(partition, pause);
+        });
     }
 
     /// A partition of this topic waits as soon as it meets a row with a later event time, in
@@ -151,7 +159,8 @@ impl Readers {
 
     /// Commits the next offsets to the group, for lag tools: best effort, and not waited for.
     pub fn commit(&self, positions: &BTreeMap<(usize, i32), i64>) {
-        let _ = self.wishes.send(Wish::Commit(positions.clone()));
+        self.shared.commits.add(positions);
+        let _ = self.bell.try_send(());
     }
 
     /// The next offset to read, by (topic, partition); what is in the channel counts as read.
@@ -176,8 +185,8 @@ impl Readers {
     /// dropped; it is read again from the checkpoint's positions.
     pub fn stop(mut self) {
         self.shared.stop();
-        // Without anybody who could wish for something the coordinator ends at once.
-        self.wishes = channel().0;
+        // Without anybody who could ring the coordinator ends at once.
+        self.bell = sync_channel(0).0;
         let Some(coordinator) = self.coordinator.take() else { return };
         let deadline = Instant::now() + STOP_TIMEOUT;
         while !coordinator.is_finished() && Instant::now() < deadline {

@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::orders::{Commits, Inbox, Orders};
 use crate::budget::Budget;
 use crate::event::{Chunk, Event};
 
@@ -59,6 +60,9 @@ pub(crate) struct Shared {
     /// By topic: the event time beyond which a partition waits for a word, in microseconds.
     horizons_us: Vec<AtomicI64>,
     troubles: Mutex<BTreeSet<(Option<usize>, Cause)>>,
+    /// Who reads a partition.
+    owners: Mutex<BTreeMap<(usize, i32), Inbox>>,
+    pub(crate) commits: Commits,
 }
 
 /// What is shared, and the way out. The owner has none: once no thread is left, the other end hears it.
@@ -85,7 +89,25 @@ impl Shared {
             partitions: Mutex::default(),
             horizons_us: (0..topics).map(|_| AtomicI64::new(i64::MAX)).collect(),
             troubles: Mutex::default(),
+            owners: Mutex::default(),
+            commits: Commits::default(),
         }
+    }
+
+    /// Remembers who reads a partition.
+    pub(crate) fn set_owner(&self, partition: (usize, i32), owner: Inbox) {
+        self.owners().insert(partition, owner);
+    }
+
+    /// Gives an order to whoever reads a partition, if somebody does; it is not waited for.
+    pub(crate) fn order(&self, partition: (usize, i32), order: impl FnOnce(&mut Orders)) {
+        if let Some(owner) = self.owners().get(&partition) {
+            order(&mut owner.orders());
+        }
+    }
+
+    fn owners(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Inbox>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_horizon(&self, topic: usize, horizon_us: i64) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::Message;
@@ -12,6 +11,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Plan;
+use super::orders::Inbox;
 use super::outlet::{Cause, Outlet, Status, Stopped};
 use super::stretch::{Stretch, dead_letter, fingerprint_of};
 use crate::client::{Consumer, Figures};
@@ -27,20 +27,6 @@ const CHUNK_BYTES: usize = 8 << 20;
 const RECORDS_PER_LOOK: u32 = 64;
 /// Least time between two looks at the ages of all chunks: there may be many partitions.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// What the coordinator tells a worker.
-pub(crate) enum Order {
-    /// Read this partition.
-    Read(Assignment),
-    /// Hand out no more of this partition.
-    Pause(usize, i32),
-    /// Go on.
-    Resume(usize, i32),
-    /// The topic was away: make sure that it is the same.
-    Verify(usize),
-    /// The consumer is silent although there is something to read.
-    Rebuild,
-}
 
 /// A partition to read and where.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +64,7 @@ pub(crate) struct Worker {
     pub(super) plan: Arc<Plan>,
     pub(super) outlet: Outlet,
     pub(super) dead_letters: DeadLetters,
-    pub(super) orders: Receiver<Order>,
+    pub(super) inbox: Inbox,
     pub(super) readings: Vec<Reading>,
     /// Index of the reading by the address of librdkafka's topic and the partition: comparing names
     /// would cost more than decoding a small record.
@@ -99,13 +85,13 @@ impl Worker {
         plan: Arc<Plan>,
         outlet: Outlet,
         dead_letters: DeadLetters,
-        orders: Receiver<Order>,
+        inbox: Inbox,
     ) -> Worker {
         Worker {
             plan,
             outlet,
             dead_letters,
-            orders,
+            inbox,
             readings: Vec::new(),
             by_address: HashMap::new(),
             gathering: false,
