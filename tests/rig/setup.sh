@@ -46,7 +46,17 @@ root_prefix() {
 
 refresh_package_lists() {
     [ -z "${lists_are_fresh:-}" ] && root_prefix >/dev/null || return 0
-    quietly "$(root_prefix)" apt-get update -q -o Acquire::Retries=3
+    # Nobody but we waits for the lock of the lists: apt's own patience is for that of dpkg.
+    local log tries=60
+    log=$(mktemp)
+    until "$(root_prefix)" env LC_ALL=C apt-get update -q -o Acquire::Retries=3 >"$log" 2>&1; do
+        if [ $((tries -= 1)) = 0 ] || ! grep -q 'Could not get lock' "$log"; then
+            cat "$log" >&2
+            die "failed: apt-get update"
+        fi
+        sleep 10
+    done
+    rm -f "$log"
     lists_are_fresh=yes
 }
 
@@ -57,7 +67,8 @@ install_packages() {
     say "installing Debian packages: $*"
     refresh_package_lists
     quietly "$(root_prefix)" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y -o Acquire::Retries=3 --no-install-recommends "$@"
+        apt-get install -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=600 \
+        --no-install-recommends "$@"
 }
 
 # The interpreter for the virtual environment: DRIFTLINE_PYTHON, or the first that has venv and pip.
@@ -163,7 +174,8 @@ unpack() {
     say "fetching $1"
     refresh_package_lists
     unpacked=$(mktemp -d "$cache/fetch.XXXXXX")
-    (cd "$unpacked" && quietly apt-get download -q "$1" && quietly dpkg-deb -x "$1"_*.deb .)
+    (cd "$unpacked" && quietly apt-get download -q -o Acquire::Retries=3 "$1" &&
+        quietly dpkg-deb -x "$1"_*.deb .)
 }
 
 prometheus() {
