@@ -25,7 +25,7 @@ pub(super) fn examine(config: &Config, named_library: Option<&Path>) -> Vec<Find
     match http.tls.as_ref().map(Tls::load).transpose() {
         // An encrypted listener is asked nothing: whoever runs on our folder is taken for it.
         Ok(Some(_)) => findings.push(listener(&http.listen, |_| is_held(&config.state))),
-        Ok(None) => findings.push(listener(&http.listen, is_ours)),
+        Ok(None) => findings.push(listener(&http.listen, |listen| is_ours(listen, ANSWER))),
         Err(error) => findings.push(Finding::fail("http.tls", error.to_string())),
     }
     findings.extend(candidates(config, named_library));
@@ -79,7 +79,8 @@ pub(super) fn listener(listen: &str, is_ours: impl Fn(&str) -> bool) -> Finding 
     }
 }
 
-pub(super) fn is_ours(listen: &str) -> bool {
+/// Whether a running driftline answers at the address, each step of it within `limit`.
+pub(super) fn is_ours(listen: &str, limit: Duration) -> bool {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut address: SocketAddr = listen.parse().map_err(std::io::Error::other)?;
         if address.ip().is_unspecified() {
@@ -88,9 +89,9 @@ pub(super) fn is_ours(listen: &str) -> bool {
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.set_write_timeout(Some(ANSWER))?;
+        let mut stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
         // In one piece: a server that has read enough and hangs up on the rest takes its answer back.
         let request =
             format!("GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

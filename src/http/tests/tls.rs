@@ -77,8 +77,8 @@ async fn an_encrypted_listener_answers_in_no_other_way() {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_its_handshake_holds_up_nobody() {
-    let bounds =
-        Bounds { connections: 2, handshake: Duration::from_millis(50), ..Bounds::default() };
+    // The honest client's handshake is bound as well: 50 ms were too few on a busy core.
+    let bounds = Bounds { connections: 2, handshake: Duration::from_secs(2), ..Bounds::default() };
     let (_rig, address, trusted) = listen(bounds).await;
     let mut silent = Vec::new();
     for _ in 0..5 {
