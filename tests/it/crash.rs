@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::outcome::Outcome;
 use crate::rig::PATIENCE;
-use crate::rig::kafka;
+use crate::rig::kafka::{self, Kafka};
 use crate::rig::service::Service;
 use crate::rig::webhook::Webhook;
 use crate::scene::Scene;
@@ -43,18 +43,21 @@ fn a_killed_service_reports_what_an_undisturbed_one_reports() {
     let disturbed = Scene::new(kafka, "crash", PARTITIONS, &receiver(&disturbed_hook));
     let calm = Scene::on(kafka, &disturbed.topic, "calm", &receiver(&calm_hook));
 
+    let dead_letters = format!("{}.driftline.dead-letter", disturbed.topic);
+    let mut parts = log.chunks(log.len().div_ceil(PARTS));
+    let first = parts.next().unwrap();
+    traffic::produce(kafka, &disturbed.topic, first);
+    killed_before_its_first_checkpoint(kafka, &disturbed, &dead_letters);
     let mut service = disturbed.start();
-    let mut sent = 0;
-    for (number, part) in log.chunks(log.len().div_ceil(PARTS)).enumerate() {
+    let mut sent = first.len() as u64;
+    for (number, part) in (1..).zip(parts) {
+        let before = Before { sent, written: newest(&state(&disturbed)) };
         traffic::produce(kafka, &disturbed.topic, part);
-        service = killed_within(service, &disturbed, number, sent, part);
+        service = killed_within(service, &disturbed, number, &before, part);
         sent += part.len() as u64;
     }
     let found = Outcome::of(&service, &disturbed.topic, sent, DAYS);
-    dead_letters_repeat_themselves(
-        &kafka.records(&format!("{}.driftline.dead-letter", disturbed.topic)),
-        &log,
-    );
+    dead_letters_repeat_themselves(&kafka.records(&dead_letters), &log);
     let wanted = Outcome::of(&calm.start(), &calm.topic, sent, DAYS);
     found.equals(&wanted);
     found.was_published(kafka, &disturbed.reports);
@@ -70,7 +73,7 @@ fn a_killed_service_reports_what_an_undisturbed_one_reports() {
 }
 
 /// What was read after the last checkpoint was read again: its dead letters are there twice and say the
-/// same. That some are shows that the kills hit where it hurts.
+/// same. That some are shows that the kills hit where it hurts; the first one does for certain.
 fn dead_letters_repeat_themselves(letters: &[Value], log: &[Record]) {
     let broken = log.iter().filter(|record| matches!(record.meaning, Meaning::Broken(_))).count();
     let mut distinct = BTreeMap::new();
@@ -92,27 +95,51 @@ fn receiver(hook: &Webhook) -> String {
     format!("receivers:\n  - {{name: hook, webhook: {{url: \"{}\"}}}}\n", hook.url())
 }
 
-/// Lets the service read into `part`, the records behind the first `sent`, kills it at a moment that is
-/// another one each time, and starts it again.
+/// Kills a service that has no checkpoint when it is about to write its first one, once its dead letters
+/// have arrived: the next one sends them again. Where it began to write before it had read a broken
+/// record, which a slow machine may do, it is killed there again.
+fn killed_before_its_first_checkpoint(kafka: &Kafka, scene: &Scene, dead_letters: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let fault = "export DRIFTLINE_FAULT=before-commit:1;";
+        let service = Service::spawn_after(&scene.config, scene.port, fault);
+        assert!(service.ends_by_itself(PATIENCE), "it never wrote a checkpoint");
+        if !kafka.records(dead_letters).is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no dead letter came before a checkpoint");
+    }
+}
+
+/// How it was before a part of the log was written. Afterwards is too late to ask: the service may have read
+/// the part and written its checkpoint meanwhile, and then nothing more is written.
+struct Before {
+    /// Records.
+    sent: u64,
+    /// When the service last wrote anything.
+    written: Option<SystemTime>,
+}
+
+/// Lets the service read into `part`, kills it at a moment that is another one each time, and starts it
+/// again.
 fn killed_within(
     service: Service,
     scene: &Scene,
     number: usize,
-    sent: u64,
+    before: &Before,
     part: &[Record],
 ) -> Service {
-    let state = scene.folder.path().join("state");
     match number % 4 {
         // Right after it began to read the part.
-        0 => drop(service.wait_for_ledger(&scene.topic, sent + 1)),
+        0 => drop(service.wait_for_ledger(&scene.topic, before.sent + 1)),
         // Right after it wrote a checkpoint.
         1 => {
-            let before = newest(&state);
-            service.wait_until("to write", |_| (newest(&state) > before).then_some(()));
+            let state = state(scene);
+            service.wait_until("to write", |_| (newest(&state) > before.written).then_some(()));
         }
         // When it has read half of the part or more, and a little later.
         2 => {
-            service.wait_for_ledger(&scene.topic, sent + part.len() as u64 / 2);
+            service.wait_for_ledger(&scene.topic, before.sent + part.len() as u64 / 2);
             thread::sleep(Duration::from_millis(137 * number as u64 % 400));
         }
         // While it recovers from being killed.
@@ -126,6 +153,10 @@ fn killed_within(
     }
     service.kill();
     scene.start()
+}
+
+fn state(scene: &Scene) -> PathBuf {
+    scene.folder.path().join("state")
 }
 
 /// When a file of a folder was last written.

@@ -76,13 +76,14 @@ class Delivery(http.server.BaseHTTPRequestHandler):
         with self.server.turn:
             status = self.server.statuses.pop(0) if self.server.statuses else 204
         fault = options["secret"] and fault_of(options["secret"], headers, body)
+        # First: whoever has its answer may look at what was printed.
+        say({"path": self.path, "headers": headers, "body": body.decode(),
+             "status": 401 if fault else status, "fault": fault})
         self.send_response(401 if fault else status)
         for name, value in options["headers"].items():
             self.send_header(name, value)
         self.send_header("content-length", "0")
         self.end_headers()
-        say({"path": self.path, "headers": headers, "body": body.decode(),
-             "status": 401 if fault else status, "fault": fault})
 
     def log_message(self, *_):
         pass

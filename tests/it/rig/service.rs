@@ -102,11 +102,18 @@ impl Service {
         self.process.wait_for_end(PATIENCE);
     }
 
-    /// Whether the process has ended within `patience`.
-    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Whether the process ends by itself within `patience`; where it does not, it is killed.
+    pub(crate) fn ends_by_itself(self, patience: Duration) -> bool {
+        let _ = self.process.try_wait_for(patience, |_| None::<()>);
         // Output that ends is the end of the process; lines alone are not.
-        self.process.try_wait_for(patience, |_| None::<()>).is_err() && Instant::now() < deadline
+        if self.process.has_ended() {
+            return true;
+        }
+        // It may end just now, and then nobody has the id: `kill` said "No such process" here, and the
+        // test failed.
+        let _ = Command::new("kill").args(["-KILL", &self.id]).status();
+        self.process.wait_for_end(PATIENCE);
+        false
     }
 
     /// Waits until the process has ended by itself, and returns what it printed.
@@ -210,24 +217,33 @@ impl Service {
 
     /// Waits until nothing that was decided on waits for a receiver.
     pub(crate) fn wait_for_an_empty_outbox(&self) {
-        // Gauges are set together, twice a second: those of a moment ago may not know of it yet.
+        // Those of a moment ago may not know of it yet.
+        self.wait_for_gauges(2);
+        self.wait_until("to deliver every message", |service| {
+            let metrics = service.try_get("/metrics")?;
+            // Reports that were handed over wait for their topic in a queue of their own: while nobody
+            // awaited that one, a test read the topic before the last report was in it.
+            let mut pending = metrics.lines().filter(|line| {
+                line.starts_with("driftline_outbox_pending{")
+                    || line.starts_with("driftline_queue_depth{queue=\"outbox\"}")
+                    || line.starts_with("driftline_queue_depth{queue=\"reports\"}")
+            });
+            pending.all(|line| line.ends_with(" 0")).then_some(())
+        });
+    }
+
+    /// Waits until the gauges were set so many times: together, twice a second, and later where the
+    /// machine is busy.
+    pub(crate) fn wait_for_gauges(&self, times: usize) {
         let age = |service: &Service| {
             let metrics = service.try_get("/metrics")?;
             let mut lines = metrics.lines();
             lines.find(|line| line.starts_with("driftline_checkpoint_age")).map(str::to_owned)
         };
-        for _ in 0..2 {
+        for _ in 0..times {
             let before = age(self);
             self.wait_until("to set its gauges", |service| (age(service) != before).then_some(()));
         }
-        self.wait_until("to deliver every message", |service| {
-            let metrics = service.try_get("/metrics")?;
-            let mut pending = metrics.lines().filter(|line| {
-                line.starts_with("driftline_outbox_pending{")
-                    || line.starts_with("driftline_queue_depth{queue=\"outbox\"}")
-            });
-            pending.all(|line| line.ends_with(" 0")).then_some(())
-        });
     }
 
     /// Repeats a question until it has an answer.

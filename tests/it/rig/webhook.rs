@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Supervised;
+use super::{PATIENCE, Supervised};
 
 /// A receiver that remembers every delivery.
 pub(crate) struct Webhook {
@@ -36,5 +36,11 @@ impl Webhook {
             let deliveries = super::json_lines(lines).split_off(1);
             (deliveries.len() >= count).then_some(deliveries)
         })
+    }
+
+    /// Waits until `found` makes something of the deliveries so far.
+    pub(crate) fn wait_for<T>(&self, what: &str, found: impl Fn(&[Value]) -> Option<T>) -> T {
+        let after_hello = |lines: &[String]| found(&super::json_lines(lines).split_off(1));
+        self.server.wait_for(PATIENCE, what, after_hello)
     }
 }
