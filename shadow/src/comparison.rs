@@ -4,8 +4,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 use crate::grid::Grid;
 use crate::report::{ScoreDifference, SingleLatency, rounded};
 pub(crate) use table::Table;
@@ -18,12 +16,11 @@ const UNIT: f64 = 1_125_899_906_842_624.0;
 
 /// What was seen of a candidate beside its champion in one window. Latencies aside, it depends on
 /// the set of paired rows alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Comparison {
     pub(crate) paired: u64,
     pub(crate) failed: u64,
     table: Table,
-    #[serde(with = "as_text")]
     sum: i128,
     largest: Option<Largest>,
     champion: Grid,
@@ -33,7 +30,7 @@ pub struct Comparison {
     single: Grid,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 struct Largest {
     difference: f64,
     at: String,
@@ -156,19 +153,5 @@ impl Comparison {
             p50: rounded(self.single.quantile(0.5)?),
             p99: rounded(self.single.quantile(0.99)?),
         })
-    }
-}
-
-/// 128-bit integers as decimal text: most encodings stop at 64 bits.
-mod as_text {
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    pub(super) fn serialize<S: Serializer>(value: &i128, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i128, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 /// Bits of the mantissa that tell grid cells apart: 64 cells per power of two, 1.6 % wide.
 const MANTISSA_BITS: u32 = 6;
 /// Magnitudes below 2^-24 count as zero, magnitudes from 2^40 on as the last cell; so a grid has at
@@ -12,7 +10,7 @@ const SMALLEST: f64 = 1.0 / 16_777_216.0;
 const LARGEST: f64 = 1_099_511_627_776.0;
 
 /// Counts per grid cell of finite numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Grid {
     cells: BTreeMap<i32, u64>,
     total: u64,

@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use driftline_config::{Candidate, capture};
-use serde::{Deserialize, Serialize};
 
-use crate::comparison::Comparison;
 use crate::error::{ShadowError, one_line};
 use crate::model::Model;
 use crate::report::CandidateReport;
@@ -60,15 +58,6 @@ pub struct LaneCounters {
     pub failed: u64,
     /// Rows that wait or are being scored.
     pub queued: u64,
-}
-
-/// An open window of the lane as a checkpoint keeps it. Rows that were queued and not yet scored
-/// are shed when it is restored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WindowState {
-    sampled: u64,
-    shed: u64,
-    comparison: Comparison,
 }
 
 impl CandidateLane {
@@ -145,17 +134,6 @@ impl CandidateLane {
     /// Whether the candidate scores.
     pub fn health(&self) -> Health {
         self.queue.health()
-    }
-
-    /// The open windows by their start, for a checkpoint.
-    pub fn snapshot(&self) -> Vec<(i64, WindowState)> {
-        self.queue.snapshot()
-    }
-
-    /// Brings back open windows of a checkpoint, before rows are offered. Rows that were queued when
-    /// it was taken count as shed.
-    pub fn restore(&self, windows: Vec<(i64, WindowState)>) {
-        self.queue.restore(windows);
     }
 
     fn sample(&self, batch: &RecordBatch, rows: &[u32]) -> Vec<u32> {

@@ -19,9 +19,8 @@ mod report;
 mod runtime;
 mod sample;
 
-pub use comparison::Comparison;
 pub use error::ShadowError;
-pub use lane::{CandidateLane, Health, LaneCounters, WindowState};
+pub use lane::{CandidateLane, Health, LaneCounters};
 pub use model::{Model, Scores};
 pub use report::{CandidateReport, ScoreDifference, SingleLatency};
 pub use runtime::{Runtime, library_paths};

@@ -1,7 +1,5 @@
 //! Labels of champion and candidate, counted against each other.
 
-use serde::{Deserialize, Serialize};
-
 use crate::report::rounded;
 use crate::sample::hash;
 
@@ -12,7 +10,7 @@ const OTHER: &str = "other";
 
 /// Counts per pair of labels. Which classes are told apart follows a bottom-k rule over their
 /// hashes, which no order or merge can change; configured classes always stay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
     /// Configured classes, in their order.
     fixed: Vec<String>,

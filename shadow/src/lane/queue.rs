@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use driftline_config::Candidate;
 
-use super::{Health, LaneCounters, WindowState};
+use super::{Health, LaneCounters};
 use crate::comparison::Comparison;
 use crate::model::LARGEST_BATCH;
 use crate::report::{CandidateReport, purpose_text};
@@ -61,7 +61,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Open {
-    /// Tells a window from a later one with the same start: a restored lane, or rows after a close.
+    /// Tells a window from a later one with the same start: rows after a close.
     ticket: u64,
     sampled: u64,
     shed: u64,
@@ -200,37 +200,6 @@ impl Queue {
 
     pub(super) fn health(&self) -> Health {
         self.lock().health.clone()
-    }
-
-    pub(super) fn snapshot(&self) -> Vec<(i64, WindowState)> {
-        let state = self.lock();
-        let windows = state.windows.iter().map(|(start_us, window)| {
-            let kept = WindowState {
-                sampled: window.sampled,
-                shed: window.shed,
-                comparison: window.comparison.clone(),
-            };
-            (*start_us, kept)
-        });
-        windows.collect()
-    }
-
-    pub(super) fn restore(&self, windows: Vec<(i64, WindowState)>) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        for (start_us, kept) in windows {
-            state.next_ticket += 1;
-            let scored = kept.comparison.paired + kept.comparison.failed;
-            let window = Open {
-                ticket: state.next_ticket,
-                sampled: kept.sampled,
-                shed: kept.sampled.saturating_sub(scored),
-                pending: 0,
-                comparison: kept.comparison,
-                deadline: None,
-            };
-            state.windows.insert(start_us, window);
-        }
     }
 
     /// The next rows, at most a batch of them; `None` when the lane stops.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::queue::{RunSwitch, compacted};
 use super::*;
+use crate::comparison::Comparison;
 use crate::model::Scores;
 use crate::model::tests::{candidate, runtime};
 use crate::runtime::Runtime;
@@ -285,24 +286,6 @@ fn a_thin_sample_keeps_no_whole_batch_alive() {
     assert_eq!(all.len(), sample.len());
     offer(&lane, 0, &batch);
     assert_eq!(finish(&lane, 0).paired, sample.len() as u64);
-}
-
-#[test]
-fn a_restart_goes_on_and_counts_what_waited_as_shed() {
-    let (release, released) = mpsc::channel::<()>();
-    let stopped = lane(1000, || {
-        scorer(move || {
-            let _ = released.recv();
-            Ok(())
-        })
-    });
-    offer(&stopped, 0, &batch(50));
-    let text = serde_json::to_string(&stopped.snapshot()).expect("written");
-    drop(release);
-    let lane = lane(1000, || scorer(|| Ok(())));
-    lane.restore(serde_json::from_str(&text).expect("read"));
-    offer(&lane, 0, &batch(20));
-    assert_eq!(counts(&finish(&lane, 0)), (70, 20, 50, 0));
 }
 
 #[test]
