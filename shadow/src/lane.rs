@@ -27,7 +27,7 @@ use worker::Scorer;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One candidate on its own thread, with a queue that sheds what it cannot hold. Nothing here waits
-/// for the model but [`CandidateLane::wait_finished`].
+/// for the model.
 #[derive(Debug)]
 pub struct CandidateLane {
     candidate: Arc<Candidate>,
@@ -113,7 +113,7 @@ impl CandidateLane {
     /// Says that no more rows of the window come. Its report is finished when its rows are scored,
     /// at `deadline` at the latest; rows that still wait then are shed.
     pub fn close(&self, window_start_us: i64, deadline: Instant) {
-        self.queue.close(window_start_us, deadline, &self.candidate);
+        self.queue.close(window_start_us, deadline, &self.candidate.output.classes);
     }
 
     /// Reports that are finished at `now`, with the start of their window, in order of finishing.
@@ -122,7 +122,8 @@ impl CandidateLane {
     }
 
     /// Waits for the next finished report: until one is there or `patience` has passed.
-    pub fn wait_finished(&self, patience: Duration) -> Vec<(i64, CandidateReport)> {
+    #[cfg(test)]
+    fn wait_finished(&self, patience: Duration) -> Vec<(i64, CandidateReport)> {
         self.queue.wait_finished(patience, &self.candidate)
     }
 

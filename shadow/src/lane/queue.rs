@@ -1,40 +1,56 @@
 //! What the main way and the lane's thread share: waiting rows, open windows, finished reports.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use driftline_config::Candidate;
 
+use super::rest::Halt;
 use super::{Health, LaneCounters};
 use crate::comparison::Comparison;
 use crate::model::LARGEST_BATCH;
 use crate::report::{CandidateReport, purpose_text};
 
-/// The shared state behind its lock. The lock is never held while a model runs.
+/// The shared state behind its lock. All others may push the lane's thread aside at any time, also while
+/// it holds the lock, and the main way then waits for it: so it never scores, merges comparisons or makes
+/// reports under the lock, and what is asked at each turn of the main way needs none.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
+    /// Rows came, a window may be finished, or the lane's thread is to end or has ended.
     changed: Condvar,
+    tally: Tally,
+    /// Windows that were closed and whose report has not been taken.
+    due: AtomicUsize,
+    halt: Halt,
     limit_rows: u64,
+}
+
+/// [`LaneCounters`] that are changed under the lock and read without it.
+#[derive(Debug, Default)]
+struct Tally {
+    paired: AtomicU64,
+    shed: AtomicU64,
+    failed: AtomicU64,
+    queued: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     waiting: VecDeque<Waiting>,
     windows: BTreeMap<i64, Open>,
-    finished: VecDeque<(i64, CandidateReport)>,
-    counters: LaneCounters,
+    finished: Vec<Finished>,
     health: Health,
     /// The model could not be loaded: rows fail at once.
     gave_up: bool,
-    stopping: bool,
     stopped: bool,
     switch: Option<RunSwitch>,
-    /// Ticket of the window whose rows are being scored.
-    running: Option<u64>,
+    /// The window whose rows are being scored.
+    running: Option<Key>,
     next_ticket: u64,
 }
 
@@ -50,10 +66,16 @@ impl std::fmt::Debug for RunSwitch {
     }
 }
 
+/// A window, and not a later one with the same start: rows after a close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    start_us: i64,
+    ticket: u64,
+}
+
 #[derive(Debug)]
 struct Waiting {
-    window_start_us: i64,
-    ticket: u64,
+    window: Key,
     batch: RecordBatch,
     rows: Vec<u32>,
     taken: usize,
@@ -61,21 +83,36 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Open {
-    /// Tells a window from a later one with the same start: rows after a close.
     ticket: u64,
     sampled: u64,
     shed: u64,
+    /// Rows that failed without being scored.
+    failed: u64,
     /// Rows queued or being scored.
     pending: u64,
-    comparison: Comparison,
+    /// Shared with the lane's thread while that adds to it.
+    comparison: Arc<Comparison>,
     deadline: Option<Instant>,
+}
+
+/// A window without its report, which whoever takes it makes.
+#[derive(Debug)]
+struct Finished {
+    start_us: i64,
+    window: Open,
+    problem: Option<String>,
+}
+
+/// A window's comparison as it was, and with a slice more.
+#[derive(Debug)]
+pub(super) struct Merged {
+    before: Arc<Comparison>,
+    after: Arc<Comparison>,
 }
 
 /// Rows that the lane's thread is to score next.
 #[derive(Debug)]
 pub(super) struct Slice {
-    pub(super) window_start_us: i64,
-    ticket: u64,
     pub(super) batch: RecordBatch,
     pub(super) rows: Vec<u32>,
 }
@@ -86,17 +123,18 @@ impl Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 windows: BTreeMap::new(),
-                finished: VecDeque::new(),
-                counters: LaneCounters::default(),
+                finished: Vec::new(),
                 health: Health::Loading,
                 gave_up: false,
-                stopping: false,
                 stopped: false,
                 switch: None,
                 running: None,
                 next_ticket: 0,
             }),
             changed: Condvar::new(),
+            tally: Tally::default(),
+            due: AtomicUsize::new(0),
+            halt: Halt::default(),
             limit_rows: limit_rows as u64,
         }
     }
@@ -115,28 +153,26 @@ impl Queue {
     ) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let window = state.windows.entry(window_start_us).or_insert_with(|| {
-            state.next_ticket += 1;
-            Open::new(state.next_ticket, classes)
-        });
+        let gave_up = state.gave_up;
+        let window = state.window(window_start_us, classes);
         let sampled = rows.len() as u64;
         window.sampled += sampled;
-        if state.gave_up {
-            window.comparison.failed += sampled;
-            state.counters.failed += sampled;
+        if gave_up {
+            window.failed += sampled;
+            add(&self.tally.failed, sampled);
             return;
         }
-        let space = self.limit_rows.saturating_sub(state.counters.queued);
+        let space = self.limit_rows.saturating_sub(self.tally.queued.load(Ordering::Relaxed));
         rows.truncate(usize::try_from(space).unwrap_or(usize::MAX));
         let accepted = rows.len() as u64;
         window.shed += sampled - accepted;
         window.pending += accepted;
-        state.counters.shed += sampled - accepted;
-        state.counters.queued += accepted;
+        add(&self.tally.shed, sampled - accepted);
+        add(&self.tally.queued, accepted);
         if accepted > 0 {
-            let ticket = window.ticket;
+            let window = Key { start_us: window_start_us, ticket: window.ticket };
             let (batch, rows) = compacted(batch, rows);
-            state.waiting.push_back(Waiting { window_start_us, ticket, batch, rows, taken: 0 });
+            state.waiting.push_back(Waiting { window, batch, rows, taken: 0 });
             self.changed.notify_all();
         }
     }
@@ -147,16 +183,19 @@ impl Queue {
         self.lock().waiting.iter().map(|waiting| waiting.batch.num_rows()).sum()
     }
 
-    pub(super) fn close(&self, window_start_us: i64, deadline: Instant, candidate: &Candidate) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let window = state.windows.entry(window_start_us).or_insert_with(|| {
-            state.next_ticket += 1;
-            Open::new(state.next_ticket, &candidate.output.classes)
-        });
-        window.deadline = Some(deadline);
+    /// Holds the lock for as long as the answer lives.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> impl std::fmt::Debug {
+        self.lock()
+    }
+
+    pub(super) fn close(&self, window_start_us: i64, deadline: Instant, classes: &[String]) {
+        let mut state = self.lock();
+        let window = state.window(window_start_us, classes);
+        let is_closed_anew = window.deadline.replace(deadline).is_none();
+        self.due.fetch_add(usize::from(is_closed_anew), Ordering::Relaxed);
         if window.pending == 0 {
-            state.finish(window_start_us, candidate);
+            self.finish(&mut state, window_start_us);
         }
         self.changed.notify_all();
     }
@@ -166,11 +205,15 @@ impl Queue {
         now: Instant,
         candidate: &Candidate,
     ) -> Vec<(i64, CandidateReport)> {
+        if self.due.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
         let mut state = self.lock();
-        state.finish_overdue(now, candidate);
-        state.finished.drain(..).collect()
+        self.finish_overdue(&mut state, now);
+        self.reports(state, candidate)
     }
 
+    #[cfg(test)]
     pub(super) fn wait_finished(
         &self,
         patience: Duration,
@@ -180,9 +223,9 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            state.finish_overdue(now, candidate);
+            self.finish_overdue(&mut state, now);
             if !state.finished.is_empty() || now >= until {
-                return state.finished.drain(..).collect();
+                return self.reports(state, candidate);
             }
             let deadlines = state.windows.values().filter_map(|window| window.deadline);
             let wake = deadlines.min().map_or(until, |deadline| deadline.min(until));
@@ -194,8 +237,31 @@ impl Queue {
         }
     }
 
+    /// The reports of what is finished, made without the lock.
+    fn reports(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        candidate: &Candidate,
+    ) -> Vec<(i64, CandidateReport)> {
+        let finished = std::mem::take(&mut state.finished);
+        drop(state);
+        self.due.fetch_sub(finished.len(), Ordering::Relaxed);
+        let report = |finished: Finished| {
+            (finished.start_us, finished.window.report(candidate, finished.problem))
+        };
+        finished.into_iter().map(report).collect()
+    }
+
+    /// Each is the latest by itself; a row that moves from one to another meanwhile may be in both or in
+    /// neither.
     pub(super) fn counters(&self) -> LaneCounters {
-        self.lock().counters
+        let Tally { paired, shed, failed, queued } = &self.tally;
+        LaneCounters {
+            paired: paired.load(Ordering::Relaxed),
+            shed: shed.load(Ordering::Relaxed),
+            failed: failed.load(Ordering::Relaxed),
+            queued: queued.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn health(&self) -> Health {
@@ -206,7 +272,7 @@ impl Queue {
     pub(super) fn next(&self) -> Option<Slice> {
         let mut state = self.lock();
         loop {
-            if state.stopping {
+            if self.halt.is_called() {
                 return None;
             }
             if let Some(slice) = state.take_slice() {
@@ -218,48 +284,54 @@ impl Queue {
 
     /// Waits for so long, or until the lane stops.
     pub(super) fn rest(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut state = self.lock();
-        while !state.stopping {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = match self.changed.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+        self.halt.rest(pause);
     }
 
-    /// Adds what became of a slice. A window that was finished meanwhile has shed these rows.
+    /// Adds what was scored of a slice to its window's comparison, beside it and without the lock; `None`
+    /// where the window has been finished.
+    pub(super) fn merged(&self, scored: &Comparison) -> Option<Merged> {
+        let before = self.lock().running().map(|(_, window)| Arc::clone(&window.comparison))?;
+        let mut after = (*before).clone();
+        after.merge(scored);
+        Some(Merged { before, after: Arc::new(after) })
+    }
+
+    /// Counts what became of a slice. A window that was finished meanwhile has shed these rows.
     pub(super) fn done(
         &self,
         slice: &Slice,
         scored: &Comparison,
+        mut merged: Option<Merged>,
         health: Health,
-        candidate: &Candidate,
     ) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        state.running = None;
-        let rows = slice.rows.len() as u64;
-        let window = state.windows.get_mut(&slice.window_start_us);
-        let Some(window) = window.filter(|window| window.ticket == slice.ticket) else {
+        let Some((start_us, window)) = state.running() else {
+            state.running = None;
             // The error of a run that was ended with its window says no more than that it was ended.
             if health == Health::Ready {
                 state.health = health;
             }
             return;
         };
-        state.health = health;
-        window.comparison.merge(scored);
+        match &mut merged {
+            // What it takes the place of is freed with `merged`, after the lock.
+            Some(merged) if Arc::ptr_eq(&merged.before, &window.comparison) => {
+                std::mem::swap(&mut window.comparison, &mut merged.after);
+            }
+            // Nobody else changes it while it is open.
+            _ => Arc::make_mut(&mut window.comparison).merge(scored),
+        }
+        let rows = slice.rows.len() as u64;
         window.pending -= rows;
-        state.counters.queued -= rows;
-        state.counters.paired += scored.paired;
-        state.counters.failed += scored.failed;
-        if window.pending == 0 && window.deadline.is_some() {
-            state.finish(slice.window_start_us, candidate);
+        self.tally.queued.fetch_sub(rows, Ordering::Relaxed);
+        add(&self.tally.paired, scored.paired);
+        add(&self.tally.failed, scored.failed);
+        let is_finished = window.pending == 0 && window.deadline.is_some();
+        state.running = None;
+        state.health = health;
+        if is_finished {
+            self.finish(state, start_us);
         }
         self.changed.notify_all();
     }
@@ -277,14 +349,17 @@ impl Queue {
         state.health = Health::Degraded(reason);
         state.gave_up = true;
         state.running = None;
-        state.waiting.clear();
+        let waiting = std::mem::take(&mut state.waiting);
         for window in state.windows.values_mut() {
-            window.comparison.failed += window.pending;
-            state.counters.failed += window.pending;
-            state.counters.queued -= window.pending;
-            window.pending = 0;
+            let pending = std::mem::take(&mut window.pending);
+            window.failed += pending;
+            add(&self.tally.failed, pending);
+            self.tally.queued.fetch_sub(pending, Ordering::Relaxed);
         }
         self.changed.notify_all();
+        // So that the rows are freed without the lock.
+        drop(guard);
+        drop(waiting);
     }
 
     /// Marks the lane's thread as ended.
@@ -297,7 +372,7 @@ impl Queue {
     pub(super) fn stop(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let mut state = self.lock();
-        state.stopping = true;
+        self.halt.call();
         if let Some(switch) = &state.switch {
             (switch.stop)();
         }
@@ -314,71 +389,80 @@ impl Queue {
         }
         true
     }
+    fn finish_overdue(&self, state: &mut State, now: Instant) {
+        let is_over = |window: &Open| {
+            window.deadline.is_some_and(|deadline| window.pending == 0 || deadline <= now)
+        };
+        let windows = state.windows.iter().filter(|(_, window)| is_over(window));
+        let overdue: Vec<i64> = windows.map(|(start_us, _)| *start_us).collect();
+        for start_us in overdue {
+            self.finish(state, start_us);
+        }
+    }
+
+    /// Ends a window; rows that still wait are shed, and a run that is still busy with them is ended, so
+    /// that an endless one does not take the later windows with it.
+    fn finish(&self, state: &mut State, start_us: i64) {
+        let Some(mut window) = state.windows.remove(&start_us) else { return };
+        let key = Key { start_us, ticket: window.ticket };
+        let pending = std::mem::take(&mut window.pending);
+        if pending > 0 {
+            state.waiting.retain(|waiting| waiting.window != key);
+            window.shed += pending;
+            add(&self.tally.shed, pending);
+            self.tally.queued.fetch_sub(pending, Ordering::Relaxed);
+        }
+        if let (Some(switch), true) = (&state.switch, state.running == Some(key)) {
+            (switch.stop)();
+            let reason = "its run did not end before the window's deadline";
+            state.health = Health::Degraded(reason.to_owned());
+        }
+        let problem = match &state.health {
+            Health::Degraded(reason) => Some(reason.clone()),
+            Health::Loading | Health::Ready => None,
+        };
+        state.finished.push(Finished { start_us, window, problem });
+    }
 }
 
 impl State {
+    /// The open window that starts there; it opens where there is none.
+    fn window(&mut self, start_us: i64, classes: &[String]) -> &mut Open {
+        let ticket = &mut self.next_ticket;
+        self.windows.entry(start_us).or_insert_with(|| {
+            *ticket += 1;
+            Open::new(*ticket, classes)
+        })
+    }
+
+    /// The window whose rows are being scored, and its start; `None` where it has been finished.
+    fn running(&mut self) -> Option<(i64, &mut Open)> {
+        let Key { start_us, ticket } = self.running?;
+        let window = self.windows.get_mut(&start_us).filter(|window| window.ticket == ticket)?;
+        Some((start_us, window))
+    }
+
     fn take_slice(&mut self) -> Option<Slice> {
         let front = self.waiting.front_mut()?;
         let rest = front.rows.get(front.taken..).unwrap_or_default();
         let rows = rest.get(..LARGEST_BATCH.min(rest.len())).unwrap_or_default().to_vec();
         front.taken += rows.len();
-        let slice = Slice {
-            window_start_us: front.window_start_us,
-            ticket: front.ticket,
-            batch: front.batch.clone(),
-            rows,
-        };
+        self.running = Some(front.window);
+        let slice = Slice { batch: front.batch.clone(), rows };
         if front.taken == front.rows.len() {
             self.waiting.pop_front();
         }
-        self.running = Some(slice.ticket);
         if let Some(switch) = &self.switch {
             (switch.allow)();
         }
         Some(slice)
     }
-
-    fn finish_overdue(&mut self, now: Instant, candidate: &Candidate) {
-        let overdue: Vec<i64> = self
-            .windows
-            .iter()
-            .filter(|(_, window)| {
-                window.deadline.is_some_and(|deadline| window.pending == 0 || deadline <= now)
-            })
-            .map(|(start_us, _)| *start_us)
-            .collect();
-        for start_us in overdue {
-            self.finish(start_us, candidate);
-        }
-    }
-
-    /// Turns a window into its report; rows that still wait are shed, and a run that is still busy
-    /// with them is ended, so that an endless one does not take the later windows with it.
-    fn finish(&mut self, start_us: i64, candidate: &Candidate) {
-        let Some(mut window) = self.windows.remove(&start_us) else { return };
-        if window.pending > 0 {
-            self.waiting.retain(|waiting| waiting.ticket != window.ticket);
-            window.shed += window.pending;
-            self.counters.shed += window.pending;
-            self.counters.queued -= window.pending;
-        }
-        if let (Some(switch), true) = (&self.switch, self.running == Some(window.ticket)) {
-            (switch.stop)();
-            let reason = "its run did not end before the window's deadline";
-            self.health = Health::Degraded(reason.to_owned());
-        }
-        let problem = match &self.health {
-            Health::Degraded(reason) => Some(reason.clone()),
-            Health::Loading | Health::Ready => None,
-        };
-        self.finished.push_back((start_us, window.report(candidate, problem)));
-    }
 }
 
 impl Open {
     fn new(ticket: u64, classes: &[String]) -> Open {
-        let comparison = Comparison::new(classes);
-        Open { ticket, sampled: 0, shed: 0, pending: 0, comparison, deadline: None }
+        let comparison = Arc::new(Comparison::new(classes));
+        Open { ticket, sampled: 0, shed: 0, failed: 0, pending: 0, comparison, deadline: None }
     }
 
     fn report(&self, candidate: &Candidate, problem: Option<String>) -> CandidateReport {
@@ -390,7 +474,7 @@ impl Open {
             sampled: self.sampled,
             paired: comparison.paired,
             shed: self.shed,
-            failed: comparison.failed,
+            failed: self.failed + comparison.failed,
             agreement: comparison.table().agreement(),
             kappa: comparison.table().kappa(),
             classes,
@@ -401,6 +485,10 @@ impl Open {
             problem,
         }
     }
+}
+
+fn add(counter: &AtomicU64, rows: u64) {
+    counter.fetch_add(rows, Ordering::Relaxed);
 }
 
 /// A copy of the rows where they are less than half of the batch: what waits keeps no more than twice its

@@ -1,5 +1,6 @@
 //! When a candidate that cannot keep up stands back for those with whom it shares the cores.
 
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -42,6 +43,36 @@ impl Effort {
             (self.took * REST).min(LONGEST)
         } else {
             Duration::ZERO
+        }
+    }
+}
+
+/// What ends a rest: the end of the lane. It has a lock of its own, so that rows that come wake nobody who
+/// rests, and nobody who brings them waits for one who wakes.
+#[derive(Debug, Default)]
+pub(super) struct Halt {
+    called: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Halt {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn call(&self) {
+        *self.lock() = true;
+        self.told.notify_all();
+    }
+
+    pub(super) fn is_called(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Waits for so long, or until it is called.
+    pub(super) fn rest(&self, pause: Duration) {
+        if !pause.is_zero() {
+            drop(self.told.wait_timeout_while(self.lock(), pause, |called| !*called));
         }
     }
 }

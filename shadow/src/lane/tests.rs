@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::queue::{RunSwitch, compacted};
 use super::*;
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, Pair};
 use crate::model::Scores;
 use crate::model::tests::{candidate, runtime};
 use crate::runtime::Runtime;
@@ -116,6 +116,22 @@ fn a_lane_that_rests_stops_at_once() {
     thread.join().expect("it rests and ends");
 }
 
+/// The main way waited for a thread that all others may push aside, and woke it with every batch.
+#[test]
+fn neither_a_rest_nor_what_is_asked_at_each_turn_needs_the_lock() {
+    let queue = Arc::new(Queue::new(1));
+    let asked = Arc::clone(&queue);
+    let (answer, answered) = mpsc::channel();
+    let held = queue.hold();
+    thread::spawn(move || {
+        asked.rest(Duration::from_millis(1));
+        let finished = asked.take_finished(Instant::now(), &candidate(b"", &[]));
+        let _ = answer.send((finished.len(), asked.counters()));
+    });
+    assert_eq!(answered.recv_timeout(PATIENCE), Ok((0, LaneCounters::default())));
+    drop(held);
+}
+
 /// A window whose rows nobody came to score, since the lane rested, was told the last words of the run that
 /// had been ended before: that it had been ended.
 #[test]
@@ -126,12 +142,65 @@ fn a_run_that_is_ended_with_its_window_is_blamed_for_that_alone() {
     queue.push(0, batch(1), vec![0], &of.output.classes);
     let slice = queue.next().expect("a row waits");
     let deadline = Instant::now();
-    queue.close(0, deadline, &of);
+    queue.close(0, deadline, &of.output.classes);
     assert_eq!(queue.take_finished(deadline, &of).len(), 1);
     let terminated = Health::Degraded("exiting due to terminate flag".to_owned());
-    queue.done(&slice, &Comparison::new(&of.output.classes), terminated, &of);
+    queue.done(&slice, &Comparison::new(&of.output.classes), None, terminated);
     let reason = "its run did not end before the window's deadline".to_owned();
     assert_eq!(queue.health(), Health::Degraded(reason));
+}
+
+/// So many rows with a score of 0.5, for which the candidate says 0.75.
+fn scored(rows: usize) -> Comparison {
+    let mut scored = Comparison::new(&[]);
+    for offset in 0..rows as i64 {
+        scored.add(&Pair { labels: None, scores: Some((0.5, 0.75)), id: None, offset });
+    }
+    scored
+}
+
+/// Start of a window, and its sampled, paired and shed rows.
+type Rows = (i64, u64, u64, u64);
+
+/// A comparison grows beside the lock: what happens to its window meanwhile must neither undo it nor be
+/// undone by it.
+#[test]
+fn rows_count_once_whatever_becomes_of_their_window_while_they_are_merged() {
+    // Three rows of window 0 are scored, then four of window 1: in which of the two turns what happens, and
+    // which windows there are in the end.
+    type Meanwhile = fn(&Queue);
+    let over: Meanwhile = |queue| queue.close(1, Instant::now(), &[]);
+    let table: [(usize, Meanwhile, &[Rows]); 2] = [
+        (0, |_| (), &[(0, 3, 3, 0), (1, 4, 4, 0)]),
+        (1, over, &[(1, 4, 0, 4), (0, 3, 3, 0)]),
+    ];
+    let of = candidate(b"", &[]);
+    for (case, (at, meanwhile, expected)) in table.into_iter().enumerate() {
+        let queue = Queue::new(100);
+        queue.push(0, batch(3), (0..3).collect(), &[]);
+        queue.push(1, batch(4), (0..4).collect(), &[]);
+        let mut finished = Vec::new();
+        for turn in 0..2 {
+            let slice = queue.next().expect("rows wait");
+            let scored = scored(slice.rows.len());
+            let merged = queue.merged(&scored);
+            if turn == at {
+                meanwhile(&queue);
+                finished.extend(queue.take_finished(Instant::now(), &of));
+            }
+            queue.done(&slice, &scored, merged, Health::Ready);
+        }
+        (0..2).for_each(|start_us| queue.close(start_us, Instant::now(), &[]));
+        finished.extend(queue.take_finished(Instant::now(), &of));
+        let windows = finished.iter().filter(|(_, report)| report.sampled > 0);
+        let windows: Vec<Rows> = windows
+            .map(|(start_us, report)| (*start_us, report.sampled, report.paired, report.shed))
+            .collect();
+        assert_eq!(windows, expected, "case {case}");
+        let paired = windows.iter().map(|(_, _, paired, _)| paired).sum();
+        let shed = windows.iter().map(|(_, _, _, shed)| shed).sum();
+        assert_eq!(queue.counters(), LaneCounters { paired, shed, failed: 0, queued: 0 });
+    }
 }
 
 #[test]

@@ -73,7 +73,8 @@ fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
             }
         };
         well = health == Health::Ready;
-        queue.done(&slice, &scored, health, candidate);
+        let merged = queue.merged(&scored);
+        queue.done(&slice, &scored, merged, health);
         let shed_before = std::mem::replace(&mut shed, queue.counters().shed);
         queue.rest(stopwatch.effort().rest(shed > shed_before));
     }
