@@ -27,12 +27,22 @@ pub(super) struct Candidates {
     purposes: BTreeMap<usize, Vec<&'static str>>,
     /// Records that were taken, by unit.
     records: BTreeMap<usize, u64>,
-    /// Windows whose record is not final, by unit and start: id, and the reports so far.
-    open: BTreeMap<(usize, i64), (String, Vec<CandidateReport>)>,
+    /// Windows whose record is not final, by unit and start.
+    open: BTreeMap<(usize, i64), OpenRecord>,
     /// Windows that became part of an earlier one.
     carried: BTreeMap<(usize, i64), i64>,
     /// What was last told of each candidate, by unit and name: why it is not scored.
     told: BTreeMap<(usize, String), Option<String>>,
+}
+
+/// A record that waits for candidates.
+#[derive(Debug)]
+struct OpenRecord {
+    /// Of its window.
+    id: String,
+    /// By the position of the candidate in the configuration: who is done first depends on the machine, and
+    /// the bytes of a record must not.
+    reports: BTreeMap<usize, CandidateReport>,
 }
 
 /// The candidates of one unit.
@@ -52,7 +62,7 @@ pub struct ShadowRecord {
     pub model: String,
     /// Which window.
     pub window: ShadowWindow,
-    /// One entry per candidate.
+    /// One entry per candidate, in the order of the configuration.
     pub shadow: Vec<CandidateReport>,
 }
 
@@ -120,7 +130,8 @@ impl Candidates {
         starts.push(start_us);
         let deadline = Instant::now() + GRACE;
         for start_us in starts {
-            self.open.insert((unit, start_us), (id.to_owned(), Vec::new()));
+            let record = OpenRecord { id: id.to_owned(), reports: BTreeMap::new() };
+            self.open.insert((unit, start_us), record);
             for lane in lanes {
                 lane.close(start_us, deadline);
             }
@@ -133,7 +144,7 @@ impl Candidates {
         let mut records = Vec::new();
         for (&unit, lanes) in &self.lanes {
             let Some(model) = self.names.get(&unit) else { continue };
-            for lane in lanes {
+            for (position, lane) in lanes.iter().enumerate() {
                 let counters = lane.counters();
                 let rows = ShadowRows {
                     paired: counters.paired,
@@ -143,13 +154,14 @@ impl Candidates {
                 metrics.shadow_rows(model, lane.name(), rows);
                 for (start_us, report) in lane.take_finished(now) {
                     metrics.shadow_agreement(model, lane.name(), report.agreement);
-                    let Some((_, reports)) = self.open.get_mut(&(unit, start_us)) else { continue };
-                    reports.push(report);
-                    if reports.len() == lanes.len()
-                        && let Some((id, shadow)) = self.open.remove(&(unit, start_us))
+                    let Some(open) = self.open.get_mut(&(unit, start_us)) else { continue };
+                    open.reports.insert(position, report);
+                    if open.reports.len() == lanes.len()
+                        && let Some(OpenRecord { id, reports }) =
+                            self.open.remove(&(unit, start_us))
                     {
-                        let window = ShadowWindow { id };
-                        let model = model.clone();
+                        let (window, model) = (ShadowWindow { id }, model.clone());
+                        let shadow = reports.into_values().collect();
                         let record = ShadowRecord { driftline: 1, model, window, shadow };
                         records.push((start_us, record));
                         *self.records.entry(unit).or_default() += 1;
@@ -226,5 +238,100 @@ impl CandidateStatus {
     pub(super) fn check(&self, model: &str) -> ReadyCheck {
         let name = format!("candidate {} of {model}", self.name);
         ReadyCheck { name, state: self.state, says: self.says.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+
+    use arrow::array::{ArrayRef, StringArray};
+    use driftline_config::{CandidateOutput, Config};
+    use driftline_shadow::ShadowError;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A lane whose candidate turns out to be none once it is told so: its rows fail, and are counted.
+    fn lane(name: &str, told: Receiver<()>) -> CandidateLane {
+        let candidate = Candidate {
+            name: name.to_owned(),
+            onnx: PathBuf::from("next.onnx"),
+            sha256: String::new(),
+            inputs: Vec::new(),
+            output: CandidateOutput::default(),
+            purpose: Purpose::Better,
+            trained_until_us: None,
+            sample: 1.0,
+        };
+        CandidateLane::spawn(candidate, 1000, move |_| {
+            let _ = told.recv();
+            Err(ShadowError::ExternalData)
+        })
+    }
+
+    fn candidates(lanes: Vec<CandidateLane>) -> Candidates {
+        let (purposes, records, open, carried, told) = Default::default();
+        let names = BTreeMap::from([(0, "fraud".to_owned())]);
+        let lanes = BTreeMap::from([(0, lanes)]);
+        Candidates { lanes, names, purposes, records, open, carried, told }
+    }
+
+    fn offer(candidates: &Candidates, start_us: i64, rows: u32) {
+        let ids = StringArray::from_iter_values((0..rows).map(|row| row.to_string()));
+        let ids = (driftline_config::capture::ID, Arc::new(ids) as ArrayRef);
+        let batch = RecordBatch::try_from_iter([ids]).unwrap();
+        candidates.offer(0, start_us, &batch, &Vec::from_iter(0..rows));
+    }
+
+    /// The next records.
+    fn records(candidates: &mut Candidates, metrics: &Metrics) -> Vec<(i64, ShadowRecord)> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let records = candidates.take_records(metrics);
+            if !records.is_empty() {
+                return records;
+            }
+            assert!(Instant::now() < until, "no record came");
+            thread::yield_now();
+        }
+    }
+
+    fn metrics() -> Metrics {
+        let text = "models: [{name: fraud, captures: {topic: t}, baseline: b.json}]\n\
+                    kafka: {bootstrap: \"localhost:9092\"}";
+        let config = Config::parse(text, Path::new("/etc/driftline.yaml"), &|_| None);
+        Metrics::new(&config.unwrap(), &[])
+    }
+
+    /// Candidates stood in the order in which they were done, so the bytes depended on the machine.
+    #[test]
+    fn candidates_stand_in_a_record_as_in_the_configuration() {
+        let metrics = metrics();
+        for late in 0..3 {
+            let (tell, told): (Vec<_>, Vec<_>) = (0..3).map(|_| channel()).unzip();
+            let lanes = ["c", "a", "b"].into_iter().zip(told).map(|(name, told)| lane(name, told));
+            let mut candidates = candidates(lanes.collect());
+            offer(&candidates, 0, 5);
+            candidates.close(0, 0, "window");
+            let mut tell: Vec<_> = tell.into_iter().map(Some).collect();
+            let last = tell[late].take();
+            drop(tell);
+            let reports_of = |candidates: &Candidates| candidates.open[&(0, 0)].reports.len();
+            let until = Instant::now() + PATIENCE;
+            while reports_of(&candidates) < 2 {
+                assert_eq!(candidates.take_records(&metrics).len(), 0, "one is missing");
+                assert!(Instant::now() < until, "two are done");
+                thread::yield_now();
+            }
+            drop(last);
+            let (_, record) = records(&mut candidates, &metrics).remove(0);
+            let names: Vec<&str> =
+                record.shadow.iter().map(|report| report.candidate.as_str()).collect();
+            assert_eq!(names, ["c", "a", "b"], "{late} is done last");
+        }
     }
 }
