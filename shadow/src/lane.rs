@@ -110,6 +110,12 @@ impl CandidateLane {
         self.queue.push(window_start_us, batch, rows, &self.candidate.output.classes);
     }
 
+    /// Says that a window is too small for a report and became part of an earlier one, whose report covers
+    /// both. Neither of them may have been closed.
+    pub fn carry(&self, from_us: i64, into_us: i64) {
+        self.queue.carry(from_us, into_us);
+    }
+
     /// Says that no more rows of the window come. Its report is finished when its rows are scored,
     /// at `deadline` at the latest; rows that still wait then are shed.
     pub fn close(&self, window_start_us: i64, deadline: Instant) {

@@ -29,8 +29,6 @@ pub(super) struct Candidates {
     records: BTreeMap<usize, u64>,
     /// Windows whose record is not final, by unit and start.
     open: BTreeMap<(usize, i64), OpenRecord>,
-    /// Windows that became part of an earlier one.
-    carried: BTreeMap<(usize, i64), i64>,
     /// What was last told of each candidate, by unit and name: why it is not scored.
     told: BTreeMap<(usize, String), Option<String>>,
 }
@@ -100,8 +98,8 @@ impl Candidates {
             }
         }
         let records = BTreeMap::new();
-        let (open, carried, told) = Default::default();
-        Candidates { lanes, names, purposes, records, open, carried, told }
+        let (open, told) = Default::default();
+        Candidates { lanes, names, purposes, records, open, told }
     }
 
     /// Shows rows to the candidates of a unit; never waits.
@@ -111,30 +109,21 @@ impl Candidates {
         }
     }
 
-    /// A window became part of an earlier one.
-    pub(super) fn carry(&mut self, unit: usize, from_us: i64, into_us: i64) {
-        if self.lanes.contains_key(&unit) {
-            self.carried.insert((unit, from_us), into_us);
+    /// A window became part of an earlier one, and so do its rows: the two have one report, and one record.
+    pub(super) fn carry(&self, unit: usize, from_us: i64, into_us: i64) {
+        for lane in self.lanes.get(&unit).into_iter().flatten() {
+            lane.carry(from_us, into_us);
         }
     }
 
-    /// No more rows of a window come: its record, and those of the windows it took in, are due.
+    /// No more rows of a window come: its record is due.
     pub(super) fn close(&mut self, unit: usize, start_us: i64, id: &str) {
         let Some(lanes) = self.lanes.get(&unit) else { return };
-        let belongs = |(of, from): &(usize, i64), into: &i64| {
-            *of == unit && (*into == start_us || *from == start_us)
-        };
-        let taken_in = self.carried.iter().filter(|(key, into)| belongs(key, into));
-        let mut starts: Vec<i64> = taken_in.map(|((_, from), _)| *from).collect();
-        self.carried.retain(|key, into| !belongs(key, into));
-        starts.push(start_us);
+        let record = OpenRecord { id: id.to_owned(), reports: BTreeMap::new() };
+        self.open.insert((unit, start_us), record);
         let deadline = Instant::now() + GRACE;
-        for start_us in starts {
-            let record = OpenRecord { id: id.to_owned(), reports: BTreeMap::new() };
-            self.open.insert((unit, start_us), record);
-            for lane in lanes {
-                lane.close(start_us, deadline);
-            }
+        for lane in lanes {
+            lane.close(start_us, deadline);
         }
     }
 
@@ -274,10 +263,10 @@ mod tests {
     }
 
     fn candidates(lanes: Vec<CandidateLane>) -> Candidates {
-        let (purposes, records, open, carried, told) = Default::default();
+        let (purposes, records, open, told) = Default::default();
         let names = BTreeMap::from([(0, "fraud".to_owned())]);
         let lanes = BTreeMap::from([(0, lanes)]);
-        Candidates { lanes, names, purposes, records, open, carried, told }
+        Candidates { lanes, names, purposes, records, open, told }
     }
 
     fn offer(candidates: &Candidates, start_us: i64, rows: u32) {
@@ -333,5 +322,29 @@ mod tests {
                 record.shadow.iter().map(|report| report.candidate.as_str()).collect();
             assert_eq!(names, ["c", "a", "b"], "{late} is done last");
         }
+    }
+
+    /// Each part of a window had a record of its own, all under one id.
+    #[test]
+    fn a_window_and_what_it_took_in_have_one_record() {
+        let (metrics, (tell, told)) = (metrics(), channel());
+        let mut candidates = candidates(vec![lane("next", told)]);
+        for (start_us, rows) in [(0, 1), (10, 20), (20, 300), (30, 4000)] {
+            offer(&candidates, start_us, rows);
+        }
+        candidates.carry(0, 10, 0);
+        candidates.carry(0, 20, 0);
+        candidates.close(0, 0, "first");
+        candidates.close(0, 30, "second");
+        drop(tell);
+        let mut found = Vec::new();
+        while !candidates.is_settled() {
+            for (start_us, record) in records(&mut candidates, &metrics) {
+                let sampled = record.shadow.iter().map(|report| report.sampled).sum::<u64>();
+                found.push((start_us, record.window.id, sampled));
+            }
+        }
+        assert_eq!(found, [(0, "first".to_owned(), 321), (30, "second".to_owned(), 4000)]);
+        assert!(candidates.take_records(&metrics).is_empty());
     }
 }

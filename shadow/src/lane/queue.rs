@@ -1,6 +1,6 @@
 //! What the main way and the lane's thread share: waiting rows, open windows, finished reports.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -189,6 +189,23 @@ impl Queue {
         self.lock()
     }
 
+    /// What came and comes of one window counts for an earlier one, which was not closed either.
+    pub(super) fn carry(&self, from_us: i64, into_us: i64) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(from) = state.windows.remove(&from_us) else { return };
+        let old = Key { start_us: from_us, ticket: from.ticket };
+        let ticket = match state.windows.entry(into_us) {
+            Entry::Vacant(place) => place.insert(from).ticket,
+            Entry::Occupied(mut into) => into.get_mut().take_in(from),
+        };
+        let new = Key { start_us: into_us, ticket };
+        let waiting = state.waiting.iter_mut().map(|waiting| &mut waiting.window);
+        for key in waiting.chain(&mut state.running).filter(|key| **key == old) {
+            *key = new;
+        }
+    }
+
     pub(super) fn close(&self, window_start_us: i64, deadline: Instant, classes: &[String]) {
         let mut state = self.lock();
         let window = state.window(window_start_us, classes);
@@ -319,7 +336,7 @@ impl Queue {
             Some(merged) if Arc::ptr_eq(&merged.before, &window.comparison) => {
                 std::mem::swap(&mut window.comparison, &mut merged.after);
             }
-            // Nobody else changes it while it is open.
+            // It took in another window meanwhile, or became part of one.
             _ => Arc::make_mut(&mut window.comparison).merge(scored),
         }
         let rows = slice.rows.len() as u64;
@@ -463,6 +480,18 @@ impl Open {
     fn new(ticket: u64, classes: &[String]) -> Open {
         let comparison = Arc::new(Comparison::new(classes));
         Open { ticket, sampled: 0, shed: 0, failed: 0, pending: 0, comparison, deadline: None }
+    }
+
+    /// Adds a window to this one, which is small; the ticket of the two.
+    fn take_in(&mut self, mut other: Open) -> u64 {
+        self.sampled += other.sampled;
+        self.shed += other.shed;
+        self.failed += other.failed;
+        self.pending += other.pending;
+        // The main way waits for this: the smaller of the two is added to the larger.
+        Arc::make_mut(&mut other.comparison).merge(&self.comparison);
+        self.comparison = other.comparison;
+        self.ticket
     }
 
     fn report(&self, candidate: &Candidate, problem: Option<String>) -> CandidateReport {
