@@ -82,7 +82,7 @@ impl Node {
              min.insync.replicas=2\n\
              offsets.topic.replication.factor={NODES}\n\
              replica.lag.time.max.ms=5000\n\
-             broker.session.timeout.ms=3000\n\
+             broker.session.timeout.ms=9000\n\
              broker.heartbeat.interval.ms=500\n"
         );
         let data = tempfile::Builder::new().prefix("driftline-node-").tempdir();
