@@ -196,9 +196,9 @@ fn a_view_updates_by_itself_when_a_window_closes() {
     let updated = browser.run("return document.getElementById('updated').textContent");
     assert!(updated.as_str().unwrap().starts_with("Updated at "), "{updated}");
     open("/");
-    let shown = "document.querySelector('.fleet tbody').innerText";
-    let first = browser.run(&format!("return {shown}"));
-    browser.wait_for("another last window", &format!("{shown} !== {first}"));
+    let shown = "document.querySelector('.fleet tbody')?.innerText";
+    let first = browser.wait_for("the models", shown);
+    browser.wait_for("another last window", &format!("{shown} && {shown} !== {first}"));
     assert_eq!(browser.run("return window.marked"), true, "the document was never loaded again");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
@@ -232,7 +232,7 @@ fn an_incident_is_accepted_and_an_alert_silenced_from_the_page_a_mail_leads_to()
     browser.complaints();
     browser.open(&link);
     send(&demo.token);
-    browser.wait_for("the acceptance", "document.body.innerText.includes('Accepted by on-call')");
+    browser.wait_for("the acceptance", "document.body?.innerText.includes('Accepted by on-call')");
     assert_eq!(browser.url(), link, "a form ends on the view it changed");
     assert!(browser.text().contains("a <b>known</b> storm"), "{}", browser.text());
     let open = demo.json("/api/v1/alerts")["incidents"][0].clone();
@@ -246,7 +246,7 @@ fn an_incident_is_accepted_and_an_alert_silenced_from_the_page_a_mail_leads_to()
     browser.click("form button");
     browser.wait_for(
         "the silence",
-        "document.querySelector('#silences').innerText.includes('winter')",
+        "document.querySelector('#silences')?.innerText.includes('winter')",
     );
     let silence = demo.json("/api/v1/alerts")["silences"][0].clone();
     assert_eq!((&silence["model"], &silence["class"]), (&MODEL.into(), &"input shift".into()));

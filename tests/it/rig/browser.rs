@@ -11,6 +11,9 @@ use super::{PATIENCE, Supervised, http};
 
 /// How often a question is repeated while its answer is awaited.
 const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How long a script may run: half a minute, which is the usual, is little for axe-core on a busy core.
+/// Less than our patience, so that the driver's own words are heard.
+const SCRIPT_MS: u64 = 110_000;
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -51,6 +54,7 @@ impl Browser {
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": chromium, "args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"script": SCRIPT_MS},
         }}});
         let base = format!("http://127.0.0.1:{port}/session");
         let session = call("POST", &base, &wanted);
