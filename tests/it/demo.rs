@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::rig::{self, python, service};
 
-/// Longer than the slowest of our machines takes while it compiles something else.
-const AT_MOST: Duration = Duration::from_secs(60);
+/// For a replay that hardly moves: how fast it is depends on what else the machine does.
+const AT_MOST: Duration = Duration::from_secs(300);
 /// Weeks in which the flights really were late, by the data.
 const WEEKS_AT_ALARM: [&str; 3] = ["24 Jun", "8 Jul", "16 Dec"];
 

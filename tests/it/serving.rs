@@ -55,14 +55,13 @@ fn prometheus_sees_what_the_ledger_says() {
         prometheus.wait_for(expression, PATIENCE);
     }
     assert_eq!(prometheus::complaints(&service.get("/metrics")).as_deref(), Some(""));
-    assert_eq!(readiness(&service), (true, vec![]));
+    service.wait_for_calm();
 
     let shown = everything(&service);
     let pending = pending(&service);
     service.stop();
     let service = scene.start();
-    service
-        .wait_until("to be ready", |service| (readiness(service) == (true, vec![])).then_some(()));
+    service.wait_for_calm();
     service.wait_for_ledger(&scene.topic, log.len() as u64);
     assert_eq!(everything(&service), shown);
     // What was not delivered is sent again; what was counted once is not counted again.
@@ -83,7 +82,7 @@ fn a_broker_may_go_away_and_come_back() {
     traffic::produce(&kafka, &scene.topic, before);
     let service = scene.start();
     service.wait_for_ledger(&scene.topic, before.len() as u64);
-    assert_eq!(readiness(&service), (true, vec![]));
+    service.wait_for_calm();
 
     drop(kafka);
     let degraded = service.wait_until("to miss its broker", |service| {
@@ -101,8 +100,7 @@ fn a_broker_may_go_away_and_come_back() {
     let ledger = service.wait_for_ledger(&scene.topic, log.len() as u64);
     assert_eq!(traffic::sorted(&ledger["total"]), traffic::sums(&outcomes));
     assert_eq!(ledger["imbalance"], 0);
-    service
-        .wait_until("to be ready", |service| (readiness(service) == (true, vec![])).then_some(()));
+    service.wait_for_calm();
     for model in MODELS {
         service.wait_for_reports(model, DAYS as usize);
     }
