@@ -371,25 +371,26 @@ impl Pipeline {
             outcomes.accepted.extend_from_slice(&absorbed.accepted);
             outcomes.late.extend_from_slice(&absorbed.late);
             if !absorbed.crossed.is_empty() || !absorbed.panes_crossed.is_empty() {
-                crossed.push((unit, absorbed.crossed, absorbed.panes_crossed));
+                crossed.push((unit, absorbed));
             }
         }
         outcomes.sort();
-        let touched: Vec<usize> = crossed.iter().map(|(unit, _, _)| *unit).collect();
+        let touched: Vec<usize> = crossed.iter().map(|(unit, _)| *unit).collect();
         let counts_at = |offset: i64| {
             let mut counts = before;
             counts += outcomes.before(offset);
             counts
         };
-        for (unit, windows, panes) in crossed {
+        for (unit, Absorbed { crossed, panes_crossed, .. }) in crossed {
             let Some(unit) = self.units.get_mut(unit) else { continue };
-            for Crossing { offset, .. } in windows {
+            for Crossing { offset, .. } in crossed {
                 let strip = Strip { partition: chunk.partition, offset, counts: counts_at(offset) };
                 unit.facts.strips.push(strip);
             }
-            for Crossing { offset, .. } in panes {
+            for Crossing { offset, .. } in panes_crossed {
                 unit.note_pane_strip(chunk.partition, offset, counts_at(offset));
             }
+            unit.forget_uncut();
         }
         self.enter(&chunk, &outcomes, now_us);
         for unit in touched {

@@ -6,6 +6,7 @@
 //! ([`Lane::advance`]). What is counted inside a window is none of its business.
 
 mod clock;
+mod open;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use clock::PartitionClock;
 pub use clock::{Crossing, JUMP_FLOOR_US};
+use open::OpenWindow;
 
 /// The fixed figures of a lane, in microseconds and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,19 +155,9 @@ pub struct Lane {
     /// Idle cuts that were made and not taken yet.
     #[serde(skip)]
     idle_cuts: Vec<(i32, i64)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct OpenWindow {
-    start_us: i64,
-    end_us: i64,
-    rows: u64,
-    parts: u32,
-    rows_from: BTreeMap<i32, i64>,
-    incomplete: Vec<Incomplete>,
-    cuts: BTreeMap<i32, Cut>,
-    #[serde(default)]
-    era: u32,
+    /// Windows were cut or crossings forgotten, and nobody asked.
+    #[serde(skip)]
+    forgot: bool,
 }
 
 /// The start of the window of length `every_us` that holds `time_us`.
@@ -186,6 +178,7 @@ impl Lane {
             furthest: None,
             era: 0,
             idle_cuts: Vec::new(),
+            forgot: false,
         }
     }
 
@@ -296,7 +289,40 @@ impl Lane {
         for beat in beats {
             self.beat(partition, *beat, &mut assignment);
         }
+        if !assignment.crossed.is_empty() {
+            self.forget_crossings();
+        }
         assignment
+    }
+
+    /// The last cut of a partition, where the next window begins, and the first offset after it that may be
+    /// one: nothing between them will be a cut.
+    pub fn next_cut(&self, partition: i32) -> (i64, i64) {
+        self.partitions.get(&partition).map_or((i64::MIN, i64::MIN), PartitionClock::next_cut)
+    }
+
+    /// Whether a window that is not closed is cut at this offset, or may be.
+    pub fn may_cut_at(&self, partition: i32, offset: i64) -> bool {
+        let (last, next) = self.next_cut(partition);
+        let carried = self.carried.as_ref().and_then(|window| window.cuts.get(&partition));
+        offset == last || offset >= next || carried.is_some_and(|cut| cut.from == offset)
+    }
+
+    /// Whether other offsets may be cuts than when this was asked last.
+    pub fn take_forgot(&mut self) -> bool {
+        std::mem::take(&mut self.forgot)
+    }
+
+    /// Forgets the crossings of windows that are not open and that no row can open any more. There are
+    /// some where heartbeats go on without rows, which may be for days.
+    fn forget_crossings(&mut self) {
+        let passed_us = self.partitions.values().map(|clock| clock.passed_through_us).min();
+        let over_us = passed_us.unwrap_or(i64::MIN).max(self.closed_through_us);
+        let open_us = self.open.values().next().map_or(i64::MAX, |window| window.end_us);
+        let needed_us = open_us.min(over_us.saturating_add(1));
+        for clock in self.partitions.values_mut() {
+            self.forgot |= clock.forget_before(needed_us);
+        }
     }
 
     /// Closes every window that is due, in order of start. `idle` says which partitions are idle;
@@ -505,6 +531,8 @@ impl Lane {
             }
             window.cuts.insert(partition, cut);
         }
+        self.forgot = true;
+        self.forget_crossings();
         let window = match self.carried.take() {
             // Counts of other settings cannot be added up.
             Some(carried) if carried.era != window.era => {
@@ -522,60 +550,6 @@ impl Lane {
             self.carried = Some(window);
         } else {
             steps.push(Step::Close(window.close()));
-        }
-    }
-}
-
-impl OpenWindow {
-    fn new(start_us: i64, end_us: i64, era: u32) -> OpenWindow {
-        OpenWindow {
-            start_us,
-            end_us,
-            rows: 0,
-            parts: 1,
-            rows_from: BTreeMap::new(),
-            incomplete: Vec::new(),
-            cuts: BTreeMap::new(),
-            era,
-        }
-    }
-
-    fn add_reason(&mut self, why: Incomplete) {
-        if let Err(place) = self.incomplete.binary_search(&why) {
-            self.incomplete.insert(place, why);
-        }
-    }
-
-    /// The carried window `self` and the window after it, as one.
-    fn join(mut self, next: OpenWindow) -> OpenWindow {
-        self.end_us = next.end_us;
-        self.rows += next.rows;
-        self.parts += next.parts;
-        for (partition, offset) in next.rows_from {
-            let rows_from = self.rows_from.entry(partition).or_insert(offset);
-            *rows_from = offset.min(*rows_from);
-        }
-        for why in next.incomplete {
-            self.add_reason(why);
-        }
-        for (partition, cut) in next.cuts {
-            let from = self.cuts.get(&partition).map_or(cut.from, |earlier| earlier.from);
-            self.cuts.insert(partition, Cut { from, ..cut });
-        }
-        self
-    }
-
-    fn close(mut self) -> Closed {
-        for (partition, cut) in &mut self.cuts {
-            cut.rows_from = self.rows_from.get(partition).copied();
-        }
-        Closed {
-            start_us: self.start_us,
-            end_us: self.end_us,
-            rows: self.rows,
-            parts: self.parts,
-            incomplete: self.incomplete,
-            cuts: self.cuts,
         }
     }
 }

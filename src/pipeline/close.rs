@@ -53,6 +53,7 @@ impl Pipeline {
         let panes = unit.operations.advance(now_us, &idle, &position);
         unit.note_idle_cuts(topic);
         if drift.is_empty() && panes.is_empty() {
+            unit.forget_uncut();
             // What closed before a restart waits for its decision, whether anything closes now or not.
             return self.proceed(index, now_us);
         }
@@ -90,6 +91,7 @@ impl Pipeline {
         }
         closing.sort_by_key(|(due_us, _)| *due_us);
         unit.closing.extend(closing.into_iter().map(|(_, closing)| closing));
+        unit.forget_uncut();
         self.proceed(index, now_us);
     }
 
@@ -179,7 +181,7 @@ impl Pipeline {
         if Arc::ptr_eq(&verdict.setup, &unit.setup) {
             unit.facts.changed.clear();
         }
-        unit.forget_strips(&closed);
+        unit.forget_strips();
         unit.remember(PastWindow {
             id: id.clone(),
             closed: closed.clone(),
@@ -482,11 +484,5 @@ impl Unit {
             (partition, at(partition, cut.to) - at(partition, cut.from))
         };
         closed.cuts.iter().map(strip).collect()
-    }
-
-    fn forget_strips(&mut self, closed: &Closed) {
-        self.facts.strips.retain(|strip| {
-            closed.cuts.get(&strip.partition).is_none_or(|cut| strip.offset >= cut.to)
-        });
     }
 }

@@ -1,6 +1,7 @@
 //! One model as the pipeline holds it: two lanes, the open windows, and what was decided so far.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array};
@@ -206,6 +207,15 @@ pub enum Closing {
     },
 }
 
+impl Closing {
+    /// Whether it needs to know what the log holds before this offset.
+    fn is_cut_at(&self, partition: i32, offset: i64) -> bool {
+        // What a pane needs is added to its counts where it closes.
+        let Closing::Window { closed, .. } = self else { return false };
+        closed.cuts.get(&partition).is_some_and(|cut| cut.from == offset || cut.to == offset)
+    }
+}
+
 /// What became of one batch.
 #[derive(Debug, Default)]
 pub struct Absorbed {
@@ -371,6 +381,31 @@ impl Unit {
         if of_partition.len() > PANE_STRIPS {
             of_partition.pop_first();
         }
+    }
+
+    /// Forgets what is known of offsets at which nothing is cut, where that may be news.
+    pub(super) fn forget_uncut(&mut self) {
+        if self.drift.take_forgot() {
+            self.forget_strips();
+        }
+        if self.operations.take_forgot() {
+            for (&partition, strips) in &mut self.facts.pane_strips {
+                let (last, next) = self.operations.next_cut(partition);
+                let between = (Bound::Excluded(last), Bound::Excluded(next));
+                if last < next && strips.range(between).next().is_some() {
+                    strips.retain(|&offset, _| offset <= last || offset >= next);
+                }
+            }
+        }
+    }
+
+    /// Keeps the strips at which a window that is open or waits for its report is cut, or may be.
+    pub(super) fn forget_strips(&mut self) {
+        let (drift, closing) = (&self.drift, &self.closing);
+        self.facts.strips.retain(|&Strip { partition, offset, .. }| {
+            drift.may_cut_at(partition, offset)
+                || closing.iter().any(|closing| closing.is_cut_at(partition, offset))
+        });
     }
 
     /// Records between the previous pane's cuts and those of this one, read and rejected. What lies

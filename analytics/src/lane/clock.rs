@@ -14,8 +14,13 @@ const JUMP_ROWS: u32 = 20;
 /// The first rows of a partition are believed at once: a log may well begin with a gap.
 const TRUSTED_ROWS: u32 = 100;
 
-/// Crossings that are remembered. More pile up only where heartbeats go on and no row opens a window.
+/// Crossings that are remembered. More pile up only where a partition is silent and heartbeats go on in
+/// others: a row of the silent one may still open any window since.
 const CROSSINGS: usize = 10_000;
+
+/// Crossings that are remembered although no known partition can have rows for their windows any more: one
+/// that is added to the topic may have.
+const CROSSINGS_SPARED: usize = 16;
 
 /// All windows that end at or before `through_us` are cut at `offset` in this partition, unless an
 /// earlier crossing cut them.
@@ -37,8 +42,7 @@ pub(super) struct PartitionClock {
     run: Option<(u32, i64)>,
     /// The end of the last window that this partition has passed.
     pub(super) passed_through_us: i64,
-    /// Crossings that later cuts may still need, in order. Each closed window drops those before
-    /// its own, so there are no more than open windows and gaps between them.
+    /// Crossings that later cuts may still need, in order.
     crossings: VecDeque<Crossing>,
     last_cut: i64,
     /// Windows that start before this instant may lack rows of this partition.
@@ -120,9 +124,7 @@ impl PartitionClock {
     /// The cut of the window that ends at `end_us`; by the log where a record passed it, else at
     /// `position`.
     pub(super) fn cut(&mut self, end_us: i64, position: i64) -> Cut {
-        while self.crossings.front().is_some_and(|crossing| crossing.through_us < end_us) {
-            self.crossings.pop_front();
-        }
+        while self.crossings.pop_front_if(|crossing| crossing.through_us < end_us).is_some() {}
         let (to, by) = match self.crossings.front() {
             Some(crossing) => (crossing.offset, CutBy::Log),
             None => (position, CutBy::Idle),
@@ -132,6 +134,23 @@ impl PartitionClock {
         let cut = Cut { from: self.last_cut, to, by, rows_from: None };
         self.last_cut = to;
         cut
+    }
+
+    /// Forgets crossings that no window with an end from `end_us` on is cut by, all but the last few;
+    /// whether there were any.
+    pub(super) fn forget_before(&mut self, end_us: i64) -> bool {
+        let before = self.crossings.len();
+        while self.crossings.len() > CROSSINGS_SPARED
+            && self.crossings.pop_front_if(|crossing| crossing.through_us < end_us).is_some()
+        {
+        }
+        self.crossings.len() < before
+    }
+
+    /// The last cut, and the first record after it that may become one.
+    pub(super) fn next_cut(&self) -> (i64, i64) {
+        let first = self.crossings.front().map_or(i64::MAX, |crossing| crossing.offset);
+        (self.last_cut, first)
     }
 
     fn raise(&mut self, candidate_us: i64) -> Option<i64> {

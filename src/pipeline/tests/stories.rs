@@ -296,3 +296,37 @@ fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
     assert_eq!(reports.count(), 69);
     assert!(!pipeline.is_behind(false));
 }
+
+/// What heartbeats passed without a row was kept, and written anew with each snapshot, until a row came.
+#[test]
+fn a_quiet_night_of_heartbeats_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let mut log = hourly(2, 100, row);
+    let evening: Vec<usize> = log.values().map(Vec::len).collect();
+    for entries in log.values_mut() {
+        for minute in 1..=600 {
+            let time_us = T0 + 3 * HOUR_US + minute * MINUTE_US;
+            entries.push((format!(r#"{{"ts":{},"heartbeat":true}}"#, time_us / 1000), time_us));
+        }
+    }
+    let mut inline = Inline::new(bench.pipeline());
+    let mut read = |from: usize, to: usize| {
+        for (partition, evening) in (0..PARTITIONS).zip(&evening) {
+            let from = if from == 0 { 0 } else { evening + from };
+            let chunk = bench.chunk(&log, partition, from, evening + to);
+            inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+        }
+        let facts = inline.pipeline.units().iter().map(|unit| &unit.facts);
+        let strips = facts.map(|facts| {
+            facts.strips.len() + facts.pane_strips.values().map(BTreeMap::len).sum::<usize>()
+        });
+        strips.sum::<usize>()
+    };
+    read(0, 10);
+    for until in (20..=600).step_by(10) {
+        // Of two models and their panes: where the next window of each partition begins, and the last
+        // sixteen boundaries.
+        let strips = read(until - 10, until);
+        assert!(strips <= 4 * 17 * PARTITIONS as usize, "{strips} after {until} minutes");
+    }
+}
