@@ -385,7 +385,7 @@ impl Monitor {
         }
         for (start_us, record) in self.candidates.take_records(&self.metrics) {
             watch(&Notice::Shadow(&record));
-            if let Ok(json) = serde_json::to_string(&record) {
+            if let Some(json) = record.to_json() {
                 self.feed(Event::Scored { model: record.model, start_us, record: json }, watch);
             }
         }

@@ -125,8 +125,7 @@ impl Layout {
             let feature = (!column.is_prediction()).then(|| model.features.get(column.name()));
             column.coerce = feature.flatten().is_some_and(|feature| feature.coerce);
         }
-        // A configuration with more is refused; kept settings may be older than the limit.
-        for (version, baseline) in baselines.by_version.iter().take(limits.versions) {
+        for (version, baseline) in &baselines.by_version {
             match layout.version_references(baseline) {
                 Ok(references) => {
                     layout.by_version.insert(version.clone(), references);
@@ -137,6 +136,9 @@ impl Layout {
                 }
             }
         }
+        // A configuration with more is refused; kept settings may be older than the limit, and what was
+        // counted by baselines of their own cannot be added to anything else.
+        layout.versions = layout.versions.max(layout.by_version.len());
         layout.baselines = baselines.clone();
         (layout, problems)
     }

@@ -7,8 +7,6 @@ use crate::encoding::{DecodeError, Reader, put_text, put_varint};
 
 /// How many names RULES §4 keeps.
 pub const NAMES_KEPT: usize = 64;
-/// Names longer than this are not written by ingest; stored ones are refused.
-const NAME_BYTES: usize = 4096;
 /// Key of the hash: part of the stored state's meaning, so it never changes.
 const KEY: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -113,7 +111,7 @@ impl<const LIMIT: usize> BottomK<LIMIT> {
         let head = reader.length(2 * LIMIT + 1, "the number of names")?;
         let mut names = BottomK { kept: BTreeMap::new(), truncated: head & 1 == 1 };
         for _ in 0..head >> 1 {
-            let name = reader.text(NAME_BYTES, "a name")?;
+            let name = reader.text(reader.left(), "a name")?;
             let count = reader.count("the count of a name")?;
             let key = (keyed_hash(name), name.into());
             if count == 0 || names.kept.last_key_value().is_some_and(|(last, _)| *last >= key) {

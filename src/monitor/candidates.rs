@@ -64,6 +64,16 @@ pub struct ShadowRecord {
     pub shadow: Vec<CandidateReport>,
 }
 
+impl ShadowRecord {
+    /// As it is published; `None` where that cannot be, which is logged.
+    pub fn to_json(&self) -> Option<String> {
+        let json = serde_json::to_string(self);
+        let lost =
+            |error: &_| tracing::error!(model = self.model, %error, "a shadow record is lost");
+        json.inspect_err(lost).ok()
+    }
+}
+
 /// Names a window.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShadowWindow {

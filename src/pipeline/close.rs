@@ -12,7 +12,7 @@ use driftline_analytics::window::WindowState;
 
 use super::ledger::Counts;
 use super::unit::{Closing, OpenPane, OpenWindow, PastWindow, Strip, Unit};
-use super::{Effect, Pipeline, Topic};
+use super::{Effect, Pipeline, Topic, persist};
 use crate::checkpoint::{LaneKind, OfWindow, OutboxItem, StoredReport, StoredShapes, WindowKey};
 use crate::digest::{IncidentEntry, PaneFigures, WindowDigest};
 use crate::judge::{Job, Verdict};
@@ -345,10 +345,8 @@ impl Pipeline {
             return;
         };
         let rows = self.messages.retrain_rows(unit, transition, &request);
-        if let Ok(json) = serde_json::to_vec(&request) {
-            let key = format!("retrain/{}", request.data.retrain_id);
-            self.pending.documents.push((key, json));
-        }
+        let key = format!("retrain/{}", request.data.retrain_id);
+        persist::push(&mut self.pending, key, &request);
         self.after_commit.push(Effect::Requested(Arc::new(request)));
         self.enqueue_rows(rows);
     }

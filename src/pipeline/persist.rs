@@ -471,7 +471,7 @@ fn changed(before: &Setup, after: &Setup) -> Vec<String> {
     changed
 }
 
-fn push<T: Serialize>(snapshot: &mut Snapshot, key: String, document: &T) {
+pub(super) fn push<T: Serialize>(snapshot: &mut Snapshot, key: String, document: &T) {
     match serde_json::to_vec(document) {
         Ok(bytes) => snapshot.documents.push((key, bytes)),
         Err(error) => snapshot.lacks = Some(format!("{key}: {error}")),

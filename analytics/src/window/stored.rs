@@ -8,8 +8,6 @@ use crate::names::BottomK;
 
 /// The newest encoding; older ones are read.
 const VERSION: u8 = 1;
-/// Longest version name that is read back; ingest writes at most `limits.string_bytes`.
-const VERSION_BYTES: usize = 4096;
 
 impl WindowState {
     /// Appends the bytes of this window: equal windows give equal bytes, however they were counted.
@@ -59,8 +57,9 @@ impl WindowState {
         window.requests = RequestCell::decode(&mut reader)?;
         window.latency = LatencyCell::decode(&mut reader)?;
         window.features = decode_cells(&mut reader, layout.feature_references())?;
-        for _ in 0..reader.length(layout.versions(), "versions")? {
-            let key = layout.version_key(reader.text(VERSION_BYTES, "a version")?);
+        // There were more than the limit now allows where it was lowered since.
+        for _ in 0..reader.length(reader.left(), "versions")? {
+            let key = layout.version_key(reader.text(reader.left(), "a version")?);
             let references = layout.prediction_references(Some(&key.version));
             let version = VersionState::decode(&mut reader, references)?;
             if window.versions.last_key_value().is_some_and(|(last, _)| *last >= key) {
@@ -74,6 +73,7 @@ impl WindowState {
         }
         window.unknown_columns = BottomK::decode(&mut reader)?;
         reader.finish()?;
+        window.displace(layout);
         Ok(window)
     }
 }

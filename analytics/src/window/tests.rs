@@ -90,6 +90,26 @@ fn versions_beyond_the_limit_are_one_whatever_came_first() {
     assert_eq!((other.rows(), other.predictions()[0].n()), (20, 20));
 }
 
+/// With a lower limit than its windows were opened under, the service did not start again.
+#[test]
+fn a_window_is_read_back_under_any_limits() {
+    let name = "x".repeat(5000);
+    let rows: Vec<Row> = (0..60)
+        .map(|i| Row { unknown: vec![format!("feature:{name}{i}")], ..row(&format!("v{}", i % 6)) })
+        .collect();
+    let built = fixtures::build(&rows, crate::baseline::build::CutPoints::default(), None);
+    let baseline = std::sync::Arc::new(built.baseline);
+    let limited = |versions| {
+        let limits = driftline_config::Limits { versions, ..Default::default() };
+        Layout::of_baseline(&baseline, &limits)
+    };
+    let (before, after) = (limited(6), limited(4));
+    let stored = bytes(&absorb(&before, &rows));
+    assert_eq!(WindowState::decode(&before, &stored).unwrap().versions().len(), 6);
+    let read = WindowState::decode(&after, &stored).unwrap();
+    assert_eq!(bytes(&read), bytes(&absorb(&after, &rows)));
+}
+
 #[test]
 fn a_thousand_models_fit_into_a_gigabyte() {
     // 1000 models of 20 features with two open windows of 500 rows each: 20 times two thirds of
