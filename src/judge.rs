@@ -4,8 +4,8 @@
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -84,16 +84,23 @@ pub fn decide(job: &Job) -> Verdict {
 ///
 /// Judging must not slow down reading, so it is done where no other thread wants a core. Other processes
 /// may want all of them for long: the second thread, which stands back for nobody, judges what waited too
-/// long, and everything while reading waits for windows. Each model has at most one window here, which
-/// bounds the queue.
+/// long, also before the first thread, and everything while reading waits for windows. Each model has at most
+/// one window here, which bounds the queue.
 #[derive(Debug)]
 pub struct Judge {
     standing_back: Seat,
     prompt: Seat,
     hurried: bool,
     queue: VecDeque<(Instant, Box<Job>)>,
-    verdicts: Receiver<(Who, Verdict)>,
+    /// What the thread that stands back was given and may not have begun with.
+    given: VecDeque<(Instant, Shared)>,
+    /// Windows that were submitted and whose verdict was not taken.
+    waiting: usize,
+    verdicts: Receiver<(Who, Option<Verdict>)>,
 }
+
+/// A window that is judged by whoever takes it first.
+type Shared = Arc<Mutex<Option<Box<Job>>>>;
 
 /// Which thread judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +111,7 @@ enum Who {
 
 /// A window's turn at a thread.
 struct Turn {
-    job: Box<Job>,
+    job: Shared,
     /// Whether the thread rests after it.
     rests: bool,
 }
@@ -113,7 +120,8 @@ struct Turn {
 #[derive(Debug)]
 struct Seat {
     jobs: Option<SyncSender<Turn>>,
-    waiting: usize,
+    /// Turns that it has not answered, those whose window was taken from it included.
+    turns: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -129,6 +137,8 @@ impl Judge {
             prompt: Seat::start(Who::Prompt, outbox)?,
             hurried: false,
             queue: VecDeque::new(),
+            given: VecDeque::new(),
+            waiting: 0,
             verdicts,
         })
     }
@@ -141,36 +151,54 @@ impl Judge {
     /// Takes a window that closed at `now`.
     pub fn submit(&mut self, job: Box<Job>, now: Instant) {
         self.queue.push_back((now, job));
+        self.waiting += 1;
         self.hand_over(now);
     }
 
     /// The next verdict, within `wait`.
     pub fn next(&mut self, wait: Duration) -> Option<Verdict> {
-        let (who, verdict) = self.verdicts.recv_timeout(wait).ok()?;
-        let seat = match who {
-            Who::StandingBack => &mut self.standing_back,
-            Who::Prompt => &mut self.prompt,
-        };
-        seat.waiting = seat.waiting.saturating_sub(1);
-        Some(verdict)
+        loop {
+            let (who, verdict) = self.verdicts.recv_timeout(wait).ok()?;
+            let seat = match who {
+                Who::StandingBack => &mut self.standing_back,
+                Who::Prompt => &mut self.prompt,
+            };
+            seat.turns = seat.turns.saturating_sub(1);
+            if verdict.is_some() {
+                self.waiting = self.waiting.saturating_sub(1);
+                return verdict;
+            }
+        }
     }
 
     /// Gives the threads what they have room for: the second one only what has waited too long, or, in a
     /// hurry, everything that it can take.
     pub fn hand_over(&mut self, now: Instant) {
-        let is_late = |since: &mut (Instant, _)| now.duration_since(since.0) > PATIENCE;
         let hurried = self.hurried;
-        while self.prompt.waiting < AHEAD
-            && let Some((_, job)) = self.queue.pop_front_if(|waiting| hurried || is_late(waiting))
+        let is_urgent = |since: Instant| hurried || now.duration_since(since) > PATIENCE;
+        while self.prompt.turns < AHEAD
+            && let Some((_, job)) = self.given.pop_front_if(|(since, _)| is_urgent(*since))
+        {
+            // Where it cannot be taken from it, the thread has it.
+            let taken = job.try_lock().ok().and_then(|mut job| job.take());
+            if let Some(job) = taken {
+                self.prompt.take(job, false);
+            }
+        }
+        while self.prompt.turns < AHEAD
+            && let Some((_, job)) = self.queue.pop_front_if(|(since, _)| is_urgent(*since))
         {
             self.prompt.take(job, false);
         }
-        while self.standing_back.waiting < AHEAD
-            && let Some((_, job)) = self.queue.pop_front()
+        while self.standing_back.turns < AHEAD
+            && let Some((since, job)) = self.queue.pop_front()
         {
             let rests = !hurried && self.is_crowded();
-            self.standing_back.take(job, rests);
+            let job = self.standing_back.take(job, rests);
+            self.given.push_back((since, job));
         }
+        // It takes them in order.
+        self.given.retain(|(_, job)| job.try_lock().is_ok_and(|job| job.is_some()));
     }
 
     /// Whether a thread is gone, so that windows wait for ever: it ends by a panic alone.
@@ -186,12 +214,12 @@ impl Judge {
 
     /// Windows that were submitted and whose verdict was not taken.
     pub fn waiting(&self) -> usize {
-        self.queue.len() + self.standing_back.waiting + self.prompt.waiting
+        self.waiting
     }
 }
 
 impl Seat {
-    fn start(who: Who, outbox: SyncSender<(Who, Verdict)>) -> std::io::Result<Seat> {
+    fn start(who: Who, outbox: SyncSender<(Who, Option<Verdict>)>) -> std::io::Result<Seat> {
         let (jobs, inbox) = sync_channel::<Turn>(AHEAD);
         let work = move || {
             if who == Who::StandingBack {
@@ -199,10 +227,13 @@ impl Seat {
             }
             while let Ok(Turn { job, rests }) = inbox.recv() {
                 let begun = Instant::now();
-                if outbox.send((who, decide(&job))).is_err() {
+                let job = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let verdict = job.map(|job| decide(&job));
+                let judged = verdict.is_some();
+                if outbox.send((who, verdict)).is_err() {
                     return;
                 }
-                if rests {
+                if rests && judged {
                     std::thread::sleep(begun.elapsed() / REST);
                 }
             }
@@ -212,14 +243,18 @@ impl Seat {
             Who::Prompt => "judge-prompt",
         };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok(Seat { jobs: Some(jobs), waiting: 0, thread: Some(thread) })
+        Ok(Seat { jobs: Some(jobs), turns: 0, thread: Some(thread) })
     }
 
-    fn take(&mut self, job: Box<Job>, rests: bool) {
+    /// Gives the thread a window, which may be taken back until it begins with it.
+    fn take(&mut self, job: Box<Job>, rests: bool) -> Shared {
+        let job = Arc::new(Mutex::new(Some(job)));
         if let Some(jobs) = &self.jobs {
             // The thread ends only when this handle is dropped, and has room for what it may have.
-            self.waiting += usize::from(jobs.send(Turn { job, rests }).is_ok());
+            let turn = Turn { job: Arc::clone(&job), rests };
+            self.turns += usize::from(jobs.send(turn).is_ok());
         }
+        job
     }
 }
 

@@ -48,7 +48,7 @@ use crate::setup::{BaselineFiles, Setup};
 use board::{Readiness, Surroundings};
 use candidates::Candidates;
 use clocks::{Clocks, TURN};
-use intake::Intake;
+use intake::{Intake, thread_ended};
 use limits::Counted;
 use newest::Newest;
 use outgoing::Outgoing;
@@ -329,6 +329,7 @@ impl Monitor {
     /// The checkpoint cannot be written.
     pub fn finish(mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
         self.intake.stop();
+        self.judge.hurry(true);
         let deadline = Instant::now() + SETTLE;
         while !(self.gate.is_empty() && self.pipeline.is_settled()) && Instant::now() < deadline {
             self.hurried = true;
@@ -581,14 +582,6 @@ fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
         pipeline.handle(Event::Committed(Committed { epoch: snapshot.epoch, sizes }), now_us());
     }
     Ok(())
-}
-
-/// What is said of a thread that only a panic can end.
-fn thread_ended(name: &str) -> String {
-    format!(
-        "the thread of the {name} ended by a panic, which is a defect: what it said stands above; what was \
-         committed is safe, a restart goes on from there"
-    )
 }
 
 fn bind(listen: &str) -> anyhow::Result<TcpListener> {

@@ -30,48 +30,85 @@ fn job(setup: &Arc<Setup>) -> Box<Job> {
     })
 }
 
-/// Where other processes took every core, windows would have waited for them without end.
-#[test]
-fn what_waited_too_long_for_a_free_core_is_judged_by_the_second_thread() {
+/// A judge whose first thread never gets a core, and what lies before that thread.
+fn starved() -> (Judge, Arc<Setup>, Receiver<Turn>) {
     let rig = Rig::new(50);
     let config = rig.config();
     let setup = Arc::new(Setup::load(&config.models[0], &config.limits).unwrap());
     let mut judge = Judge::start().unwrap();
+    let (jobs, turns) = sync_channel(AHEAD);
+    judge.standing_back = Seat { jobs: Some(jobs), turns: 0, thread: None };
+    (judge, setup, turns)
+}
+
+fn shares(judge: &Judge) -> (usize, usize, usize) {
+    (judge.standing_back.turns, judge.prompt.turns, judge.queue.len())
+}
+
+/// Takes all verdicts, for which `now` is handed on.
+fn judge_all(judge: &mut Judge, now: Instant) {
+    for waiting in (0..judge.waiting()).rev() {
+        assert!(judge.next(Duration::from_secs(60)).is_some());
+        judge.hand_over(now);
+        assert_eq!(judge.waiting(), waiting);
+    }
+}
+
+/// Where other processes took every core, windows would have waited for them without end: at first all, and
+/// later the sixteen that a thread without a core had before it, which were all windows of a small service.
+#[test]
+fn what_waited_too_long_for_a_free_core_is_judged_by_the_second_thread() {
+    let (mut judge, setup, turns) = starved();
     let then = Instant::now();
-    let windows = 2 * AHEAD + 8;
-    (0..windows).for_each(|_| judge.submit(job(&setup), then));
-    let shares =
-        |judge: &Judge| (judge.standing_back.waiting, judge.prompt.waiting, judge.queue.len());
+    (0..2 * AHEAD + 8).for_each(|_| judge.submit(job(&setup), then));
     assert_eq!(shares(&judge), (AHEAD, 0, AHEAD + 8));
     judge.hand_over(then + PATIENCE);
     assert_eq!(shares(&judge), (AHEAD, 0, AHEAD + 8));
-    judge.hand_over(then + PATIENCE + Duration::from_micros(1));
-    assert_eq!(shares(&judge), (AHEAD, AHEAD, 8));
-    for waiting in (0..windows).rev() {
-        assert!(judge.next(Duration::from_secs(60)).is_some());
-        judge.hand_over(then);
-        assert_eq!(judge.waiting(), waiting);
-    }
-    assert_eq!(shares(&judge), (0, 0, 0));
+    let late = then + PATIENCE + Duration::from_micros(1);
+    judge.hand_over(late);
+    // What was taken from the first thread leaves it a turn with nothing to do.
+    assert_eq!(shares(&judge), (AHEAD, AHEAD, AHEAD + 8));
+    assert_eq!(judge.waiting(), 2 * AHEAD + 8);
+    judge_all(&mut judge, late);
+    let left: Vec<Turn> = turns.try_iter().collect();
+    assert_eq!(left.len(), AHEAD);
+    assert!(left.iter().all(|turn| turn.job.lock().unwrap().is_none()));
 }
 
 /// A log of small windows was judged at the pace of a thread that stands back for everybody.
 #[test]
 fn in_a_hurry_both_threads_judge() {
+    let (mut judge, setup, _turns) = starved();
+    let then = Instant::now();
+    judge.submit(job(&setup), then);
+    assert_eq!(shares(&judge), (1, 0, 0));
+    judge.hurry(true);
+    (0..AHEAD + 2).for_each(|_| judge.submit(job(&setup), then));
+    assert_eq!(shares(&judge), (4, AHEAD, 0));
+    judge.hurry(false);
+    judge.submit(job(&setup), then);
+    assert_eq!(shares(&judge), (5, AHEAD, 0));
+    judge.hurry(true);
+    judge_all(&mut judge, then);
+}
+
+/// The same with threads that both run: every window is judged once.
+#[test]
+fn each_window_is_judged_by_one_of_the_threads() {
     let rig = Rig::new(50);
     let config = rig.config();
     let setup = Arc::new(Setup::load(&config.models[0], &config.limits).unwrap());
     let mut judge = Judge::start().unwrap();
     let then = Instant::now();
-    judge.submit(job(&setup), then);
-    judge.hurry(true);
-    (0..AHEAD + 2).for_each(|_| judge.submit(job(&setup), then));
-    assert_eq!((judge.standing_back.waiting, judge.prompt.waiting), (3, AHEAD));
-    judge.hurry(false);
-    judge.submit(job(&setup), then);
-    assert_eq!((judge.standing_back.waiting, judge.prompt.waiting), (4, AHEAD));
-    while judge.waiting() > 0 {
-        assert!(judge.next(Duration::from_secs(60)).is_some());
+    for turn in 0..50 {
+        judge.hurry(turn % 3 == 0);
+        (0..5).for_each(|_| judge.submit(job(&setup), then));
+        judge.next(Duration::ZERO);
+        judge.hand_over(then);
+    }
+    judge_all(&mut judge, then);
+    while judge.standing_back.turns + judge.prompt.turns > 0 {
+        assert!(judge.next(Duration::from_millis(10)).is_none(), "one was judged twice");
     }
 }
 
