@@ -52,6 +52,7 @@ use intake::{Intake, thread_ended};
 use limits::Counted;
 use newest::Newest;
 use outgoing::Outgoing;
+use prune::Pruner;
 use publisher::Publisher;
 
 pub use candidates::ShadowRecord;
@@ -101,7 +102,6 @@ pub struct Monitor {
     pipeline: Pipeline,
     intake: Intake,
     judge: Judge,
-    store: Arc<Store>,
     writer: Writer,
     /// A snapshot that waits for dead letters to arrive.
     gate: Gate,
@@ -114,8 +114,7 @@ pub struct Monitor {
     board: Arc<Board>,
     readiness: Readiness,
     newest: Newest,
-    report_keep_us: i64,
-    report_bytes: u64,
+    pruner: Pruner,
     clocks: Clocks,
     limits: Counted,
     /// Somebody cannot wait for the next regular snapshot.
@@ -195,6 +194,8 @@ impl Monitor {
         let served = http::serve((listener, tls), Arc::clone(&board), async move {
             let _ = stopped.await;
         });
+        let (keep_us, most_bytes) = (config.reports.keep_us, config.limits.report_bytes);
+        let pruner = Pruner::new(Arc::clone(&store), keep_us, most_bytes);
         let names = config.models.iter().map(|model| model.name.clone());
         let newest = Newest::read(Arc::clone(&store), names.collect())?;
         let mut readiness = Readiness::default();
@@ -205,7 +206,6 @@ impl Monitor {
             judge: Judge::start()?,
             writer: Writer::start(Arc::clone(&store), options.faults.clone())?,
             faults: options.faults,
-            store,
             gate: Gate::default(),
             candidates,
             outgoing: Outgoing::new(delivery, publisher),
@@ -215,8 +215,7 @@ impl Monitor {
             board,
             readiness,
             newest,
-            report_keep_us: config.reports.keep_us,
-            report_bytes: config.limits.report_bytes,
+            pruner,
             clocks: Clocks::begin(Instant::now()),
             limits,
             hurried: false,
@@ -504,12 +503,13 @@ impl Monitor {
         }
         if self.clocks.prune.elapsed() >= PRUNE_EVERY {
             self.clocks.prune = Instant::now();
-            let dropped =
-                self.store.prune_reports(now_us(), self.report_keep_us, self.report_bytes)?;
-            if dropped > 0 {
-                self.metrics.limit_reached("report_bytes", dropped);
+            self.pruner.begin(now_us(), self.pipeline.unused_names())?;
+        }
+        if let Some(pruned) = self.pruner.take()? {
+            if pruned.reports > 0 {
+                self.metrics.limit_reached("report_bytes", pruned.reports);
             }
-            prune::settings(&self.store, &mut self.pipeline)?;
+            self.pipeline.forget_names(&pruned.names);
         }
         Ok(())
     }

@@ -1,21 +1,91 @@
-//! What the store need not keep any longer: old reports, and settings that nothing names.
+//! What the store need not keep any longer: old reports, and settings that nothing names. Looking through all
+//! that is kept takes seconds, so it is done beside the loop.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
+use super::intake::thread_ended;
 use crate::checkpoint::{Store, StoreError};
-use crate::pipeline::Pipeline;
 use crate::setup::Setup;
 
 /// Reports that are unpacked at once.
 const PAGE: usize = 16;
 
-/// Forgets baselines and settings that no open window, no model and no kept report names. They are few:
+/// What is kept of reports, and the thread that looks what is too old, while there is one.
+#[derive(Debug)]
+pub(super) struct Pruner {
+    store: Arc<Store>,
+    /// How far back reports are kept.
+    keep_us: i64,
+    /// How large they may be together, with their shapes.
+    most_bytes: u64,
+    running: Option<JoinHandle<Result<Pruned, StoreError>>>,
+}
+
+/// What the store has no longer.
+#[derive(Debug)]
+pub(super) struct Pruned {
+    /// Reports that were too many.
+    pub(super) reports: u64,
+    /// Baselines and settings by their sha256.
+    pub(super) names: BTreeSet<String>,
+}
+
+impl Pruner {
+    pub(super) fn new(store: Arc<Store>, keep_us: i64, most_bytes: u64) -> Pruner {
+        Pruner { store, keep_us, most_bytes, running: None }
+    }
+
+    /// Looks through the store beside the loop, unless that is being done. `unused` are the names that
+    /// nothing but kept reports can need, which nothing begins to use again.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub(super) fn begin(&mut self, now_us: i64, unused: BTreeSet<String>) -> std::io::Result<()> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        let (store, keep_us, most_bytes) = (Arc::clone(&self.store), self.keep_us, self.most_bytes);
+        let prune = move || {
+            let reports = store.prune_reports(now_us, keep_us, most_bytes)?;
+            Ok(Pruned { reports, names: forget_unnamed(&store, unused)? })
+        };
+        self.running = Some(std::thread::Builder::new().name("prune".to_owned()).spawn(prune)?);
+        Ok(())
+    }
+
+    /// What was found to be too old, once that is done.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(super) fn take(&mut self) -> anyhow::Result<Option<Pruned>> {
+        let Some(done) = self.running.take_if(|thread| thread.is_finished()) else {
+            return Ok(None);
+        };
+        let pruned = done.join().map_err(|_| anyhow::anyhow!(thread_ended("prune")))?;
+        Ok(Some(pruned?))
+    }
+}
+
+impl Drop for Pruner {
+    fn drop(&mut self) {
+        if let Some(thread) = self.running.take() {
+            // Whoever opens the store next must find it closed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Forgets those of the unused baselines and settings that no kept report names either. They are few:
 /// most of the time all that is kept is in use, and nothing is read.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(crate) fn settings(store: &Store, pipeline: &mut Pipeline) -> Result<(), StoreError> {
-    let mut unused = pipeline.unused_names();
+pub(crate) fn forget_unnamed(
+    store: &Store,
+    mut unused: BTreeSet<String>,
+) -> Result<BTreeSet<String>, StoreError> {
     let mut needed = BTreeSet::new();
     for name in &unused {
         let Some(bytes) = store.named(name)? else { continue };
@@ -26,13 +96,14 @@ pub(crate) fn settings(store: &Store, pipeline: &mut Pipeline) -> Result<(), Sto
         }
     }
     unused.retain(|name| !needed.contains(name));
-    if unused.is_empty() {
-        return Ok(());
+    if !unused.is_empty() {
+        store.forget_named(&unused)?;
+        tracing::info!(
+            entries = unused.len(),
+            "settings that no report names any more were dropped"
+        );
     }
-    store.forget_named(&unused)?;
-    tracing::info!(entries = unused.len(), "settings that no report names any more were dropped");
-    pipeline.forget_names(&unused);
-    Ok(())
+    Ok(unused)
 }
 
 /// Whether a report of the model was judged under these settings.

@@ -123,6 +123,34 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     monitor.finish(&mut |_| {}).unwrap();
 }
 
+/// The loop itself looked through all reports: for seconds, with gigabytes of them.
+#[test]
+fn old_reports_are_dropped_beside_the_loop() {
+    let rig = filled(50);
+    let reports = rig.serve().reports.len() as f64;
+    let mut config = rig.config();
+    config.limits.report_bytes = 1;
+    let options = || {
+        let listener = Some(TcpListener::bind("127.0.0.1:0").unwrap());
+        Options { listener, ..Options::default() }
+    };
+    let mut monitor = Monitor::build(&config, options()).unwrap();
+    monitor.pruner.begin(now_us(), monitor.pipeline.unused_names()).unwrap();
+    let dropped = |monitor: &Monitor| {
+        values(monitor, "driftline_limit_reached_total{limit=\"report_bytes\"}")
+    };
+    assert_eq!(dropped(&monitor), [0.0], "the loop is told when it asks");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while dropped(&monitor) != [reports] {
+        assert!(Instant::now() < deadline, "{:?} of {reports} reports", dropped(&monitor));
+        monitor.turn(&mut |_| {}).unwrap();
+    }
+    monitor.finish(&mut |_| {}).unwrap();
+    let monitor = Monitor::build(&config, options()).unwrap();
+    assert!(monitor.newest.take_all().is_empty());
+    monitor.finish(&mut |_| {}).unwrap();
+}
+
 /// Readers that are gone were taken for readers that have nothing to say.
 #[test]
 fn the_loop_ends_with_a_sentence_where_nobody_reads_any_more() {

@@ -507,6 +507,11 @@ fn an_alert_that_nothing_would_end_is_not_sent_again() {
     assert_eq!(sent_again(&without), 0, "its model is not watched any more");
 }
 
+fn forget_unnamed(store: &Store, pipeline: &mut Pipeline) {
+    let names = crate::monitor::prune::forget_unnamed(store, pipeline.unused_names()).unwrap();
+    pipeline.forget_names(&names);
+}
+
 /// They once stayed for ever.
 #[test]
 fn settings_are_kept_while_a_report_names_them() {
@@ -534,10 +539,10 @@ fn settings_are_kept_while_a_report_names_them() {
     let both = names();
     assert!(both.len() == first.len() + 1 && both.is_superset(&first), "{both:?}");
 
-    crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
+    forget_unnamed(&store, &mut pipeline);
     assert_eq!(names(), both, "reports name both");
     store.prune_reports(i64::MAX, 0, 0).unwrap();
-    crate::monitor::prune::settings(&store, &mut pipeline).unwrap();
+    forget_unnamed(&store, &mut pipeline);
     assert_eq!(names().len(), both.len() - 1, "the settings of before are gone");
     let bench = Bench::of(&CONFIG.replace("at_least: 20", "at_least: 21"));
     bench.pipeline().restore(&store.load(&|_| false).unwrap(), &bench.config.limits).unwrap();
