@@ -23,6 +23,8 @@ const TROUBLE_FOR_US: i64 = 5 * MINUTE_US;
 pub(super) struct Troubles {
     /// By topic; `None` is the broker.
     reading: BTreeMap<Option<usize>, Trouble>,
+    /// When the last trouble of each was over.
+    over_us: BTreeMap<Option<usize>, i64>,
     dead_letters: Option<Trouble>,
 }
 
@@ -36,6 +38,9 @@ impl Troubles {
     /// Reading of a topic, or of the broker, is in trouble, or goes on.
     pub(super) fn reading(&mut self, topic: Option<usize>, says: Option<String>, now_us: i64) {
         let mut known = self.reading.remove(&topic);
+        if known.is_some() && says.is_none() {
+            self.over_us.insert(topic, now_us);
+        }
         update(&mut known, says, now_us);
         self.reading.extend(known.map(|trouble| (topic, trouble)));
     }
@@ -43,6 +48,14 @@ impl Troubles {
     /// Dead letters do not arrive, or do again.
     pub(super) fn dead_letters(&mut self, says: Option<String>, now_us: i64) {
         update(&mut self.dead_letters, says, now_us);
+    }
+
+    /// Since when a topic has been read without trouble, as far as is known; `None` while it is not.
+    fn read_since_us(&self, topic: usize) -> Option<i64> {
+        let keys = [None, Some(topic)];
+        let in_trouble = keys.iter().any(|key| self.reading.contains_key(key));
+        let over_us = keys.iter().filter_map(|key| self.over_us.get(key)).max();
+        (!in_trouble).then(|| over_us.copied().unwrap_or(i64::MIN))
     }
 
     /// What has lasted long enough to tell of a topic.
@@ -99,6 +112,8 @@ impl Pipeline {
     fn look_for_silence(&mut self, index: usize, now_us: i64) {
         let Some(unit) = self.units.get(index) else { return };
         let silent_us = now_us.saturating_sub(unit.silent_since_us());
+        let read_us =
+            self.troubles.read_since_us(unit.topic).map(|since_us| now_us.saturating_sub(since_us));
         let incidents = unit.facts.alerts.incidents();
         let opened_us =
             incidents.filter(|open| open.class == Class::NoData).map(|open| open.opened_us).next();
@@ -107,7 +122,14 @@ impl Pipeline {
                 return;
             }
             Some(_) => Vec::new(),
-            None if !unit.is_caught_up() || silent_us < unit.setup.model.no_data.after_us => return,
+            None if !unit.is_caught_up() => return,
+            // What comes while nobody can read is no silence.
+            None if read_us.is_none_or(|read_us| {
+                silent_us.min(read_us) < unit.setup.model.no_data.after_us
+            }) =>
+            {
+                return;
+            }
             None => {
                 let minutes_us = (silent_us / MINUTE_US * MINUTE_US).max(SECOND_US);
                 let because = format!(

@@ -89,6 +89,27 @@ fn a_small_model_of_a_shared_topic_is_not_broken_by_the_topics_rejects() {
     assert_eq!(share(10, 100), 1, "10 % is");
 }
 
+/// An hour without the broker was told of as an hour without captures.
+#[test]
+fn what_comes_while_nobody_can_read_is_no_silence() {
+    let bench = Bench::new();
+    let log = hourly(2, 50, |_, index| row(index, 0));
+    let mut inline = Inline::new(bench.pipeline());
+    feed(&bench, &mut inline, &log, T0);
+    caught_up(&mut inline, &log, T0);
+    let at = |hours: i64| T0 + hours * HOUR_US;
+    let silent = |inline: &mut Inline, hours: i64| {
+        inline.feed(Event::Tick, at(hours));
+        super::told(inline).iter().filter(|(_, class, _)| *class == "no data").count()
+    };
+    let message = "the broker is away".to_owned();
+    inline.feed(Event::Read(Read::Trouble { topic: None, message, fatal: false }), at(1));
+    assert_eq!(silent(&mut inline, 30), 0);
+    inline.feed(Event::Read(Read::Recovered { topic: None }), at(30));
+    assert_eq!(silent(&mut inline, 32), 0, "what came meanwhile is not read yet");
+    assert_eq!(silent(&mut inline, 34), 1, "model one waits for three hours");
+}
+
 /// A restart resolved an open incident of silence, and opened another one later.
 #[test]
 fn silence_goes_on_across_a_restart_until_a_row_is_accepted() {
