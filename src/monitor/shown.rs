@@ -1,5 +1,6 @@
 //! The models as they were last shown: only those of which something changed are put together anew.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::http::{IncidentStatus, ModelStatus, PaneStatus, RecentWindow, Step};
@@ -17,6 +18,8 @@ const STEPS: usize = 200;
 pub(super) struct Shown {
     units: Vec<ShownUnit>,
     history: Arc<[Step]>,
+    /// Whether a model was put together anew since the history was.
+    is_history_old: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Shown {
         if is_known {
             return;
         }
+        self.is_history_old = true;
         let status = status(unit, topic, candidates, lag);
         metrics.alerts(&status.name, &unit.facts.alerts);
         if let Some(time_us) = status.last_event_us {
@@ -82,11 +86,22 @@ impl Shown {
 
     /// The last steps of all incidents, newest first.
     pub(super) fn history(&mut self, pipeline: &Pipeline) -> Arc<[Step]> {
+        if !std::mem::take(&mut self.is_history_old) {
+            return Arc::clone(&self.history);
+        }
         let units = pipeline.units().iter();
         let last = units.flat_map(|unit| unit.facts.transitions.iter().rev().take(STEPS));
-        let mut steps: Vec<_> = last.collect();
-        steps.sort_by_key(|step| std::cmp::Reverse(step.wall_us));
-        steps.truncate(STEPS);
+        // Of one moment, the order of the models decides.
+        let mut ranked: Vec<_> =
+            last.enumerate().map(|(rank, step)| (Reverse(step.wall_us), rank, step)).collect();
+        let rank = |&(wall_us, rank, _): &(Reverse<i64>, usize, _)| (wall_us, rank);
+        if ranked.len() > STEPS {
+            // A thousand models have a thousand times as many as are shown.
+            ranked.select_nth_unstable_by_key(STEPS, rank);
+            ranked.truncate(STEPS);
+        }
+        ranked.sort_unstable_by_key(rank);
+        let steps: Vec<_> = ranked.into_iter().map(|(_, _, step)| step).collect();
         let is_known = steps.len() == self.history.len()
             && steps.iter().zip(&*self.history).all(|(step, known)| {
                 step.transition.id == known.id && Some(step.wall_us) == known.decided_us
