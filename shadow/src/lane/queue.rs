@@ -406,6 +406,7 @@ impl Queue {
         }
         true
     }
+
     fn finish_overdue(&self, state: &mut State, now: Instant) {
         let is_over = |window: &Open| {
             window.deadline.is_some_and(|deadline| window.pending == 0 || deadline <= now)
