@@ -296,7 +296,7 @@ impl Lane {
     }
 
     /// The last cut of a partition, where the next window begins, and the first offset after it that may be
-    /// one: nothing between them will be a cut.
+    /// one: nothing between them will be a cut. Of an unknown partition, any offset may be.
     pub fn next_cut(&self, partition: i32) -> (i64, i64) {
         self.partitions.get(&partition).map_or((i64::MIN, i64::MIN), PartitionClock::next_cut)
     }

@@ -11,6 +11,7 @@ use driftline_ingest::{
     RecentDeadLetter, ReportProducer, TopicPlan, describe_topic,
 };
 
+use super::thread_ended;
 use crate::metrics::{Gauge, Metrics};
 use crate::pipeline::Pipeline;
 use crate::pipeline::alignment::Change;
@@ -260,14 +261,6 @@ impl Intake {
         }
         while self.inbox.try_recv().is_ok() {}
     }
-}
-
-/// What is said of a thread that only a panic can end.
-pub(super) fn thread_ended(name: &str) -> String {
-    format!(
-        "the thread of the {name} ended by a panic, which is a defect: what it said stands above; what was \
-         committed is safe, a restart goes on from there"
-    )
 }
 
 fn positions(pipeline: &Pipeline) -> BTreeMap<(usize, i32), Position> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::intake::thread_ended;
+use super::thread_ended;
 use crate::checkpoint::{Store, StoreError};
 use crate::setup::Setup;
 

@@ -112,8 +112,11 @@ impl Pipeline {
     fn look_for_silence(&mut self, index: usize, now_us: i64) {
         let Some(unit) = self.units.get(index) else { return };
         let silent_us = now_us.saturating_sub(unit.silent_since_us());
-        let read_us =
-            self.troubles.read_since_us(unit.topic).map(|since_us| now_us.saturating_sub(since_us));
+        // What comes while nobody can read is no silence.
+        let read_since_us = self.troubles.read_since_us(unit.topic);
+        let watched_us =
+            read_since_us.map(|since_us| silent_us.min(now_us.saturating_sub(since_us)));
+        let after_us = unit.setup.model.no_data.after_us;
         let incidents = unit.facts.alerts.incidents();
         let opened_us =
             incidents.filter(|open| open.class == Class::NoData).map(|open| open.opened_us).next();
@@ -122,14 +125,7 @@ impl Pipeline {
                 return;
             }
             Some(_) => Vec::new(),
-            None if !unit.is_caught_up() => return,
-            // What comes while nobody can read is no silence.
-            None if read_us.is_none_or(|read_us| {
-                silent_us.min(read_us) < unit.setup.model.no_data.after_us
-            }) =>
-            {
-                return;
-            }
+            None if !unit.is_caught_up() || watched_us.is_none_or(|us| us < after_us) => return,
             None => {
                 let minutes_us = (silent_us / MINUTE_US * MINUTE_US).max(SECOND_US);
                 let because = format!(

@@ -91,9 +91,9 @@ impl Keys {
     }
 
     /// What `name` stands for (`None`: a new column), which was read where the key at `place` was
-    /// expected, and the place of the key that is expected next. A key that comes early leaves out those before it, and one that
-    /// stands twice or is unknown changes nothing: the order holds for what comes after them. One that
-    /// comes late shows that there is another order, which is learnt from then on.
+    /// expected, and the place of the key that is expected next. A key that comes early leaves out those
+    /// before it, and one that stands twice or is unknown changes nothing: the order holds for what comes
+    /// after them. One that comes late shows that there is another order, which is learnt from then on.
     pub(crate) fn find(
         &self,
         name: &str,
