@@ -48,15 +48,15 @@ screenshots: setup ## docs/img: every view of the page in both themes and two wi
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --workspace --test it every_view_is_sound
 
 chaos: setup $(DRIFTLINE) ## the long forms: 100 000 simulated runs, 200 deaths of the optimised binary, a minute without brokers
-	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) --workspace --lib whatever_befalls -- --nocapture
+	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) -p driftline-pipeline whatever_befalls -- --nocapture
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
 		DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) DRIFTLINE_BROKERS_AWAY_S=60 \
-		cargo test $(CARGO_FLAGS) --workspace --test it -- chaos:: cluster:: --nocapture
+		cargo test $(CARGO_FLAGS) --workspace --test it -- service::chaos:: kafka::cluster:: --nocapture
 
 soak: setup $(DRIFTLINE) ## an hour of steady load, a backlog of five million records, a week with a slow partition
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
 		DRIFTLINE_SOAK_SECONDS=$(SOAK_SECONDS) DRIFTLINE_BACKLOG_RECORDS=5000000 DRIFTLINE_SLOW_DAYS=7 \
-		cargo test $(CARGO_FLAGS) --workspace --test it -- bounds:: --nocapture --test-threads 1
+		cargo test $(CARGO_FLAGS) --workspace --test it -- service::bounds:: --nocapture --test-threads 1
 
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS ?=

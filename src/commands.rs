@@ -1,18 +1,17 @@
 //! The commands, one file each: arguments, and what they do.
 
-pub mod backtest;
-pub mod baseline;
-pub mod check;
-pub mod doctor;
-pub mod export;
-pub mod produce;
-pub mod replay;
-pub mod run;
-pub mod validate;
+pub(crate) mod backtest;
+pub(crate) mod baseline;
+pub(crate) mod check;
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod produce;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod validate;
 
 mod configured;
 mod progress;
-mod reading;
 mod recorded;
 #[cfg(test)]
 pub(crate) mod rig;

@@ -18,7 +18,7 @@ use driftline_alerting::outbox::{OutboxRow, RowKind, Silence, silenced_by};
 use driftline_config::Receiver;
 use tokio::sync::mpsc;
 
-use crate::clock::now_us;
+use driftline_alerting::clock::now_us;
 
 /// Messages handed over and not yet looked at. The rest waits with the sender.
 const HANDED_OVER: usize = 1024;
@@ -29,27 +29,27 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What became of a message.
 #[derive(Debug)]
-pub struct Settled {
+pub(crate) struct Settled {
     /// Its sequence number.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// It is an alert that was delivered and still fires: its row stays, to be sent again.
-    pub stands: bool,
+    pub(crate) stands: bool,
 }
 
 /// One attempt, for metrics and the terminal.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The message.
-    pub row: OutboxRow,
+    pub(crate) row: OutboxRow,
     /// How it went.
-    pub receipt: Receipt,
+    pub(crate) receipt: Receipt,
     /// The receiver had it before, and was told again that it still fires.
-    pub again: bool,
+    pub(crate) again: bool,
 }
 
 impl Attempt {
     /// The value of the label `outcome` of `driftline_notifications_total`.
-    pub fn outcome(&self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         match (&self.receipt.outcome, self.again) {
             (Outcome::Delivered, true) => "resent",
             (outcome, _) => outcome.name(),
@@ -59,7 +59,7 @@ impl Attempt {
 
 /// The handle of the delivering task.
 #[derive(Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     items: Option<mpsc::Sender<(u64, OutboxRow)>>,
     settled: Inbox<Settled>,
     attempts: Inbox<Attempt>,
@@ -72,7 +72,7 @@ impl Delivery {
     ///
     /// # Errors
     /// A receiver cannot be used as it was declared.
-    pub fn start(
+    pub(crate) fn start(
         runtime: &tokio::runtime::Handle,
         receivers: &[Receiver],
         illustrate: Illustrate,
@@ -109,7 +109,7 @@ impl Delivery {
     ///
     /// # Errors
     /// The message, where it must be handed over later.
-    pub fn submit(&self, sequence: u64, row: Box<OutboxRow>) -> Result<(), Box<OutboxRow>> {
+    pub(crate) fn submit(&self, sequence: u64, row: Box<OutboxRow>) -> Result<(), Box<OutboxRow>> {
         match &self.items {
             Some(items) => items.try_send((sequence, *row)).map_err(|refused| match refused {
                 mpsc::error::TrySendError::Full((_, row))
@@ -120,22 +120,22 @@ impl Delivery {
     }
 
     /// Messages that are settled, since the last call.
-    pub fn take_settled(&self) -> Vec<Settled> {
+    pub(crate) fn take_settled(&self) -> Vec<Settled> {
         self.settled.try_iter().collect()
     }
 
     /// Attempts that were made, since the last call.
-    pub fn take_attempts(&self) -> Vec<Attempt> {
+    pub(crate) fn take_attempts(&self) -> Vec<Attempt> {
         self.attempts.try_iter().collect()
     }
 
     /// The silences from now on.
-    pub fn silence(&self, silences: &[Silence]) {
+    pub(crate) fn silence(&self, silences: &[Silence]) {
         *self.silences.write().unwrap_or_else(PoisonError::into_inner) = silences.to_vec();
     }
 
     /// Takes no more messages, and waits a moment for those on their way.
-    pub fn stop(&mut self, runtime: &tokio::runtime::Handle) {
+    pub(crate) fn stop(&mut self, runtime: &tokio::runtime::Handle) {
         self.items = None;
         if let Some(task) = self.task.take() {
             let ended = runtime.block_on(async { tokio::time::timeout(GRACE + GRACE, task).await });

@@ -16,20 +16,21 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use driftline_config::Config;
+use driftline_analytics::report::Ledger;
 use driftline_config::time::parse_instant_us;
+use driftline_config::{Config, hex, sha256_hex};
 use driftline_ingest::EmbeddedBroker;
 use driftline_shadow::Runtime;
 use serde_json::json;
 
 use crate::libraries;
 use crate::monitor::{Monitor, Options};
-use crate::setup::sha256;
+use crate::signals::stop_on_signal;
 use job::TrainingJob;
 use story::Story;
 use traffic::{Pace, Speed, Traffic};
@@ -40,7 +41,7 @@ const TOPIC: &str = "flights.captures";
 const PARTITIONS: i32 = 6;
 /// Event time (RFC 3339) up to which `recent` was trained: the end of the rows that the first
 /// retraining request of the replay names. A test holds the two together.
-pub const RECENT_UNTIL: &str = "2013-07-15T00:00:00Z";
+const RECENT_UNTIL: &str = "2013-07-15T00:00:00Z";
 /// How long the end waits for messages that are on their way.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -53,25 +54,25 @@ const RECENT: &[u8] = include_bytes!("../examples/flights/recent.onnx");
 /// Runs the demo.
 #[derive(Debug, Clone, Args)]
 #[command(about = "Replay nine months of real flights through the whole service")]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// How many times faster than it happened, such as 1x or 100000x, or "max"
     #[arg(long, value_name = "N|max", default_value = "max", value_parser = traffic::parse_speed)]
-    pub speed: Speed,
+    pub(crate) speed: Speed,
     /// Leave off at this instant of 2013 (RFC 3339), as it looked then; the page stays up
     #[arg(long, value_name = "T", value_parser = parse_instant_us)]
-    pub until: Option<i64>,
+    pub(crate) until: Option<i64>,
     /// End after the replay, with its sums as the last line on stdout
     #[arg(long)]
-    pub exit_after_replay: bool,
+    pub(crate) exit_after_replay: bool,
     /// Port of the page and the API; any free one by default when ending after the replay
     #[arg(long, value_name = "N")]
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// The ONNX Runtime library, where it is not found by itself
     #[arg(long, value_name = "FILE")]
-    pub onnxruntime: Option<PathBuf>,
+    pub(crate) onnxruntime: Option<PathBuf>,
     /// Keep state, mails and configuration in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// How far reading has come, for the producer: it never outruns what the broker keeps.
@@ -85,7 +86,7 @@ struct Progress {
 ///
 /// # Errors
 /// One sentence: what is missing, and what to do.
-pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let libraries = libraries::paths(args.onnxruntime.as_deref());
     let runtime = Runtime::load(&libraries).context(
         "the demo scores real models and needs ONNX Runtime: run `make setup`, or name the library \
@@ -121,8 +122,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal()?;
     let mut all_read: Option<Instant> = None;
     while !stop.load(Ordering::Relaxed) {
-        monitor.turn(&mut |notice| story.tell(notice))?;
-        let read = monitor.pipeline().topics().map(|(_, facts)| facts.ledger.total().read).sum();
+        monitor.turn()?;
+        monitor.take_notices().iter().for_each(|notice| story.tell(notice));
+        let read = monitor.pipeline().topics().map(|(_, _, facts)| facts.ledger.total().read).sum();
         progress.read.store(read, Ordering::Relaxed);
         progress.waiting_for_candidates.store(monitor.shadow_queued(), Ordering::Relaxed);
         for request in job.take_requests() {
@@ -135,7 +137,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         if !story.is_over() {
             monitor.hurry();
         }
-        let settled = monitor.is_settled() && monitor.outbox_open() == 0;
+        let settled = monitor.is_settled() && monitor.pipeline().outbox_open() == 0;
         if settled || since.elapsed() > PATIENCE {
             if !story.is_over() {
                 for request in job.take_requests() {
@@ -150,7 +152,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     let sums = sums(&monitor, &story);
     traffic.stop()?;
-    monitor.finish(&mut |_| {})?;
+    monitor.finish()?;
     if args.exit_after_replay {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{sums}").context("stdout")?;
@@ -159,8 +161,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn sums(monitor: &Monitor, story: &Story) -> serde_json::Value {
-    let mut ledger = crate::pipeline::ledger::Counts::default();
-    for (_, facts) in monitor.pipeline().topics() {
+    let mut ledger = Ledger::default();
+    for (_, _, facts) in monitor.pipeline().topics() {
         ledger += facts.ledger.total();
     }
     json!({
@@ -186,7 +188,7 @@ fn token() -> anyhow::Result<String> {
     let mut bytes = [0; 12];
     let provider = rustls::crypto::ring::default_provider();
     provider.secure_random.fill(&mut bytes).map_err(|_| anyhow!("no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// Writes the configuration and everything it names into the folder, and reads it as an operator's.
@@ -206,8 +208,8 @@ fn lay_out(folder: &Path, filled: &Values<'_>) -> anyhow::Result<Config> {
         ("DEMO_BOOTSTRAP", filled.bootstrap.to_owned()),
         ("DEMO_LISTEN", format!("127.0.0.1:{}", filled.port)),
         ("DEMO_TOKEN", filled.token.to_owned()),
-        ("DEMO_SPRING_SHA256", sha256(SPRING)),
-        ("DEMO_RECENT_SHA256", sha256(RECENT)),
+        ("DEMO_SPRING_SHA256", sha256_hex(SPRING)),
+        ("DEMO_RECENT_SHA256", sha256_hex(RECENT)),
         ("DEMO_RECENT_UNTIL", RECENT_UNTIL.to_owned()),
         ("DEMO_WEBHOOK", filled.job.url().to_owned()),
         ("DEMO_SECRET", filled.job.secret().to_owned()),
@@ -218,29 +220,4 @@ fn lay_out(folder: &Path, filled: &Values<'_>) -> anyhow::Result<Config> {
         Ok(config) => Ok(config),
         Err(problems) => bail!("the demo's configuration: {problems}"),
     }
-}
-
-/// Set by the first Ctrl-C or termination.
-pub(crate) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let wait = move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-            return;
-        };
-        runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            flag.store(true, Ordering::Relaxed);
-        });
-    };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(wait)
-        .context("the operating system refuses a thread")?;
-    Ok(stop)
 }

@@ -11,7 +11,7 @@ const VARIABLE: &str = "DRIFTLINE_FAULT";
 
 /// A place between two steps of a record's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// The checkpoint was read, nothing else was done.
     Restart,
     /// A stretch of the log was read and not counted.
@@ -28,7 +28,7 @@ pub enum Place {
 
 impl Place {
     /// Every place, in the order of a record's way.
-    pub const ALL: [Place; 6] = [
+    pub(crate) const ALL: [Place; 6] = [
         Place::Restart,
         Place::AfterPoll,
         Place::BeforeCommit,
@@ -38,7 +38,7 @@ impl Place {
     ];
 
     /// Its name in the environment.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Place::Restart => "restart",
             Place::AfterPoll => "after-poll",
@@ -52,13 +52,13 @@ impl Place {
 
 /// Where the process dies; nowhere by default. Clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     wanted: Option<(Place, Arc<AtomicU64>)>,
 }
 
 impl Faults {
     /// What the environment asks for.
-    pub fn from_environment() -> Faults {
+    pub(crate) fn from_environment() -> Faults {
         std::env::var(VARIABLE).map_or_else(|_| Faults::default(), |text| Faults::parse(&text))
     }
 
@@ -78,7 +78,7 @@ impl Faults {
     }
 
     /// The process is at `place`. It ends here where this is the one: without a word to anybody.
-    pub fn pass(&self, place: Place) {
+    pub(crate) fn pass(&self, place: Place) {
         if self.is_due(place) {
             std::process::abort();
         }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use driftline_alerting::mail::{IMAGE_BYTES, IMAGES, Illustrate, Image, Mail, Pictured};
 use driftline_analytics::report::{CategoryShare, Check, Finding};
 use driftline_analytics::shape::Shape;
+use driftline_config::WindowId;
 use driftline_config::time::parse_instant_us;
+use driftline_plots::{self as plots, Bars, Theme, Timeline, TimelinePoint};
+use driftline_store::{Store, StoreError};
 use serde::Deserialize;
-
-use crate::checkpoint::{Store, StoreError};
-use crate::plots::{self, Bars, Theme, Timeline, TimelinePoint};
-use crate::translate;
 
 /// Windows of a timeline.
 const WINDOWS: usize = 30;
@@ -40,7 +39,7 @@ struct Picture {
 }
 
 /// Draws from what the store keeps. What cannot be read or drawn is logged and left out.
-pub fn from_store(store: Arc<Store>) -> Illustrate {
+pub(crate) fn from_store(store: Arc<Store>) -> Illustrate {
     Illustrate::by(move |mail| match pictures(&store, mail) {
         Ok(pictures) => pictures.into_iter().filter_map(image).collect(),
         Err(error) => {
@@ -65,7 +64,7 @@ fn pictures(store: &Store, mail: &Mail) -> Result<Vec<Picture>, StoreError> {
 }
 
 fn distribution(store: &Store, pictured: &Pictured) -> Result<Option<Picture>, StoreError> {
-    let Some((model, start_us)) = translate::parse_window_id(&pictured.window) else {
+    let Some((model, start_us)) = WindowId::parse(pictured.window.as_str()) else {
         return Ok(None);
     };
     let Some(stored) = store.report(&model, start_us)? else { return Ok(None) };
@@ -92,7 +91,7 @@ fn distribution(store: &Store, pictured: &Pictured) -> Result<Option<Picture>, S
 
 /// The finding in its window and those before.
 fn over_time(store: &Store, pictured: &Pictured) -> Result<Option<Picture>, StoreError> {
-    let Some((model, start_us)) = translate::parse_window_id(&pictured.window) else {
+    let Some((model, start_us)) = WindowId::parse(pictured.window.as_str()) else {
         return Ok(None);
     };
     let (mut before_us, mut bytes) = (start_us.saturating_add(1), 0);

@@ -3,20 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
-use driftline_analytics::lane::Closed;
-use driftline_analytics::report::{Report, WindowMeta};
-use driftline_analytics::shape::Shape;
-use driftline_analytics::window::WindowState;
+use driftline_pipeline::judge::{Job, Verdict, decide};
 
 use crate::priority::give_way;
-use crate::setup::Setup;
 
 /// Windows that a thread has before it at most: enough for it not to wait for the loop.
 const AHEAD: usize = 16;
@@ -26,60 +21,6 @@ const REST: u32 = 2;
 /// How long windows wait for a core that nobody else wants, before they are judged like anything else.
 const PATIENCE: Duration = Duration::from_secs(7);
 
-/// A closed window and everything that its report depends on.
-#[derive(Debug)]
-pub struct Job {
-    /// Index of the unit.
-    pub unit: usize,
-    /// Where and when it was.
-    pub closed: Closed,
-    /// What it was opened under.
-    pub setup: Arc<Setup>,
-    /// What it counted.
-    pub state: Arc<WindowState>,
-    /// The report's `window` section.
-    pub window: WindowMeta,
-    /// What is known of earlier windows.
-    pub history: History,
-}
-
-/// A judged window.
-#[derive(Debug)]
-pub struct Verdict {
-    /// Index of the unit.
-    pub unit: usize,
-    /// What it was opened under.
-    pub setup: Arc<Setup>,
-    /// The finding.
-    pub report: Report,
-    /// The report as it is published, byte for byte.
-    pub json: String,
-    /// The distributions behind its findings, by subject.
-    pub shapes: BTreeMap<String, Shape>,
-    /// What the judgement knew beside the rows, as JSON.
-    pub told: String,
-    /// What the next judgement of the model will know.
-    pub history: History,
-}
-
-/// Judges one window. Pure: the same job gives the same bytes.
-pub fn decide(job: &Job) -> Verdict {
-    let input = JudgeInput {
-        model: &job.setup.model,
-        config_sha256: &job.setup.config_sha256,
-        layout: &job.setup.layout,
-        baselines: &job.setup.baselines,
-        state: &job.state,
-        window: job.window.clone(),
-        history: &job.history,
-    };
-    let (report, history) = judge(&input);
-    let shapes = shapes(&input, &report);
-    let json = report.to_json();
-    let told = serde_json::to_string(&job.history).unwrap_or_default();
-    Verdict { unit: job.unit, setup: Arc::clone(&job.setup), report, json, shapes, told, history }
-}
-
 /// The judge's two threads; dropping it waits for the windows under judgement.
 ///
 /// Judging must not slow down reading, so it is done where no other thread wants a core. Other processes
@@ -87,7 +28,7 @@ pub fn decide(job: &Job) -> Verdict {
 /// long, also before the first thread, and everything while reading waits for windows. Each model has at most
 /// one window here, which bounds the queue.
 #[derive(Debug)]
-pub struct Judge {
+pub(crate) struct Judge {
     standing_back: Seat,
     prompt: Seat,
     hurried: bool,
@@ -130,7 +71,7 @@ impl Judge {
     ///
     /// # Errors
     /// The operating system refuses a thread.
-    pub fn start() -> std::io::Result<Judge> {
+    pub(crate) fn start() -> std::io::Result<Judge> {
         let (outbox, verdicts) = sync_channel(2 * AHEAD);
         Ok(Judge {
             standing_back: Seat::start(Who::StandingBack, outbox.clone())?,
@@ -144,19 +85,19 @@ impl Judge {
     }
 
     /// Whether reading waits for windows, so that nothing is gained by standing back.
-    pub fn hurry(&mut self, hurried: bool) {
+    pub(crate) fn hurry(&mut self, hurried: bool) {
         self.hurried = hurried;
     }
 
     /// Takes a window that closed at `now`.
-    pub fn submit(&mut self, job: Box<Job>, now: Instant) {
+    pub(crate) fn submit(&mut self, job: Box<Job>, now: Instant) {
         self.queue.push_back((now, job));
         self.waiting += 1;
         self.hand_over(now);
     }
 
     /// The next verdict, within `wait`.
-    pub fn next(&mut self, wait: Duration) -> Option<Verdict> {
+    pub(crate) fn next(&mut self, wait: Duration) -> Option<Verdict> {
         loop {
             let (who, verdict) = self.verdicts.recv_timeout(wait).ok()?;
             let seat = match who {
@@ -173,7 +114,7 @@ impl Judge {
 
     /// Gives the threads what they have room for: the second one only what has waited too long, or, in a
     /// hurry, everything that it can take.
-    pub fn hand_over(&mut self, now: Instant) {
+    pub(crate) fn hand_over(&mut self, now: Instant) {
         let hurried = self.hurried;
         let is_urgent = |since: Instant| hurried || now.duration_since(since) > PATIENCE;
         while self.prompt.turns < AHEAD
@@ -202,18 +143,18 @@ impl Judge {
     }
 
     /// Whether a thread is gone, so that windows wait for ever: it ends by a panic alone.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         let gone = |seat: &Seat| seat.thread.as_ref().is_none_or(JoinHandle::is_finished);
         gone(&self.standing_back) || gone(&self.prompt)
     }
 
     /// Whether more windows wait than fit before a thread.
-    pub fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         self.queue.len() >= AHEAD
     }
 
     /// Windows that were submitted and whose verdict was not taken.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 }

@@ -6,7 +6,7 @@ use driftline_shadow::library_paths;
 
 /// The candidates in the order of trying: the named one, `ORT_DYLIB_PATH`, beside the executable,
 /// and the cache folder that the set-up fills.
-pub fn paths(named: Option<&Path>) -> Vec<PathBuf> {
+pub(crate) fn paths(named: Option<&Path>) -> Vec<PathBuf> {
     let environment = std::env::var("ORT_DYLIB_PATH").ok();
     let executable = std::env::current_exe().ok();
     let beside = executable.as_deref().and_then(Path::parent);

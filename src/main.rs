@@ -1,14 +1,29 @@
 //! The `driftline` command: reads its arguments, runs one command, and says in one sentence why not.
+//!
+//! Everything that decides stands in packages of its own: read `service/pipeline/src/lib.rs` first. Here
+//! are the commands, and the running service's threads and effects.
+
+mod commands;
+mod demo;
+
+mod delivery;
+mod illustration;
+mod judge;
+mod monitor;
+
+mod faults;
+mod libraries;
+mod priority;
+mod retention;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use driftline::commands::{
-    backtest, baseline, check, doctor, export, produce, replay, run, validate,
-};
-use driftline::demo;
 use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
+
+use crate::commands::{backtest, baseline, check, doctor, export, produce, replay, run, validate};
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
 #[global_allocator]

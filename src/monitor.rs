@@ -1,104 +1,91 @@
-//! The running service: every part built from the configuration, and the one loop that drives them.
+//! The running service: the one loop that carries events to the pipeline and its effects to the parts.
 //!
-//! The loop carries events to the [`Pipeline`] and its effects to the parts. All of it stops in
-//! order: readers first, then what was read is decided on and committed, then deliveries.
+//! All of it stops in order: readers first, then what was read is decided on and committed, then
+//! deliveries.
 
-mod board;
+mod build;
 mod candidates;
 mod clocks;
-mod intake;
+pub(crate) mod intake;
 mod limits;
 mod newest;
 mod outgoing;
+mod overviews;
 pub(crate) mod prune;
 mod publisher;
-mod shown;
+mod readiness;
+mod show;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use driftline_alerting::Rules;
-use driftline_alerting::repeat::RepeatRules;
+use driftline_alerting::clock::now_us;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::report::Report;
-use driftline_config::Config;
-use driftline_ingest::Reason;
+use driftline_config::TopicPartition;
+use driftline_pipeline::gate::Gate;
+use driftline_pipeline::{Effect, Event, Pipeline, Read};
+use driftline_web::metrics::Metrics;
+use driftline_web::{Board, Command};
 
-use crate::checkpoint::{Committed, LOCK_WAIT, Store, Writer};
-use crate::clock::now_us;
-use crate::delivery::{Attempt, Delivery};
+use crate::delivery::Attempt;
 use crate::faults::{Faults, Place};
-use crate::http::{self, Board, Command, Tls};
-use crate::illustration;
 use crate::judge::Judge;
-use crate::messages::Messages;
-use crate::metrics::{Gauge, Metrics};
-use crate::pipeline::gate::Gate;
-use crate::pipeline::unit::Unit;
-use crate::pipeline::{Effect, Event, Pipeline, Settings};
-use crate::setup::{BaselineFiles, Setup};
-use board::{Readiness, Surroundings};
-use candidates::Candidates;
+use candidates::{Candidates, Changed};
 use clocks::{Clocks, TURN};
 use intake::Intake;
 use limits::Counted;
 use newest::Newest;
 use outgoing::Outgoing;
 use prune::Pruner;
-use publisher::Publisher;
+use readiness::Readiness;
+use writer::Writer;
 
-pub use candidates::ShadowRecord;
+pub(crate) use candidates::ShadowRecord;
 
 /// Read events that are handled before the loop looks at everything else.
 const READS_PER_TURN: usize = 32;
 /// How often the pipeline is told that time went on.
 const TICK: Duration = Duration::from_millis(500);
-/// How often readers of the board see something new.
-const BOARD_EVERY: Duration = Duration::from_millis(500);
-/// How often old reports are looked for.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// Commands of people that wait for the loop.
-const COMMANDS: usize = 64;
 /// How long the end waits for windows that are being judged and committed.
 const SETTLE: Duration = Duration::from_secs(30);
 
 /// What is decided once per process.
 #[derive(Debug, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Start from an empty store: the old one is moved aside, reading begins at the first rows of the
     /// windows that were open in it.
-    pub rebuild: bool,
+    pub(crate) rebuild: bool,
     /// Where ONNX Runtime may be, in the order of trying.
-    pub onnxruntime: Vec<PathBuf>,
+    pub(crate) onnxruntime: Vec<PathBuf>,
     /// A listener that is bound already; else the configuration's address is bound.
-    pub listener: Option<TcpListener>,
+    pub(crate) listener: Option<TcpListener>,
     /// Where the process dies, in tests.
-    pub faults: Faults,
+    pub(crate) faults: Faults,
 }
 
 /// Something that may be shown: it is in the store.
 #[derive(Debug)]
-pub enum Notice<'a> {
+pub(crate) enum Notice {
     /// A window was judged.
-    Report(&'a Report),
+    Report(Arc<Report>),
     /// Retraining was requested.
-    Request(&'a RetrainRequest),
+    Request(Arc<RetrainRequest>),
     /// A message was attempted.
-    Attempt(&'a Attempt),
+    Attempt(Box<Attempt>),
     /// Candidates were compared over a window.
-    Shadow(&'a ShadowRecord),
+    Shadow(Box<ShadowRecord>),
 }
 
 /// The service.
-pub struct Monitor {
+pub(crate) struct Monitor {
     pipeline: Pipeline,
     intake: Intake,
     judge: Judge,
@@ -117,6 +104,8 @@ pub struct Monitor {
     pruner: Pruner,
     clocks: Clocks,
     limits: Counted,
+    /// What happened since it was last asked for: taken after each turn.
+    notices: Vec<Notice>,
     /// Somebody cannot wait for the next regular snapshot.
     hurried: bool,
     /// Too many closed windows wait for judge and store.
@@ -127,266 +116,187 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Builds every part. Nothing is read yet.
-    ///
-    /// # Errors
-    /// One sentence: what cannot be used, and what to do.
-    pub fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
-        let units_of_topics = Intake::topics(config);
-        let mut units = Vec::new();
-        let mut files = BaselineFiles::default();
-        files.read_ahead(&config.models);
-        for model in &config.models {
-            let setup = Arc::new(Setup::load_from(&mut files, model, &config.limits)?);
-            let topic = units_of_topics.iter().position(|topic| *topic == model.captures.topic);
-            units.push(Unit::new(setup, topic.unwrap_or(0), now_us()));
-        }
-        let listener = match options.listener {
-            Some(listener) => listener,
-            None => bind(&config.http.listen)?,
-        };
-        let address = listener.local_addr().context("the HTTP listener has no address")?;
-        let tls = config.http.tls.as_ref().map(Tls::load).transpose()?;
-        let store = Arc::new(Store::open(&config.state, LOCK_WAIT, options.rebuild)?);
-        let saved = store.load(&|sha256| files.know(sha256))?;
-        options.faults.pass(Place::Restart);
-        let settings = Settings {
-            rules: Rules::new(&config.alerts),
-            repeats: RepeatRules::new(&config.alerts),
-            messages: Messages::new(config, Intake::retention(config, &units_of_topics)),
-            open_windows_limit: config.limits.open_windows,
-            outbox_limit: config.limits.outbox,
-        };
-        let mut pipeline = Pipeline::new(settings, units_of_topics, units);
-        let effects = pipeline.restore(&saved, &config.limits)?;
-        drop((saved, files));
-        pipeline.let_go_of_files();
-        if options.rebuild {
-            begin_again(&mut pipeline, &store)?;
-        }
-
-        let rejections: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        let metrics = Arc::new(Metrics::new(config, &rejections));
-        for (topic, facts) in pipeline.topics() {
-            metrics.begin(topic, &facts.ledger);
-        }
-        let limits = Counted::begin(&pipeline);
-        metrics.limit_reached("categories", limits::columns_of_too_many_values(pipeline.units()));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("edge")
-            .enable_all()
-            .build()
-            .context("the operating system refuses threads")?;
-        let delivery = {
-            let _inside = runtime.enter();
-            let illustrate = illustration::from_store(Arc::clone(&store));
-            Delivery::start(runtime.handle(), &config.receivers, illustrate)?
-        };
-        delivery.silence(pipeline.silences());
-        let intake = Intake::prepare(config, &pipeline)?;
-        let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
-        let candidates = Candidates::start(pipeline.units(), options.onnxruntime, &config.limits);
-        let (requests, commands) = sync_channel(COMMANDS);
-        let board =
-            Arc::new(Board::new(config, Arc::clone(&store), Arc::clone(&metrics), requests));
-        let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = http::serve((listener, tls), Arc::clone(&board), async move {
-            let _ = stopped.await;
-        });
-        let (keep_us, most_bytes) = (config.reports.keep_us, config.limits.report_bytes);
-        let pruner = Pruner::new(Arc::clone(&store), keep_us, most_bytes);
-        let names = config.models.iter().map(|model| model.name.clone());
-        let newest = Newest::read(Arc::clone(&store), names.collect())?;
-        let mut readiness = Readiness::default();
-        readiness.restore(&store)?;
-        let mut monitor = Monitor {
-            pipeline,
-            intake,
-            judge: Judge::start()?,
-            writer: Writer::start(Arc::clone(&store), options.faults.clone())?,
-            faults: options.faults,
-            gate: Gate::default(),
-            candidates,
-            outgoing: Outgoing::new(delivery, publisher),
-            receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
-            commands,
-            metrics,
-            board,
-            readiness,
-            newest,
-            pruner,
-            clocks: Clocks::begin(Instant::now()),
-            limits,
-            hurried: false,
-            held_back: false,
-            runtime,
-            address,
-            http_stop: Some(http_stop),
-        };
-        monitor.carry_out(effects, &mut |_| {});
-        // Whoever asks meanwhile waits: nobody is told that a configured model is unknown.
-        monitor.publish();
-        monitor.runtime.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the HTTP server ended");
-            }
-        });
-        Ok(monitor)
-    }
-
     /// Where HTTP is served.
-    pub fn address(&self) -> std::net::SocketAddr {
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.address
     }
 
     /// The pipeline's state, for those who show it.
-    pub fn pipeline(&self) -> &Pipeline {
+    pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
     /// Rows that candidates and champion both answered.
-    pub fn shadow_rows(&self) -> u64 {
+    pub(crate) fn shadow_rows(&self) -> u64 {
         self.candidates.paired()
     }
 
     /// The largest number of rows that wait for a candidate.
-    pub fn shadow_queued(&self) -> u64 {
+    pub(crate) fn shadow_queued(&self) -> u64 {
         self.candidates.queued()
     }
 
-    /// Messages that are decided on and not delivered.
-    pub fn outbox_open(&self) -> u64 {
-        self.pipeline.outbox_open()
-    }
-
     /// Whether nothing that was read waits for a decision, a commit or a candidate.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.gate.is_empty() && self.pipeline.is_settled() && self.candidates.is_settled()
     }
 
     /// Takes the next snapshot at once instead of in its time.
-    pub fn hurry(&mut self) {
+    pub(crate) fn hurry(&mut self) {
         self.hurried = true;
+    }
+
+    /// Everything that may be shown since the last call.
+    pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     /// Starts reading and runs until `stop` is set. Everything that may be shown is shown to `watch`.
     ///
     /// # Errors
     /// The checkpoint cannot be written, or reading cannot start.
-    pub fn run(
+    pub(crate) fn run(
         mut self,
         stop: &AtomicBool,
-        watch: &mut dyn FnMut(&Notice<'_>),
+        watch: &mut dyn FnMut(&Notice),
     ) -> anyhow::Result<()> {
         self.start()?;
         while !stop.load(Ordering::Relaxed) {
-            self.turn(watch)?;
+            self.turn()?;
+            self.take_notices().iter().for_each(&mut *watch);
         }
-        self.finish(watch)
+        self.finish()?.iter().for_each(watch);
+        Ok(())
     }
 
     /// Starts reading where the checkpoint ends.
     ///
     /// # Errors
     /// librdkafka refuses a property, or the operating system a thread.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        self.intake.start(&self.pipeline)?;
-        Ok(())
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
+        self.intake.start(&self.pipeline)
     }
 
     /// One turn of the loop.
     ///
     /// # Errors
-    /// The checkpoint cannot be written.
-    pub fn turn(&mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
+    /// The checkpoint cannot be written, or reading ended for good.
+    pub(crate) fn turn(&mut self) -> anyhow::Result<()> {
         if self.is_held_back() {
-            self.hear(TURN, watch);
-            return self.attend(watch);
+            self.hear(TURN);
+            return self.attend();
         }
         let mut wait = self.clocks.turn(Instant::now());
         for _ in 0..READS_PER_TURN {
-            let Some(read) = self.intake.next(wait)? else { break };
+            let Some(event) = self.intake.next(wait)? else { break };
             wait = Duration::ZERO;
-            if matches!(read, driftline_ingest::Event::Chunk(_)) {
-                self.faults.pass(Place::AfterPoll);
-            }
-            self.readiness.note(&read, self.pipeline.topics());
-            if let driftline_ingest::Event::Trouble { message, fatal: true, .. } = &read {
-                anyhow::bail!("{message}");
-            }
-            self.intake.measure(&read, &self.pipeline, &self.metrics);
-            self.feed(Event::Read(read), watch);
-            self.hear(Duration::ZERO, watch);
+            self.read(event)?;
+            self.hear(Duration::ZERO);
         }
-        self.attend(watch)
+        self.attend()
     }
 
-    /// Stops reading, decides on and commits what was read, and ends every part.
+    /// Stops reading, decides on and commits what was read, and ends every part. Returns what may still be
+    /// shown.
     ///
     /// # Errors
     /// The checkpoint cannot be written.
-    pub fn finish(mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
+    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Notice>> {
         self.intake.stop();
         self.judge.hurry(true);
         let deadline = Instant::now() + SETTLE;
         while !(self.gate.is_empty() && self.pipeline.is_settled()) && Instant::now() < deadline {
             self.hurried = true;
-            self.attend(watch)?;
+            self.attend()?;
             std::thread::sleep(Duration::from_millis(1));
         }
         if let Some(stop) = self.http_stop.take() {
             let _ = stop.send(());
         }
         self.outgoing.delivery.stop(self.runtime.handle());
-        self.attend(watch)?;
+        self.attend()?;
         if let Some(outcome) = self.writer.wait() {
             outcome?;
         }
         self.runtime.shutdown_timeout(Duration::from_secs(5));
+        Ok(self.notices)
+    }
+
+    /// One thing that the readers tell: the pipeline learns of it, and so does `/readyz`.
+    fn read(&mut self, event: driftline_ingest::Event) -> anyhow::Result<()> {
+        use driftline_ingest::Event as Told;
+        let at = |topic, partition| TopicPartition { topic, partition };
+        match event {
+            Told::Chunk { chunk, lease } => {
+                self.faults.pass(Place::AfterPoll);
+                self.readiness.answered();
+                self.feed(Event::Read(Read::Chunk(chunk)));
+                drop(lease);
+            }
+            Told::EndOfPartition { topic, partition, offset, wall_us } => {
+                self.readiness.answered();
+                let at = at(topic, partition);
+                self.feed(Event::Read(Read::EndOfPartition { at, offset, wall_us }));
+            }
+            Told::HeldBack { topic, partition } => {
+                self.readiness.answered();
+                self.feed(Event::Read(Read::HeldBack { at: at(topic, partition) }));
+            }
+            Told::Partitions { topic, count } => {
+                self.readiness.answered();
+                self.feed(Event::Read(Read::Partitions { topic, count }));
+            }
+            Told::Gap { topic, partition, from, to, why } => {
+                tracing::error!(%partition, from, to, why, "records were lost before they were read");
+                self.feed(Event::Read(Read::Gap { at: at(topic, partition), to }));
+            }
+            Told::Recreated { topic, partition, offset, why, .. } => {
+                tracing::error!(%partition, why, "the log is another one than before");
+                self.feed(Event::Read(Read::Recreated { at: at(topic, partition), offset }));
+            }
+            Told::Trouble { topic, message, fatal } => {
+                self.readiness.in_trouble(&self.intake.topic_name(topic), &message, fatal);
+                anyhow::ensure!(!fatal, message);
+                self.feed(Event::Read(Read::Trouble { topic, message }));
+            }
+            Told::Recovered { topic } => {
+                self.readiness.recovered(&self.intake.topic_name(topic));
+                self.feed(Event::Read(Read::Recovered { topic }));
+            }
+        }
         Ok(())
     }
 
     /// Takes the verdicts that are ready, and waits for one of them; the judge gets what it has room for.
-    fn hear(&mut self, wait: Duration, watch: &mut dyn FnMut(&Notice<'_>)) {
+    fn hear(&mut self, wait: Duration) {
         let mut next = self.judge.next(wait);
         while let Some(verdict) = next {
-            self.feed(Event::Judged(Box::new(verdict)), watch);
+            self.feed(Event::Judged(Box::new(verdict)));
             next = self.judge.next(Duration::ZERO);
         }
         self.judge.hand_over(Instant::now());
     }
 
     /// Everything but reading.
-    fn attend(&mut self, watch: &mut dyn FnMut(&Notice<'_>)) -> anyhow::Result<()> {
-        self.hear(Duration::ZERO, watch);
+    fn attend(&mut self) -> anyhow::Result<()> {
+        self.hear(Duration::ZERO);
         if let Some(outcome) = self.writer.poll() {
             self.clocks.committed = Instant::now();
             let committed = outcome?;
             self.intake.commit(self.gate.released());
-            self.feed(Event::Committed(committed), watch);
+            self.feed(Event::Committed(committed));
             self.pipeline.let_go_of_files();
         }
-        for sequence in self.outgoing.take_done() {
-            self.faults.pass(Place::AfterSend);
-            self.feed(Event::Done { sequence }, watch);
-        }
-        for attempt in self.outgoing.delivery.take_attempts() {
-            self.metrics.notification(&attempt.receipt.receiver, attempt.outcome());
-            watch(&Notice::Attempt(&attempt));
-            // What an Alertmanager is told again and again would push everything else out.
-            if !attempt.again {
-                let (number, receipt) = self.readiness.attempted(&attempt);
-                self.feed(Event::Attempted { number, receipt }, watch);
-            }
-        }
+        self.attend_to_deliveries();
         while let Ok(command) = self.commands.try_recv() {
-            self.obey(command, watch);
+            self.obey(command);
         }
-        for (start_us, record) in self.candidates.take_records(&self.metrics) {
-            watch(&Notice::Shadow(&record));
-            if let Some(json) = record.to_json() {
-                self.feed(Event::Scored { model: record.model, start_us, record: json }, watch);
+        for record in self.candidates.take_records(&self.metrics) {
+            let (model, start_us) = record.of;
+            let json = record.to_json();
+            self.notices.push(Notice::Shadow(Box::new(record)));
+            if let Some(record) = json {
+                self.feed(Event::Scored { model, start_us, record });
             }
         }
         for report in self.newest.take() {
@@ -395,47 +305,65 @@ impl Monitor {
         self.outgoing.hand_over();
         if self.clocks.tick.elapsed() >= TICK {
             self.clocks.tick = Instant::now();
-            self.check_threads()?;
-            for (unit, candidate, problem) in self.candidates.take_changes() {
-                self.feed(Event::Candidate { unit, candidate, problem }, watch);
-            }
-            let trouble = self.intake.dead_letter_trouble();
-            self.feed(Event::DeadLetters { trouble }, watch);
-            self.feed(Event::Tick, watch);
+            self.tick()?;
         }
         self.snapshot();
-        self.show()?;
-        Ok(())
+        self.show()
     }
 
-    /// Without its threads the service would look alive and do nothing.
-    fn check_threads(&self) -> anyhow::Result<()> {
+    fn attend_to_deliveries(&mut self) {
+        for sequence in self.outgoing.take_done() {
+            self.faults.pass(Place::AfterSend);
+            self.feed(Event::Done { sequence });
+        }
+        for attempt in self.outgoing.delivery.take_attempts() {
+            self.metrics.notification(&attempt.receipt.receiver, attempt.outcome());
+            // What an Alertmanager is told again and again would push everything else out.
+            if !attempt.again {
+                let (number, receipt) = self.readiness.attempted(&attempt);
+                self.feed(Event::Attempted { number, receipt });
+            }
+            self.notices.push(Notice::Attempt(Box::new(attempt)));
+        }
+    }
+
+    fn tick(&mut self) -> anyhow::Result<()> {
+        // Without its threads the service would look alive and do nothing.
         anyhow::ensure!(!self.judge.has_ended(), thread_ended("judge"));
         anyhow::ensure!(!self.writer.has_ended(), thread_ended("checkpoint"));
+        for Changed { model, candidate, problem } in self.candidates.take_changes() {
+            self.feed(Event::Candidate { model, candidate, problem });
+        }
+        let trouble = self.intake.dead_letter_trouble();
+        self.feed(Event::DeadLetters { trouble });
+        self.feed(Event::Tick);
         Ok(())
     }
 
-    fn feed(&mut self, event: Event, watch: &mut dyn FnMut(&Notice<'_>)) {
+    fn feed(&mut self, event: Event) {
         let regular = matches!(event, Event::Tick | Event::DeadLetters { .. });
         let effects = self.pipeline.handle(event, now_us());
         if !regular || !effects.is_empty() {
             self.clocks.stirred = Instant::now();
         }
-        self.carry_out(effects, watch);
+        self.carry_out(effects);
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>, watch: &mut dyn FnMut(&Notice<'_>)) {
+    fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Judge(job) => self.judge.submit(job, Instant::now()),
-                Effect::Offer { unit, start_us, rows, indices } => {
-                    self.candidates.offer(unit, start_us, &rows, &indices);
+                Effect::Counted { model, rows, windows } => {
+                    if let Some(name) = self.pipeline.name_of(model) {
+                        self.metrics.rows(name, &rows);
+                    }
+                    self.candidates.offer(model, &rows, &windows);
                 }
-                Effect::CarryShadow { unit, from_us, into_us } => {
-                    self.candidates.carry(unit, from_us, into_us);
+                Effect::CarryShadow { model, from_us, into_us } => {
+                    self.candidates.carry(model, from_us, into_us);
                 }
-                Effect::CloseShadow { unit, start_us, id } => {
-                    self.candidates.close(unit, start_us, &id);
+                Effect::CloseShadow { model, start_us, id } => {
+                    self.candidates.close(model, start_us, id);
                 }
                 Effect::Align(change) => self.intake.align(change),
                 Effect::Horizon { topic, horizon_us } => {
@@ -443,12 +371,13 @@ impl Monitor {
                 }
                 Effect::Published(report) => {
                     self.metrics.report(&report);
-                    let unit = self.pipeline.unit(&report.model);
-                    let lateness_us = unit.map_or(0, |unit| unit.setup.model.window.lateness_us);
+                    let model = self.pipeline.model(&report.model);
+                    let lateness_us =
+                        model.map_or(0, |model| model.setup().model.window.lateness_us);
                     self.readiness.reported(&report, lateness_us, now_us());
-                    watch(&Notice::Report(&report));
+                    self.notices.push(Notice::Report(report));
                 }
-                Effect::Requested(request) => watch(&Notice::Request(&request)),
+                Effect::Requested(request) => self.notices.push(Notice::Request(request)),
                 Effect::Deliver(item) => {
                     self.faults.pass(Place::BeforeSend);
                     self.outgoing.push(item);
@@ -457,12 +386,12 @@ impl Monitor {
         }
     }
 
-    fn obey(&mut self, command: Command, watch: &mut dyn FnMut(&Notice<'_>)) {
+    fn obey(&mut self, command: Command) {
         let event = match command {
             Command::Accept { incident, acceptance } => Event::Accept { incident, acceptance },
             Command::Silence(silence) => Event::Silence(silence),
         };
-        self.feed(event, watch);
+        self.feed(event);
         self.outgoing.delivery.silence(self.pipeline.silences());
     }
 
@@ -481,104 +410,11 @@ impl Monitor {
         }
         if !self.writer.is_busy() {
             let intake = &self.intake;
-            let arriving = |topic, partition| intake.unacknowledged(topic, partition);
-            if let Some(snapshot) = self.gate.release(&arriving) {
+            if let Some(snapshot) = self.gate.release(&|at| intake.unacknowledged(at)) {
                 self.writer.write(snapshot);
             }
         }
     }
-
-    fn show(&mut self) -> anyhow::Result<()> {
-        if self.clocks.board.elapsed() >= BOARD_EVERY {
-            self.clocks.board = Instant::now();
-            let age_us = i64::try_from(self.clocks.committed.elapsed().as_micros()).unwrap_or(0);
-            self.metrics.set(Gauge::CheckpointAge { age_us });
-            self.show_queues();
-            self.show_pending();
-            self.show_limits();
-            self.publish();
-        }
-        if self.clocks.prune.elapsed() >= PRUNE_EVERY {
-            self.clocks.prune = Instant::now();
-            self.pruner.begin(now_us(), self.pipeline.unused_names())?;
-        }
-        if let Some(pruned) = self.pruner.take()? {
-            if pruned.reports > 0 {
-                self.metrics.limit_reached("report_bytes", pruned.reports);
-            }
-            self.pipeline.forget_names(&pruned.names);
-        }
-        Ok(())
-    }
-
-    /// Shows readers of the board what stands now.
-    fn publish(&mut self) {
-        let lag = self.intake.lag(&self.pipeline, &self.metrics);
-        let (dead_letters, trouble) = self.intake.dead_letters();
-        let candidates = self.candidates.statuses();
-        let outgoing = self.outgoing.check();
-        let surroundings = Surroundings { candidates, dead_letters, trouble, lag, outgoing };
-        self.board.publish(self.readiness.live(&self.pipeline, &self.metrics, surroundings));
-    }
-
-    /// Shows a report of before the start, unless its model has had another one since.
-    fn show_again(&mut self, report: &Report) {
-        if !self.readiness.has_reported(&report.model) {
-            self.metrics.show(report);
-        }
-    }
-
-    /// Every bounded queue that somebody may want to see filling up.
-    fn show_queues(&self) {
-        let writing = usize::from(self.writer.is_busy()) + usize::from(!self.gate.is_empty());
-        let candidates = usize::try_from(self.candidates.queued()).unwrap_or(usize::MAX);
-        let around = [
-            ("read", self.intake.waiting()),
-            ("judge", self.judge.waiting()),
-            ("candidates", candidates),
-            ("writer", writing),
-        ];
-        for (queue, entries) in around.into_iter().chain(self.outgoing.queues()) {
-            self.metrics.set(Gauge::QueueDepth { queue, entries });
-        }
-    }
-
-    /// Messages that are decided and not delivered, by receiver.
-    fn show_pending(&self) {
-        let mut pending: BTreeMap<&str, usize> =
-            self.receivers.iter().map(|name| (name.as_str(), 0)).collect();
-        for receiver in self.outgoing.receivers() {
-            // One that is no longer configured has no series.
-            if let Some(rows) = pending.get_mut(receiver) {
-                *rows += 1;
-            }
-        }
-        for (receiver, rows) in pending {
-            self.metrics.set(Gauge::OutboxPending { receiver, rows });
-        }
-    }
-}
-
-/// Begins where the windows of the checkpoint that was moved aside began, and writes that down before
-/// anything is read: a crash right after a rebuild must not go back to the beginning of the topic.
-fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
-    let begun = match store.load_aside() {
-        Ok(Some(lost)) => pipeline.begin_again(&lost).map_err(anyhow::Error::from),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = begun {
-        tracing::warn!(
-            %error,
-            "the checkpoint that was moved aside does not say where windows began: reading begins \
-             at captures.start"
-        );
-    }
-    if let Some(snapshot) = pipeline.snapshot() {
-        let sizes = store.commit(&snapshot)?;
-        pipeline.handle(Event::Committed(Committed { epoch: snapshot.epoch, sizes }), now_us());
-    }
-    Ok(())
 }
 
 /// What is said of a thread that only a panic can end.
@@ -587,12 +423,4 @@ fn thread_ended(name: &str) -> String {
         "the thread of the {name} ended by a panic, which is a defect: what it said stands above; what was \
          committed is safe, a restart goes on from there"
     )
-}
-
-fn bind(listen: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen).with_context(|| {
-        format!(
-            "http.listen {listen}: the address cannot be bound; stop what uses it or choose another"
-        )
-    })
 }

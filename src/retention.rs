@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use driftline_config::Model;
 use driftline_config::time::format_duration;
-use driftline_ingest::TopicFacts;
+use driftline_ingest::TopicDescription;
 
 /// Models that one warning names; a topic may have thousands.
 const NAMED: usize = 5;
 
 /// What a topic's retention means for a model: a sentence, and what to do where something is amiss.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Retention {
+pub(crate) enum Retention {
     /// Everything that may be read again is there.
     Enough(String),
     /// Something may be gone when it is wanted.
@@ -22,7 +22,7 @@ pub enum Retention {
 
 impl Retention {
     /// Compares the broker's answer with a model's windows and history.
-    pub fn of(facts: &TopicFacts, model: &Model) -> Retention {
+    pub(crate) fn of(facts: &TopicDescription, model: &Model) -> Retention {
         let window = &model.window;
         let least_us = window.every_us.saturating_add(window.lateness_us);
         let longest_us = window.every_us.max(window.at_most_us).saturating_add(window.lateness_us);
@@ -72,7 +72,10 @@ impl Retention {
 
 /// What is amiss for the models of a topic, one sentence for all that share it. Where the broker does
 /// not tell the topic's settings, nothing is known.
-pub fn warnings<'a>(facts: &TopicFacts, models: impl Iterator<Item = &'a Model>) -> Vec<String> {
+pub(crate) fn warnings<'a>(
+    facts: &TopicDescription,
+    models: impl Iterator<Item = &'a Model>,
+) -> Vec<String> {
     if facts.settings_unknown.is_some() {
         return Vec::new();
     }
@@ -102,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn facts(retention_ms: i64) -> TopicFacts {
-        TopicFacts {
+    fn facts(retention_ms: i64) -> TopicDescription {
+        TopicDescription {
             partitions: vec![(0, 10)],
             retention_ms: Some(retention_ms),
             retention_bytes: None,
@@ -130,7 +133,7 @@ mod tests {
         ));
         assert!(found[0].starts_with("m0: records are kept for 2d, a window needs 73h"));
         assert!(warnings(&facts(365 * DAY_US / 1000), config.models.iter()).is_empty());
-        let unknown = TopicFacts { settings_unknown: Some("no".to_owned()), ..facts(1) };
+        let unknown = TopicDescription { settings_unknown: Some("no".to_owned()), ..facts(1) };
         assert!(warnings(&unknown, config.models.iter()).is_empty());
     }
 }

@@ -27,7 +27,6 @@ pub struct Alert {
     pub starts_us: i64,
     /// When it ended, in microseconds; `None` while it fires.
     pub ends_us: Option<i64>,
-    /// Where people read on.
     pub generator_url: Option<String>,
 }
 

@@ -1,11 +1,13 @@
 //! From observations to transitions: pure, in event time, the same every time.
 
+use driftline_config::{Level, WindowId};
+
 use crate::incident::{
-    Incident, Lane, ModelAlerts, Recent, SUBJECTS_NAMED, SUBJECTS_TRACKED, Slot, Tracked,
+    Incident, ModelAlerts, Past, Recent, SUBJECTS_NAMED, SUBJECTS_TRACKED, Slot, Tracked,
     Transition, TransitionState, WINDOWS_NAMED, hashed_id,
 };
 use crate::rules::Rules;
-use crate::signal::{Class, ClassSignal, Level, Observation, Source, Subject};
+use crate::signal::{Class, ClassSignal, Evidence, Observation, Source};
 
 /// Applies one observation to the state of its model.
 ///
@@ -22,6 +24,7 @@ pub fn decide(
     }
     let mut transitions = Vec::new();
     for (&class, signal) in &observation.classes {
+        // Too few rows to say anything: neither a step towards an incident nor one out of it.
         if signal.level == Level::NotComputable {
             continue;
         }
@@ -63,6 +66,8 @@ impl Look<'_> {
         let (_, of) = self.needed();
         let lane = self.lane(slot);
         let key = self.key();
+        // After a restart the last window may be judged once more. It counted already, and the ids of
+        // its transitions would be those that were sent.
         if lane.recent.back().is_some_and(|last| last.key == key) {
             return None;
         }
@@ -73,6 +78,7 @@ impl Look<'_> {
             alarm,
             subjects: if alarm { self.alarming() } else { Vec::new() },
         });
+        // No longer than the rule looks back: this stands in the checkpoint, per class and model.
         while lane.recent.len() > of as usize {
             lane.recent.pop_front();
         }
@@ -86,11 +92,15 @@ impl Look<'_> {
     fn open(&self, slot: &mut Slot) -> Option<Transition> {
         let (needed, _) = self.needed();
         let lane = self.lane(slot);
+        // Two of the last three may be at alarm while the latest is well: nobody is told of trouble that
+        // is over.
         let latest_alarms = lane.recent.back().is_some_and(|recent| recent.alarm);
         if !latest_alarms || (over(lane) < needed && !self.opens_at_once()) {
             return None;
         }
         let id = self.id(TransitionState::Firing);
+        // A run over tolerance may have begun long before the windows that the rule counts: it was
+        // over, but not yet with the evidence.
         let since_us = lane
             .recent
             .iter()
@@ -121,8 +131,9 @@ impl Look<'_> {
         };
         for recent in lane.recent.iter_mut().filter(|recent| recent.alarm) {
             if matches!(self.observation.source, Source::Window { .. }) {
-                incident.windows.push_back(recent.key.clone());
+                incident.windows.push_back(WindowId::from(recent.key.clone()));
             }
+            // Moved, not copied: of thousands of columns the checkpoint holds each once.
             absorb(&mut incident, std::mem::take(&mut recent.subjects));
         }
         lane.raised = true;
@@ -155,6 +166,7 @@ impl Look<'_> {
         let is_due = incident.last_change_us.is_none_or(|last_us| {
             self.observation.at_us.saturating_sub(last_us) >= self.rules.change_every_us
         });
+        // What is not due is not marked as reported either, so the next transition still names it.
         if (joined.is_empty() && grown.is_empty()) || !is_due {
             slot.incident = Some(incident);
             return None;
@@ -171,6 +183,7 @@ impl Look<'_> {
             windows: incident.windows.iter().cloned().collect(),
             ..self.transition(TransitionState::Changed)
         };
+        // Growth is measured against what was told last, else every half more would be told twice.
         incident.mark_reported();
         // An accepted incident that grows is no longer what was accepted.
         incident.accepted = None;
@@ -181,16 +194,21 @@ impl Look<'_> {
     }
 
     fn clear(&self, slot: &mut Slot, incident: Incident) -> Option<Transition> {
-        let held = |subject: &&Subject| incident.subjects.contains_key(&subject.key());
+        let held = |subject: &&Evidence| incident.subjects.contains_key(&subject.key());
         let mut subjects = self.signal.subjects.iter().filter(held);
         let lane = self.lane(slot);
-        if subjects.clone().any(Subject::is_over) {
+        // Only what the incident holds decides whether it is over: another column that merely warns
+        // would keep it open for ever. Clear is clear of tolerance, not merely of alarm; a column that
+        // cannot be computed leaves the count where it is.
+        if subjects.clone().any(Evidence::is_over) {
             lane.under = 0;
         } else if !subjects.any(|subject| subject.level == Level::NotComputable) {
             lane.under = lane.under.saturating_add(1);
         }
         let (over, of) = (over(lane), lane.recent.len() as u32);
-        let is_clear = |lane: &Lane, needed: u32| !lane.raised || lane.under >= needed;
+        // Who raised it must clear it: ten calm minutes say nothing about a day's shares, nor a good
+        // day about the last minutes. Who never did has no say.
+        let is_clear = |lane: &Past, needed: u32| !lane.raised || lane.under >= needed;
         let cleared = is_clear(&slot.windows, self.rules.clear_windows)
             && is_clear(&slot.panes, self.rules.clear_panes)
             && is_clear(&slot.wall, 1);
@@ -220,6 +238,7 @@ impl Look<'_> {
             (Source::Window { .. }, class) if class.is_drift() => {
                 (rules.drift_windows, rules.drift_of.max(1))
             }
+            // One pane holds few rows, and a burst of bad ones is nobody's business; a broken window is.
             (Source::Pane { .. }, Class::BrokenInput) => {
                 (rules.broken_panes, rules.broken_of.max(1))
             }
@@ -228,7 +247,7 @@ impl Look<'_> {
     }
 
     fn opens_at_once(&self) -> bool {
-        let far_over = |subject: &Subject| {
+        let far_over = |subject: &Evidence| {
             let both = subject.bound.zip(subject.tolerance);
             subject.level == Level::Alarm
                 && both.is_some_and(|(bound, tolerance)| {
@@ -243,20 +262,20 @@ impl Look<'_> {
         both.is_some_and(|(peak, reported)| reported > 0.0 && peak >= self.rules.grown * reported)
     }
 
-    fn alarming(&self) -> Vec<Subject> {
-        let mut subjects: Vec<Subject> = self
+    fn alarming(&self) -> Vec<Evidence> {
+        let mut subjects: Vec<Evidence> = self
             .signal
             .subjects
             .iter()
             .filter(|subject| subject.level == Level::Alarm)
             .map(finite)
             .collect();
-        subjects.sort_by(Subject::by_strength);
+        subjects.sort_by(Evidence::by_strength);
         subjects.truncate(SUBJECTS_TRACKED);
         subjects
     }
 
-    fn lane<'s>(&self, slot: &'s mut Slot) -> &'s mut Lane {
+    fn lane<'s>(&self, slot: &'s mut Slot) -> &'s mut Past {
         match self.observation.source {
             Source::Window { .. } => &mut slot.windows,
             Source::Pane { .. } => &mut slot.panes,
@@ -266,7 +285,7 @@ impl Look<'_> {
 
     fn key(&self) -> String {
         match &self.observation.source {
-            Source::Window { id, .. } => id.clone(),
+            Source::Window { id, .. } => id.to_string(),
             Source::Pane { start_us, end_us } => format!("pane {start_us} {end_us}"),
             Source::Wall => format!("wall {}", self.observation.at_us),
         }
@@ -321,18 +340,20 @@ impl Slot {
     }
 }
 
-fn over(lane: &Lane) -> u32 {
+fn over(lane: &Past) -> u32 {
     lane.recent.iter().filter(|recent| recent.alarm).count() as u32
 }
 
 /// Takes subjects at alarm into an incident, keeping each at its peak.
-fn absorb(incident: &mut Incident, subjects: Vec<Subject>) {
+fn absorb(incident: &mut Incident, subjects: Vec<Evidence>) {
     for subject in subjects {
         let key = subject.key();
         if let Some(tracked) = incident.subjects.get_mut(&key) {
+            // Also where both are equal, or neither has a number: the newest sentence is the true one.
             if subject.value >= tracked.peak.value {
                 tracked.peak = subject;
             }
+        // A bound on the checkpoint; versions come and go for as long as an incident is open.
         } else if incident.subjects.len() < SUBJECTS_TRACKED {
             let tracked = Tracked { peak: subject, reported: None, known: false };
             incident.subjects.insert(key, tracked);
@@ -340,8 +361,8 @@ fn absorb(incident: &mut Incident, subjects: Vec<Subject>) {
     }
 }
 
-fn strongest(mut subjects: Vec<Subject>) -> Vec<Subject> {
-    subjects.sort_by(Subject::by_strength);
+fn strongest(mut subjects: Vec<Evidence>) -> Vec<Evidence> {
+    subjects.sort_by(Evidence::by_strength);
     subjects.truncate(SUBJECTS_NAMED);
     subjects
 }
@@ -352,9 +373,9 @@ fn keys_where(incident: &Incident, wanted: impl Fn(&Tracked) -> bool) -> Vec<Str
 }
 
 /// JSON has no NaN: a number that is not finite is no number, before and after a restart alike.
-fn finite(subject: &Subject) -> Subject {
+fn finite(subject: &Evidence) -> Evidence {
     let keep = |number: Option<f64>| number.filter(|number| number.is_finite());
-    Subject {
+    Evidence {
         value: keep(subject.value),
         bound: keep(subject.bound),
         tolerance: keep(subject.tolerance),

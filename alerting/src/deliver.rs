@@ -87,9 +87,7 @@ impl Default for DeliverySettings {
 #[derive(Debug, thiserror::Error)]
 #[error("receiver {receiver}: {problem}")]
 pub struct DeliverError {
-    /// Its name.
     pub receiver: String,
-    /// What is wrong with it.
     pub problem: ReceiverProblem,
 }
 
@@ -98,32 +96,19 @@ pub struct DeliverError {
 pub enum ReceiverProblem {
     /// An address that is not one, or not in ASCII.
     #[error("{address:?} is not a mail address that SMTP carries: {why}")]
-    Address {
-        /// As declared.
-        address: String,
-        /// What the parser says.
-        why: String,
-    },
+    Address { address: String, why: String },
     /// A server that is none of the three kinds.
     #[error(
         "{server:?} is not a mail server: write smtp://host:port (STARTTLS), smtps://host:port, or \
          smtp+insecure://host:port"
     )]
-    Server {
-        /// As declared.
-        server: String,
-    },
+    Server { server: String },
     /// A user without password, or the other way round.
     #[error("user and password belong together: one of them is missing")]
     Credentials,
     /// A certificate file that cannot be read.
     #[error("the certificate file {} cannot be used: {why}", path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
+    Certificate { path: PathBuf, why: String },
     /// The address of a webhook is a secret: it is not named.
     #[error("the url of the {what} is not an http:// or https:// address")]
     Url {
@@ -138,10 +123,7 @@ pub enum ReceiverProblem {
     },
     /// A header that HTTP cannot carry; its value may be a secret.
     #[error("the header {name:?} cannot be sent: its name or value has characters HTTP refuses")]
-    Header {
-        /// Its name.
-        name: String,
-    },
+    Header { name: String },
     /// A secret that cannot sign.
     #[error(transparent)]
     Secret(#[from] SecretError),

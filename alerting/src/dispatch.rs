@@ -17,9 +17,7 @@ pub const QUEUE_ROWS: usize = 64;
 /// What became of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Id of the row.
     pub row_id: String,
-    /// Its receiver.
     pub receiver: String,
     /// What became of this attempt. A retry that the schedule no longer grants is `Failed`.
     pub outcome: Outcome,
@@ -38,13 +36,10 @@ pub enum SubmitError {
     /// The queue of its receiver is full.
     #[error("the queue of receiver {0} is full")]
     Full(String),
-    /// It is on its way already.
     #[error("row {0} is on its way already")]
     OnItsWay(String),
-    /// Nobody is called that.
     #[error("there is no receiver {0}")]
     UnknownReceiver(String),
-    /// The dispatcher is stopping.
     #[error("the dispatcher is stopping")]
     Stopping,
 }
@@ -77,14 +72,14 @@ impl Dispatcher {
         for receiver in deliverer.receivers() {
             let (queue, jobs) = mpsc::channel(QUEUE_ROWS);
             lanes.insert(receiver.to_owned(), queue);
-            let lane = Lane {
+            let courier = Courier {
                 receiver: receiver.to_owned(),
                 resend: deliverer.resend(receiver),
                 deliverer: Arc::clone(&deliverer),
                 on_their_way: Arc::clone(&on_their_way),
                 receipts: receipts.clone(),
             };
-            tasks.spawn(lane.run(jobs));
+            tasks.spawn(courier.run(jobs));
         }
         (Dispatcher { lanes, on_their_way, tasks }, read)
     }
@@ -123,7 +118,8 @@ impl Dispatcher {
     }
 }
 
-struct Lane {
+/// Carries the rows of one receiver, one after the other.
+struct Courier {
     receiver: String,
     /// Where what stands is sent again, and rows that wait are sent together.
     resend: Option<Duration>,
@@ -132,7 +128,7 @@ struct Lane {
     receipts: mpsc::Sender<Receipt>,
 }
 
-impl Lane {
+impl Courier {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
         let mut gone: Option<String> = None;
         let together = if self.resend.is_some() { QUEUE_ROWS } else { 1 };

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use driftline_config::{WindowId, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::signal::{Class, Subject};
+use crate::signal::{Class, Evidence};
 
 /// Subjects that a transition names; messages show three, programs may want more. The rest is a
 /// number, so that a webhook stays under 20 KB.
@@ -26,11 +27,9 @@ pub struct ModelAlerts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Nothing.
     Ok,
     /// At alarm, not yet for long enough.
     Pending,
-    /// An incident is open.
     Firing,
     /// An incident is open and somebody has accepted it.
     Accepted,
@@ -41,7 +40,6 @@ pub enum State {
 pub struct Incident {
     /// Id of the transition that opened it.
     pub id: String,
-    /// What it is about.
     pub class: Class,
     /// When it opened, as [`crate::Observation::at_us`].
     pub opened_us: i64,
@@ -49,10 +47,10 @@ pub struct Incident {
     pub since_us: i64,
     /// Who accepted it, where somebody did and it has not grown since.
     pub accepted: Option<Acceptance>,
-    /// What is in it, by [`Subject::key`].
+    /// What is in it, by [`Evidence::key`].
     pub subjects: BTreeMap<String, Tracked>,
     /// Ids of its windows at alarm, the latest hundred.
-    pub windows: VecDeque<String>,
+    pub windows: VecDeque<WindowId>,
     /// When it last changed, as [`crate::Observation::at_us`].
     pub last_change_us: Option<i64>,
     /// Its last `firing` or `changed`: what a repeat repeats.
@@ -62,8 +60,7 @@ pub struct Incident {
 /// One subject of an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tracked {
-    /// As it was at its peak.
-    pub peak: Subject,
+    pub peak: Evidence,
     /// Its effect as last reported; `None` until a transition has named it.
     pub reported: Option<f64>,
     /// Whether a transition has counted it.
@@ -73,9 +70,7 @@ pub struct Tracked {
 /// Who said that an incident needs no more messages, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acceptance {
-    /// Who.
     pub by: String,
-    /// Why.
     pub reason: String,
     /// When, wall time in microseconds.
     pub at_us: i64,
@@ -86,23 +81,19 @@ pub struct Acceptance {
 pub struct Transition {
     /// Hex of a hash over model, class, window or pane, and new state: the same for the same cause.
     pub id: String,
-    /// Name of the model.
     pub model: String,
-    /// What the incident is about.
     pub class: Class,
     /// The first of the classes that fire together, in the order of RULES §5.
     pub looks_like: Class,
     /// Id of the transition that opened the incident.
     pub incident: String,
-    /// What happened.
     pub state: TransitionState,
     /// As [`crate::Observation::at_us`] of its cause.
     pub at_us: i64,
     /// Start of the first window over tolerance, event time in microseconds.
     pub since_us: i64,
     /// The strongest subjects: at alarm now for `firing` and `changed`, at their peak for `resolved`.
-    pub subjects: Vec<Subject>,
-    /// Subjects of the incident.
+    pub subjects: Vec<Evidence>,
     pub subjects_total: usize,
     /// Keys of subjects that joined since the last message, for `changed`.
     pub joined: Vec<String>,
@@ -115,7 +106,7 @@ pub struct Transition {
     /// Whether these are panes rather than windows.
     pub panes: bool,
     /// Ids of the incident's windows at alarm, the latest hundred.
-    pub windows: Vec<String>,
+    pub windows: Vec<WindowId>,
     /// Recorded but told to nobody: an accepted incident that resolved.
     pub quiet: bool,
 }
@@ -124,11 +115,9 @@ pub struct Transition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransitionState {
-    /// It opened.
     Firing,
     /// A subject joined, or an effect grew by half.
     Changed,
-    /// It cleared.
     Resolved,
 }
 
@@ -146,20 +135,20 @@ impl TransitionState {
 /// What decides about one class.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Slot {
-    pub(crate) windows: Lane,
-    pub(crate) panes: Lane,
-    pub(crate) wall: Lane,
+    pub(crate) windows: Past,
+    pub(crate) panes: Past,
+    pub(crate) wall: Past,
     pub(crate) incident: Option<Incident>,
 }
 
 /// The recent past of a class as windows, panes or the wall clock saw it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Lane {
+pub(crate) struct Past {
     /// The last windows that counted, oldest first; as many as the rule looks at.
     pub(crate) recent: VecDeque<Recent>,
     /// How many in a row were under tolerance.
     pub(crate) under: u32,
-    /// Whether this lane was at alarm during the incident, so that it must clear too.
+    /// Whether it was at alarm during the incident, so that it must clear too.
     pub(crate) raised: bool,
 }
 
@@ -171,7 +160,7 @@ pub(crate) struct Recent {
     pub(crate) start_us: i64,
     pub(crate) alarm: bool,
     /// Its subjects at alarm; emptied once an incident has taken them over.
-    pub(crate) subjects: Vec<Subject>,
+    pub(crate) subjects: Vec<Evidence>,
 }
 
 impl ModelAlerts {
@@ -259,5 +248,6 @@ pub(crate) fn hashed_id(parts: &[&str]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = hasher.finalize();
+    hex(digest.get(..16).unwrap_or(&digest))
 }

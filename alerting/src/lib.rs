@@ -9,6 +9,7 @@
 //! the same ids. The right half never changes a decision. Nothing here knows what a feature, a
 //! Kolmogorov-Smirnov distance or a Kafka offset is.
 
+pub mod clock;
 mod decide;
 mod incident;
 mod instant;
@@ -18,6 +19,7 @@ mod signal;
 pub mod alertmanager;
 pub mod deliver;
 pub mod dispatch;
+pub mod links;
 pub mod mail;
 pub mod outbox;
 pub mod repeat;
@@ -31,7 +33,7 @@ pub use incident::{
     TransitionState, accept,
 };
 pub use rules::Rules;
-pub use signal::{Class, ClassSignal, Level, Observation, Source, Subject, Unit};
+pub use signal::{Class, ClassSignal, Evidence, Measure, Observation, Source};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
 //! The mail about a transition: text under 40 lines, HTML, and identifiers that never change.
 
-use driftline_config::links;
+use driftline_config::WindowId;
 use serde::{Deserialize, Serialize};
 
 use crate::incident::{Transition, TransitionState};
-use crate::signal::{Class, Subject};
+use crate::links;
+use crate::signal::{Class, Evidence};
 
 mod html;
 mod images;
@@ -45,15 +46,12 @@ pub struct Mail {
 /// Everything a mail says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MailContext<'a> {
-    /// What happened.
     pub transition: &'a Transition,
     /// 0 for the first mail about it, then 1, 2, … for repeats.
     pub ordinal: u32,
     /// What did not move: errors, p99, volume, missing, versions, predictions.
     pub unmoved: &'a [Unmoved],
-    /// What was decided about retraining.
     pub retrain: &'a RetrainNote,
-    /// Command that reproduces the report.
     pub replay: Option<&'a str>,
     /// Where people reach the page, without the last slash.
     pub external_url: Option<&'a str>,
@@ -77,12 +75,7 @@ pub enum RetrainNote {
     /// Nothing: retraining would not help, or was asked for already.
     None,
     /// A request is on its way.
-    Requested {
-        /// Its id.
-        id: String,
-        /// Rows it names.
-        rows: u64,
-    },
+    Requested { id: String, rows: u64 },
     /// It would be requested, if not for this.
     HeldBack {
         /// One sentence without the full stop.
@@ -127,7 +120,7 @@ pub(crate) fn brief(context: &MailContext<'_>) -> (String, String) {
 fn pictured(transition: &Transition) -> Vec<Pictured> {
     let Some(window) = transition.windows.last() else { return Vec::new() };
     let subjects = transition.subjects.iter().take(FINDINGS_EXPLAINED);
-    let of_window = |subject: &Subject| Pictured {
+    let of_window = |subject: &Evidence| Pictured {
         window: window.clone(),
         subject: subject.subject.clone(),
         check: subject.check.clone(),
@@ -152,7 +145,7 @@ impl Story {
     fn new(context: &MailContext<'_>) -> Story {
         let transition = context.transition;
         let shown = transition.subjects.len().min(FINDINGS_EXPLAINED);
-        let explain = |subject: &Subject| one_line(&subject.because, EXPLANATION_CHARS);
+        let explain = |subject: &Evidence| one_line(&subject.because, EXPLANATION_CHARS);
         Story {
             title: title(context),
             sentence: sentence(context),
@@ -324,7 +317,7 @@ fn links(context: &MailContext<'_>) -> Vec<(String, String)> {
     add("Incident", links::incident(&transition.incident));
     let window = transition.windows.last();
     if let Some(strongest) = transition.subjects.first().filter(|_| window.is_some()) {
-        let path = links::finding(model, &strongest.subject, window.map(String::as_str));
+        let path = links::finding(model, &strongest.subject, window.map(WindowId::as_str));
         add(&one_line(key_name(&strongest.key()).as_str(), 60), path);
     }
     if let Some(window) = window {

@@ -1,7 +1,6 @@
 //! The outbox: what is to be sent, to whom, under which id; and what keeps a row from being sent.
 
-use driftline_config::time::HOUR_US;
-use driftline_config::{Receiver, ReceiverKind};
+use driftline_config::{Receiver, ReceiverKind, Wants};
 use serde::{Deserialize, Serialize};
 
 use crate::alertmanager::Alert;
@@ -18,9 +17,7 @@ pub struct OutboxRow {
     /// Id of the transition or of the retraining request; repeats add `.` and an ordinal. It is the
     /// `webhook-id` and makes the `Message-ID`.
     pub id: String,
-    /// Name of the receiver.
     pub receiver: String,
-    /// What is sent.
     pub kind: RowKind,
     /// Name of the model, for silences and metrics.
     pub model: String,
@@ -36,13 +33,11 @@ pub struct OutboxRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowKind {
-    /// A mail.
     Mail(Mail),
     /// A webhook; the body is signed and sent as these bytes.
     Webhook {
         /// `alert.firing`, `alert.changed`, `alert.resolved` or `retrain.requested`.
         event: String,
-        /// JSON.
         body: String,
     },
     /// An alert of an Alertmanager. While it fires its row stays: it is sent again and again until a
@@ -74,14 +69,8 @@ impl RowKind {
 /// Why a message could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
-    /// A body did not become JSON.
     #[error("the webhook body of {id} cannot be written as JSON: {source}")]
-    Json {
-        /// Id of the transition.
-        id: String,
-        /// What the encoder says.
-        source: serde_json::Error,
-    },
+    Json { id: String, source: serde_json::Error },
 }
 
 /// The rows of a transition, one per receiver that is named in `notify` and wants alerts. Quiet
@@ -100,7 +89,7 @@ pub fn rows_for(
     }
     let id = message_key(&transition.id, context.ordinal);
     let mut rows = Vec::new();
-    for receiver in told(receivers, notify, "alerts") {
+    for receiver in told(receivers, notify, Wants::Alerts) {
         let kind = match &receiver.kind {
             ReceiverKind::Email(_) => RowKind::Mail(compose(context)),
             ReceiverKind::Webhook(_) => webhook(&id, &AlertEvent::new(context))?,
@@ -130,7 +119,7 @@ pub fn accepted_rows(
         }
         ReceiverKind::Email(_) | ReceiverKind::Webhook(_) => None,
     };
-    told(receivers, notify, "alerts").filter_map(alert).collect()
+    told(receivers, notify, Wants::Alerts).filter_map(alert).collect()
 }
 
 fn row(context: &MailContext<'_>, id: String, receiver: &Receiver, kind: RowKind) -> OutboxRow {
@@ -160,7 +149,7 @@ pub fn retrain_rows(
 ) -> Result<Vec<OutboxRow>, OutboxError> {
     let id = &request.data.retrain_id;
     let kind = RowKind::Webhook { event: request.kind.clone(), body: json(id, request)? };
-    let webhooks = told(receivers, notify, "retrain")
+    let webhooks = told(receivers, notify, Wants::Retrain)
         .filter(|receiver| matches!(receiver.kind, ReceiverKind::Webhook(_)));
     Ok(webhooks
         .map(|receiver| OutboxRow {
@@ -178,11 +167,11 @@ pub fn retrain_rows(
 fn told<'a>(
     receivers: &'a [Receiver],
     notify: &'a [String],
-    about: &'a str,
+    about: Wants,
 ) -> impl Iterator<Item = &'a Receiver> {
-    receivers.iter().filter(move |receiver| {
-        notify.contains(&receiver.name) && receiver.on.iter().any(|on| on == about)
-    })
+    receivers
+        .iter()
+        .filter(move |receiver| notify.contains(&receiver.name) && receiver.wants(about))
 }
 
 fn webhook(id: &str, event: &AlertEvent) -> Result<RowKind, OutboxError> {
@@ -193,12 +182,8 @@ fn json<T: Serialize>(id: &str, value: &T) -> Result<String, OutboxError> {
     serde_json::to_string(value).map_err(|source| OutboxError::Json { id: id.to_owned(), source })
 }
 
-/// The declared `max_age`, or its default: the larger of an hour and one window. `None` sends all.
-pub fn max_age_us(declared: Option<Option<i64>>, window_every_us: i64) -> Option<i64> {
-    declared.unwrap_or(Some(window_every_us.max(HOUR_US)))
-}
-
-/// Whether something of event time `at_us` is recorded rather than sent at wall time `now_us`.
+/// Whether something of event time `at_us` is recorded rather than sent at wall time `now_us`;
+/// `max_age_us` is what [`driftline_config::MaxAge::limit_us`] says of its model.
 pub fn is_too_old(at_us: i64, now_us: i64, max_age_us: Option<i64>) -> bool {
     max_age_us.is_some_and(|max_age_us| now_us.saturating_sub(at_us) > max_age_us)
 }
@@ -217,9 +202,7 @@ pub struct Silence {
     /// When it ends, wall time in microseconds.
     #[serde(rename = "until", with = "crate::instant")]
     pub until_us: i64,
-    /// Who.
     pub by: String,
-    /// Why.
     pub reason: String,
 }
 

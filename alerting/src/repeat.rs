@@ -43,7 +43,6 @@ struct LastSent {
 /// A message that is due: [`Incident::last`] again, under this ordinal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Due<'a> {
-    /// What still fires.
     pub incident: &'a Incident,
     /// 0 when its last transition was recorded and never sent; 1, 2, … for repeats.
     pub ordinal: u32,
@@ -56,7 +55,6 @@ pub struct Moment<'a> {
     pub now_us: i64,
     /// Whether nothing of the model waits to be read.
     pub caught_up: bool,
-    /// Name of the model.
     pub model: &'a str,
     /// The silences in force, and those that ended since this was last asked.
     pub silences: &'a [Silence],

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftline_config::time::DAY_US;
+use driftline_config::{Partition, Subject, WindowId};
 use serde::{Deserialize, Serialize};
 
 use crate::incident::{
@@ -19,7 +20,6 @@ pub struct RetrainRequest {
     /// When it was decided, as [`Transition::at_us`].
     #[serde(with = "crate::instant")]
     pub timestamp: i64,
-    /// The request.
     pub data: RetrainData,
 }
 
@@ -35,17 +35,12 @@ impl RetrainRequest {
 pub struct RetrainData {
     /// Of [`RetrainDecision::Request`]; stable over retries and restarts.
     pub retrain_id: String,
-    /// Name of the model.
     pub model: String,
-    /// Id of the incident that asks.
     pub incident: String,
     /// Windows whose rows are to be trained on.
-    pub windows: Vec<String>,
-    /// The strongest findings.
+    pub windows: Vec<WindowId>,
     pub reason: Vec<RetrainReason>,
-    /// All findings.
     pub reasons_total: usize,
-    /// The rows.
     pub train_on: TrainOn,
     /// Hash of the baseline file the windows were judged against.
     pub baseline_sha256: String,
@@ -58,35 +53,25 @@ pub struct RetrainData {
 /// One finding of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetrainReason {
-    /// As in reports.
-    pub subject: String,
-    /// The effect.
+    pub subject: Subject,
     pub value: Option<f64>,
-    /// Its lower confidence bound.
     pub bound: Option<f64>,
-    /// The effect that is tolerated.
     pub tolerance: Option<f64>,
-    /// One sentence.
     pub because: String,
 }
 
 /// The rows to train on: the accepted rows inside `ranges` that match `select`, exactly `rows`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainOn {
-    /// Kafka topic.
     pub topic: String,
     /// How its values are encoded.
     pub format: String,
-    /// Start of the first window.
     #[serde(with = "crate::instant")]
     pub since: i64,
-    /// Offsets that hold the rows.
     pub ranges: Vec<OffsetRange>,
     /// What picks them among other rows of these offsets.
     pub select: Select,
-    /// How many there are.
     pub rows: u64,
-    /// What lies before them.
     pub history: History,
     /// Reserved.
     pub labels: Option<serde_json::Value>,
@@ -102,11 +87,8 @@ pub struct TrainOn {
 /// Offsets of one partition, half-open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetRange {
-    /// Kafka partition.
-    pub partition: i32,
-    /// First offset.
+    pub partition: Partition,
     pub from: i64,
-    /// First offset beyond.
     pub to: i64,
 }
 
@@ -120,7 +102,6 @@ pub struct Select {
     /// `ts` at or after this.
     #[serde(with = "crate::instant")]
     pub ts_from: i64,
-    /// `ts` before this.
     #[serde(with = "crate::instant")]
     pub ts_before: i64,
 }
@@ -128,10 +109,8 @@ pub struct Select {
 /// What lies before the rows to train on, as far as the log and `retrain.history` go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// Start of it.
     #[serde(with = "crate::instant")]
     pub from: i64,
-    /// Offsets that hold it.
     pub ranges: Vec<OffsetRange>,
 }
 

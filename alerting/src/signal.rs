@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use driftline_config::{Level, Subject, WindowId};
 use serde::{Deserialize, Serialize};
 
 /// What an incident is about, in the order of precedence of RULES §5: where several fire together,
@@ -85,29 +86,14 @@ impl fmt::Display for Class {
     }
 }
 
-/// The level of a finding or of a class: CONTRACTS §5.
+/// What the numbers of [`Evidence`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Judged and within tolerance.
-    Ok,
-    /// Shown, never notified.
-    Warn,
-    /// Effect and evidence beyond tolerance.
-    Alarm,
-    /// Nothing could have alarmed: says neither good nor bad.
-    NotComputable,
-}
-
-/// What the numbers of a [`Subject`] are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum Measure {
     /// A distance between distributions, without unit.
     Statistic,
     /// A share of rows or requests, 0 to 1.
     Share,
-    /// Microseconds.
     Microseconds,
     /// How many times too fast an objective's allowance is spent.
     BurnRate,
@@ -118,9 +104,9 @@ pub enum Unit {
 /// One finding of a class: a column, a latency, a silent topic. Numbers that are not finite are
 /// stored as absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Subject {
+pub struct Evidence {
     /// As in reports: `feature:X`, `prediction:X@VERSION`, `latency`, `status`, `model`.
-    pub subject: String,
+    pub subject: Subject,
     /// As in reports: `distribution`, `missing`, `wrong_type`, …
     pub check: String,
     /// Level of this finding alone. Subjects at `Alarm` make incidents; those at `Warn` or
@@ -132,15 +118,14 @@ pub struct Subject {
     pub bound: Option<f64>,
     /// The effect that is tolerated.
     pub tolerance: Option<f64>,
-    /// What the three numbers are.
-    pub unit: Unit,
+    pub unit: Measure,
     /// One sentence in shares of requests, without p-values and without the full stop.
     pub because: String,
     /// Start of the first window of the present run over tolerance, event time in microseconds.
     pub first_over_us: Option<i64>,
 }
 
-impl Subject {
+impl Evidence {
     /// What makes two findings of different windows the same: subject and check.
     pub fn key(&self) -> String {
         format!("{} {}", self.subject, self.check)
@@ -164,7 +149,7 @@ impl Subject {
     }
 
     /// Strongest first; ties by name, so that the order never depends on the input's.
-    pub fn by_strength(&self, other: &Subject) -> Ordering {
+    pub fn by_strength(&self, other: &Evidence) -> Ordering {
         other
             .strength()
             .total_cmp(&self.strength())
@@ -175,10 +160,9 @@ impl Subject {
 /// What one class looks like in one observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassSignal {
-    /// The highest level of its findings.
     pub level: Level,
     /// Its findings at warn, alarm or not_computable; those that are ok may be left out.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<Evidence>,
 }
 
 impl ClassSignal {
@@ -192,10 +176,8 @@ impl ClassSignal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// A closed drift window.
     Window {
-        /// As in its report.
-        id: String,
+        id: WindowId,
         /// Inclusive.
         start_us: i64,
         /// Exclusive.
@@ -203,7 +185,6 @@ pub enum Source {
         /// Incomplete windows decide nothing.
         complete: bool,
     },
-    /// A closed operations pane.
     Pane {
         /// Inclusive.
         start_us: i64,
@@ -217,9 +198,7 @@ pub enum Source {
 /// Everything one window, pane or look at the clock says about one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// Name of the model.
     pub model: String,
-    /// What was looked at.
     pub source: Source,
     /// When it could be known: end plus lateness of a window or pane in event time, the wall time
     /// of `Source::Wall`. Microseconds.

@@ -1,14 +1,15 @@
 //! Webhook bodies and their signatures by Standard Webhooks 1.0.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use driftline_config::links;
+use driftline_config::{Subject, WindowId};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::incident::{Transition, TransitionState};
+use crate::links;
 use crate::mail::{RetrainNote, message_key};
-use crate::signal::{Class, Subject};
+use crate::signal::{Class, Evidence};
 
 /// Why a secret cannot sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +17,6 @@ pub enum SecretError {
     /// What follows `whsec_` is not base64.
     #[error("the secret starts with whsec_ but what follows is not base64")]
     NotBase64,
-    /// There is nothing to sign with.
     #[error("the secret is empty")]
     Empty,
 }
@@ -54,7 +54,6 @@ pub struct AlertEvent {
     /// When it was decided, as [`Transition::at_us`].
     #[serde(with = "crate::instant")]
     pub timestamp: i64,
-    /// The transition.
     pub data: AlertData,
 }
 
@@ -63,11 +62,8 @@ pub struct AlertEvent {
 pub struct AlertData {
     /// Id of the transition, with its ordinal for repeats.
     pub id: String,
-    /// Id of the incident.
     pub incident: String,
-    /// Name of the model.
     pub model: String,
-    /// What the incident is about.
     pub class: Class,
     /// The class to look at first.
     pub looks_like: Class,
@@ -78,34 +74,23 @@ pub struct AlertData {
     pub over: u32,
     /// … of the last this many.
     pub of: u32,
-    /// The strongest findings.
     pub subjects: Vec<AlertSubject>,
-    /// All findings.
     pub subjects_total: usize,
-    /// Windows of the incident at alarm.
-    pub windows: Vec<String>,
-    /// What was decided about retraining.
+    pub windows: Vec<WindowId>,
     pub retrain: RetrainNote,
-    /// Command that reproduces the report.
     pub replay: Option<String>,
-    /// Where people read on.
     pub link: Option<String>,
 }
 
 /// One finding as programs read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertSubject {
-    /// As in reports.
-    pub subject: String,
+    pub subject: Subject,
     /// As in reports.
     pub check: String,
-    /// The effect.
     pub value: Option<f64>,
-    /// Its lower confidence bound.
     pub bound: Option<f64>,
-    /// The effect that is tolerated.
     pub tolerance: Option<f64>,
-    /// One sentence.
     pub because: String,
 }
 
@@ -150,7 +135,7 @@ impl AlertEvent {
     }
 }
 
-fn told(subject: &Subject) -> AlertSubject {
+fn told(subject: &Evidence) -> AlertSubject {
     AlertSubject {
         subject: subject.subject.clone(),
         check: subject.check.clone(),

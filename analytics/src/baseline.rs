@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use driftline_config::capture::Kind;
+use driftline_capture::columns::Kind;
+use driftline_config::Subject;
 use serde::{Deserialize, Serialize};
 
 use crate::cells::{CategoricalReference, CutList, NumericReference, Reference};
@@ -19,14 +20,13 @@ pub use counts::Counts;
 /// A baseline, valid by construction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
-    /// Where it came from.
     pub provenance: Provenance,
     /// Rows counted: those with a status under 400 or none.
     pub rows: u64,
     /// Monitored columns; features first, each group in the order of the builder's schema.
     pub columns: Vec<BaselineColumn>,
     /// Every subject that stood in the source, monitored or not; sorted.
-    pub columns_seen: Vec<String>,
+    pub columns_seen: Vec<Subject>,
     /// The source cut into windows, where it had a time column.
     pub windows: Option<BaselineWindows>,
     /// Lower-case hex sha256 of the file's bytes.
@@ -72,9 +72,7 @@ pub struct BaselineWindows {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum BaselineColumn {
-    /// Numbers.
     Numeric(NumericBaseline),
-    /// Texts.
     Categorical(CategoricalBaseline),
 }
 
@@ -83,7 +81,7 @@ pub enum BaselineColumn {
 #[serde(deny_unknown_fields)]
 pub struct NumericBaseline {
     /// `feature:NAME` or `prediction:NAME`.
-    pub subject: String,
+    pub subject: Subject,
     /// Ascending, distinct, no NaN, no -0.0; ±inf allowed.
     #[serde(with = "number::values")]
     pub cut_points: CutList,
@@ -103,7 +101,6 @@ pub struct NumericBaseline {
     /// Values that are no numbers.
     #[serde(with = "number::count")]
     pub wrong_type: u64,
-    /// Number of distinct values.
     #[serde(with = "number::count")]
     pub distinct: u64,
     /// Whole numbers with at most 20 distinct values.
@@ -123,7 +120,7 @@ pub struct NumericBaseline {
 #[serde(deny_unknown_fields)]
 pub struct CategoricalBaseline {
     /// `feature:NAME` or `prediction:NAME`.
-    pub subject: String,
+    pub subject: Subject,
     /// Categories kept by name with their counts: largest first, then by name.
     #[serde(with = "number::categories")]
     pub categories: Vec<(String, u64)>,
@@ -171,10 +168,8 @@ pub struct Moments {
     /// Largest finite value.
     #[serde(with = "number::maybe_value")]
     pub max: Option<f64>,
-    /// Values +inf.
     #[serde(with = "number::count")]
     pub positive_infinities: u64,
-    /// Values -inf.
     #[serde(with = "number::count")]
     pub negative_infinities: u64,
 }
@@ -205,12 +200,8 @@ pub struct OwnWindows {
 /// What is wrong with the bytes of a baseline file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BaselineError {
-    /// Not the JSON that `driftline baseline` writes.
     #[error("not a baseline file: {detail}")]
-    Json {
-        /// What the JSON reader said.
-        detail: String,
-    },
+    Json { detail: String },
     /// Written by a newer Driftline.
     #[error(
         "baseline format {found} is newer than this program reads ({known}): use the newer program"
@@ -221,12 +212,10 @@ pub enum BaselineError {
         /// The newest format this program reads.
         known: u64,
     },
-    /// A part that contradicts itself.
     #[error("baseline {place}: {problem}")]
     Invalid {
         /// The column's subject, or the part of the file.
         place: String,
-        /// What is wrong and what would be right.
         problem: String,
     },
 }
@@ -291,7 +280,7 @@ impl BaselineColumn {
     }
 
     /// `feature:NAME` or `prediction:NAME`.
-    pub fn subject(&self) -> &str {
+    pub fn subject(&self) -> &Subject {
         match self {
             BaselineColumn::Numeric(column) => &column.subject,
             BaselineColumn::Categorical(column) => &column.subject,

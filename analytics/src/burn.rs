@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use driftline_config::Model;
 use driftline_config::time::{HOUR_US, MINUTE_US, format_duration};
+use driftline_config::{Level, Model, Subject};
 use serde::{Deserialize, Serialize};
 
 use crate::judgement::{ALPHA, sentence, test_share};
 use crate::layout::Layout;
 use crate::pane::{ColumnHealth, PaneState};
-use crate::report::{Check, Level, rounded};
+use crate::report::{Check, rounded};
 use crate::statistics::benjamini_hochberg;
 
 /// How far back burn rates reach.
@@ -98,7 +98,7 @@ pub enum PaneCheck {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BrokenInput {
     /// `feature:X`, `prediction:X` (all versions together), or `model` for rejected records.
-    pub subject: String,
+    pub subject: Subject,
     /// What is wrong.
     pub check: PaneCheck,
     /// The share above the baseline's.
@@ -223,7 +223,7 @@ pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<Bro
     if records >= REJECTED_OF && rejected as f64 > REJECTED * records as f64 {
         let test = test_share(rejected, records, REJECTED);
         found.push(BrokenInput {
-            subject: "model".to_owned(),
+            subject: "model".into(),
             check: PaneCheck::Rejected,
             value: rounded(test.value),
             bound: rounded(test.bound),
@@ -245,13 +245,13 @@ fn shares(
     (check, tolerance): (PaneCheck, f64),
 ) -> Vec<BrokenInput> {
     let default = &layout.baselines().default;
-    let baselines: BTreeMap<&str, &crate::baseline::BaselineColumn> =
+    let baselines: BTreeMap<&Subject, &crate::baseline::BaselineColumn> =
         default.columns.iter().map(|column| (column.subject(), column)).collect();
     let mut tests = Vec::new();
     for (column, health) in layout.schema().columns.iter().zip(pane.columns()) {
         let judged = column.is_prediction()
             || model.features.get(column.name()).is_none_or(|feature| feature.judge);
-        let Some(baseline) = baselines.get(column.subject.as_str()).filter(|_| judged) else {
+        let Some(baseline) = baselines.get(&column.subject).filter(|_| judged) else {
             continue;
         };
         let of = baseline.n() + baseline.missing() + baseline.wrong_type();
@@ -279,7 +279,7 @@ fn shares(
             };
             let (value, bound) = (test.value - reference, test.bound - reference);
             BrokenInput {
-                subject: column.subject.clone(),
+                subject: column.subject.clone().into(),
                 check,
                 value: rounded(value),
                 bound: rounded(bound),

@@ -29,18 +29,14 @@ pub type Examples = BottomK<EXAMPLES_KEPT>;
 /// What is counted of one column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
-    /// Numbers.
     Numeric(NumericCell),
-    /// Texts.
     Categorical(CategoricalCell),
 }
 
 /// What a column's values are counted by: its baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
-    /// Cut points.
     Numeric(NumericReference),
-    /// Categories.
     Categorical(CategoricalReference),
 }
 
@@ -140,7 +136,6 @@ impl Cell {
 /// The values of one column in one batch, and which rows of it count.
 #[derive(Debug)]
 pub struct Values<'a, A> {
-    /// The value column.
     pub values: &'a A,
     /// The texts of values of the wrong type, where a row of the batch has one.
     pub wrong_type: Option<&'a arrow::array::StringArray>,

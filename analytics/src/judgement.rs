@@ -18,12 +18,12 @@ mod share;
 mod spread;
 mod tolerance;
 
-use driftline_config::Model;
 use driftline_config::time::format_instant;
+use driftline_config::{Level, Model};
 
 use crate::cells::StatusClass;
 use crate::layout::{Baselines, Layout};
-use crate::report::{FORMAT, Finding, Level, RULES, Report, Window, WindowMeta, rounded};
+use crate::report::{FORMAT, Finding, RULES, Report, Window, WindowMeta, rounded};
 use crate::window::WindowState;
 
 pub use history::History;
@@ -70,7 +70,7 @@ pub fn judge(input: &JudgeInput<'_>) -> (Report, History) {
 
     let mut findings = adjust::levels(drafts);
     for finding in &mut findings {
-        finding.release = release.is_some() && finding.subject.starts_with("prediction:");
+        finding.release = release.is_some() && finding.subject.is_prediction();
     }
     let history = input.history.after(input, &versions, &mut findings);
     let mut report = Report {

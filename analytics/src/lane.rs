@@ -12,6 +12,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use driftline_capture::CaptureBatch;
+use driftline_config::Partition;
 use driftline_config::time::ALIGNMENT_US;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +39,7 @@ pub struct LaneSettings {
 }
 
 /// The rows of one partition in offset order, as three columns of one length.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Rows<'a> {
     /// Kafka offsets, ascending.
     pub offsets: &'a [i64],
@@ -45,6 +47,13 @@ pub struct Rows<'a> {
     pub times_us: &'a [i64],
     /// Kafka record timestamps.
     pub record_times_us: &'a [i64],
+}
+
+impl<'a> From<&'a CaptureBatch> for Rows<'a> {
+    fn from(batch: &'a CaptureBatch) -> Rows<'a> {
+        let (offsets, times_us) = (batch.offsets(), batch.times_us());
+        Rows { offsets, times_us, record_times_us: batch.record_times_us() }
+    }
 }
 
 /// A record that only moves the watermark.
@@ -120,7 +129,7 @@ pub struct Closed {
     /// Why rows may be missing; empty where none can be.
     pub incomplete: Vec<Incomplete>,
     /// The cut of each partition of the topic.
-    pub cuts: BTreeMap<i32, Cut>,
+    pub cuts: BTreeMap<Partition, Cut>,
 }
 
 /// What [`Lane::advance`] decided, in order.
@@ -142,7 +151,7 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lane {
     settings: LaneSettings,
-    partitions: BTreeMap<i32, PartitionClock>,
+    partitions: BTreeMap<Partition, PartitionClock>,
     open: BTreeMap<i64, OpenWindow>,
     carried: Option<OpenWindow>,
     /// No window that ends here or before takes a row any more.
@@ -154,7 +163,7 @@ pub struct Lane {
     era: u32,
     /// Idle cuts that were made and not taken yet.
     #[serde(skip)]
-    idle_cuts: Vec<(i32, i64)>,
+    idle_cuts: Vec<(Partition, i64)>,
     /// Windows were cut or crossings forgotten, and nobody asked.
     #[serde(skip)]
     forgot: bool,
@@ -206,18 +215,18 @@ impl Lane {
 
     /// The idle cuts that were made since the last call, as partition and offset: cuts that no record
     /// made, so that what the ledger says at them has to be noted now.
-    pub fn take_idle_cuts(&mut self) -> Vec<(i32, i64)> {
+    pub fn take_idle_cuts(&mut self) -> Vec<(Partition, i64)> {
         std::mem::take(&mut self.idle_cuts)
     }
 
     /// Makes a partition known whose first record to be read is at `from`; a second call is ignored.
-    pub fn add_partition(&mut self, partition: i32, from: i64) {
+    pub fn add_partition(&mut self, partition: Partition, from: i64) {
         self.partitions.entry(partition).or_insert_with(|| PartitionClock::new(from));
     }
 
     /// Reading of a known partition begins, or begins anew in another log, at `from`: offsets before
     /// it mean nothing any more. The watermark stays where it was.
-    pub fn begin(&mut self, partition: i32, from: i64) {
+    pub fn begin(&mut self, partition: Partition, from: i64) {
         self.add_partition(partition, from);
         if let Some(clock) = self.partitions.get_mut(&partition) {
             clock.begin(from);
@@ -228,13 +237,13 @@ impl Lane {
     }
 
     /// The partitions that take part.
-    pub fn partitions(&self) -> impl Iterator<Item = i32> + '_ {
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
         self.partitions.keys().copied()
     }
 
     /// Declares that records of this partition with event times before `before_us` may never have
     /// been read.
-    pub fn mark_incomplete(&mut self, partition: i32, before_us: i64, why: Incomplete) {
+    pub fn mark_incomplete(&mut self, partition: Partition, before_us: i64, why: Incomplete) {
         let reach_us = before_us.saturating_add(self.settings.lateness_us);
         if let Some(clock) = self.partitions.get_mut(&partition) {
             clock.incomplete_before = Some((reach_us, why));
@@ -248,7 +257,7 @@ impl Lane {
 
     /// Declares that records of this partition may never have been read before its next row or heartbeat,
     /// whenever that comes.
-    pub fn mark_until_a_row(&mut self, partition: i32, why: Incomplete) {
+    pub fn mark_until_a_row(&mut self, partition: Partition, why: Incomplete) {
         if let Some(clock) = self.partitions.get_mut(&partition) {
             clock.unread = Some(why);
         }
@@ -256,7 +265,7 @@ impl Lane {
 
     /// The end of the partition was reached at `wall_us`. What may be missing before a row that has not
     /// come lies before that. Says whether this was news.
-    pub fn reach_end(&mut self, partition: i32, wall_us: i64) -> bool {
+    pub fn reach_end(&mut self, partition: Partition, wall_us: i64) -> bool {
         self.first_seen(partition, wall_us)
     }
 
@@ -264,7 +273,7 @@ impl Lane {
     /// `producer_timestamps` says that producers, and not the broker, stamp the records.
     pub fn assign(
         &mut self,
-        partition: i32,
+        partition: Partition,
         rows: Rows<'_>,
         heartbeats: &[Heartbeat],
         producer_timestamps: bool,
@@ -297,12 +306,12 @@ impl Lane {
 
     /// The last cut of a partition, where the next window begins, and the first offset after it that may be
     /// one: nothing between them will be a cut. Of an unknown partition, any offset may be.
-    pub fn next_cut(&self, partition: i32) -> (i64, i64) {
+    pub fn next_cut(&self, partition: Partition) -> (i64, i64) {
         self.partitions.get(&partition).map_or((i64::MIN, i64::MIN), PartitionClock::next_cut)
     }
 
     /// Whether a window that is not closed is cut at this offset, or may be.
-    pub fn may_cut_at(&self, partition: i32, offset: i64) -> bool {
+    pub fn may_cut_at(&self, partition: Partition, offset: i64) -> bool {
         let (last, next) = self.next_cut(partition);
         let carried = self.carried.as_ref().and_then(|window| window.cuts.get(&partition));
         offset == last || offset >= next || carried.is_some_and(|cut| cut.from == offset)
@@ -330,8 +339,8 @@ impl Lane {
     pub fn advance(
         &mut self,
         now_us: i64,
-        idle: &dyn Fn(i32) -> bool,
-        positions: &dyn Fn(i32) -> i64,
+        idle: &dyn Fn(Partition) -> bool,
+        positions: &dyn Fn(Partition) -> i64,
     ) -> Vec<Step> {
         let mut steps = Vec::new();
         loop {
@@ -384,7 +393,7 @@ impl Lane {
 
     /// The first offset in each partition at which an open window has a row: who reads from there
     /// finds all rows of the open windows. Partitions in which they have none are left out.
-    pub fn open_rows_from(&self) -> BTreeMap<i32, i64> {
+    pub fn open_rows_from(&self) -> BTreeMap<Partition, i64> {
         let mut first = BTreeMap::new();
         for window in self.carried.iter().chain(self.open.values()) {
             for (&partition, &offset) in &window.rows_from {
@@ -409,7 +418,7 @@ impl Lane {
     }
 
     /// The watermark of a partition; `None` before its first row.
-    pub fn watermark_us(&self, partition: i32) -> Option<i64> {
+    pub fn watermark_us(&self, partition: Partition) -> Option<i64> {
         self.partitions.get(&partition).and_then(PartitionClock::watermark_us)
     }
 
@@ -428,7 +437,7 @@ impl Lane {
     }
 
     /// A row or heartbeat came, or the end: from now on it is known what may be missing before it.
-    fn first_seen(&mut self, partition: i32, time_us: i64) -> bool {
+    fn first_seen(&mut self, partition: Partition, time_us: i64) -> bool {
         let clock = self.partitions.get_mut(&partition);
         let why = clock.and_then(|clock| clock.unread.take());
         if let Some(why) = why {
@@ -439,7 +448,7 @@ impl Lane {
 
     fn place(
         &mut self,
-        partition: i32,
+        partition: Partition,
         offset: i64,
         time_us: i64,
         index: u32,
@@ -475,7 +484,7 @@ impl Lane {
         }
     }
 
-    fn beat(&mut self, partition: i32, beat: Heartbeat, assignment: &mut Assignment) {
+    fn beat(&mut self, partition: Partition, beat: Heartbeat, assignment: &mut Assignment) {
         let candidate_us = beat.time_us.min(beat.record_time_us);
         self.first_seen(partition, candidate_us);
         let clock = self.partitions.get_mut(&partition);
@@ -485,7 +494,7 @@ impl Lane {
 
     fn moved(
         &mut self,
-        partition: i32,
+        partition: Partition,
         watermark_us: Option<i64>,
         (offset, record_time_us): (i64, i64),
         assignment: &mut Assignment,
@@ -501,7 +510,7 @@ impl Lane {
         }
     }
 
-    fn is_due(&self, end_us: i64, now_us: i64, idle: &dyn Fn(i32) -> bool) -> bool {
+    fn is_due(&self, end_us: i64, now_us: i64, idle: &dyn Fn(Partition) -> bool) -> bool {
         let mut any_passed = false;
         for (&partition, clock) in &self.partitions {
             if clock.passed_through_us >= end_us {
@@ -520,7 +529,7 @@ impl Lane {
     fn finish(
         &mut self,
         mut window: OpenWindow,
-        positions: &dyn Fn(i32) -> i64,
+        positions: &dyn Fn(Partition) -> i64,
         steps: &mut Vec<Step>,
     ) {
         self.closed_through_us = self.closed_through_us.max(window.end_us);

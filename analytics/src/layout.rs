@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftline_config::capture::{CaptureSchema, Column, Kind};
-use driftline_config::{Limits, Model};
+use driftline_capture::columns::{CaptureSchema, Column, Kind};
+use driftline_config::{Limits, Model, Subject};
 
 use crate::baseline::{Baseline, BaselineColumn};
 use crate::cells::Reference;
@@ -67,7 +67,7 @@ pub enum LayoutError {
         /// The version.
         version: String,
         /// The prediction column.
-        subject: String,
+        subject: Subject,
     },
 }
 
@@ -147,19 +147,19 @@ impl Layout {
     pub fn of_baseline(baseline: &Arc<Baseline>, limits: &Limits) -> Layout {
         let indexed = baseline.columns.iter().zip(baseline.references());
         let (features, predictions): (Vec<_>, Vec<_>) =
-            indexed.partition(|(column, _)| !column.subject().starts_with("prediction:"));
+            indexed.partition(|(column, _)| !column.subject().is_prediction());
         let count = features.len();
         let columns: Vec<(&BaselineColumn, &Reference)> =
             features.into_iter().chain(predictions).collect();
-        let monitored = |subject: &String| columns.iter().any(|(c, _)| c.subject() == subject);
-        let mut ignored: Vec<String> =
+        let monitored = |subject: &Subject| columns.iter().any(|(c, _)| c.subject() == subject);
+        let mut ignored: Vec<Subject> =
             baseline.columns_seen.iter().filter(|&seen| !monitored(seen)).cloned().collect();
         ignored.sort_unstable();
         let schema = CaptureSchema {
             columns: columns
                 .iter()
                 .map(|(column, _)| Column {
-                    subject: column.subject().to_owned(),
+                    subject: column.subject().clone(),
                     kind: column.kind(),
                     coerce: false,
                 })
@@ -179,7 +179,7 @@ impl Layout {
 
     /// References of the prediction columns for a version's baseline; the subject of a column of
     /// another kind otherwise.
-    fn version_references(&self, baseline: &Baseline) -> Result<Vec<Reference>, String> {
+    fn version_references(&self, baseline: &Baseline) -> Result<Vec<Reference>, Subject> {
         let predictions = self.schema.columns.iter().zip(&self.references).skip(self.features);
         predictions
             .map(|(column, default)| match baseline.column(&column.subject) {

@@ -1,8 +1,8 @@
 //! Windows, counters, baselines, tests and reports: everything Driftline computes, pure.
 //!
 //! ```text
-//! RecordBatch ─► lane (which window?) ─► window / pane (sums) ─► judgement ─► report
-//!                      baseline ─► layout ┘           statistics ┘
+//! CaptureBatch ─► lane (which window?) ─► window / pane (sums) ─► judgement ─► report
+//!                       baseline ─► layout ┘           statistics ┘
 //! ```
 //!
 //! There is no I/O, clock, channel or metric in here: time is an argument in microseconds, and the
@@ -31,6 +31,8 @@ pub mod statistics;
 pub mod judgement;
 
 pub mod burn;
+
+pub mod comparison;
 
 pub mod report;
 

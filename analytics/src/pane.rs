@@ -1,13 +1,14 @@
 //! Everything that is known about one operations pane: requests, latency and broken input, without
 //! any distribution.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float64Type;
+use driftline_capture::CaptureBatch;
 
 use crate::cells::{Chosen, LatencyCell, RequestCell};
 use crate::encoding::{DecodeError, Reader, put_varint};
 use crate::layout::Layout;
-use crate::window::{Envelope, text_column, value_column};
+use crate::window::Part;
 
 /// The newest encoding; older ones are read.
 const VERSION: u8 = 2;
@@ -37,16 +38,11 @@ pub struct ColumnHealth {
 }
 
 impl PaneState {
-    /// An empty pane of this layout.
-    pub fn new(_layout: &Layout) -> PaneState {
-        PaneState::default()
-    }
-
-    /// Counts the given rows of a batch in the layout of [`driftline_config::capture`].
-    pub fn absorb(&mut self, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
-        let envelope = Envelope::of(batch);
-        envelope.count(rows, layout.under_us(), &mut self.requests, &mut self.latency);
-        let valued = envelope.without_failure(rows);
+    /// Counts the given rows of a batch whose value columns are those of the layout's schema.
+    pub fn absorb(&mut self, layout: &Layout, batch: &CaptureBatch, rows: &[u32]) {
+        let part = Part { batch, rows };
+        part.count(layout.under_us(), &mut self.requests, &mut self.latency);
+        let valued = part.without_failure();
         if valued.is_empty() {
             return;
         }
@@ -54,9 +50,8 @@ impl PaneState {
         let columns = &layout.schema().columns;
         self.columns.resize(columns.len(), ColumnHealth::default());
         for (index, (health, column)) in self.columns.iter_mut().zip(columns).enumerate() {
-            if let Some(values) = value_column(batch, index) {
-                let texts = text_column(batch, columns.len(), &column.subject);
-                let texts = texts.map(|texts| texts as &dyn Array);
+            if let Some(values) = batch.value(index) {
+                let texts = batch.wrong_type(&column.subject).map(|texts| texts as &dyn Array);
                 health.absorb(values, texts, valued);
             }
         }

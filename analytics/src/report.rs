@@ -9,13 +9,16 @@ mod number;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::{AddAssign, Range, Sub};
 
+use driftline_config::{Level, Partition, WindowId};
 use serde::{Deserialize, Serialize};
 
 pub use crate::lane::{Cut, CutBy, Incomplete};
+pub use crate::statistics::Comparison;
 pub use finding::{
-    BinShare, CategoryShare, Check, Comparison, Effect, Finding, Kind, Ks, Level, Moments,
-    NameCount, Psi, Share, Shift, Volume,
+    BinShare, CategoryShare, Check, Effect, Finding, Kind, Ks, MeanAndSd, NameCount, Psi, Share,
+    Shift, Volume,
 };
 pub use number::{Ordered, rounded, rounded_or_none};
 
@@ -67,8 +70,7 @@ pub struct Report {
 /// Which window it was. Instants are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Unique per model.
-    pub id: String,
+    pub id: WindowId,
     /// Inclusive.
     pub start: String,
     /// Exclusive.
@@ -80,11 +82,11 @@ pub struct Window {
     /// Whether all rows of it can have been read.
     pub complete: bool,
     /// Id of the window before it.
-    pub previous: Option<String>,
+    pub previous: Option<WindowId>,
     /// What became of the records of its stretch of the log.
     pub ledger: Ledger,
     /// The stretch, by topic and partition.
-    pub cuts: BTreeMap<String, BTreeMap<i32, Cut>>,
+    pub cuts: BTreeMap<String, BTreeMap<Partition, Cut>>,
     /// Why rows may be missing, where some may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<Incomplete>,
@@ -93,28 +95,26 @@ pub struct Window {
 /// What the judgement is told about a window, beside what was counted in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowMeta {
-    /// Unique per model.
-    pub id: String,
-    /// Inclusive, event time in microseconds.
+    pub id: WindowId,
+    /// Inclusive, event time.
     pub start_us: i64,
-    /// Exclusive, event time in microseconds.
+    /// Exclusive, event time.
     pub end_us: i64,
     /// Windows of the declared length that it holds.
     pub parts: u32,
     /// Why rows may be missing; empty where none can be.
     pub incomplete: Vec<Incomplete>,
     /// Id of the window before it.
-    pub previous: Option<String>,
+    pub previous: Option<WindowId>,
     /// What became of the records of its stretch of the log.
     pub ledger: Ledger,
     /// The stretch, by topic and partition.
-    pub cuts: BTreeMap<String, BTreeMap<i32, Cut>>,
+    pub cuts: BTreeMap<String, BTreeMap<Partition, Cut>>,
 }
 
-/// Records by what became of them: `read` is the sum of the others.
+/// Records by what became of them, of one stretch of a log: `read` is the sum of the others (RULES §2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// All records.
     pub read: u64,
     /// Rows that a window took.
     pub counted: u64,
@@ -128,6 +128,59 @@ pub struct Ledger {
     /// Heartbeats.
     #[serde(default)]
     pub control: u64,
+}
+
+impl Ledger {
+    /// Zero, if and only if nothing was lost and nothing was counted twice.
+    pub fn imbalance(&self) -> i64 {
+        let known = self.counted + self.late + self.rejected + self.skipped + self.control;
+        self.read as i64 - known as i64
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Ledger) {
+        self.read += other.read;
+        self.counted += other.counted;
+        self.late += other.late;
+        self.rejected += other.rejected;
+        self.skipped += other.skipped;
+        self.control += other.control;
+    }
+}
+
+impl Sub for Ledger {
+    type Output = Ledger;
+
+    /// What came since `earlier`. Never below zero: after a log was made again, what is left of the
+    /// earlier counts means nothing.
+    fn sub(self, earlier: Ledger) -> Ledger {
+        Ledger {
+            read: self.read.saturating_sub(earlier.read),
+            counted: self.counted.saturating_sub(earlier.counted),
+            late: self.late.saturating_sub(earlier.late),
+            rejected: self.rejected.saturating_sub(earlier.rejected),
+            skipped: self.skipped.saturating_sub(earlier.skipped),
+            control: self.control.saturating_sub(earlier.control),
+        }
+    }
+}
+
+impl WindowMeta {
+    /// A complete window of the declared length of which nothing more is known: rows that no log
+    /// gave.
+    pub fn new(id: WindowId, times_us: Range<i64>) -> WindowMeta {
+        WindowMeta {
+            id,
+            start_us: times_us.start,
+            end_us: times_us.end,
+            parts: 1,
+            incomplete: Vec::new(),
+            previous: None,
+            ledger: Ledger::default(),
+            cuts: BTreeMap::new(),
+        }
+    }
 }
 
 /// What changed about the versions.

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
+use driftline_capture::CaptureBatch;
 
 use crate::cells::{Cell, LatencyCell, RequestCell};
 use crate::layout::{Layout, VersionKey};
 use crate::names::BottomK;
 
 mod absorb;
-mod envelope;
+mod part;
 mod stored;
 
-pub(crate) use envelope::{Envelope, text_column, value_column};
+pub(crate) use part::Part;
 
 /// What is counted of the rows of one window. Empty, it owns next to no memory.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,25 +39,19 @@ pub struct VersionState {
 }
 
 impl WindowState {
-    /// An empty window of this layout.
-    pub fn new(_layout: &Layout) -> WindowState {
-        WindowState::default()
-    }
-
-    /// Counts the given rows of a batch in the layout of [`driftline_config::capture`], whose value
-    /// columns are those of the layout's schema.
-    pub fn absorb(&mut self, layout: &Layout, batch: &RecordBatch, rows: &[u32]) {
-        absorb::absorb(self, layout, &[absorb::Part { batch, rows }]);
+    /// Counts the given rows of a batch whose value columns are those of the layout's schema.
+    pub fn absorb(&mut self, layout: &Layout, batch: &CaptureBatch, rows: &[u32]) {
+        absorb::absorb(self, layout, &[Part { batch, rows }]);
     }
 
     /// Counts all rows of several batches. With thousands of cut points a column this is faster than
     /// batch by batch, and nothing else.
-    pub fn absorb_all(&mut self, layout: &Layout, batches: &[RecordBatch]) {
-        let most = batches.iter().map(RecordBatch::num_rows).max().unwrap_or(0);
+    pub fn absorb_all(&mut self, layout: &Layout, batches: &[CaptureBatch]) {
+        let most = batches.iter().map(CaptureBatch::rows).max().unwrap_or(0);
         let rows: Vec<u32> = (0..most as u32).collect();
-        let parts: Vec<absorb::Part<'_>> = batches
+        let parts: Vec<Part<'_>> = batches
             .iter()
-            .filter_map(|batch| Some(absorb::Part { batch, rows: rows.get(..batch.num_rows())? }))
+            .filter_map(|batch| Some(Part { batch, rows: rows.get(..batch.rows())? }))
             .collect();
         absorb::absorb(self, layout, &parts);
     }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, StringArray};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
+use arrow::datatypes::Float64Type;
 use driftline_analytics::baseline::Baseline;
-use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints};
+use driftline_analytics::baseline::build::CutPoints;
 use driftline_analytics::layout::Layout;
 use driftline_analytics::window::WindowState;
+use driftline_capture::CaptureBatch;
+use driftline_capture::columns::{CaptureSchema, Column, Kind};
 use driftline_config::Limits;
-use driftline_config::capture::{self, CaptureSchema, Column, ENVELOPE_COLUMNS, Kind};
+use driftline_world::{Answers, baseline_of, numeric_batch};
 
 use super::BATCH_ROWS;
 
@@ -22,7 +23,7 @@ const BASELINE_ROWS: usize = 100_000;
 /// A baseline of `features` numeric columns, and batches to compare with it.
 pub(crate) struct Case {
     pub(crate) layout: Layout,
-    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) batches: Vec<CaptureBatch>,
     pub(crate) rows: Vec<u32>,
 }
 
@@ -55,7 +56,7 @@ impl Case {
         let Some(batch) = self.batches.get(batch % self.batches.len()) else { return 0 };
         let references = self.layout.baselines().default.columns.iter();
         let mut sum = 0;
-        for (reference, column) in references.zip(batch.columns().iter().skip(ENVELOPE_COLUMNS)) {
+        for (reference, column) in references.zip(batch.values()) {
             let driftline_analytics::baseline::BaselineColumn::Numeric(reference) = reference
             else {
                 continue;
@@ -70,55 +71,26 @@ impl Case {
 
 /// A baseline of numeric columns.
 pub(crate) fn baseline(features: usize) -> Baseline {
-    let column = |index| Column { subject: subject(index), kind: Kind::Numeric, coerce: false };
+    let column =
+        |index| Column { subject: subject(index).into(), kind: Kind::Numeric, coerce: false };
     let columns = (0..features).map(column).collect();
-    let options = BuildOptions {
-        cut_points: CutPoints::AtMost(CUT_POINTS),
-        own_windows: None,
-        held_out_predictions: true,
-        limits: Limits::default(),
-    };
     let schema = CaptureSchema { columns, ignored: Vec::new() };
     let rows = batch(features, BASELINE_ROWS, &mut fastrand::Rng::with_seed(3));
-    let built = Builder::new(schema, options).and_then(|mut builder| {
-        builder.observe(&rows);
-        let mut counting = builder.choose();
-        counting.count(&rows);
-        counting.finish("seeded rows")
-    });
-    built.unwrap_or_else(|error| unreachable!("seeded rows: {error}")).baseline
+    baseline_of(schema, &[rows], CutPoints::AtMost(CUT_POINTS))
 }
 
 fn subject(index: usize) -> String {
     format!("feature:f{index:03}")
 }
 
-fn batch(features: usize, rows: usize, random: &mut fastrand::Rng) -> RecordBatch {
-    let wholes = |value: i64| -> ArrayRef { Arc::new(Int64Array::from_value(value, rows)) };
-    let latencies = (0..rows).map(|_| random.i64(500..20_000));
-    let texts = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
-    let envelope: [(&str, ArrayRef); ENVELOPE_COLUMNS] = [
-        (capture::OFFSET, wholes(0)),
-        (capture::TIME_US, wholes(1_767_323_045_678_000)),
-        (capture::RECORD_TIME_US, wholes(1_767_323_045_678_000)),
-        (capture::ID, texts("7f0c7f0c7f0c7f0c")),
-        (capture::VERSION, texts("3")),
-        (capture::LATENCY_US, Arc::new(Int64Array::from_iter_values(latencies))),
-        (capture::STATUS, Arc::new(Int32Array::from_value(200, rows))),
-        (capture::SAMPLE_RATE, Arc::new(Float64Array::from_value(1.0, rows))),
-    ];
-    let mut fields = Vec::new();
-    let mut columns = Vec::new();
-    for (name, column) in envelope {
-        fields.push(Field::new(name, column.data_type().clone(), true));
-        columns.push(column);
-    }
-    for index in 0..features {
-        fields.push(Field::new(subject(index), DataType::Float64, true));
-        columns.push(Arc::new(values(index, rows, random)) as ArrayRef);
-    }
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
-    batch.unwrap_or_else(|error| unreachable!("columns of one length: {error}"))
+fn batch(features: usize, rows: usize, random: &mut fastrand::Rng) -> CaptureBatch {
+    let latencies_us = Int64Array::from_iter_values((0..rows).map(|_| random.i64(500..20_000)));
+    let answers = Answers { version: Some("3"), status: Some(200), latencies_us };
+    let columns = (0..features).map(|index| {
+        let column: ArrayRef = Arc::new(values(index, rows, random));
+        (subject(index), column)
+    });
+    numeric_batch(answers, columns.collect())
 }
 
 fn values(index: usize, rows: usize, random: &mut fastrand::Rng) -> Float64Array {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use arrow_json::ReaderBuilder;
 use driftline_analytics::baseline::Baseline;
-use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints};
+use driftline_analytics::baseline::build::CutPoints;
+use driftline_capture::columns::{CaptureSchema, Column, Kind};
 use driftline_config::Start;
-use driftline_config::capture::{CaptureSchema, Column, Kind};
-use driftline_ingest::{Decoder, Limits, ModelPlan, Record, TopicPlan};
+use driftline_formats::{Decoder, ModelPlan, Record, RecordLimits};
+use driftline_ingest::TopicPlan;
+use driftline_world::{baseline_of, decode_all};
 
 use super::{BATCH_ROWS, FEATURES};
 
@@ -119,42 +121,33 @@ pub(crate) fn bytes_of(captures: &[String]) -> usize {
     captures.iter().map(String::len).sum()
 }
 
-/// What is read: one model with these features and a score.
-pub(crate) fn plan(topic: &str) -> TopicPlan {
-    let column = |subject: String| Column { subject, kind: Kind::Numeric, coerce: false };
+/// These features and a score.
+fn schema() -> CaptureSchema {
+    let column =
+        |subject: String| Column { subject: subject.into(), kind: Kind::Numeric, coerce: false };
     let features = NAMES.iter().map(|name| column(format!("feature:{name}")));
     let columns = features.chain([column("prediction:score".to_owned())]).collect();
-    let schema = CaptureSchema { columns, ignored: Vec::new() };
-    let model = ModelPlan { name: "flight-delay".to_owned(), schema, max_ahead_us: 0 };
-    TopicPlan { topic: topic.to_owned(), models: vec![model], start: Start::Earliest }
+    CaptureSchema { columns, ignored: Vec::new() }
+}
+
+fn model() -> ModelPlan {
+    ModelPlan { name: "flight-delay".to_owned(), schema: schema(), max_ahead_us: 0 }
+}
+
+/// What is read: one model.
+pub(crate) fn plan(topic: &str) -> TopicPlan {
+    TopicPlan { topic: topic.to_owned(), models: vec![model()], start: Start::Earliest }
 }
 
 /// Our decoder for these captures.
 pub(crate) fn decoder() -> Decoder {
-    Decoder::new(&plan("t"), &Limits::default())
+    Decoder::new(&[model()], &RecordLimits::default())
 }
 
 /// A baseline of one batch of these captures.
-pub(crate) fn baseline() -> Result<Baseline, Box<dyn std::error::Error>> {
-    let captures = captures(Numbers::Short);
-    let mut decoder = decoder();
-    for (offset, capture) in (0..).zip(&captures) {
-        decoder.decode(&Record { value: Some(capture.as_bytes()), offset, time_us: None });
-    }
-    let decoded = decoder.take()?;
-    let rows = &decoded.rows.first().ok_or("no rows")?.rows;
-    let schema = plan("t").models.into_iter().next().map(|model| model.schema).unwrap_or_default();
-    let options = BuildOptions {
-        cut_points: CutPoints::default(),
-        own_windows: None,
-        held_out_predictions: true,
-        limits: driftline_config::Limits::default(),
-    };
-    let mut builder = Builder::new(schema, options)?;
-    builder.observe(rows);
-    let mut counting = builder.choose();
-    counting.count(rows);
-    Ok(counting.finish("seeded captures")?.baseline)
+pub(crate) fn baseline() -> Baseline {
+    let rows = decode_all(&schema(), &captures(Numbers::Short));
+    baseline_of(schema(), &[rows], CutPoints::default())
 }
 
 /// Decodes one batch with our decoder; how many rows it has.
@@ -163,7 +156,7 @@ pub(crate) fn ours<T: AsRef<[u8]>>(decoder: &mut Decoder, captures: &[T]) -> usi
         decoder.decode(&Record { value: Some(capture.as_ref()), offset, time_us: None });
     }
     let decoded = decoder.take().unwrap_or_default();
-    decoded.rows.iter().map(|rows| rows.rows.num_rows()).sum()
+    decoded.rows.iter().map(|rows| rows.rows.rows()).sum()
 }
 
 /// arrow-json for these captures, into the same columns.

@@ -1,15 +1,13 @@
 //! A window of 200 numeric features with 2048 cut points each, to be judged.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
 use driftline_analytics::judgement::{History, JudgeInput, judge};
 use driftline_analytics::layout::{Baselines, Layout};
-use driftline_analytics::report::{Ledger, Report, WindowMeta};
+use driftline_analytics::report::{Report, WindowMeta};
 use driftline_analytics::window::WindowState;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
-use driftline_config::{
-    Captures, Format, Model, NoData, Operations, Retrain, Start, Tolerance, Window,
-};
+use driftline_config::{Config, Model, WindowId};
 
 use super::absorb::Case;
 
@@ -52,16 +50,7 @@ pub(crate) fn judge_once(
         layout,
         baselines,
         state,
-        window: WindowMeta {
-            id: "bench".to_owned(),
-            start_us: ALIGNMENT_US,
-            end_us: ALIGNMENT_US + DAY_US,
-            parts: 1,
-            incomplete: Vec::new(),
-            previous: None,
-            ledger: Ledger::default(),
-            cuts: BTreeMap::new(),
-        },
+        window: WindowMeta::new(WindowId::from("bench"), ALIGNMENT_US..ALIGNMENT_US + DAY_US),
         history: &History::default(),
     };
     judge(&input).0
@@ -69,31 +58,7 @@ pub(crate) fn judge_once(
 
 /// A model that knows nothing but defaults.
 pub(crate) fn model() -> Model {
-    Model {
-        name: "bench".to_owned(),
-        owner: None,
-        notify: Vec::new(),
-        captures: Captures {
-            topic: "captures".to_owned(),
-            format: Format::DriftlineJson,
-            start: Start::Earliest,
-            max_ahead_us: 0,
-        },
-        baseline: BTreeMap::new(),
-        features: BTreeMap::new(),
-        window: Window {
-            every_us: DAY_US,
-            lateness_us: 0,
-            idle_us: None,
-            at_least: 1,
-            at_most_us: DAY_US,
-        },
-        operations: Operations { every_us: 60_000_000, lateness_us: 0 },
-        tolerance: Tolerance::Auto,
-        latency: None,
-        errors: None,
-        no_data: NoData { after_us: DAY_US },
-        shadow: Vec::new(),
-        retrain: Retrain { history_us: 0, cooldown_us: 0, max_per_day: 1 },
-    }
+    const YAML: &str = "kafka: {bootstrap: \"localhost:1\"}\nmodels:\n  - {name: bench, captures: {topic: captures}, baseline: b.json}\n";
+    let config = Config::parse(YAML, Path::new("bench.yaml"), &|_| None);
+    config.unwrap_or_else(|problems| unreachable!("{problems}")).models.remove(0)
 }

@@ -11,7 +11,7 @@ use driftline_analytics::pane::PaneState;
 use driftline_analytics::window::WindowState;
 use driftline_config::DeadLetters as Mode;
 use driftline_config::Limits as ServiceLimits;
-use driftline_ingest::{Connection, DeadLetters, Event, Limits, ReadPlan, Readers};
+use driftline_ingest::{Connection, DeadLetters, Event, ReadLimits, ReadPlan, Readers};
 
 use super::{BATCH_ROWS, decode};
 
@@ -25,14 +25,14 @@ pub(crate) fn read(
     rows: usize,
     mut begun: impl FnMut(),
 ) -> Result<(), Box<dyn Error>> {
-    let layout = Layout::of_baseline(&Arc::new(decode::baseline()?), &ServiceLimits::default());
+    let layout = Layout::of_baseline(&Arc::new(decode::baseline()), &ServiceLimits::default());
     let mut plan = decode::plan(topic);
     for model in &mut plan.models {
         model.schema = layout.schema().clone();
         model.max_ahead_us = i64::MAX;
     }
     let connection = Connection { bootstrap: bootstrap.to_owned(), ..Connection::default() };
-    let limits = Limits::default();
+    let limits = ReadLimits::default();
     let letters = DeadLetters::start(&connection, &Mode::Off, limits.dead_letter_bytes)?;
     let (sender, events) = sync_channel(QUEUE);
     let plan = ReadPlan {
@@ -52,7 +52,7 @@ pub(crate) fn read(
             begun();
         }
         for batch in chunk.rows {
-            let some = all.get(..batch.rows.num_rows()).ok_or("a chunk has more rows")?;
+            let some = all.get(..batch.rows.rows()).ok_or("a chunk has more rows")?;
             window.absorb(&layout, &batch.rows, some);
             pane.absorb(&layout, &batch.rows, some);
         }

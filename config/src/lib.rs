@@ -5,6 +5,8 @@
 //!                        every problem at once, with file, line and column
 //! ```
 //!
+//! Beside it stand the words that all share: [`Subject`], [`WindowId`], [`Level`], the typed ids.
+//!
 //! After [`Config::load`] nothing else in Driftline reads configuration files or the environment.
 
 mod problem;
@@ -17,18 +19,27 @@ mod render;
 mod secret;
 mod service;
 
-pub mod capture;
-pub mod links;
+mod hash;
+mod ids;
+mod level;
+mod subject;
+mod window_id;
+
 pub mod time;
 
+pub use hash::{hex, sha256_hex};
+pub use ids::{ModelId, Partition, TopicId, TopicPartition};
+pub use level::Level;
 pub use model::{
     Candidate, CandidateOutput, Captures, Errors, Feature, Format, Latency, Model, NoData,
-    Operations, Purpose, Retrain, Start, Tolerance, ToleranceFloor, Window,
+    Operations, Purpose, Retrain, Start, Tolerance, Tolerances, Window,
 };
 pub use problem::{About, Complaint, Problem, Problems};
 pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
     AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, Kafka, Limits,
-    MailTransport, Receiver, ReceiverKind, ReportStore, Webhook,
+    MailTransport, MaxAge, Receiver, ReceiverKind, ReportStore, Wants, Webhook,
 };
+pub use subject::Subject;
+pub use window_id::WindowId;

@@ -15,27 +15,20 @@ pub struct Model {
     /// Names of the receivers that are told, already resolved: all receivers where the operator left
     /// the key out, nobody where the list is empty.
     pub notify: Vec<String>,
-    /// Where its captures are.
     pub captures: Captures,
     /// Baseline file per model version; the key `default` is always there.
     pub baseline: BTreeMap<String, PathBuf>,
     /// What differs from the baseline, by feature name.
     pub features: BTreeMap<String, Feature>,
-    /// The drift window.
     pub window: Window,
-    /// The operations panes.
     pub operations: Operations,
-    /// When a difference matters.
     pub tolerance: Tolerance,
     /// The latency objective, where there is one.
     pub latency: Option<Latency>,
     /// The error objective, where there is one.
     pub errors: Option<Errors>,
-    /// When silence is worth a message.
     pub no_data: NoData,
-    /// Candidates that are scored beside it.
     pub shadow: Vec<Candidate>,
-    /// The limits of retraining requests.
     pub retrain: Retrain,
 }
 
@@ -45,7 +38,6 @@ pub struct Captures {
     /// Kafka topic; several models may share one. Where one model owns it, its captures need not
     /// name the model.
     pub topic: String,
-    /// How a value is encoded.
     pub format: Format,
     /// Where reading starts when there is no checkpoint.
     pub start: Start,
@@ -60,12 +52,20 @@ pub enum Format {
     DriftlineJson,
 }
 
+impl Format {
+    /// As the configuration and retraining requests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::DriftlineJson => "driftline-json",
+        }
+    }
+}
+
 /// Where reading starts when there is no checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
     /// The first offset that the log still holds.
     Earliest,
-    /// The end of the log.
     Latest,
     /// The first offset with a record timestamp at or after this instant, in microseconds.
     At(i64),
@@ -119,13 +119,13 @@ pub struct Operations {
 pub enum Tolerance {
     /// The larger of the floor and what the baseline's own windows show.
     Auto,
-    /// These values, own windows or not.
-    Fixed(ToleranceFloor),
+    /// The declared values, own windows or not.
+    Fixed(Tolerances),
 }
 
 /// Tolerances per statistic, as values of the statistic or as shares.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ToleranceFloor {
+pub struct Tolerances {
     /// Kolmogorov-Smirnov distance of numeric columns.
     pub ks: f64,
     /// Debiased PSI of categorical columns.
@@ -138,17 +138,57 @@ pub struct ToleranceFloor {
     pub new_category: f64,
 }
 
-impl Default for ToleranceFloor {
-    fn default() -> ToleranceFloor {
-        ToleranceFloor { ks: 0.05, psi: 0.1, missing: 0.01, wrong_type: 0.01, new_category: 0.01 }
+impl Default for Tolerances {
+    fn default() -> Tolerances {
+        Tolerances { ks: 0.05, psi: 0.1, missing: 0.01, wrong_type: 0.01, new_category: 0.01 }
+    }
+}
+
+impl Tolerances {
+    /// The names under which the operator writes them.
+    pub const NAMES: [&str; 5] = ["ks", "psi", "missing", "wrong_type", "new_category"];
+
+    /// Sets one of them by its name, as the configuration and the command line do.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected: no tolerance has that name, or the text is no number
+    /// above 0. A distance or a share is at most 1; PSI has no upper end.
+    pub fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let place = self.place(name).ok_or_else(|| {
+            format!("\"{name}\" is not a tolerance: known are {}", Tolerances::NAMES.join(", "))
+        })?;
+        *place = Tolerances::number(name, text)
+            .map_err(|expected| format!("{name}: \"{text}\" is not {expected}"))?;
+        Ok(())
+    }
+
+    pub(crate) fn place(&mut self, name: &str) -> Option<&mut f64> {
+        match name {
+            "ks" => Some(&mut self.ks),
+            "psi" => Some(&mut self.psi),
+            "missing" => Some(&mut self.missing),
+            "wrong_type" => Some(&mut self.wrong_type),
+            "new_category" => Some(&mut self.new_category),
+            _ => None,
+        }
+    }
+
+    /// The number that a text gives the tolerance of this name, or what was expected instead.
+    pub(crate) fn number(name: &str, text: &str) -> Result<f64, &'static str> {
+        let number: f64 = text.trim().parse().map_err(|_| "a number")?;
+        let (most, expected) = match name {
+            "psi" => (f64::MAX, "above 0"),
+            _ => (1.0, "above 0 and at most 1"),
+        };
+        if number > 0.0 && number <= most { Ok(number) } else { Err(expected) }
     }
 }
 
 impl Tolerance {
     /// The floors: the declared values, or the defaults under `auto`.
-    pub fn floor(&self) -> ToleranceFloor {
+    pub fn floor(&self) -> Tolerances {
         match self {
-            Tolerance::Auto => ToleranceFloor::default(),
+            Tolerance::Auto => Tolerances::default(),
             Tolerance::Fixed(values) => *values,
         }
     }
@@ -182,7 +222,6 @@ pub struct NoData {
 pub struct Candidate {
     /// Unique within its model; the same alphabet as model names.
     pub name: String,
-    /// The ONNX file.
     pub onnx: PathBuf,
     /// Lower-case hex sha256 of the file's bytes; required.
     pub sha256: String,
@@ -190,7 +229,6 @@ pub struct Candidate {
     pub inputs: Vec<String>,
     /// Which outputs of the model are its prediction.
     pub output: CandidateOutput,
-    /// What the candidate is for.
     pub purpose: Purpose,
     /// Rows before this instant (microseconds) were training data and are not scored.
     pub trained_until_us: Option<i64>,
@@ -223,6 +261,16 @@ pub enum Purpose {
     Better,
     /// It is meant to predict the same, cheaper or elsewhere.
     Same,
+}
+
+impl Purpose {
+    /// As the configuration writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Better => "better",
+            Purpose::Same => "same",
+        }
+    }
 }
 
 /// The limits of retraining requests.

@@ -13,7 +13,6 @@ pub struct Problem {
     pub line: usize,
     /// Counted in characters from 1; 0 where the problem is the whole file.
     pub column: usize,
-    /// What is wrong.
     pub message: String,
     /// What would be right, where that is known.
     pub hint: Option<String>,
@@ -37,7 +36,6 @@ impl fmt::Display for Problem {
 /// such files; [`crate::Config::load_examined`] gives it its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
-    /// Where it belongs.
     pub about: About,
     /// A sentence: what is wrong, and what to do.
     pub says: String,

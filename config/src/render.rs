@@ -2,10 +2,10 @@
 //! every report carries without what does not change a report.
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::model::{Candidate, Format, Model, Purpose, Start, Tolerance, Window};
-use crate::service::{Config, DeadLetters, MailTransport, Receiver, ReceiverKind};
+use crate::hash::sha256_hex;
+use crate::model::{Candidate, Model, Start, Tolerance, Window};
+use crate::service::{Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind};
 use crate::time::{format_duration, format_instant};
 
 impl Model {
@@ -13,8 +13,7 @@ impl Model {
     /// what a report says, in a fixed order. Owner, receivers and paths are left out; candidates
     /// count by the sha256 of their file, and baselines by the versions they are for.
     pub fn fingerprint_sha256(&self) -> String {
-        let digest = Sha256::digest(settings(self).to_string());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(settings(self).to_string())
     }
 }
 
@@ -33,7 +32,7 @@ pub(crate) fn settings(model: &Model) -> Value {
         "name": model.name,
         "captures": {
             "topic": captures.topic,
-            "format": match captures.format { Format::DriftlineJson => "driftline-json" },
+            "format": captures.format.name(),
             "start": match captures.start {
                 Start::Earliest => "earliest".to_owned(),
                 Start::Latest => "latest".to_owned(),
@@ -103,10 +102,7 @@ fn candidate(candidate: &Candidate) -> Value {
             "champion_label": output.champion_label,
             "champion_score": output.champion_score,
         },
-        "purpose": match candidate.purpose {
-            Purpose::Better => "better",
-            Purpose::Same => "same",
-        },
+        "purpose": candidate.purpose.as_str(),
         "trained_until_us": candidate.trained_until_us,
         "sample": candidate.sample,
     })
@@ -145,10 +141,10 @@ fn whole(config: &Config) -> Value {
                 "drift": format_duration(alerts.repeat_drift_us),
                 "operations": format_duration(alerts.repeat_operations_us),
             },
-            "max_age": match alerts.max_age_us {
-                None => "the larger of 1h and one window".to_owned(),
-                Some(None) => "off".to_owned(),
-                Some(Some(age_us)) => format_duration(age_us),
+            "max_age": match alerts.max_age {
+                MaxAge::Default => "the larger of 1h and one window".to_owned(),
+                MaxAge::Off => "off".to_owned(),
+                MaxAge::After(age_us) => format_duration(age_us),
             },
         },
         "receivers": config.receivers.iter().map(receiver).collect::<Vec<_>>(),

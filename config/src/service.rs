@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::model::Model;
 use crate::secret::Secret;
+use crate::time::HOUR_US;
 
 /// A whole, valid configuration. Relative paths have been resolved against the file they stand in.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +18,6 @@ pub struct Config {
     pub kafka: Kafka,
     /// Folder of the checkpoint.
     pub state: PathBuf,
-    /// The HTTP listener.
     pub http: Http,
     /// At least one model; names are unique. Those of the file itself first, then those of the
     /// included files in order of their paths.
@@ -24,7 +26,6 @@ pub struct Config {
     pub alerts: AlertRules,
     /// Who is told; names are unique.
     pub receivers: Vec<Receiver>,
-    /// How long reports are kept.
     pub reports: ReportStore,
     /// Every bound of RULES §7.
     pub limits: Limits,
@@ -43,7 +44,6 @@ pub struct Kafka {
     pub properties: BTreeMap<String, Secret>,
     /// Topic of the reports; `None` is off.
     pub reports: Option<String>,
-    /// Where rejected records go.
     pub dead_letters: DeadLetters,
 }
 
@@ -76,7 +76,6 @@ pub struct Http {
 pub struct HttpTls {
     /// PEM file of the certificate and those that vouch for it.
     pub certificate: PathBuf,
-    /// PEM file of its private key.
     pub key: PathBuf,
 }
 
@@ -89,17 +88,36 @@ pub struct AlertRules {
     pub repeat_drift_us: i64,
     /// `repeat.operations`, in microseconds.
     pub repeat_operations_us: i64,
-    /// Transitions older than this are recorded and not sent. Outer `None`: not declared, so the
-    /// larger of an hour and one window; `Some(None)`: off, all are sent.
-    pub max_age_us: Option<Option<i64>>,
+    /// Transitions that are older are recorded and not sent.
+    pub max_age: MaxAge,
+}
+
+/// How old a transition may be and still be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MaxAge {
+    /// The larger of an hour and one window of the model.
+    #[default]
+    Default,
+    /// So many microseconds, whatever the model.
+    After(i64),
+    Off,
+}
+
+impl MaxAge {
+    /// The limit for a model with windows of this length; `None` where there is none.
+    pub fn limit_us(self, window_every_us: i64) -> Option<i64> {
+        match self {
+            MaxAge::Default => Some(window_every_us.max(HOUR_US)),
+            MaxAge::After(age_us) => Some(age_us),
+            MaxAge::Off => None,
+        }
+    }
 }
 
 /// An incident of drift opens after `windows` of the last `of` windows at alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DriftRule {
-    /// k
     pub windows: u32,
-    /// n
     pub of: u32,
 }
 
@@ -108,17 +126,32 @@ pub struct DriftRule {
 pub struct Receiver {
     /// Unique.
     pub name: String,
-    /// Classes of messages it wants: `alerts`, `retrain`; both where the operator named none for a
-    /// webhook, `alerts` for a mail and an Alertmanager.
-    pub on: Vec<String>,
-    /// How it is reached.
+    /// What it wants, as the operator ordered it: both where none was named for a webhook, alerts
+    /// for a mail and an Alertmanager.
+    pub on: Vec<Wants>,
     pub kind: ReceiverKind,
+}
+
+impl Receiver {
+    /// Whether it is told about this.
+    pub fn wants(&self, what: Wants) -> bool {
+        self.on.contains(&what)
+    }
+}
+
+/// A class of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wants {
+    /// Incidents that open, change and resolve.
+    Alerts,
+    /// Requests to train a model anew.
+    Retrain,
 }
 
 /// How a receiver is reached.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReceiverKind {
-    /// By mail.
     Email(Email),
     /// By a signed HTTP POST.
     Webhook(Webhook),
@@ -131,7 +164,6 @@ pub enum ReceiverKind {
 pub struct Email {
     /// SMTP or a folder of `.eml` files.
     pub transport: MailTransport,
-    /// Sender address.
     pub from: String,
     /// Recipient addresses; at least one.
     pub to: Vec<String>,
@@ -194,9 +226,7 @@ pub struct ReportStore {
 /// Every bound of RULES §7; each has a counter in `driftline_limit_reached_total`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Models of one configuration.
     pub models: usize,
-    /// Monitored columns of one model.
     pub columns: usize,
     /// Categories of a column whose exact counts are kept by name.
     pub categories: usize,
@@ -206,21 +236,15 @@ pub struct Limits {
     pub versions: usize,
     /// Open windows per model and lane.
     pub open_windows: usize,
-    /// Bytes of one record.
     pub record_bytes: usize,
-    /// Bytes of one string value.
     pub string_bytes: usize,
     /// Bytes of decoded rows that wait to be absorbed, over all models.
     pub batch_bytes: usize,
     /// Bytes of dead letters that wait for their acknowledgement.
     pub dead_letter_bytes: usize,
-    /// Rows of the outbox.
     pub outbox: usize,
-    /// Metric series.
     pub series: usize,
-    /// Bytes of stored reports.
     pub report_bytes: u64,
-    /// Bytes of one ONNX model.
     pub onnx_bytes: u64,
     /// Rows that wait for one candidate.
     pub shadow_rows: usize,

@@ -19,7 +19,6 @@ const NODES: usize = 2_000_000;
 /// A place in one of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
-    /// Index into the list of files.
     pub(crate) file: usize,
     /// Counted from 1; 0 stands for the whole file.
     pub(crate) line: usize,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftline_analytics::baseline::Baseline;
 
-use crate::world::World;
+use crate::world;
 
 /// Reads the bytes as a baseline file and lets what is accepted watch a model.
 pub fn check(data: &[u8]) {
@@ -17,8 +17,8 @@ pub fn check(data: &[u8]) {
     assert_eq!(read.columns, baseline.columns);
     assert_eq!(read.to_json(), written);
     // Settings may not fit it; then they say so.
-    if let Ok(world) = World::of(data) {
-        let reports = world.run();
+    if let Ok(world) = world::of(data) {
+        let reports = world::run(&world);
         assert!(!reports.is_empty(), "a window of many rows closes");
         for (report, json) in reports {
             assert_eq!(Arc::unwrap_or_clone(report).to_json(), json);

@@ -3,19 +3,21 @@
 
 use std::sync::OnceLock;
 
+use driftline_capture::Reason;
+use driftline_capture::columns::{CaptureSchema, Column, Kind};
 use driftline_config::Start;
-use driftline_config::capture::{CaptureSchema, Column, Kind};
-use driftline_ingest::{Decoder, Limits, ModelPlan, Outcome, Reason, Record, TopicPlan};
+use driftline_formats::{Decoder, ModelPlan, Outcome, Record};
+use driftline_ingest::{ReadLimits, TopicPlan};
 use serde_json::Value;
 
 const RECORD_TIME_US: i64 = 1_767_323_045_678_000;
 
 /// Decodes the bytes as one record, of a topic with one model and of a topic with two.
 pub fn check(data: &[u8]) {
-    static PLANS: OnceLock<[TopicPlan; 2]> = OnceLock::new();
+    static PLANS: OnceLock<[Vec<ModelPlan>; 2]> = OnceLock::new();
     let plans = PLANS.get_or_init(|| [plan(&["flights"]), plan(&["flights", "trains"])]);
     for plan in plans {
-        let mut fresh = Decoder::new(plan, &Limits::default());
+        let mut fresh = Decoder::new(plan, &RecordLimits::default());
         let first = decode(&mut fresh, data);
         let read = fresh.take().expect("Arrow takes the columns");
         // The order of keys that was seen is the order that is expected next.
@@ -24,7 +26,7 @@ pub fn check(data: &[u8]) {
         assert_eq!(first, again);
         assert_eq!(format!("{:?}", read.rows), format!("{:?}", read_again.rows));
         assert_eq!(read.marks, read_again.marks);
-        let rows: usize = read.rows.iter().map(|rows| rows.rows.num_rows()).sum();
+        let rows: usize = read.rows.iter().map(|rows| rows.rows.rows()).sum();
         assert_eq!(rows + read.marks.len(), 1, "one record is one row or one mark");
         agrees_with_serde_json(&first, data);
     }
@@ -62,7 +64,7 @@ fn agrees_with_serde_json(outcome: &Outcome, data: &[u8]) {
     }
 }
 
-fn plan(models: &[&str]) -> TopicPlan {
+fn plan(models: &[&str]) -> Vec<ModelPlan> {
     let column = |subject: &str, kind, coerce| Column { subject: subject.to_owned(), kind, coerce };
     let schema = CaptureSchema {
         columns: vec![
@@ -79,5 +81,5 @@ fn plan(models: &[&str]) -> TopicPlan {
         schema: schema.clone(),
         max_ahead_us: 3_600_000_000,
     });
-    TopicPlan { topic: "t".to_owned(), models: models.collect(), start: Start::Earliest }
+    models.collect()
 }

@@ -5,12 +5,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use driftline::checkpoint::{OfWindow, Shown, Snapshot, Store, StoredReport};
-use driftline::digest::WindowDigest;
-use driftline::http::{Board, Command, Live, ModelStatus, router};
-use driftline::metrics::Metrics;
 use driftline_analytics::report::Report;
 use driftline_config::Config;
+use driftline_pipeline::digest::WindowDigest;
+use driftline_pipeline::snapshot::{PageDocuments, Snapshot, StoredReport, WindowDocument};
+use driftline_store::Store;
+use driftline_web::metrics::Metrics;
+use driftline_web::{Board, Command, Live, ModelStatus, router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -83,10 +84,9 @@ fn service() -> Service {
         config_sha256: "00".to_owned(),
     };
     let whole = Report::from_json(REPORT).expect("the report is whole");
-    let digest = WindowDigest::new(&whole, (START_US, START_US + DAY_US));
-    let document = serde_json::to_vec(&digest).expect("a digest is JSON");
-    let digest = OfWindow { model: MODEL.to_owned(), start_us: START_US, document };
-    let shown = Shown { digests: vec![digest], ..Shown::default() };
+    let digest = WindowDigest::new(&whole, START_US..START_US + DAY_US);
+    let digest = WindowDocument::new(MODEL, START_US, &digest).expect("a digest is JSON");
+    let shown = PageDocuments { digests: vec![digest], ..PageDocuments::default() };
     let snapshot = Snapshot { reports: vec![report], shown, ..Snapshot::default() };
     store.commit(&snapshot).expect("the store can be written");
     let (sender, commands) = sync_channel(64);

@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use driftline_config::Secret;
+use driftline_config::{Partition, Secret};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -35,7 +35,7 @@ pub(crate) const LARGEST_MESSAGE: (&str, &str) = ("message.max.bytes", "10000000
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
     pub(crate) topic: String,
-    pub(crate) partition: i32,
+    pub(crate) partition: Partition,
     /// The end of the log, by the last fetch.
     pub(crate) end: i64,
     /// Where the first transaction begins that is still open; the end where none is.
@@ -102,7 +102,7 @@ impl ClientContext for Context {
             .flat_map(|(topic, figures)| {
                 figures.partitions.into_iter().map(move |(partition, figures)| Figures {
                     topic: topic.clone(),
-                    partition,
+                    partition: Partition(partition),
                     end: figures.hi_offset,
                     stable_end: figures.ls_offset,
                     end_signalled: figures.eof_offset,

@@ -8,10 +8,10 @@ mod topic;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftline_config::DeadLetters as Mode;
+use driftline_capture::Reason;
+use driftline_config::{DeadLetters as Mode, Partition};
 
 use crate::error::IngestError;
-use crate::event::Reason;
 use crate::plan::Connection;
 use folder::Folder;
 use pending::Pending;
@@ -29,19 +29,13 @@ const LETTER_BYTES: usize = 256;
 pub struct DeadLetter {
     /// Topic that it stood on.
     pub topic: String,
-    /// Its partition.
-    pub partition: i32,
-    /// Its offset.
+    pub partition: Partition,
     pub offset: i64,
     /// Its timestamp in microseconds, where it had one.
     pub timestamp_us: Option<i64>,
-    /// Its key.
     pub key: Option<Vec<u8>>,
-    /// Its value.
     pub value: Option<Vec<u8>>,
-    /// Its headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// Why it was rejected.
     pub reason: Reason,
     /// What and where, at most 256 bytes, never a feature's value.
     pub detail: String,
@@ -52,13 +46,10 @@ pub struct DeadLetter {
 pub struct RecentDeadLetter {
     /// Topic that the record stood on.
     pub topic: String,
-    /// Its partition.
-    pub partition: i32,
-    /// Its offset.
+    pub partition: Partition,
     pub offset: i64,
     /// Its timestamp in microseconds, where it had one.
     pub timestamp_us: Option<i64>,
-    /// Why it was rejected.
     pub reason: Reason,
     /// What and where.
     pub detail: String,
@@ -144,7 +135,7 @@ impl DeadLetters {
 
     /// The smallest offset of the partition whose letter has not arrived: a checkpoint of the
     /// partition may not pass it. `None` when all have.
-    pub fn unacknowledged_below(&self, topic: &str, partition: i32) -> Option<i64> {
+    pub fn unacknowledged_below(&self, topic: &str, partition: Partition) -> Option<i64> {
         self.pending.smallest(topic, partition)
     }
 

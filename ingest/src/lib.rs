@@ -8,10 +8,8 @@
 //! ```
 
 mod budget;
-mod category;
 mod client;
 mod dead_letter;
-mod decode;
 mod embedded;
 mod error;
 mod event;
@@ -22,17 +20,12 @@ mod reader;
 mod topic;
 
 pub use budget::{Budget, Lease};
-pub use category::{
-    category_of_bool, category_of_date, category_of_f64, category_of_i64, category_of_instant,
-    coerce_number, cut_text,
-};
 pub use dead_letter::{DeadLetter, DeadLetters, RecentDeadLetter};
-pub use decode::{Decoded, Decoder, Outcome, Record, Rejection, TopicLayout, batch_schema};
 pub use embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};
 pub use error::IngestError;
-pub use event::{Chunk, Event, Ignored, Mark, MarkKind, ModelRows, Reason};
-pub use plan::{Connection, Fingerprint, Limits, ModelPlan, Position, ReadPlan, TopicPlan};
+pub use event::Event;
+pub use plan::{Connection, Position, ReadLimits, ReadPlan, TopicPlan};
 pub use produce::{Capture, CaptureProducer, ReportProducer};
 pub use range::{OffsetRange, RangeEvent, read_ranges};
 pub use reader::Readers;
-pub use topic::{TopicFacts, describe_topic, offsets_for_time, topic_offsets};
+pub use topic::{TopicDescription, describe_topic, offsets_for_time, topic_offsets};

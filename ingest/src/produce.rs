@@ -114,13 +114,10 @@ impl ReportProducer {
 /// One record to produce.
 #[derive(Debug, Clone, Copy)]
 pub struct Capture<'a> {
-    /// Kafka topic.
     pub topic: &'a str,
     /// Kafka partition; `None` leaves it to the hash of the key.
     pub partition: Option<i32>,
-    /// Kafka key.
     pub key: Option<&'a [u8]>,
-    /// Kafka value.
     pub value: &'a [u8],
     /// Kafka timestamp in microseconds (kept to the millisecond); `None` is now.
     pub timestamp_us: Option<i64>,

@@ -5,6 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use driftline_capture::Chunk;
+use driftline_config::{Partition, TopicId, TopicPartition};
+use driftline_formats::{Decoder, TopicLayout};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
@@ -12,10 +15,8 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::client::{Consumer, consumer, partitions_of, unreachable};
-use crate::decode::TopicLayout;
 use crate::error::IngestError;
-use crate::event::Chunk;
-use crate::plan::{Connection, Limits, TopicPlan};
+use crate::plan::{Connection, ReadLimits, TopicPlan};
 use crate::reader::consumer_settings;
 use crate::reader::stretch::Stretch;
 use crate::topic::watermarks;
@@ -26,11 +27,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Offsets of one partition, `[from, to)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OffsetRange {
-    /// Kafka partition.
-    pub partition: i32,
-    /// First offset.
+    pub partition: Partition,
     pub from: i64,
-    /// First offset after it.
     pub to: i64,
 }
 
@@ -54,14 +52,14 @@ pub enum RangeEvent {
 pub fn read_ranges(
     connection: &Connection,
     plan: &TopicPlan,
-    limits: &Limits,
+    limits: &ReadLimits,
     ranges: &[OffsetRange],
     mut on_event: impl FnMut(RangeEvent) -> ControlFlow<()>,
 ) -> Result<(), IngestError> {
     let consumer = consumer(connection, &consumer_settings("32768"))?;
     partitions_of(&consumer, connection, &plan.topic)?
         .ok_or_else(|| IngestError::NoTopic { topic: plan.topic.clone() })?;
-    let mut queues: BTreeMap<i32, Vec<OffsetRange>> = BTreeMap::new();
+    let mut queues: BTreeMap<Partition, Vec<OffsetRange>> = BTreeMap::new();
     for range in ranges {
         queues.entry(range.partition).or_default().push(*range);
     }
@@ -69,7 +67,7 @@ pub fn read_ranges(
         queue.sort_unstable();
         queue.reverse();
     }
-    let layout = Arc::new(TopicLayout::new(plan));
+    let layout = Arc::new(TopicLayout::new(&plan.models));
     let mut reading =
         Ranges { connection, plan, limits, layout, consumer, active: BTreeMap::new() };
     loop {
@@ -96,10 +94,10 @@ pub fn read_ranges(
 struct Ranges<'a> {
     connection: &'a Connection,
     plan: &'a TopicPlan,
-    limits: &'a Limits,
+    limits: &'a ReadLimits,
     layout: Arc<TopicLayout>,
     consumer: Consumer,
-    active: BTreeMap<i32, Active>,
+    active: BTreeMap<Partition, Active>,
 }
 
 struct Active {
@@ -126,7 +124,9 @@ impl Ranges<'_> {
             return Ok(ControlFlow::Break(()));
         }
         if first < end {
-            let stretch = Stretch::new(0, partition, first, (&self.layout, self.limits));
+            let log = TopicPartition { topic: TopicId(0), partition };
+            let decoder = Decoder::with_layout(Arc::clone(&self.layout), &self.limits.record);
+            let stretch = Stretch::new(log, first, decoder);
             self.active.insert(partition, Active { stretch, to: end });
             self.assign(partition, Some(first))?;
         }
@@ -138,10 +138,10 @@ impl Ranges<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn assign(&self, partition: i32, offset: Option<i64>) -> Result<(), IngestError> {
+    fn assign(&self, partition: Partition, offset: Option<i64>) -> Result<(), IngestError> {
         let mut list = TopicPartitionList::new();
         let offset_or_end = Offset::Offset(offset.unwrap_or(0));
-        list.add_partition_offset(&self.plan.topic, partition, offset_or_end)
+        list.add_partition_offset(&self.plan.topic, partition.0, offset_or_end)
             .and_then(|()| match offset {
                 Some(_) => self.consumer.incremental_assign(&list),
                 None => self.consumer.incremental_unassign(&list),
@@ -157,7 +157,7 @@ impl Ranges<'_> {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
-                    let partition = message.partition();
+                    let partition = Partition(message.partition());
                     if let Some(active) = self.active.get_mut(&partition) {
                         if active.add(&message) {
                             ended = Some(partition);
@@ -166,7 +166,9 @@ impl Ranges<'_> {
                         }
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => ended = Some(partition),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended = Some(Partition(partition))
+                }
                 Some(Err(error)) => tracing::debug!(%error, "reading a range"),
                 None => {}
             }
@@ -181,7 +183,7 @@ impl Ranges<'_> {
 
     fn end(
         &mut self,
-        partition: i32,
+        partition: Partition,
         on_event: &mut impl FnMut(RangeEvent) -> ControlFlow<()>,
     ) -> Told {
         let Some(mut active) = self.active.remove(&partition) else {
@@ -196,7 +198,7 @@ impl Ranges<'_> {
         let first = self.active.iter().next();
         IngestError::Stalled {
             topic: self.plan.topic.clone(),
-            partition: first.map_or(0, |(partition, _)| *partition),
+            partition: first.map_or(Partition::default(), |(partition, _)| *partition),
             offset: first.map_or(0, |(_, active)| active.stretch.position()),
             seconds: SILENCE.as_secs(),
         }

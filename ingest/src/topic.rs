@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use driftline_config::Partition;
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
 };
@@ -19,7 +20,7 @@ use crate::plan::Connection;
 
 /// What the broker says about a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicFacts {
+pub struct TopicDescription {
     /// First offset that the log holds and the one after the last, per partition.
     pub partitions: Vec<(i64, i64)>,
     /// `retention.ms`; `None` where it is unlimited or unknown.
@@ -38,8 +39,11 @@ pub struct TopicFacts {
 ///
 /// # Errors
 /// [`IngestError::Unreachable`] and [`IngestError::NoTopic`]. That the settings may not be read is
-/// no error: [`TopicFacts::settings_unknown`] says why.
-pub fn describe_topic(connection: &Connection, topic: &str) -> Result<TopicFacts, IngestError> {
+/// no error: [`TopicDescription::settings_unknown`] says why.
+pub fn describe_topic(
+    connection: &Connection,
+    topic: &str,
+) -> Result<TopicDescription, IngestError> {
     let partitions = topic_offsets(connection, topic)?;
     let settings = topic_settings(connection, topic);
     let number = |name: &str| {
@@ -47,7 +51,7 @@ pub fn describe_topic(connection: &Connection, topic: &str) -> Result<TopicFacts
         entry.value.as_ref()?.parse::<i64>().ok().filter(|value| *value >= 0)
     };
     let stamps = settings.as_ref().ok().and_then(|found| found.get("message.timestamp.type"));
-    Ok(TopicFacts {
+    Ok(TopicDescription {
         partitions,
         retention_ms: number("retention.ms"),
         retention_bytes: number("retention.bytes"),
@@ -68,7 +72,9 @@ pub fn topic_offsets(connection: &Connection, topic: &str) -> Result<Vec<(i64, i
     let probe = consumer(connection, &[])?;
     let count = partitions_of(&probe, connection, topic)?
         .ok_or_else(|| IngestError::NoTopic { topic: topic.to_owned() })?;
-    (0..count).map(|partition| watermarks(&probe, connection, topic, partition)).collect()
+    (0..count)
+        .map(|partition| watermarks(&probe, connection, topic, Partition(partition)))
+        .collect()
 }
 
 /// The first offset per partition whose record timestamp is at or after `time_us`; the end of the
@@ -80,11 +86,11 @@ pub fn offsets_for_time(
     connection: &Connection,
     topic: &str,
     time_us: i64,
-) -> Result<BTreeMap<i32, i64>, IngestError> {
+) -> Result<BTreeMap<Partition, i64>, IngestError> {
     let probe = consumer(connection, &[])?;
     let count = partitions_of(&probe, connection, topic)?
         .ok_or_else(|| IngestError::NoTopic { topic: topic.to_owned() })?;
-    let partitions: Vec<i32> = (0..count).collect();
+    let partitions: Vec<Partition> = (0..count).map(Partition).collect();
     offsets_at(&probe, connection, topic, &partitions, time_us)
 }
 
@@ -92,15 +98,15 @@ pub(crate) fn offsets_at(
     probe: &Consumer,
     connection: &Connection,
     topic: &str,
-    partitions: &[i32],
+    partitions: &[Partition],
     time_us: i64,
-) -> Result<BTreeMap<i32, i64>, IngestError> {
+) -> Result<BTreeMap<Partition, i64>, IngestError> {
     let mut times = TopicPartitionList::new();
     for partition in partitions {
         // Kafka stamps in milliseconds: the first one that is not before the microsecond.
         let time_ms = time_us.div_euclid(1000) + i64::from(time_us.rem_euclid(1000) > 0);
         times
-            .add_partition_offset(topic, *partition, Offset::Offset(time_ms.max(0)))
+            .add_partition_offset(topic, partition.0, Offset::Offset(time_ms.max(0)))
             .map_err(|error| unreachable(connection, &error))?;
     }
     let found = probe
@@ -108,11 +114,12 @@ pub(crate) fn offsets_at(
         .map_err(|error| unreachable(connection, &error))?;
     let mut offsets = BTreeMap::new();
     for element in found.elements() {
+        let partition = Partition(element.partition());
         let offset = match element.offset() {
             Offset::Offset(offset) => offset,
-            _ => watermarks(probe, connection, topic, element.partition())?.1,
+            _ => watermarks(probe, connection, topic, partition)?.1,
         };
-        offsets.insert(element.partition(), offset);
+        offsets.insert(partition, offset);
     }
     Ok(offsets)
 }
@@ -122,10 +129,10 @@ pub(crate) fn watermarks(
     probe: &Consumer,
     connection: &Connection,
     topic: &str,
-    partition: i32,
+    partition: Partition,
 ) -> Result<(i64, i64), IngestError> {
     probe
-        .fetch_watermarks(topic, partition, ANSWER_TIMEOUT)
+        .fetch_watermarks(topic, partition.0, ANSWER_TIMEOUT)
         .map_err(|error| unreachable(connection, &error))
 }
 

@@ -5,109 +5,47 @@ use std::path::PathBuf;
 /// Why the runtime could not be loaded, a model was refused, or rows could not be scored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShadowError {
-    /// No candidate path led to a usable ONNX Runtime.
     #[error(
         "no usable ONNX Runtime library ({reasons}); name one with --onnxruntime or ORT_DYLIB_PATH"
     )]
-    Runtime {
-        /// Each path that was tried, with its reason.
-        reasons: String,
-    },
-    /// The model's file could not be read.
+    Runtime { reasons: String },
     #[error("cannot read the model {}: {reason}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        reason: String,
-    },
-    /// The model is larger than `limits.onnx_bytes`.
+    Read { path: PathBuf, reason: String },
     #[error(
         "the model has {bytes} bytes, the limit is {limit}: raise limits.onnx_bytes if it is meant"
     )]
-    TooLarge {
-        /// Size of the model.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// The bytes are not those that the operator declared.
+    TooLarge { bytes: u64, limit: u64 },
     #[error("the model's sha256 is {found}, declared is {declared}")]
-    Sha256 {
-        /// sha256 of the bytes.
-        found: String,
-        /// sha256 of the configuration.
-        declared: String,
-    },
-    /// The bytes are no ONNX model.
+    Sha256 { found: String, declared: String },
     #[error("not an ONNX model: {reason}")]
-    Malformed {
-        /// What the reader stumbled over.
-        reason: &'static str,
-    },
-    /// The model keeps weights in other files.
+    Malformed { reason: &'static str },
     #[error(
         "the model refers to external data: save it as one file (onnx.save with save_as_external_data=False)"
     )]
     ExternalData,
-    /// The model needs operators that ONNX Runtime does not bring along.
     #[error(
         "the model uses the operator {operator} of the domain \"{domain}\": custom operators are refused"
     )]
-    Operator {
-        /// Name of the operator.
-        operator: String,
-        /// Its domain.
-        domain: String,
-    },
-    /// ONNX Runtime refused the model.
+    Operator { operator: String, domain: String },
     #[error("ONNX Runtime refuses the model: {reason}")]
-    Refused {
-        /// ONNX Runtime's words.
-        reason: String,
-    },
-    /// The model's inputs do not take the configured features.
+    Refused { reason: String },
     #[error("the model's inputs do not fit: {reason}")]
-    Inputs {
-        /// What was found and what would be right.
-        reason: String,
-    },
-    /// The model's outputs are not the configured ones.
+    Inputs { reason: String },
     #[error("the model's outputs do not fit: {reason}")]
-    Outputs {
-        /// What was found and what would be right.
-        reason: String,
-    },
-    /// An output is a sequence of maps.
+    Outputs { reason: String },
     #[error(
         "the output {output} is a sequence of maps: convert the model with options={{\"zipmap\": False}}"
     )]
-    ZipMap {
-        /// Name of the output.
-        output: String,
-    },
-    /// A batch lacks a column that the model takes.
+    ZipMap { output: String },
     #[error("the feature {feature} is not monitored: add it to the baseline or to `features`")]
-    Feature {
-        /// Name of the feature.
-        feature: String,
-    },
+    Feature { feature: String },
     /// A batch lacks every prediction column that the candidate could be compared with.
     #[error(
         "the captures hold neither the prediction {label} nor {score}: name the champion's columns in `output`"
     )]
-    Champion {
-        /// The champion's label column.
-        label: String,
-        /// The champion's score column.
-        score: String,
-    },
-    /// A run of the model failed.
+    Champion { label: String, score: String },
     #[error("scoring failed: {reason}")]
-    Run {
-        /// ONNX Runtime's words.
-        reason: String,
-    },
+    Run { reason: String },
 }
 
 /// ONNX Runtime's message on one line, at most 300 characters of it.

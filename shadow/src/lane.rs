@@ -1,4 +1,4 @@
-//! The lane of one candidate: rows go in without waiting, one report per window comes out in time.
+//! The lane of one candidate: rows go in without waiting, each window is finished in time.
 
 mod pairing;
 mod queue;
@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type};
-use driftline_config::{Candidate, capture};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
+use driftline_capture::{CaptureBatch, columns};
+use driftline_config::Candidate;
 
 use crate::error::{ShadowError, one_line};
 use crate::model::Model;
-use crate::report::CandidateReport;
 use crate::sample::{Decision, chosen};
+use crate::sums::Sums;
 use pairing::needed_columns;
 use queue::Queue;
 use worker::Scorer;
@@ -27,11 +28,27 @@ use worker::Scorer;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One candidate on its own thread, with a queue that sheds what it cannot hold. Nothing here waits
-/// for the model.
+/// for the model. What is kept of paired rows is up to `S`.
 #[derive(Debug)]
-pub struct CandidateLane {
+pub struct CandidateLane<S: Sums> {
     candidate: Arc<Candidate>,
-    queue: Arc<Queue>,
+    queue: Arc<Queue<S>>,
+}
+
+/// What a lane did in one window that is over, counted as in [`LaneCounters`]: `sampled = paired + shed +
+/// failed`, always.
+#[derive(Debug, Clone)]
+pub struct FinishedWindow<S> {
+    pub start_us: i64,
+    /// Rows that the sample chose.
+    pub sampled: u64,
+    pub paired: u64,
+    pub shed: u64,
+    pub failed: u64,
+    /// Of the paired rows; shared, since the lane's thread may still hold them.
+    pub sums: Arc<S>,
+    /// Why the candidate could not score, at the close of the window.
+    pub problem: Option<String>,
 }
 
 /// Whether a candidate scores.
@@ -60,15 +77,17 @@ pub struct LaneCounters {
     pub queued: u64,
 }
 
-impl CandidateLane {
+impl<S: Sums> CandidateLane<S> {
     /// Starts the lane. `load` runs on the lane's thread, whose priority it may set; when it fails, the
-    /// candidate is degraded and its rows are counted as failed. `queue_rows` is `limits.shadow_rows`.
+    /// candidate is degraded and its rows are counted as failed. `queue_rows` is `limits.shadow_rows`,
+    /// `nothing` the sums with which each window begins.
     pub fn spawn(
         candidate: Candidate,
         queue_rows: usize,
+        nothing: S,
         load: impl FnOnce(&Candidate) -> Result<Model, ShadowError> + Send + 'static,
-    ) -> CandidateLane {
-        CandidateLane::spawn_scorer(candidate, queue_rows, |candidate| {
+    ) -> CandidateLane<S> {
+        CandidateLane::spawn_scorer(candidate, queue_rows, nothing, |candidate| {
             load(candidate).map(Scorer::of)
         })
     }
@@ -76,11 +95,12 @@ impl CandidateLane {
     fn spawn_scorer(
         candidate: Candidate,
         queue_rows: usize,
+        nothing: S,
         load: impl FnOnce(&Candidate) -> Result<Scorer, ShadowError> + Send + 'static,
-    ) -> CandidateLane {
+    ) -> CandidateLane<S> {
         let lane = CandidateLane {
             candidate: Arc::new(candidate),
-            queue: Arc::new(Queue::new(queue_rows)),
+            queue: Arc::new(Queue::new(queue_rows, nothing)),
         };
         let (candidate, queue) = (Arc::clone(&lane.candidate), Arc::clone(&lane.queue));
         let started =
@@ -98,39 +118,44 @@ impl CandidateLane {
         &self.candidate.name
     }
 
+    /// What was configured of the candidate.
+    pub fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
     /// Offers the counted rows of a batch that lie in the window starting at `window_start_us`.
     /// Requests that failed (status from 400) and rows from before `trained_until` are passed over;
     /// of the others the hash of the id chooses the sample. What the queue cannot hold is shed.
-    pub fn offer(&self, window_start_us: i64, batch: &RecordBatch, rows: &[u32]) {
+    pub fn offer(&self, window_start_us: i64, batch: &CaptureBatch, rows: &[u32]) {
         let sample = self.sample(batch, rows);
         if sample.is_empty() {
             return;
         }
-        let (batch, rows) = slim(batch, sample, &needed_columns(&self.candidate));
-        self.queue.push(window_start_us, batch, rows, &self.candidate.output.classes);
+        let batch = slim(batch, &needed_columns(&self.candidate));
+        self.queue.push(window_start_us, batch, sample);
     }
 
-    /// Says that a window is too small for a report and became part of an earlier one, whose report covers
+    /// Says that a window is too small for a report and became part of an earlier one, which covers
     /// both. Neither of them may have been closed.
     pub fn carry(&self, from_us: i64, into_us: i64) {
         self.queue.carry(from_us, into_us);
     }
 
-    /// Says that no more rows of the window come. Its report is finished when its rows are scored,
+    /// Says that no more rows of the window come. It is finished when its rows are scored,
     /// at `deadline` at the latest; rows that still wait then are shed.
     pub fn close(&self, window_start_us: i64, deadline: Instant) {
-        self.queue.close(window_start_us, deadline, &self.candidate.output.classes);
+        self.queue.close(window_start_us, deadline);
     }
 
-    /// Reports that are finished at `now`, with the start of their window, in order of finishing.
-    pub fn take_finished(&self, now: Instant) -> Vec<(i64, CandidateReport)> {
-        self.queue.take_finished(now, &self.candidate)
+    /// The windows that are finished at `now`, in order of finishing.
+    pub fn take_finished(&self, now: Instant) -> Vec<FinishedWindow<S>> {
+        self.queue.take_finished(now)
     }
 
-    /// Waits for the next finished report: until one is there or `patience` has passed.
+    /// Waits for the next finished window: until one is there or `patience` has passed.
     #[cfg(test)]
-    fn wait_finished(&self, patience: Duration) -> Vec<(i64, CandidateReport)> {
-        self.queue.wait_finished(patience, &self.candidate)
+    fn wait_finished(&self, patience: Duration) -> Vec<FinishedWindow<S>> {
+        self.queue.wait_finished(patience)
     }
 
     /// Counts since the start.
@@ -143,26 +168,20 @@ impl CandidateLane {
         self.queue.health()
     }
 
-    fn sample(&self, batch: &RecordBatch, rows: &[u32]) -> Vec<u32> {
-        let time_us = batch
-            .column_by_name(capture::TIME_US)
-            .and_then(|column| column.as_primitive_opt::<Int64Type>());
-        let status = batch
-            .column_by_name(capture::STATUS)
-            .and_then(|column| column.as_primitive_opt::<Int32Type>());
-        let ids = Ids::of(batch);
-        let eligible = |row: usize| {
-            let trained = self.candidate.trained_until_us.is_some_and(|until_us| {
-                time_us.is_some_and(|times| times.is_valid(row) && times.value(row) < until_us)
-            });
-            let answered = status.is_none_or(|codes| codes.is_null(row) || codes.value(row) < 400);
-            !trained && answered
-        };
-        let (mut sample, rows_of_batch) = (Vec::with_capacity(rows.len()), batch.num_rows());
-        for row in rows.iter().copied().filter(|row| (*row as usize) < rows_of_batch) {
-            let (id, offset) = ids.get(row as usize);
-            if eligible(row as usize)
-                && chosen(Decision::Sampled, id, offset, self.candidate.sample)
+    fn sample(&self, batch: &CaptureBatch, rows: &[u32]) -> Vec<u32> {
+        let (times_us, offsets) = (batch.times_us(), batch.offsets());
+        let until_us = self.candidate.trained_until_us;
+        let mut sample = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let at = row as usize;
+            let (Some(time_us), Some(offset)) = (times_us.get(at), offsets.get(at)) else {
+                continue;
+            };
+            let trained = until_us.is_some_and(|until_us| *time_us < until_us);
+            let failed = batch.status(at).is_some_and(|status| status >= 400);
+            if !trained
+                && !failed
+                && chosen(Decision::Sampled, batch.id(at), *offset, self.candidate.sample)
             {
                 sample.push(row);
             }
@@ -171,7 +190,7 @@ impl CandidateLane {
     }
 }
 
-impl Drop for CandidateLane {
+impl<S: Sums> Drop for CandidateLane<S> {
     fn drop(&mut self) {
         if !self.queue.stop(STOP_PATIENCE) {
             tracing::warn!(candidate = self.name(), "a model's run did not stop in time");
@@ -179,18 +198,18 @@ impl Drop for CandidateLane {
     }
 }
 
-/// How the rows of a batch are told apart.
+/// How the rows of a batch of needed columns are told apart.
 pub(crate) struct Ids<'a> {
-    ids: Option<&'a arrow::array::StringArray>,
-    offsets: Option<&'a arrow::array::Int64Array>,
+    ids: Option<&'a StringArray>,
+    offsets: Option<&'a Int64Array>,
 }
 
 impl<'a> Ids<'a> {
     pub(crate) fn of(batch: &'a RecordBatch) -> Ids<'a> {
         Ids {
-            ids: batch.column_by_name(capture::ID).and_then(|column| column.as_string_opt()),
+            ids: batch.column_by_name(columns::ID).and_then(|column| column.as_string_opt()),
             offsets: batch
-                .column_by_name(capture::OFFSET)
+                .column_by_name(columns::OFFSET)
                 .and_then(|column| column.as_primitive_opt::<Int64Type>()),
         }
     }
@@ -202,10 +221,10 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// The needed columns alone.
-fn slim(batch: &RecordBatch, rows: Vec<u32>, needed: &[String]) -> (RecordBatch, Vec<u32>) {
+/// The needed columns alone, by name: what waits is no capture any more, and keeps nothing else alive.
+fn slim(batch: &CaptureBatch, needed: &[String]) -> RecordBatch {
+    let batch = batch.record_batch();
     let schema = batch.schema_ref();
     let columns: Vec<usize> = needed.iter().filter_map(|name| schema.index_of(name).ok()).collect();
-    let narrow = batch.project(&columns).unwrap_or_else(|_| batch.clone());
-    (narrow, rows)
+    batch.project(&columns).unwrap_or_else(|_| batch.clone())
 }

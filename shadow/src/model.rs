@@ -11,11 +11,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use driftline_config::Candidate;
+use driftline_config::{Candidate, sha256_hex};
 use ort::ep;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session};
-use sha2::{Digest, Sha256};
 
 use crate::error::{ShadowError, one_line};
 use crate::runtime::Runtime;
@@ -109,7 +108,8 @@ impl Model {
         })
     }
 
-    /// Scores rows of a capture batch (config's layout; numbers may also be other Arrow numbers).
+    /// Scores rows of a batch whose features are named as in a capture batch; numbers may also be other
+    /// Arrow numbers.
     /// Missing numbers are NaN, missing texts empty.
     ///
     /// # Errors
@@ -205,8 +205,4 @@ fn padded_rows(rows: usize) -> usize {
         .find(|size| *size >= rows && rows * 2 >= *size)
         .or_else(|| BATCH_SIZES.into_iter().rev().find(|size| *size <= rows))
         .unwrap_or(LARGEST_BATCH)
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -29,7 +29,7 @@ pub(crate) fn chosen(decision: Decision, id: Option<&str>, offset: i64, share: f
 
 /// FNV-1a with the finaliser of SplitMix64, since FNV alone mixes short texts poorly in its upper
 /// bits.
-pub(crate) fn hash(salt: u64, bytes: &[u8]) -> u64 {
+fn hash(salt: u64, bytes: &[u8]) -> u64 {
     let mut state = 0xcbf2_9ce4_8422_2325_u64 ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in bytes {
         state = (state ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use driftline_batch::setups::complaints;
 use driftline_config::{Config, Model, Problems};
-
-use crate::setup::Setup;
 
 /// Reads a configuration; secrets come from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
@@ -14,7 +13,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
 
 /// The same, with every problem of the files that it names.
 pub(crate) fn load_examined(path: &Path) -> Result<Config, Problems> {
-    Config::load_examined(path, &|name| std::env::var(name).ok(), &Setup::complaints)
+    Config::load_examined(path, &|name| std::env::var(name).ok(), &complaints)
 }
 
 /// The model of this name, or the only one.
@@ -27,10 +26,4 @@ pub(crate) fn model<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Resul
         (None, [model]) => Ok(model),
         (None, _) => Err(anyhow!("{}: write --model, one of {}", config.path.display(), names())),
     }
-}
-
-/// Subjects of the model's columns in which a string that holds a number is that number.
-pub(crate) fn coerced(model: &Model) -> Vec<String> {
-    let coerced = model.features.iter().filter(|(_, feature)| feature.coerce);
-    coerced.map(|(name, _)| format!("feature:{name}")).collect()
 }

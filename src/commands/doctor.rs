@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use driftline_alerting::deliver::{Deliverer, DeliverySettings};
+use driftline_batch::setups::load_setup;
 use driftline_config::Config;
 
 use super::configured;
-use super::progress::Progress;
+use super::progress::RowsBar;
 use super::text_table::TextTable;
-use crate::setup::Setup;
 
 mod kafka;
 mod machine;
@@ -25,18 +25,18 @@ const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 #[command(
     about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers, webhooks and Alertmanager"
 )]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The ONNX Runtime library, or a folder that holds it
     #[arg(long, value_name = "PATH")]
-    pub onnxruntime: Option<PathBuf>,
+    pub(crate) onnxruntime: Option<PathBuf>,
 }
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Nothing to do.
     Ok,
     /// It works, and something may surprise later.
@@ -47,13 +47,13 @@ pub enum State {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What was looked at.
-    pub check: String,
+    pub(crate) check: String,
     /// How it ended.
-    pub state: State,
+    pub(crate) state: State,
     /// One sentence: what was found, and what to do.
-    pub says: String,
+    pub(crate) says: String,
 }
 
 impl Finding {
@@ -74,7 +74,7 @@ impl Finding {
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let findings = examine(args);
     let text = describe(&findings);
     super::write(&mut std::io::stdout().lock(), &text)?;
@@ -83,7 +83,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Every check, in the order in which a service would need what it looks at.
-pub fn examine(args: &DoctorArgs) -> Vec<Finding> {
+pub(crate) fn examine(args: &DoctorArgs) -> Vec<Finding> {
     let config = match configured::load(&args.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -93,7 +93,7 @@ pub fn examine(args: &DoctorArgs) -> Vec<Finding> {
             return problems.0.iter().map(fail).collect();
         }
     };
-    let progress = Progress::new("looking");
+    let progress = RowsBar::new("looking", None);
     let mut findings = vec![Finding::ok(
         "configuration",
         format!("{}: {} models", config.path.display(), config.models.len()),
@@ -102,13 +102,13 @@ pub fn examine(args: &DoctorArgs) -> Vec<Finding> {
     findings.extend(kafka::examine(&config));
     findings.extend(machine::examine(&config, args.onnxruntime.as_deref()));
     findings.extend(receivers(&config));
-    progress.end();
+    drop(progress);
     findings
 }
 
 fn baseline(model: &driftline_config::Model, config: &Config) -> Finding {
     let check = format!("baseline of {}", model.name);
-    match Setup::load(model, &config.limits) {
+    match load_setup(model, &config.limits) {
         Ok(setup) => {
             let columns = setup.layout.schema().columns.len();
             let rows = setup.baselines.default.rows;

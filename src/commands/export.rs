@@ -10,16 +10,17 @@ use anyhow::{Context, anyhow, bail};
 use arrow::array::RecordBatch;
 use clap::Args;
 use driftline_alerting::retrain::RetrainRequest;
-use driftline_config::Config;
+use driftline_batch::setups::load_setup;
+use driftline_config::{Config, Partition};
+use driftline_files::write_parquet;
 use driftline_ingest::OffsetRange;
+use driftline_pipeline::setup::Setup;
 
 use super::configured;
-use super::progress::Progress;
+use super::progress::RowsBar;
 use super::recorded::{
     RecordedWindow, Selection, Source, StoredState, requested, rows_of, say_gaps,
 };
-use crate::files::write_parquet;
-use crate::setup::Setup;
 
 mod columns;
 #[cfg(test)]
@@ -35,19 +36,19 @@ const QUEUE: usize = 4;
 #[command(
     about = "Write exactly the rows that a window or a retraining request counted to Parquet"
 )]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Rows of the window of this id
     #[arg(long, value_name = "ID", required_unless_present = "retrain")]
-    pub window: Option<String>,
+    pub(crate) window: Option<String>,
     /// Rows of the retraining request of this id
     #[arg(long, value_name = "ID", conflicts_with = "window")]
-    pub retrain: Option<String>,
+    pub(crate) retrain: Option<String>,
     /// Where the rows are written; must end in .parquet
     #[arg(long, value_name = "FILE.parquet")]
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
 }
 
 /// Which rows, and how they are read.
@@ -64,7 +65,7 @@ struct Wanted {
 ///
 /// # Errors
 /// What cannot be read or written, or what the log no longer holds, in one sentence.
-pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
     let rows = export(&config, args)?;
     let text = format!("{}: {rows} rows\n", args.out.display());
@@ -77,7 +78,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// What cannot be read or written, or what the log no longer holds, in one sentence.
-pub fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u64> {
+pub(crate) fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u64> {
     if args.out.extension().is_none_or(|extension| extension != "parquet") {
         bail!("--out {}: the name must end in .parquet", args.out.display());
     }
@@ -138,13 +139,13 @@ fn setup(state: &StoredState, request: &RetrainRequest, config: &Config) -> anyh
     let model = config.models.iter().find(|model| model.name == *name).ok_or_else(|| {
         anyhow!("{}: no model {name}, and no report of it is kept", config.path.display())
     })?;
-    Ok(Setup::load(model, &config.limits)?)
+    Ok(load_setup(model, &config.limits)?)
 }
 
 /// Reads on one thread and writes on another.
 fn write(wanted: &Wanted, source: &Source, file: &Path) -> anyhow::Result<(u64, Vec<OffsetRange>)> {
     let columns = Columns::new(source.topic(), wanted.setup.layout.schema());
-    let progress = Progress::of("exporting", Some(wanted.rows));
+    let progress = RowsBar::new("exporting", Some(wanted.rows));
     let (outbox, inbox) = sync_channel(QUEUE);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| read(wanted, source, &columns, outbox));
@@ -164,7 +165,7 @@ fn read(
     columns: &Columns,
     outbox: SyncSender<RecordBatch>,
 ) -> anyhow::Result<Vec<OffsetRange>> {
-    let mut partitions: BTreeMap<i32, Vec<OffsetRange>> = BTreeMap::new();
+    let mut partitions: BTreeMap<Partition, Vec<OffsetRange>> = BTreeMap::new();
     for range in &wanted.ranges {
         partitions.entry(range.partition).or_default().push(*range);
     }

@@ -5,18 +5,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use arrow::record_batch::RecordBatch;
 use clap::Args;
-use driftline_config::capture::CaptureSchema;
-use driftline_config::{Config, Limits, Model};
+use driftline_alerting::clock::now_us;
+use driftline_batch::setups::load_setup;
+use driftline_batch::{Audience, FileRows, RowSource, Surveyed};
+use driftline_capture::CaptureSchema;
+use driftline_config::{Config, Model};
+use driftline_files::{Choices, FileError, Mapping, Target};
 use driftline_ingest::{Capture, CaptureProducer, Connection, topic_offsets};
 
 use super::configured;
-use super::progress::Progress;
-use super::reading::say_passed_over;
-use crate::clock::now_us;
-use crate::files::{Choices, FileError, Mapping, Table, Target};
-use crate::setup::Setup;
+use super::progress::Bar;
 
 mod event;
 #[cfg(test)]
@@ -30,27 +29,27 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Sends a file as captures.
 #[derive(Debug, Clone, Args)]
 #[command(about = "Send the rows of a file as capture events to a model's topic")]
-pub struct ProduceArgs {
+pub(crate) struct ProduceArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Which model of the configuration; not needed where it has one
     #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// The rows: a .parquet, .csv or .jsonl file, or "SELECT … FROM 'file'"
     #[arg(long, value_name = "FILE|SELECT")]
-    pub data: String,
+    pub(crate) data: String,
     /// Rows per second; as fast as the broker takes them where it is left out
     #[arg(long, value_name = "N", value_parser = rate)]
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// The column that holds the event time; without one, and where the file has none of its own,
     /// rows happen now
     #[arg(long, value_name = "COLUMN")]
-    pub time: Option<String>,
+    pub(crate) time: Option<String>,
     /// A column of the file that has another name in the model, as FILE_COLUMN=feature:NAME or
     /// FILE_COLUMN=prediction:NAME
     #[arg(long, value_name = "FILE_COLUMN=SUBJECT")]
-    pub rename: Vec<String>,
+    pub(crate) rename: Vec<String>,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -62,20 +61,18 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// What was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Produced {
+pub(crate) struct Produced {
     /// Captures that the broker acknowledged.
-    pub captures: u64,
-    /// Topic.
-    pub topic: String,
-    /// Its partitions.
-    pub partitions: usize,
+    pub(crate) captures: u64,
+    pub(crate) topic: String,
+    pub(crate) partitions: usize,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// What cannot be read or sent, in one sentence.
-pub fn run(args: &ProduceArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ProduceArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
     let model = configured::model(&config, args.model.as_deref())?;
     let produced = produce(args, &config, model, &mut |note| eprintln!("{note}"))?;
@@ -93,33 +90,34 @@ pub fn run(args: &ProduceArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// What cannot be read or sent, in one sentence.
-pub fn produce(
+pub(crate) fn produce(
     args: &ProduceArgs,
     config: &Config,
     model: &Model,
     note: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Produced> {
-    let mapping = Mapping {
-        time: args.time.clone(),
-        renames: Mapping::parse_renames(&args.rename)?,
-        envelope: true,
-    };
-    let progress = Progress::new("looking at the file");
-    let table = Table::open(&args.data, &|rows| progress.add(rows))?;
-    say_passed_over(&table, note);
-    let (schema, mapping) = schema(&table, mapping, (model, &config.limits), &progress, note)?;
-    progress.end();
-    let timed = table.has_time(&mapping)?;
+    let bar = Bar::default();
+    let mut audience = Audience { note, progress: &|progress| bar.show(progress) };
+    let renames = Mapping::parse_renames(&args.rename)?;
+    let mapping = Mapping { time: args.time.clone(), renames, envelope: true };
+    let table = FileRows::open_table(&args.data, "looking at the file", &mut audience)?;
+    let mut rows = FileRows { table, mapping, limits: config.limits.clone() };
+    let schema = schema(&mut rows, model, &mut audience)?;
+    let timed = rows.has_time()?;
     let topic = &model.captures.topic;
     let connection = Connection::from(&config.kafka);
     let partitions = topic_offsets(&connection, topic)?.len();
     let producer = CaptureProducer::start(&connection)?;
     let mut sending =
         Sending { topic, partitions, producer, sent: 0, rate: args.rate, start: Instant::now() };
-    let progress = Progress::of(&format!("sending {}", table.name()), table.rows());
-    for batch in table.captures(&schema, &mapping, &(&config.limits).into())? {
-        sending.send(&Events::new(&model.name, &schema, &batch?, timed), &progress)?;
-    }
+    let FileRows { table, mapping, limits } = &rows;
+    let what = format!("sending {}", table.name());
+    audience.watch(&what, table.rows(), |passed| -> anyhow::Result<()> {
+        for batch in table.captures(&schema, mapping, limits)? {
+            sending.send(&Events::new(&model.name, &schema, &batch?, timed), passed)?;
+        }
+        Ok(())
+    })?;
     if sending.sent == 0 {
         bail!("{}: no rows", table.name());
     }
@@ -138,7 +136,7 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn send(&mut self, events: &Events<'_>, progress: &Progress) -> anyhow::Result<()> {
+    fn send(&mut self, events: &Events<'_>, passed: &dyn Fn(u64)) -> anyhow::Result<()> {
         let mut value = Vec::new();
         for row in 0..events.rows() {
             if let Some(rate) = self.rate {
@@ -154,7 +152,7 @@ impl Sending<'_> {
                 Capture { topic: self.topic, partition, key, value: &value, timestamp_us: None };
             self.producer.send(&capture)?;
             self.sent += 1;
-            progress.add(1);
+            passed(1);
         }
         Ok(())
     }
@@ -164,40 +162,38 @@ impl Sending<'_> {
 /// baseline can be read, its columns are sent whatever they look like, and plain names of its
 /// predictions are predictions.
 fn schema(
-    table: &Table,
-    mut mapping: Mapping,
-    (model, limits): (&Model, &Limits),
-    progress: &Progress,
-    note: &mut dyn FnMut(&str),
-) -> anyhow::Result<(CaptureSchema, Mapping)> {
-    let setup = Setup::load(model, limits);
+    rows: &mut FileRows,
+    model: &Model,
+    audience: &mut Audience<'_>,
+) -> anyhow::Result<CaptureSchema> {
+    let setup = load_setup(model, &rows.limits);
     let monitored = match &setup {
         Ok(setup) => setup.layout.schema().clone(),
         Err(error) => {
-            note(&format!(
+            audience.note(&format!(
                 "{error}: which columns are predictions is taken from their names alone"
             ));
             CaptureSchema::default()
         }
     };
-    let known = setup.is_ok().then_some(&monitored);
-    let targets = table.targets(&mapping, known)?;
-    for (column, target) in table.columns().iter().zip(&targets) {
-        let renamed = mapping.renames.iter().any(|(from, _)| from == column);
+    let targets = rows.table.targets(&rows.mapping, setup.is_ok().then_some(&monitored))?;
+    let columns = rows.table.columns().iter();
+    for (column, target) in columns.zip(&targets) {
+        let renamed = rows.mapping.renames.iter().any(|(from, _)| from == column);
         if let Target::Subject(subject) = target
             && !renamed
-            && subject != column
+            && subject != column.as_str()
         {
-            mapping.renames.push((column.clone(), subject.clone()));
+            rows.mapping.renames.push((column.clone(), subject.clone()));
         }
     }
-    let profile = table.profile(&|rows| progress.add(rows))?;
+    let Surveyed { profile, targets, .. } = rows.survey(audience)?;
     if profile.rows == 0 {
-        return Err(FileError::Empty { name: table.name().to_owned(), what: "rows" }.into());
+        return Err(FileError::Empty { name: rows.name(), what: "rows" }.into());
     }
     let mut choices = Choices::default();
-    let mut inferred = profile.infer(table.name(), &targets, &choices)?;
-    for (column, target) in table.columns().iter().zip(&targets) {
+    let mut inferred = profile.infer(&rows.name(), &targets, &choices)?;
+    for (column, target) in rows.table.columns().iter().zip(&targets) {
         let Target::Subject(subject) = target else { continue };
         let wanted = monitored.columns.iter().any(|known| known.subject == *subject);
         if wanted && inferred.schema.ignored.contains(subject) {
@@ -205,15 +201,8 @@ fn schema(
         }
     }
     if !choices.categorical.is_empty() {
-        inferred = profile.infer(table.name(), &targets, &choices)?;
+        inferred = profile.infer(&rows.name(), &targets, &choices)?;
     }
-    for line in &inferred.notes {
-        note(line);
-    }
-    Ok((inferred.schema, mapping))
-}
-
-/// Columns of a capture batch by name, as texts and numbers.
-fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Option<&'a T> {
-    batch.column_by_name(name)?.as_any().downcast_ref::<T>()
+    inferred.notes.iter().for_each(|line| audience.note(line));
+    Ok(inferred.schema)
 }

@@ -1,23 +1,44 @@
-//! A bar on stderr for long reading; nothing where stderr is no terminal.
+//! A bar on stderr for long work; nothing where stderr is no terminal.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use driftline_batch::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Rows that passed so far.
+/// The bar of the work that is under way, if any.
+#[derive(Debug, Default)]
+pub(crate) struct Bar {
+    shown: RefCell<Option<RowsBar>>,
+}
+
+/// A bar over so many rows, or one without an end; gone when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct RowsBar {
     bar: ProgressBar,
 }
 
-impl Progress {
-    /// A bar that says what is done, without an end.
-    pub(crate) fn new(what: &str) -> Progress {
-        Progress::of(what, None)
+impl Bar {
+    pub(crate) fn show(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Begins { what, rows } => {
+                let ended = self.shown.replace(None);
+                drop(ended);
+                self.shown.replace(Some(RowsBar::new(what, rows)));
+            }
+            Progress::Rows(rows) => {
+                if let Some(bar) = &*self.shown.borrow() {
+                    bar.add(rows);
+                }
+            }
+            Progress::Ends => drop(self.shown.replace(None)),
+        }
     }
+}
 
-    /// A bar that says what is done, of as many rows as there are, where that is known.
-    pub(crate) fn of(what: &str, rows: Option<u64>) -> Progress {
+impl RowsBar {
+    /// Says what is done, of as many rows as there are, where that is known.
+    pub(crate) fn new(what: &str, rows: Option<u64>) -> RowsBar {
         let bar = rows.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         let template = match rows {
             Some(_) => "{msg} {wide_bar} {human_pos}/{human_len} rows {eta}",
@@ -28,22 +49,17 @@ impl Progress {
         }
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Progress { bar }
+        RowsBar { bar }
     }
 
     /// Further rows have passed.
     pub(crate) fn add(&self, rows: u64) {
         self.bar.inc(rows);
     }
-
-    /// Removes the bar.
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }
 
-impl Drop for Progress {
+impl Drop for RowsBar {
     fn drop(&mut self) {
-        self.end();
+        self.bar.finish_and_clear();
     }
 }

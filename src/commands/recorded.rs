@@ -1,42 +1,30 @@
 //! What was recorded about a window, and exactly the rows that it counted, read from the log again:
 //! for `replay` and `export`.
 
-use std::collections::BTreeSet;
-use std::ops::ControlFlow;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range};
 
 use anyhow::anyhow;
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::judgement::History;
 use driftline_analytics::report::{Cut, Report};
-use driftline_config::capture::CaptureSchema;
+use driftline_capture::{CaptureBatch, CaptureSchema, Chunk};
 use driftline_config::time::parse_instant_us;
-use driftline_config::{Config, Model, Start};
-use driftline_ingest::{
-    Chunk, Connection, Limits, ModelPlan, OffsetRange, RangeEvent, TopicPlan, read_ranges,
-};
-
-use crate::checkpoint::StoredReport;
-use crate::setup::Setup;
-use crate::translate::parse_window_id;
+use driftline_config::{Config, Model, Partition, Start, WindowId};
+use driftline_formats::ModelPlan;
+use driftline_ingest::{Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, read_ranges};
+use driftline_pipeline::setup::Setup;
+use driftline_pipeline::snapshot::StoredReport;
 
 mod store;
 
 pub(crate) use store::StoredState;
 
-/// Envelope columns of a capture batch.
-const OFFSET_COLUMN: usize = 0;
-const TIME_COLUMN: usize = 1;
-const VERSION_COLUMN: usize = 4;
-
 /// A window as the checkpoint keeps it.
 #[derive(Debug)]
 pub(crate) struct RecordedWindow {
-    /// The report.
     pub(crate) report: Report,
-    /// The report's bytes.
+    /// The report, byte for byte.
     pub(crate) text: String,
     /// What the judgement knew of earlier windows.
     pub(crate) history: History,
@@ -56,7 +44,7 @@ pub(crate) struct Selection {
     /// Versions; empty takes all.
     pub(crate) versions: Vec<String>,
     /// Rows of the ranges that were late all the same, by partition and offset.
-    pub(crate) late: BTreeSet<(i32, i64)>,
+    pub(crate) late: BTreeSet<(Partition, i64)>,
 }
 
 /// What is read again: a topic, and the model on it whose rows are wanted (index 0).
@@ -64,7 +52,7 @@ pub(crate) struct Selection {
 pub(crate) struct Source {
     connection: Connection,
     plan: TopicPlan,
-    limits: Limits,
+    limits: ReadLimits,
 }
 
 impl RecordedWindow {
@@ -73,7 +61,7 @@ impl RecordedWindow {
     /// # Errors
     /// An id of another form, or a report that is not kept or cannot be read.
     pub(crate) fn find(state: &StoredState, id: &str, config: &Config) -> anyhow::Result<Self> {
-        let (model, start_us) = parse_window_id(id).ok_or_else(|| {
+        let (model, start_us) = WindowId::parse(id).ok_or_else(|| {
             anyhow!("--window {id}: write an id as reports have it, such as flight-delay@20261109T000000Z.1d")
         })?;
         let stored = state.report(&model, start_us)?;
@@ -106,8 +94,8 @@ fn not_kept(id: &str) -> anyhow::Error {
 }
 
 /// Rows may stand before the previous window's cut; those of the ledger do not.
-fn ranges(cuts: &std::collections::BTreeMap<i32, Cut>) -> Vec<OffsetRange> {
-    let range = |(&partition, cut): (&i32, &Cut)| {
+fn ranges(cuts: &BTreeMap<Partition, Cut>) -> Vec<OffsetRange> {
+    let range = |(&partition, cut): (&Partition, &Cut)| {
         let from = cut.rows_from.unwrap_or(cut.from).min(cut.from);
         (from < cut.to).then_some(OffsetRange { partition, from, to: cut.to })
     };
@@ -133,21 +121,14 @@ pub(crate) fn requested(request: &RetrainRequest) -> (Selection, Vec<OffsetRange
 
 impl Selection {
     /// The rows of a batch that belong to it.
-    pub(crate) fn of(&self, partition: i32, batch: &RecordBatch) -> Vec<u32> {
-        let numbers = |column: usize| -> &[i64] {
-            let array = batch.columns().get(column);
-            array
-                .and_then(|array| array.as_primitive_opt::<Int64Type>())
-                .map_or(&[], |a| a.values())
-        };
-        let versions = batch.columns().get(VERSION_COLUMN).and_then(|a| a.as_string_opt::<i32>());
+    pub(crate) fn of(&self, partition: Partition, batch: &CaptureBatch) -> Vec<u32> {
         let of_version = |row: usize| {
             self.versions.is_empty()
-                || versions.is_some_and(|versions| {
-                    versions.is_valid(row) && self.versions.iter().any(|v| v == versions.value(row))
-                })
+                || batch
+                    .version(row)
+                    .is_some_and(|version| self.versions.iter().any(|v| v == version))
         };
-        let rows = numbers(OFFSET_COLUMN).iter().zip(numbers(TIME_COLUMN)).enumerate();
+        let rows = batch.offsets().iter().zip(batch.times_us()).enumerate();
         let chosen = rows.filter(|(row, (offset, time_us))| {
             self.times_us.contains(time_us)
                 && !self.late.contains(&(partition, **offset))
@@ -174,7 +155,7 @@ impl Source {
                 models: std::iter::once(ours).chain(others).collect(),
                 start: Start::Earliest,
             },
-            limits: Limits::from(&config.limits),
+            limits: ReadLimits::from(&config.limits),
         }
     }
 
@@ -211,7 +192,7 @@ fn plan(model: &Model, schema: CaptureSchema) -> ModelPlan {
 }
 
 /// The rows of the model that is wanted, where the chunk has any.
-pub(crate) fn rows_of(chunk: &Chunk) -> Option<&RecordBatch> {
+pub(crate) fn rows_of(chunk: &Chunk) -> Option<&CaptureBatch> {
     chunk.rows.iter().find(|rows| rows.model == 0).map(|rows| &rows.rows)
 }
 

@@ -8,20 +8,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
 use clap::Args;
-use driftline_analytics::lane::{Closed, Incomplete};
+use driftline_analytics::lane::Incomplete;
 use driftline_analytics::report::{Cut, Ledger, WindowMeta};
 use driftline_analytics::window::WindowState;
-use driftline_config::Config;
-use driftline_ingest::{Chunk, MarkKind, OffsetRange};
+use driftline_capture::{Chunk, MarkKind};
+use driftline_config::{Config, ModelId, Partition};
+use driftline_ingest::OffsetRange;
+use driftline_pipeline::judge::{Job, decide};
 
 use super::configured;
-use super::progress::Progress;
+use super::progress::RowsBar;
 use super::recorded::{RecordedWindow, Source, StoredState, rows_of, say_gaps};
-use crate::judge::{Job, decide};
-use crate::pipeline::ledger::Counts;
 
 mod difference;
 #[cfg(test)]
@@ -34,21 +32,21 @@ use difference::{Difference, first_difference};
 #[command(
     about = "Compute a stored report again from Kafka, by its own cuts, and compare the bytes"
 )]
-pub struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Id of the window, as in its report
     #[arg(long, value_name = "ID")]
-    pub window: String,
+    pub(crate) window: String,
     /// Consumers that read the log side by side; the report is the same with any number
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
-    pub threads: NonZeroUsize,
+    pub(crate) threads: NonZeroUsize,
 }
 
 /// How a replay ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Replay {
+pub(crate) enum Replay {
     /// The same bytes: the report.
     Same(String),
     /// The first place where the reports differ.
@@ -59,7 +57,7 @@ pub enum Replay {
 ///
 /// # Errors
 /// What cannot be read, in one sentence.
-pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
     let (text, code) = match replay(&config, &args.window, args.threads)? {
         Replay::Same(report) => (format!("{report}\n"), ExitCode::SUCCESS),
@@ -81,19 +79,23 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The report is not kept, the broker does not answer, or the log no longer holds the window's records.
-pub fn replay(config: &Config, window: &str, threads: NonZeroUsize) -> anyhow::Result<Replay> {
+pub(crate) fn replay(
+    config: &Config,
+    window: &str,
+    threads: NonZeroUsize,
+) -> anyhow::Result<Replay> {
     let state = StoredState::open(&config.state)?;
     let recorded = RecordedWindow::find(&state, window, config)?;
     // A service that is being started waits for the folder.
     drop(state);
     let source = Source::new(config, &recorded.setup);
-    let (Counting { state, counts, .. }, gaps) = counted(&recorded, &source, threads)?;
+    let (Counting { state, ledger, .. }, gaps) = counted(&recorded, &source, threads)?;
     if !gaps.is_empty() {
         anyhow::bail!("{window}: {}", say_gaps(source.topic(), &gaps));
     }
     let stored = recorded.text.clone();
     let had_gap = recorded.report.window.incomplete.contains(&Incomplete::RetentionGap);
-    let computed = judged(recorded, state, &counts);
+    let computed = judged(recorded, state, ledger);
     match first_difference(&stored, &computed) {
         None => Ok(Replay::Same(computed)),
         // The offsets of a topic that was made again are those of other records.
@@ -114,7 +116,7 @@ fn counted<'a>(
     threads: NonZeroUsize,
 ) -> anyhow::Result<(Counting<'a>, Vec<OffsetRange>)> {
     let records = recorded.ranges.iter().map(|range| range.to - range.from).sum::<i64>();
-    let progress = Progress::of("reading the log again", u64::try_from(records).ok());
+    let progress = RowsBar::new("reading the log again", u64::try_from(records).ok());
     let read = |ranges: Vec<OffsetRange>| -> anyhow::Result<(Counting<'a>, Vec<OffsetRange>)> {
         let mut counting = Counting::new(recorded, source.topic());
         let gaps = source.read(&ranges, |chunk| {
@@ -130,13 +132,13 @@ fn counted<'a>(
             shares.into_iter().map(|ranges| scope.spawn(|| read(ranges))).collect();
         threads.into_iter().map(|thread| thread.join()).collect()
     });
-    progress.end();
+    drop(progress);
     let mut whole = Counting::new(recorded, source.topic());
     let mut all_gaps = Vec::new();
     for part in parts {
         let (counting, gaps) = part.map_err(|_| anyhow!("a reading thread panicked"))??;
         whole.state.merge(&recorded.setup.layout, &counting.state);
-        whole.counts += counting.counts;
+        whole.ledger += counting.ledger;
         all_gaps.extend(gaps);
     }
     Ok((whole, joined(all_gaps)))
@@ -176,16 +178,17 @@ fn joined(mut gaps: Vec<OffsetRange>) -> Vec<OffsetRange> {
 /// What is counted while reading.
 struct Counting<'a> {
     recorded: &'a RecordedWindow,
-    cuts: BTreeMap<i32, Cut>,
+    cuts: BTreeMap<Partition, Cut>,
     state: WindowState,
-    counts: Counts,
+    /// Late rows stand among the counted.
+    ledger: Ledger,
 }
 
 impl<'a> Counting<'a> {
     fn new(recorded: &'a RecordedWindow, topic: &str) -> Counting<'a> {
         let cuts = recorded.report.window.cuts.get(topic).cloned().unwrap_or_default();
-        let state = WindowState::new(&recorded.setup.layout);
-        Counting { recorded, cuts, state, counts: Counts::default() }
+        let state = WindowState::default();
+        Counting { recorded, cuts, state, ledger: Ledger::default() }
     }
 
     fn count(&mut self, chunk: &Chunk) {
@@ -197,67 +200,45 @@ impl<'a> Counting<'a> {
         }
         if let Some(cut) = self.cuts.get(&chunk.partition) {
             let strip = OffsetRange { partition: chunk.partition, from: cut.from, to: cut.to };
-            self.counts += outcomes(chunk, strip);
+            self.ledger += outcomes(chunk, strip);
         }
     }
 }
 
 /// What became of the records of a chunk inside a strip; late rows stand among the counted.
-fn outcomes(chunk: &Chunk, strip: OffsetRange) -> Counts {
+fn outcomes(chunk: &Chunk, strip: OffsetRange) -> Ledger {
     let inside = |offset: &i64| (strip.from..strip.to).contains(offset);
-    let mut counts = Counts::default();
+    let mut ledger = Ledger::default();
     for rows in &chunk.rows {
-        let offsets = rows.rows.columns().first().and_then(|a| a.as_primitive_opt::<Int64Type>());
-        let offsets = offsets.map_or(&[] as &[i64], |offsets| offsets.values());
-        counts.counted += offsets.iter().filter(|offset| inside(offset)).count() as u64;
+        let offsets = rows.rows.offsets().iter();
+        ledger.counted += offsets.filter(|offset| inside(offset)).count() as u64;
     }
     for mark in chunk.marks.iter().filter(|mark| inside(&mark.offset)) {
         match mark.kind {
-            MarkKind::Rejected(_) => counts.rejected += 1,
-            MarkKind::Skipped { .. } => counts.skipped += 1,
-            MarkKind::Heartbeat { .. } => counts.control += 1,
+            MarkKind::Rejected(_) => ledger.rejected += 1,
+            MarkKind::Skipped { .. } => ledger.skipped += 1,
+            MarkKind::Heartbeat { .. } => ledger.control += 1,
         }
     }
-    counts.read = counts.counted + counts.rejected + counts.skipped + counts.control;
-    counts
+    ledger.read = ledger.counted + ledger.rejected + ledger.skipped + ledger.control;
+    ledger
 }
 
-/// The ledger as computed; the stored one says how many of the accepted rows were late.
-fn ledger(counts: &Counts, stored: &Ledger) -> Ledger {
-    let late = stored.late.min(counts.counted);
-    Ledger {
-        read: counts.read,
-        counted: counts.counted - late,
-        late,
-        rejected: counts.rejected,
-        skipped: counts.skipped,
-        control: counts.control,
-    }
-}
-
-/// The report by the judgement of the service.
-fn judged(recorded: RecordedWindow, state: WindowState, counts: &Counts) -> String {
+/// The report by the judgement of the service. The stored one says how many of the accepted rows were
+/// late.
+fn judged(recorded: RecordedWindow, state: WindowState, mut ledger: Ledger) -> String {
     let RecordedWindow { report, history, setup, selection, .. } = recorded;
     let stored = report.window;
-    let cuts = stored.cuts.values().next().cloned().unwrap_or_default();
-    let closed = Closed {
-        start_us: selection.times_us.start,
-        end_us: selection.times_us.end,
-        rows: state.rows(),
-        parts: stored.parts,
-        incomplete: stored.incomplete.clone(),
-        cuts,
-    };
+    ledger.late = stored.ledger.late.min(ledger.counted);
+    ledger.counted -= ledger.late;
     let window = WindowMeta {
-        id: stored.id,
-        start_us: closed.start_us,
-        end_us: closed.end_us,
         parts: stored.parts,
         incomplete: stored.incomplete,
         previous: stored.previous,
-        ledger: ledger(counts, &stored.ledger),
+        ledger,
         cuts: stored.cuts,
+        ..WindowMeta::new(stored.id, selection.times_us)
     };
     let (setup, state) = (Arc::new(setup), Arc::new(state));
-    decide(&Job { unit: 0, closed, setup, state, window, history }).json
+    decide(&Job { model: ModelId(0), setup, state, window, history }).json
 }

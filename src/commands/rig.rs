@@ -12,18 +12,19 @@ use driftline_alerting::Rules;
 use driftline_alerting::repeat::RepeatRules;
 use driftline_config::time::{DAY_US, format_instant, parse_instant_us};
 use driftline_config::{Config, Start};
+use driftline_formats::ModelPlan;
 use driftline_ingest::{
-    Capture, CaptureProducer, Connection, EmbeddedBroker, Limits, ModelPlan, OffsetRange,
-    RangeEvent, TopicPlan, read_ranges, topic_offsets,
+    Capture, CaptureProducer, Connection, EmbeddedBroker, OffsetRange, RangeEvent, ReadLimits,
+    TopicPlan, read_ranges, topic_offsets,
 };
 
 use super::{baseline, configured, produce};
-use crate::checkpoint::Store;
-use crate::inline::Inline;
-use crate::messages::Messages;
-use crate::pipeline::unit::Unit;
-use crate::pipeline::{Event, Pipeline, Settings};
-use crate::setup::Setup;
+use driftline_pipeline::inline::Inline;
+use driftline_pipeline::messages::Messages;
+use driftline_pipeline::setup::Setup;
+use driftline_pipeline::unit::Unit;
+use driftline_pipeline::{Event, Pipeline, Settings};
+use driftline_store::Store;
 
 /// The topic of all models.
 pub(super) const TOPIC: &str = "captures";
@@ -197,7 +198,7 @@ impl Rig {
         let ranges =
             (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
         let ranges: Vec<OffsetRange> = ranges.filter(|range| range.from < range.to).collect();
-        read_ranges(&self.connection, &plan, &Limits::default(), &ranges, |event| {
+        read_ranges(&self.connection, &plan, &ReadLimits::default(), &ranges, |event| {
             if let RangeEvent::Chunk(chunk) = event {
                 each(driftline_ingest::Event::Chunk(chunk));
             }

@@ -7,31 +7,31 @@ use anyhow::bail;
 use clap::Args;
 
 use super::configured;
-use crate::demo::stop_on_signal;
 use crate::faults::Faults;
 use crate::libraries;
 use crate::monitor::{Monitor, Notice, Options};
+use crate::signals::stop_on_signal;
 
 /// Runs the service.
 #[derive(Debug, Clone, Args)]
 #[command(about = "Watch the models of a configuration until told to stop")]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The ONNX Runtime library, where it is not found by itself
     #[arg(long, value_name = "FILE")]
-    pub onnxruntime: Option<PathBuf>,
+    pub(crate) onnxruntime: Option<PathBuf>,
     /// Begin with an empty state folder: the old checkpoint is moved aside
     #[arg(long)]
-    pub rebuild: bool,
+    pub(crate) rebuild: bool,
 }
 
 /// Runs the command until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// One sentence: what cannot be used, and what to do.
-pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = match configured::load(&args.config) {
         Ok(config) => config,
         Err(problems) => bail!("{problems}"),
@@ -49,10 +49,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn log(notice: &Notice<'_>) {
+fn log(notice: &Notice) {
     match notice {
         Notice::Report(report) => tracing::info!(
-            window = report.window.id,
+            window = %report.window.id,
             rows = report.window.rows,
             level = ?report.level,
             "window judged"
@@ -70,7 +70,7 @@ fn log(notice: &Notice<'_>) {
             "message attempted"
         ),
         Notice::Shadow(record) => tracing::info!(
-            window = record.window.id,
+            window = %record.window.id,
             candidates = record.shadow.len(),
             "candidates compared"
         ),

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use driftline_analytics::report::Level;
+use driftline_config::Level;
 
 /// A table of text.
 #[derive(Debug)]

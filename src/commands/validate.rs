@@ -14,8 +14,8 @@ use driftline_config::{Config, Model};
 use driftline_ingest::{Connection, IngestError, describe_topic};
 
 use super::configured;
-use crate::http::Tls;
 use crate::retention::warnings;
+use driftline_web::Tls;
 
 /// How long the broker may take to tell of a topic: a configuration can be checked without one.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -23,10 +23,10 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// Checks a configuration.
 #[derive(Debug, Clone, Args)]
 #[command(about = "Report every problem of a configuration at once, with line and column")]
-pub struct ValidateArgs {
+pub(crate) struct ValidateArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 /// Runs the command: 0 where all is well, 2 where anything is not. Topics that keep their records for
@@ -34,7 +34,7 @@ pub struct ValidateArgs {
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     match configured::load_examined(&args.config) {
         Ok(config) => {
             if let Err(error) = config.http.tls.as_ref().map(Tls::load).transpose() {

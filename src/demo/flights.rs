@@ -35,17 +35,17 @@ pub(super) const TEXTS: [&str; 3] = ["carrier", "origin", "dest"];
 #[derive(Debug)]
 pub(super) struct Departures {
     /// Identifiers.
-    pub ids: StringArray,
+    pub(crate) ids: StringArray,
     /// Departures, microseconds UTC.
-    pub departed_us: Vec<i64>,
+    pub(crate) departed_us: Vec<i64>,
     /// Minutes late at arrival, where the flight arrived.
-    pub arrival_delay: Float64Array,
+    pub(crate) arrival_delay: Float64Array,
     /// In the order of [`NUMBERS`].
-    pub numbers: Vec<Float64Array>,
+    pub(crate) numbers: Vec<Float64Array>,
     /// In the order of [`TEXTS`].
-    pub texts: Vec<StringArray>,
+    pub(crate) texts: Vec<StringArray>,
     /// The numbers under the names of capture batches, for models.
-    pub features: RecordBatch,
+    pub(crate) features: RecordBatch,
 }
 
 /// All departures of the replay.

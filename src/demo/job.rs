@@ -1,21 +1,26 @@
 //! The training job's end of the retraining webhook: a real HTTP server that checks signatures.
 
+use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use bytes::Bytes;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_alerting::webhook::sign;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 
 /// The secret that both ends know: this server lives as long as the demo, on loopback.
 const SECRET: &str = "whsec_ZHJpZnRsaW5lLWRlbW8tdHJhaW5pbmctam9iLTAx";
 /// Requests that the demo has not looked at; there are at most two a day of event time.
 const WAITING: usize = 1024;
+/// Longest body that is read: a request names offsets, not rows.
+const BODY_BYTES: usize = 1 << 20;
 
 /// The running server.
 #[derive(Debug)]
@@ -48,12 +53,7 @@ impl TrainingJob {
         let url = format!("http://{}/retrain", listener.local_addr()?);
         let (sender, requests) = sync_channel(WAITING);
         let inbox = Inbox { requests: sender, seen: Arc::default() };
-        let router = Router::new().route("/retrain", post(receive)).with_state(inbox);
-        runtime.spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the training job's server ended");
-            }
-        });
+        runtime.spawn(serve(listener, inbox));
         Ok(TrainingJob { url, requests, _runtime: runtime })
     }
 
@@ -73,25 +73,57 @@ impl TrainingJob {
     }
 }
 
-async fn receive(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let (Some(id), Some(timestamp), Some(signature)) =
-        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
-    else {
-        return StatusCode::BAD_REQUEST;
-    };
-    let expected = timestamp.parse().ok().and_then(|at| sign(id, at, &body, SECRET).ok());
-    if expected.as_deref() != Some(signature) {
-        return StatusCode::UNAUTHORIZED;
+async fn serve(listener: tokio::net::TcpListener, inbox: Inbox) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let inbox = inbox.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(|request| answer(inbox.clone(), request));
+            // Whoever breaks off sends again.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
     }
-    let Ok(request) = serde_json::from_slice::<RetrainRequest>(&body) else {
-        return StatusCode::BAD_REQUEST;
+}
+
+async fn answer(
+    inbox: Inbox,
+    request: Request<Incoming>,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let mut response = Response::new(Empty::new());
+    let (head, body) = request.into_parts();
+    *response.status_mut() = if head.uri.path() != "/retrain" || head.method != Method::POST {
+        StatusCode::NOT_FOUND
+    } else {
+        match Limited::new(body, BODY_BYTES).collect().await {
+            Ok(body) => inbox.receive(&head.headers, &body.to_bytes()),
+            Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        }
     };
-    let mut seen = inbox.seen.lock().unwrap_or_else(PoisonError::into_inner);
-    if !seen.iter().any(|known| known == id) {
-        seen.push(id.to_owned());
-        // A demo that has ended does not look any more.
-        let _ = inbox.requests.try_send(request);
+    Ok(response)
+}
+
+impl Inbox {
+    /// Takes a request whose signature is right, once.
+    fn receive(&self, headers: &HeaderMap, body: &[u8]) -> StatusCode {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(id), Some(timestamp), Some(signature)) =
+            (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
+        else {
+            return StatusCode::BAD_REQUEST;
+        };
+        let expected = timestamp.parse().ok().and_then(|at| sign(id, at, body, SECRET).ok());
+        if expected.as_deref() != Some(signature) {
+            return StatusCode::UNAUTHORIZED;
+        }
+        let Ok(request) = serde_json::from_slice::<RetrainRequest>(body) else {
+            return StatusCode::BAD_REQUEST;
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.iter().any(|known| known == id) {
+            seen.push(id.to_owned());
+            // A demo that has ended does not look any more.
+            let _ = self.requests.try_send(request);
+        }
+        StatusCode::NO_CONTENT
     }
-    StatusCode::NO_CONTENT
 }

@@ -8,7 +8,8 @@ use std::time::Instant;
 use driftline_alerting::deliver::Outcome;
 use driftline_alerting::outbox::RowKind;
 use driftline_alerting::retrain::RetrainRequest;
-use driftline_analytics::report::{Level, Report};
+use driftline_analytics::report::Report;
+use driftline_config::Level;
 use driftline_config::time::parse_instant_us;
 
 use super::quality::Quality;
@@ -96,7 +97,7 @@ impl Story {
     }
 
     /// Something that is in the store.
-    pub(super) fn tell(&mut self, notice: &Notice<'_>) {
+    pub(super) fn tell(&mut self, notice: &Notice) {
         match notice {
             Notice::Report(report) => self.window(report),
             Notice::Attempt(attempt) => {

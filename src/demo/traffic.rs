@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use arrow::array::Array;
 use driftline_config::time::DAY_US;
-use driftline_config::{Candidate, CandidateOutput, Limits, Purpose};
+use driftline_config::{Candidate, CandidateOutput, Limits, Purpose, sha256_hex};
 use driftline_ingest::{Capture, CaptureProducer, Connection};
 use driftline_shadow::{Model, Runtime};
 
 use super::flights::{Departures, Flights, NUMBERS, TEXTS};
 use super::quality::Quality;
 use super::{CHAMPION, PARTITIONS, Progress, RECENT, SPRING, TOPIC};
-use crate::setup::sha256;
 
 /// Requests that the server answers at once, as a server under load does.
 const TOGETHER: usize = 8;
@@ -29,7 +28,7 @@ const REST: Duration = Duration::from_millis(1);
 
 /// How fast the flights are replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
+pub(crate) enum Speed {
     /// As fast as the service reads.
     Max,
     /// So many times as fast as it happened.
@@ -139,7 +138,7 @@ fn load(name: &str, bytes: &[u8], runtime: &Runtime) -> anyhow::Result<Model> {
     let candidate = Candidate {
         name: name.to_owned(),
         onnx: format!("{name}.onnx").into(),
-        sha256: sha256(bytes),
+        sha256: sha256_hex(bytes),
         inputs: inputs.iter().map(|input| (*input).to_owned()).collect(),
         output: CandidateOutput {
             classes: vec!["on-time".to_owned(), "late".to_owned()],

@@ -9,8 +9,8 @@ use driftline_config::time::{ALIGNMENT_US, DAY_US};
 use serde_json::json;
 
 use super::*;
-use crate::checkpoint::{Snapshot, StoredReport, StoredShapes};
-use crate::translate::window_id;
+use driftline_pipeline::snapshot::{Snapshot, StoredReport, StoredShapes};
+use driftline_pipeline::translate::window_id;
 
 const MODEL: &str = "flight-delay";
 

@@ -5,47 +5,73 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::record_batch::RecordBatch;
-use driftline_config::{Candidate, Limits, Purpose};
-use driftline_shadow::{CandidateLane, CandidateReport, Health, Model, Runtime};
+use driftline_analytics::comparison::{self, CandidateReport, ModelComparison};
+use driftline_capture::CaptureBatch;
+use driftline_config::{Candidate, Limits, ModelId, WindowId};
+use driftline_pipeline::Pipeline;
+use driftline_shadow::{CandidateLane, FinishedWindow, Health, Model, Pair, Runtime, Sums};
+use driftline_web::metrics::{Metrics, ShadowRows};
+use driftline_web::{CandidateStatus, CheckState, ReadyCheck};
 use serde::Serialize;
 
-use crate::http::{CandidateStatus, CheckState, ReadyCheck};
-use crate::metrics::{Metrics, ShadowRows};
-use crate::pipeline::unit::Unit;
 use crate::priority::give_way;
 
 /// How long after the close of a window its shadow record is final (`shadow.grace`).
 const GRACE: Duration = Duration::from_secs(60);
 
-/// The lanes of every model.
-#[derive(Debug)]
+/// The lanes of every model that has candidates.
+#[derive(Debug, Default)]
 pub(super) struct Candidates {
-    lanes: BTreeMap<usize, Vec<CandidateLane>>,
-    names: BTreeMap<usize, String>,
-    /// What each candidate is for, in the order of its lanes.
-    purposes: BTreeMap<usize, Vec<&'static str>>,
-    /// Records that were taken, by unit.
-    records: BTreeMap<usize, u64>,
-    /// Windows whose record is not final, by unit and start.
-    open: BTreeMap<(usize, i64), OpenRecord>,
-    /// What was last told of each candidate, by unit and name: why it is not scored.
-    told: BTreeMap<(usize, String), Option<String>>,
+    models: BTreeMap<ModelId, OfModel>,
+    /// Windows whose record is not final, by model and start.
+    open: BTreeMap<(ModelId, i64), OpenRecord>,
+}
+
+/// The candidates of one model.
+#[derive(Debug)]
+struct OfModel {
+    name: String,
+    /// In the order of the configuration, with what was last told of each: why it is not scored.
+    lanes: Vec<(CandidateLane<Compared>, Option<Option<String>>)>,
+    /// Records that were taken.
+    records: u64,
+}
+
+/// The comparison of a candidate with the champion, as a lane keeps it: neither package knows the other.
+#[derive(Debug, Clone)]
+struct Compared(ModelComparison);
+
+impl Sums for Compared {
+    fn add(&mut self, pair: &Pair<'_>) {
+        let Pair { labels, scores, id, offset } = *pair;
+        self.0.add(&comparison::Pair { labels, scores, id, offset });
+    }
+
+    fn add_batch_time(&mut self, rows: u64, took_ns: u64) {
+        self.0.add_batch_time(rows, took_ns);
+    }
+
+    fn add_single_time(&mut self, took_ns: u64) {
+        self.0.add_single_time(took_ns);
+    }
+
+    fn merge(&mut self, other: &Compared) {
+        self.0.merge(&other.0);
+    }
 }
 
 /// A record that waits for candidates.
 #[derive(Debug)]
 struct OpenRecord {
-    /// Of its window.
-    id: String,
+    id: WindowId,
     /// By the position of the candidate in the configuration: who is done first depends on the machine, and
     /// the bytes of a record must not.
     reports: BTreeMap<usize, CandidateReport>,
 }
 
-/// The candidates of one unit.
+/// What is shown of the candidates of one model.
 #[derive(Debug, Default)]
-pub(super) struct UnitCandidates {
+pub(super) struct ModelCandidates {
     /// In the order of the configuration.
     pub(super) statuses: Vec<CandidateStatus>,
     /// Records that were taken.
@@ -54,19 +80,34 @@ pub(super) struct UnitCandidates {
 
 /// The shadow record of a window: CONTRACTS §5.
 #[derive(Debug, Clone, Serialize)]
-pub struct ShadowRecord {
+pub(crate) struct ShadowRecord {
     driftline: u32,
-    /// Name of the model.
-    pub model: String,
-    /// Which window.
-    pub window: ShadowWindow,
+    pub(crate) model: String,
+    pub(crate) window: ShadowWindow,
     /// One entry per candidate, in the order of the configuration.
-    pub shadow: Vec<CandidateReport>,
+    pub(crate) shadow: Vec<CandidateReport>,
+    #[serde(skip)]
+    pub(super) of: (ModelId, i64),
+}
+
+/// Names a window.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ShadowWindow {
+    pub(crate) id: WindowId,
+}
+
+/// A candidate that was loaded or degraded.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) model: ModelId,
+    pub(super) candidate: String,
+    /// Why it is not scored.
+    pub(super) problem: Option<String>,
 }
 
 impl ShadowRecord {
     /// As it is published; `None` where that cannot be, which is logged.
-    pub fn to_json(&self) -> Option<String> {
+    pub(super) fn to_json(&self) -> Option<String> {
         let json = serde_json::to_string(self);
         let lost =
             |error: &_| tracing::error!(model = self.model, %error, "a shadow record is lost");
@@ -74,22 +115,18 @@ impl ShadowRecord {
     }
 }
 
-/// Names a window.
-#[derive(Debug, Clone, Serialize)]
-pub struct ShadowWindow {
-    /// As in its report.
-    pub id: String,
-}
-
 impl Candidates {
     /// Starts a lane for each candidate. A missing library or a bad model degrades its candidate.
-    pub(super) fn start(units: &[Unit], libraries: Vec<PathBuf>, limits: &Limits) -> Candidates {
+    pub(super) fn start(
+        pipeline: &Pipeline,
+        libraries: Vec<PathBuf>,
+        limits: &Limits,
+    ) -> Candidates {
         let libraries = Arc::new(libraries);
-        let mut lanes: BTreeMap<usize, Vec<CandidateLane>> = BTreeMap::new();
-        let mut names = BTreeMap::new();
-        let mut purposes: BTreeMap<usize, Vec<&'static str>> = BTreeMap::new();
-        for (index, unit) in units.iter().enumerate() {
-            for candidate in &unit.setup.model.shadow {
+        let mut models = BTreeMap::new();
+        for model in pipeline.models() {
+            let declared = &model.setup().model;
+            let lanes = declared.shadow.iter().map(|candidate| {
                 let (libraries, bytes) = (Arc::clone(&libraries), limits.onnx_bytes);
                 // What a candidate takes of cores that are all busy is taken from the main way. One that
                 // gets too little time sheds rows and says how many.
@@ -98,75 +135,76 @@ impl Candidates {
                     let runtime = Runtime::load(&libraries)?;
                     Model::open(candidate, bytes, &runtime)
                 };
-                let lane = CandidateLane::spawn(candidate.clone(), limits.shadow_rows, load);
-                lanes.entry(index).or_default().push(lane);
-                purposes.entry(index).or_default().push(match candidate.purpose {
-                    Purpose::Better => "better",
-                    Purpose::Same => "same",
-                });
-                names.insert(index, unit.name().to_owned());
+                let nothing = Compared(ModelComparison::new(&candidate.output.classes));
+                let (candidate, rows) = (candidate.clone(), limits.shadow_rows);
+                (CandidateLane::spawn(candidate, rows, nothing, load), None)
+            });
+            let lanes: Vec<_> = lanes.collect();
+            if !lanes.is_empty() {
+                let name = model.name().to_owned();
+                models.insert(model.id(), OfModel { name, lanes, records: 0 });
             }
         }
-        let records = BTreeMap::new();
-        let (open, told) = Default::default();
-        Candidates { lanes, names, purposes, records, open, told }
+        Candidates { models, open: BTreeMap::new() }
     }
 
-    /// Shows rows to the candidates of a unit; never waits.
-    pub(super) fn offer(&self, unit: usize, start_us: i64, rows: &RecordBatch, indices: &[u32]) {
-        for lane in self.lanes.get(&unit).into_iter().flatten() {
-            lane.offer(start_us, rows, indices);
+    /// Shows the rows of windows to the candidates of a model; never waits.
+    pub(super) fn offer(&self, model: ModelId, rows: &CaptureBatch, windows: &[(i64, Vec<u32>)]) {
+        for lane in self.lanes(model) {
+            for (start_us, indices) in windows {
+                lane.offer(*start_us, rows, indices);
+            }
         }
     }
 
     /// A window became part of an earlier one, and so do its rows: the two have one report, and one record.
-    pub(super) fn carry(&self, unit: usize, from_us: i64, into_us: i64) {
-        for lane in self.lanes.get(&unit).into_iter().flatten() {
+    pub(super) fn carry(&self, model: ModelId, from_us: i64, into_us: i64) {
+        for lane in self.lanes(model) {
             lane.carry(from_us, into_us);
         }
     }
 
     /// No more rows of a window come: its record is due.
-    pub(super) fn close(&mut self, unit: usize, start_us: i64, id: &str) {
-        let Some(lanes) = self.lanes.get(&unit) else { return };
-        let record = OpenRecord { id: id.to_owned(), reports: BTreeMap::new() };
-        self.open.insert((unit, start_us), record);
-        let deadline = Instant::now() + GRACE;
-        for lane in lanes {
-            lane.close(start_us, deadline);
+    pub(super) fn close(&mut self, model: ModelId, start_us: i64, id: WindowId) {
+        if self.models.contains_key(&model) {
+            let record = OpenRecord { id, reports: BTreeMap::new() };
+            self.open.insert((model, start_us), record);
+            let deadline = Instant::now() + GRACE;
+            self.lanes(model).for_each(|lane| lane.close(start_us, deadline));
         }
     }
 
-    /// The records that are final by now, with the start of their windows.
-    pub(super) fn take_records(&mut self, metrics: &Metrics) -> Vec<(i64, ShadowRecord)> {
+    /// The records that are final by now.
+    pub(super) fn take_records(&mut self, metrics: &Metrics) -> Vec<ShadowRecord> {
         let now = Instant::now();
         let mut records = Vec::new();
-        for (&unit, lanes) in &self.lanes {
-            let Some(model) = self.names.get(&unit) else { continue };
-            for (position, lane) in lanes.iter().enumerate() {
+        for (&id, model) in &mut self.models {
+            let (wanted, mut taken) = (model.lanes.len(), 0);
+            for (position, (lane, _)) in model.lanes.iter().enumerate() {
                 let counters = lane.counters();
                 let rows = ShadowRows {
                     paired: counters.paired,
                     shed: counters.shed,
                     failed: counters.failed,
                 };
-                metrics.shadow_rows(model, lane.name(), rows);
-                for (start_us, report) in lane.take_finished(now) {
-                    metrics.shadow_agreement(model, lane.name(), report.agreement);
-                    let Some(open) = self.open.get_mut(&(unit, start_us)) else { continue };
+                metrics.shadow_rows(&model.name, lane.name(), rows);
+                for finished in lane.take_finished(now) {
+                    let of = (id, finished.start_us);
+                    let report = report(lane.candidate(), finished);
+                    metrics.shadow_agreement(&model.name, lane.name(), report.agreement);
+                    let Some(open) = self.open.get_mut(&of) else { continue };
                     open.reports.insert(position, report);
-                    if open.reports.len() == lanes.len()
-                        && let Some(OpenRecord { id, reports }) =
-                            self.open.remove(&(unit, start_us))
+                    if open.reports.len() == wanted
+                        && let Some(OpenRecord { id, reports }) = self.open.remove(&of)
                     {
-                        let (window, model) = (ShadowWindow { id }, model.clone());
+                        let (window, model) = (ShadowWindow { id }, model.name.clone());
                         let shadow = reports.into_values().collect();
-                        let record = ShadowRecord { driftline: 1, model, window, shadow };
-                        records.push((start_us, record));
-                        *self.records.entry(unit).or_default() += 1;
+                        records.push(ShadowRecord { driftline: 1, model, window, shadow, of });
+                        taken += 1;
                     }
                 }
             }
+            model.records += taken;
         }
         records
     }
@@ -178,66 +216,75 @@ impl Candidates {
 
     /// Rows that were paired, over all candidates.
     pub(super) fn paired(&self) -> u64 {
-        self.lanes.values().flatten().map(|lane| lane.counters().paired).sum()
+        self.all_lanes().map(|lane| lane.counters().paired).sum()
     }
 
     /// Rows that found a candidate's queue full, over all candidates.
     pub(super) fn shed(&self) -> u64 {
-        self.lanes.values().flatten().map(|lane| lane.counters().shed).sum()
+        self.all_lanes().map(|lane| lane.counters().shed).sum()
     }
 
     /// The largest number of rows that wait for a candidate.
     pub(super) fn queued(&self) -> u64 {
-        self.lanes.values().flatten().map(|lane| lane.counters().queued).max().unwrap_or(0)
+        self.all_lanes().map(|lane| lane.counters().queued).max().unwrap_or(0)
     }
 
-    /// Candidates that were loaded or degraded since the last call: unit, name, and why they are not
-    /// scored.
-    pub(super) fn take_changes(&mut self) -> Vec<(usize, String, Option<String>)> {
+    /// Candidates that were loaded or degraded since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<Changed> {
         let mut changes = Vec::new();
-        for (&unit, lanes) in &self.lanes {
-            for lane in lanes {
+        for (&model, of_model) in &mut self.models {
+            for (lane, told) in &mut of_model.lanes {
                 let problem = match lane.health() {
                     Health::Loading => continue,
                     Health::Ready => None,
                     Health::Degraded(why) => Some(why),
                 };
-                let name = lane.name().to_owned();
-                if self.told.get(&(unit, name.clone())) != Some(&problem) {
-                    self.told.insert((unit, name.clone()), problem.clone());
-                    changes.push((unit, name, problem));
+                if told.replace(problem.clone()).as_ref() != Some(&problem) {
+                    changes.push(Changed { model, candidate: lane.name().to_owned(), problem });
                 }
             }
         }
         changes
     }
 
-    /// What is shown of the candidates, by unit.
-    pub(super) fn statuses(&self) -> BTreeMap<usize, UnitCandidates> {
-        let status = |lane: &CandidateLane, purpose: &'static str| {
-            let (state, says) = match lane.health() {
-                Health::Loading => (CheckState::Ok, "the model is being loaded".to_owned()),
-                Health::Ready => (CheckState::Ok, "it scores".to_owned()),
-                Health::Degraded(why) => (CheckState::Degraded, why),
-            };
-            CandidateStatus { name: lane.name().to_owned(), purpose, state, says }
+    /// What is shown of the candidates, by model.
+    pub(super) fn statuses(&self) -> BTreeMap<ModelId, ModelCandidates> {
+        let of_model = |(id, model): (&ModelId, &OfModel)| {
+            let statuses = model.lanes.iter().map(|(lane, _)| status(lane)).collect();
+            (*id, ModelCandidates { statuses, records: model.records })
         };
-        let of_unit = |(unit, lanes): (&usize, &Vec<CandidateLane>)| {
-            let purposes = self.purposes.get(unit).into_iter().flatten();
-            let statuses = lanes.iter().zip(purposes).map(|(lane, purpose)| status(lane, purpose));
-            let records = self.records.get(unit).copied().unwrap_or(0);
-            (*unit, UnitCandidates { statuses: statuses.collect(), records })
-        };
-        self.lanes.iter().map(of_unit).collect()
+        self.models.iter().map(of_model).collect()
+    }
+
+    fn lanes(&self, model: ModelId) -> impl Iterator<Item = &CandidateLane<Compared>> {
+        let of_model = self.models.get(&model).into_iter();
+        of_model.flat_map(|model| model.lanes.iter().map(|(lane, _)| lane))
+    }
+
+    fn all_lanes(&self) -> impl Iterator<Item = &CandidateLane<Compared>> {
+        self.models.values().flat_map(|model| model.lanes.iter().map(|(lane, _)| lane))
     }
 }
 
-impl CandidateStatus {
-    /// What `/readyz` says of it.
-    pub(super) fn check(&self, model: &str) -> ReadyCheck {
-        let name = format!("candidate {} of {model}", self.name);
-        ReadyCheck { name, state: self.state, says: self.says.clone() }
-    }
+fn status(lane: &CandidateLane<Compared>) -> CandidateStatus {
+    let (state, says) = match lane.health() {
+        Health::Loading => (CheckState::Ok, "the model is being loaded".to_owned()),
+        Health::Ready => (CheckState::Ok, "it scores".to_owned()),
+        Health::Degraded(why) => (CheckState::Degraded, why),
+    };
+    let purpose = lane.candidate().purpose.as_str();
+    CandidateStatus { name: lane.name().to_owned(), purpose, state, says }
+}
+
+/// What `/readyz` says of a candidate.
+pub(super) fn check(candidate: &CandidateStatus, model: &str) -> ReadyCheck {
+    let name = format!("candidate {} of {model}", candidate.name);
+    ReadyCheck { name, state: candidate.state, says: candidate.says.clone() }
+}
+
+fn report(candidate: &Candidate, finished: FinishedWindow<Compared>) -> CandidateReport {
+    let FinishedWindow { sampled, paired, shed, failed, sums, problem, .. } = finished;
+    CandidateReport { sampled, paired, shed, failed, problem, ..sums.0.report(candidate) }
 }
 
 #[cfg(test)]
@@ -247,7 +294,7 @@ mod tests {
     use std::thread;
 
     use arrow::array::{ArrayRef, StringArray};
-    use driftline_config::{CandidateOutput, Config};
+    use driftline_config::{CandidateOutput, Config, Purpose};
     use driftline_shadow::ShadowError;
 
     use super::*;
@@ -281,7 +328,7 @@ mod tests {
 
     fn offer(candidates: &Candidates, start_us: i64, rows: u32) {
         let ids = StringArray::from_iter_values((0..rows).map(|row| row.to_string()));
-        let ids = (driftline_config::capture::ID, Arc::new(ids) as ArrayRef);
+        let ids = (driftline_capture::columns::ID, Arc::new(ids) as ArrayRef);
         let batch = RecordBatch::try_from_iter([ids]).unwrap();
         candidates.offer(0, start_us, &batch, &Vec::from_iter(0..rows));
     }

@@ -5,17 +5,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::bail;
-use driftline_config::{Config, Start};
+use driftline_capture::Fingerprint;
+use driftline_config::{Config, Model, Start, TopicId, TopicPartition};
+use driftline_formats::ModelPlan;
 use driftline_ingest::{
-    Connection, DeadLetters, Event, Fingerprint, Limits, ModelPlan, Position, ReadPlan, Readers,
-    RecentDeadLetter, ReportProducer, TopicPlan, describe_topic,
+    Connection, DeadLetters, Event, Position, ReadLimits, ReadPlan, Readers, RecentDeadLetter,
+    ReportProducer, TopicPlan, describe_topic,
 };
+use driftline_pipeline::gate::Positions;
+use driftline_pipeline::setup::Setup;
+use driftline_pipeline::{Change, Pipeline};
+use driftline_web::metrics::Metrics;
 
 use super::thread_ended;
-use crate::metrics::{Gauge, Metrics};
-use crate::pipeline::Pipeline;
-use crate::pipeline::alignment::Change;
-use crate::pipeline::gate::Positions;
 use crate::retention::warnings;
 
 /// Read events that wait for the loop. Few, since a partition that is told to wait still opens the
@@ -28,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Intake {
     connection: Connection,
     topics: Vec<TopicPlan>,
-    limits: Limits,
+    limits: ReadLimits,
     /// The readers' end, until they have it: without them there is nobody to wait for.
     events: Option<SyncSender<Event>>,
     inbox: Receiver<Event>,
@@ -39,31 +41,22 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// The topics of a configuration, in the order in which models first name them.
-    pub(super) fn topics(config: &Config) -> Vec<String> {
-        let mut topics: Vec<String> = Vec::new();
-        for model in &config.models {
-            if !topics.contains(&model.captures.topic) {
-                topics.push(model.captures.topic.clone());
-            }
-        }
-        topics
-    }
-
     /// How long each topic keeps records, in microseconds, where the broker says so now.
-    pub(super) fn retention(config: &Config, topics: &[String]) -> BTreeMap<String, i64> {
+    pub(super) fn retention_us(config: &Config) -> BTreeMap<String, i64> {
         let connection = Connection::from(&config.kafka);
-        let mut retention = BTreeMap::new();
-        for topic in topics {
+        let mut by_topic: BTreeMap<&str, Vec<&Model>> = BTreeMap::new();
+        for model in &config.models {
+            by_topic.entry(&model.captures.topic).or_default().push(model);
+        }
+        let mut retention_us = BTreeMap::new();
+        for (topic, models) in by_topic {
             match describe_topic(&connection, topic) {
                 Ok(facts) => {
                     if let Some(retention_ms) = facts.retention_ms {
-                        retention.insert(topic.clone(), retention_ms.saturating_mul(1000));
+                        retention_us.insert(topic.to_owned(), retention_ms.saturating_mul(1000));
                     }
                     // What the log no longer holds could be neither replayed nor trained on.
-                    let models = config.models.iter();
-                    let of_topic = models.filter(|model| model.captures.topic == *topic);
-                    for says in warnings(&facts, of_topic) {
+                    for says in warnings(&facts, models.into_iter()) {
                         tracing::warn!(topic, "{says}");
                     }
                 }
@@ -73,7 +66,7 @@ impl Intake {
                 }
             }
         }
-        retention
+        retention_us
     }
 
     /// Plans the reading of the pipeline's topics.
@@ -82,21 +75,15 @@ impl Intake {
     /// librdkafka refuses a property, or the folder of dead letters cannot be written.
     pub(super) fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
         let connection = Connection::from(&config.kafka);
-        let limits = Limits::from(&config.limits);
+        let limits = ReadLimits::from(&config.limits);
         let dead_letters =
             DeadLetters::start(&connection, &config.kafka.dead_letters, limits.dead_letter_bytes)?;
         let mut topics = Vec::new();
-        for (index, (name, _)) in pipeline.topics().enumerate() {
-            let units = pipeline.units().iter().filter(|unit| unit.topic == index);
-            let models: Vec<ModelPlan> = units
-                .clone()
-                .map(|unit| ModelPlan {
-                    name: unit.name().to_owned(),
-                    schema: unit.setup.layout.schema().clone(),
-                    max_ahead_us: unit.setup.model.captures.max_ahead_us,
-                })
-                .collect();
-            let starts = units.map(|unit| unit.setup.model.captures.start);
+        for (topic, name, _) in pipeline.topics() {
+            let of_topic = pipeline.models().filter(|model| model.topic() == topic);
+            let models: Vec<ModelPlan> =
+                of_topic.clone().map(|model| plan(model.setup())).collect();
+            let starts = of_topic.map(|model| model.setup().model.captures.start);
             let start = starts.reduce(earlier).unwrap_or(Start::Earliest);
             topics.push(TopicPlan { topic: name.to_owned(), models, start });
         }
@@ -140,7 +127,8 @@ impl Intake {
         let Some(events) = self.events.take() else { bail!("reading was started before") };
         let readers = Readers::start(plan, self.dead_letters.clone(), events)?;
         // Every partition waits at its first row until it is known who is behind whom.
-        (0..self.topics.len()).for_each(|topic| readers.set_horizon(topic, i64::MIN));
+        let topics = (0..self.topics.len()).map(TopicId);
+        topics.for_each(|topic| readers.set_horizon(topic, i64::MIN));
         self.readers = Some(readers);
         Ok(())
     }
@@ -166,43 +154,32 @@ impl Intake {
         usize::try_from(sent.saturating_sub(self.taken)).unwrap_or(WAITING)
     }
 
-    /// Counts an event in the metrics.
-    pub(super) fn measure(&self, event: &Event, pipeline: &Pipeline, metrics: &Metrics) {
-        let Event::Chunk(chunk) = event else { return };
-        let Some(plan) = self.topics.get(chunk.topic) else { return };
-        let known =
-            pipeline.topics().nth(chunk.topic).map(|(_, facts)| facts.position(chunk.partition));
-        if known.is_some_and(|position| chunk.from < position) {
-            return;
-        }
-        for rows in &chunk.rows {
-            if let Some(model) = plan.models.get(rows.model) {
-                metrics.rows(&model.name, &rows.rows);
-            }
-        }
+    /// Name of a topic; empty for what is the whole broker's.
+    pub(super) fn topic_name(&self, topic: Option<TopicId>) -> String {
+        let plan = topic.and_then(|topic| self.topics.get(topic.0));
+        plan.map_or_else(String::new, |plan| plan.topic.clone())
     }
 
     /// Lets a partition wait, or go on.
     pub(super) fn align(&self, change: Change) {
-        let (topic, partition) = change.partition;
         match (&self.readers, change.paused) {
-            (Some(readers), true) => readers.pause(topic, partition),
-            (Some(readers), false) => readers.resume(topic, partition),
+            (Some(readers), true) => readers.pause(change.at),
+            (Some(readers), false) => readers.resume(change.at),
             (None, _) => {}
         }
     }
 
     /// Lets no partition of a topic read on by itself beyond this event time.
-    pub(super) fn set_horizon(&self, topic: usize, horizon_us: i64) {
+    pub(super) fn set_horizon(&self, topic: TopicId, horizon_us: i64) {
         if let Some(readers) = &self.readers {
             readers.set_horizon(topic, horizon_us);
         }
     }
 
     /// The lowest offset of a partition whose dead letter has not arrived.
-    pub(super) fn unacknowledged(&self, topic: usize, partition: i32) -> Option<i64> {
-        let plan = self.topics.get(topic)?;
-        self.dead_letters.unacknowledged_below(&plan.topic, partition)
+    pub(super) fn unacknowledged(&self, at: TopicPartition) -> Option<i64> {
+        let plan = self.topics.get(at.topic.0)?;
+        self.dead_letters.unacknowledged_below(&plan.topic, at.partition)
     }
 
     /// Commits positions to the group, for lag tools.
@@ -214,17 +191,17 @@ impl Intake {
 
     /// Moves the gauges of lag, and the counters of the ledgers. Returns the lag of each topic that
     /// is known.
-    pub(super) fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) -> BTreeMap<usize, u64> {
+    pub(super) fn lag(&self, pipeline: &Pipeline, metrics: &Metrics) -> BTreeMap<TopicId, u64> {
         let mut lag = BTreeMap::new();
-        for (topic, facts) in pipeline.topics() {
+        for (_, topic, facts) in pipeline.topics() {
             metrics.ledger(topic, &facts.ledger);
         }
         let Some(readers) = &self.readers else { return lag };
-        for ((topic, partition), records) in readers.lag() {
-            if let Some(plan) = self.topics.get(topic) {
+        for (at, records) in readers.lag() {
+            if let Some(plan) = self.topics.get(at.topic.0) {
                 let records = u64::try_from(records).unwrap_or(0);
-                metrics.set(Gauge::Lag { topic: &plan.topic, partition, records });
-                *lag.entry(topic).or_default() += records;
+                metrics.lag(&plan.topic, at.partition, records);
+                *lag.entry(at.topic).or_default() += records;
             }
         }
         lag
@@ -263,17 +240,26 @@ impl Intake {
     }
 }
 
-fn positions(pipeline: &Pipeline) -> BTreeMap<(usize, i32), Position> {
+fn positions(pipeline: &Pipeline) -> BTreeMap<TopicPartition, Position> {
     let mut positions = BTreeMap::new();
-    for (topic, (_, facts)) in pipeline.topics().enumerate() {
-        for (&partition, reading) in &facts.partitions {
+    for (topic, _, facts) in pipeline.topics() {
+        for (&partition, reached) in &facts.partitions {
             let fingerprint =
-                reading.fingerprint.map(|(offset, hash)| Fingerprint { offset, hash });
-            let position = Position { offset: reading.position, fingerprint };
-            positions.insert((topic, partition), position);
+                reached.fingerprint.map(|(offset, hash)| Fingerprint { offset, hash });
+            let position = Position { offset: reached.position, fingerprint };
+            positions.insert(TopicPartition { topic, partition }, position);
         }
     }
     positions
+}
+
+/// How the captures of a model are decoded.
+pub(crate) fn plan(setup: &Setup) -> ModelPlan {
+    ModelPlan {
+        name: setup.model.name.clone(),
+        schema: setup.layout.schema().clone(),
+        max_ahead_us: setup.model.captures.max_ahead_us,
+    }
 }
 
 fn earlier(one: Start, other: Start) -> Start {

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use driftline_analytics::baseline::BaselineColumn;
-use driftline_ingest::Reason;
+use driftline_capture::Reason;
+
+use driftline_pipeline::{OTHER, Pipeline};
+use driftline_web::metrics::REPORT_TOO_LARGE;
 
 use super::Monitor;
-use crate::metrics::REPORT_TOO_LARGE;
-use crate::pipeline::Pipeline;
-use crate::pipeline::ledger::OTHER;
-use crate::pipeline::unit::Unit;
 
 impl Monitor {
     /// Whether reading waits for windows to be judged and committed; counted when it begins to.
@@ -68,7 +67,7 @@ impl Counted {
 pub(super) fn of_records(pipeline: &Pipeline) -> [(&'static str, u64); 3] {
     let too_large = Reason::TooLarge.as_str();
     let (mut records, mut strings, mut skipped) = (0, 0, 0);
-    for (_, facts) in pipeline.topics() {
+    for (_, _, facts) in pipeline.topics() {
         records += facts.ledger.reasons.get(too_large).copied().unwrap_or_default();
         strings += facts.cut_strings;
         skipped += facts.ledger.skipped_names.get(OTHER).copied().unwrap_or_default();
@@ -77,8 +76,8 @@ pub(super) fn of_records(pipeline: &Pipeline) -> [(&'static str, u64); 3] {
 }
 
 /// Columns that have too many values to be judged.
-pub(super) fn columns_of_too_many_values(units: &[Unit]) -> u64 {
-    let baselines = units.iter().map(|unit| &unit.setup.baselines.default);
+pub(super) fn columns_of_too_many_values(pipeline: &Pipeline) -> u64 {
+    let baselines = pipeline.models().map(|model| &model.setup().baselines.default);
     let columns = baselines.flat_map(|baseline| &baseline.columns);
     let unjudged = columns.filter(
         |column| matches!(column, BaselineColumn::Categorical(column) if column.too_many_values),

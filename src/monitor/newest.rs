@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use driftline_analytics::report::Report;
 
-use crate::checkpoint::Store;
+use driftline_store::Store;
 
 /// Reports that wait to be shown: each may be megabytes, and the loop takes them in every turn.
 const WAITING: usize = 8;

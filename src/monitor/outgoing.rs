@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use driftline_alerting::outbox::OutboxRow;
 
+use driftline_pipeline::snapshot::{OutboxBody, OutboxItem};
+use driftline_web::{CheckState, ReadyCheck};
+
 use super::publisher::{Fate, Publisher, Record};
-use crate::checkpoint::OutboxItem;
 use crate::delivery::Delivery;
-use crate::http::{CheckState, ReadyCheck};
-use crate::messages::OutboxBody;
 
 /// The outbox of the store in memory, and its two ways out. `limits.outbox` bounds it.
 #[derive(Debug)]
@@ -50,18 +50,14 @@ impl Outgoing {
 
     /// Takes an entry of the outbox.
     pub(super) fn push(&mut self, item: OutboxItem) {
-        let sequence = item.sequence;
-        match serde_json::from_str(&item.body) {
-            Ok(OutboxBody::Message(row)) => self.messages.push_back((sequence, row)),
-            Ok(OutboxBody::Report { key, value }) if self.publisher.is_some() => {
+        let OutboxItem { sequence, body } = item;
+        match body {
+            OutboxBody::Message(row) => self.messages.push_back((sequence, row)),
+            OutboxBody::Report { key, value } if self.publisher.is_some() => {
                 self.reports.push_back(Record { sequence, key, value });
             }
             // Reports were published before the last restart: these were not sent in time.
-            Ok(OutboxBody::Report { .. }) => self.unwanted.push(sequence),
-            Err(error) => {
-                tracing::error!(sequence, %error, "an outbox row cannot be read and is dropped");
-                self.unwanted.push(sequence);
-            }
+            OutboxBody::Report { .. } => self.unwanted.push(sequence),
         }
     }
 

@@ -6,11 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::thread_ended;
-use crate::checkpoint::{Store, StoreError};
-use crate::setup::Setup;
-
-/// Reports that are unpacked at once.
-const PAGE: usize = 16;
+use driftline_store::{Store, StoreError};
 
 /// What is kept of reports, and the thread that looks what is too old, while there is one.
 #[derive(Debug)]
@@ -49,7 +45,7 @@ impl Pruner {
         let (store, keep_us, most_bytes) = (Arc::clone(&self.store), self.keep_us, self.most_bytes);
         let prune = move || {
             let reports = store.prune_reports(now_us, keep_us, most_bytes)?;
-            Ok(Pruned { reports, names: forget_unnamed(&store, unused)? })
+            Ok(Pruned { reports, names: store.forget_unnamed(unused)? })
         };
         self.running = Some(std::thread::Builder::new().name("prune".to_owned()).spawn(prune)?);
         Ok(())
@@ -73,51 +69,6 @@ impl Drop for Pruner {
         if let Some(thread) = self.running.take() {
             // Whoever opens the store next must find it closed.
             let _ = thread.join();
-        }
-    }
-}
-
-/// Forgets those of the unused baselines and settings that no kept report names either. They are few:
-/// most of the time all that is kept is in use, and nothing is read.
-///
-/// # Errors
-/// [`StoreError`].
-pub(crate) fn forget_unnamed(
-    store: &Store,
-    mut unused: BTreeSet<String>,
-) -> Result<BTreeSet<String>, StoreError> {
-    let mut needed = BTreeSet::new();
-    for name in &unused {
-        let Some(bytes) = store.named(name)? else { continue };
-        let Some((model, baselines)) = Setup::describe_kept(&bytes) else { continue };
-        if is_reported(store, &model, name)? {
-            needed.insert(name.clone());
-            needed.extend(baselines);
-        }
-    }
-    unused.retain(|name| !needed.contains(name));
-    if !unused.is_empty() {
-        store.forget_named(&unused)?;
-        tracing::info!(
-            entries = unused.len(),
-            "settings that no report names any more were dropped"
-        );
-    }
-    Ok(unused)
-}
-
-/// Whether a report of the model was judged under these settings.
-fn is_reported(store: &Store, model: &str, name: &str) -> Result<bool, StoreError> {
-    let mut before_us = i64::MAX;
-    loop {
-        let page = store.reports(model, (i64::MIN, before_us), PAGE)?;
-        let Some(oldest) = page.first() else { return Ok(false) };
-        if page.iter().any(|report| report.config_sha256 == name) {
-            return Ok(true);
-        }
-        before_us = oldest.start_us;
-        if before_us == i64::MIN {
-            return Ok(false);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the loop shows of itself, and of the time before it started.
 
+use super::intake::plan;
 use super::*;
-use crate::commands::rig::{PARTITIONS, Rig, capture, day_us, filled, model_plan};
+use crate::commands::rig::{PARTITIONS, Rig, capture, day_us, filled};
 
 fn monitor(rig: &Rig) -> Monitor {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -26,7 +27,7 @@ fn every_bounded_queue_has_a_depth() {
         let depth = values(&monitor, &format!("driftline_queue_depth{{queue=\"{queue}\"}}"));
         assert_eq!(depth, [0.0], "{queue}");
     }
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
 }
 
 /// The delay counted from the end of the window, before its late rows were due.
@@ -48,14 +49,14 @@ fn a_checkpoint_is_as_young_as_the_last_time_there_was_nothing_to_write() {
     let mut monitor = monitor(&rig);
     while !monitor.is_settled() || monitor.writer.is_busy() {
         monitor.hurry();
-        monitor.turn(&mut |_| {}).unwrap();
+        monitor.turn().unwrap();
     }
     let committed = monitor.clocks.committed;
     monitor.hurry();
     monitor.snapshot();
     assert!(monitor.gate.is_empty(), "there was something to write");
     assert!(monitor.clocks.committed > committed);
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
 }
 
 /// The gauges and the last windows were empty until the next window closed: for a day.
@@ -75,7 +76,7 @@ fn the_newest_reports_of_before_are_shown_after_a_start_and_not_counted() {
     assert!(!monitor.readiness.has_reported("m"));
     monitor.readiness.reported(newest, 0, 0);
     assert!(monitor.readiness.has_reported("m"));
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
 }
 
 /// The rule was tested, and that the loop obeys it was not.
@@ -90,9 +91,9 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     }
     rig.close(first + days + 1);
     let mut monitor = monitor(&rig);
-    let models = monitor.pipeline.units().iter().map(|unit| model_plan(&unit.setup)).collect();
+    let models = monitor.pipeline.models().map(|model| plan(model.setup())).collect();
     // Verdicts are heard in turns alone.
-    rig.read(models, &mut |event| monitor.feed(Event::Read(event), &mut |_| {}));
+    rig.read(models, &mut |event| monitor.read(event).unwrap());
     assert!(monitor.pipeline.is_behind(false));
 
     for partition in 0..PARTITIONS {
@@ -111,7 +112,7 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     let mut held_back = 0;
     while monitor.pipeline.positions().values().sum::<i64>() < end {
         wait();
-        monitor.turn(&mut |_| {}).unwrap();
+        monitor.turn().unwrap();
         if monitor.held_back {
             held_back += 1;
             assert_eq!(monitor.pipeline.positions(), before);
@@ -120,7 +121,7 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     assert!(held_back > 0);
     let times = values(&monitor, "driftline_limit_reached_total{limit=\"closed_windows\"}");
     assert_eq!(times, [1.0]);
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
 }
 
 /// The loop itself looked through all reports: for seconds, with gigabytes of them.
@@ -143,12 +144,12 @@ fn old_reports_are_dropped_beside_the_loop() {
     let deadline = Instant::now() + Duration::from_secs(60);
     while dropped(&monitor) != [reports] {
         assert!(Instant::now() < deadline, "{:?} of {reports} reports", dropped(&monitor));
-        monitor.turn(&mut |_| {}).unwrap();
+        monitor.turn().unwrap();
     }
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
     let monitor = Monitor::build(&config, options()).unwrap();
     assert!(monitor.newest.take_all().is_empty());
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
 }
 
 /// Readers that are gone were taken for readers that have nothing to say.
@@ -156,10 +157,10 @@ fn old_reports_are_dropped_beside_the_loop() {
 fn the_loop_ends_with_a_sentence_where_nobody_reads_any_more() {
     let rig = Rig::new(1);
     let mut monitor = monitor(&rig);
-    monitor.turn(&mut |_| {}).unwrap();
+    monitor.turn().unwrap();
     monitor.start().unwrap();
     monitor.intake.stop();
-    let error = monitor.turn(&mut |_| {}).unwrap_err().to_string();
+    let error = monitor.turn().unwrap_err().to_string();
     assert!(error.starts_with("the thread of the reader ended by a panic"), "{error}");
-    monitor.finish(&mut |_| {}).unwrap();
+    monitor.finish().unwrap();
 }

@@ -1,4 +1,4 @@
-//! The integration tests: one binary, real servers, the shipped parts together.
+//! The integration tests: one binary, real servers, the shipped parts together; a folder for each subject.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,35 +6,11 @@
     reason = "a test fails by panicking"
 )]
 
-mod alertmanager;
-mod bounds;
-mod broken_input;
-mod broker;
-mod chaos;
-mod check;
-mod cluster;
-mod crash;
-mod dashboards;
-mod demo;
-mod errors;
-mod idle;
-mod large_reports;
-mod network;
-mod null;
-mod oracle;
-mod outcome;
+mod alerts;
+mod files;
+mod house;
+mod kafka;
 mod page;
-mod poison;
-mod promql;
-mod retraining;
+mod prometheus;
 mod rig;
-mod rules;
-mod scene;
-mod secrets;
-mod secure;
-mod serving;
-mod smoke;
-mod store;
-mod tidy;
-mod traffic;
-mod way;
+mod service;

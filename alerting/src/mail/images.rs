@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftline_config::{Subject, WindowId};
 use serde::{Deserialize, Serialize};
 
 use super::Mail;
@@ -15,11 +16,9 @@ pub const IMAGE_BYTES: usize = 60 << 10;
 /// What an image is to show: a finding of a window. The outbox keeps this rather than images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pictured {
-    /// Id of the window.
-    pub window: String,
-    /// As in [`crate::Subject`].
-    pub subject: String,
-    /// As in [`crate::Subject`].
+    pub window: WindowId,
+    pub subject: Subject,
+    /// As in [`crate::Evidence`].
     pub check: String,
 }
 

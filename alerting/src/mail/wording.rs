@@ -1,9 +1,10 @@
 //! Names, dates and sentences as people read them.
 
+use driftline_config::Subject;
 use driftline_config::time::DAY_US;
 
 use crate::incident::Transition;
-use crate::signal::{Class, Subject};
+use crate::signal::{Class, Evidence};
 
 /// Characters of one column name in a subject line.
 const NAME_CHARS: usize = 60;
@@ -18,37 +19,29 @@ pub(super) fn summary(transition: &Transition) -> Option<String> {
 }
 
 /// What a finding is about, without the prefix of reports.
-fn name(subject: &Subject) -> Option<String> {
-    match subject.check.as_str() {
+fn name(evidence: &Evidence) -> Option<String> {
+    match evidence.check.as_str() {
         "no_data" => None,
-        check => Some(one_line(&subject_name(&subject.subject, check), NAME_CHARS)),
+        check => Some(one_line(&subject_name(&evidence.subject, check), NAME_CHARS)),
     }
 }
 
-/// A key of [`Subject::key`] as people read it: `dep_delay`, or `dep_delay (wrong type)` where it is
+/// A key of [`Evidence::key`] as people read it: `dep_delay`, or `dep_delay (wrong type)` where it is
 /// not about its distribution.
 pub(super) fn key_name(key: &str) -> String {
     let (subject, check) = key.rsplit_once(' ').unwrap_or((key, ""));
-    let name = subject_name(subject, check);
+    let name = subject_name(&subject.into(), check);
     let about = check.replace('_', " ");
     let long =
         if about == "distribution" || about == name { name } else { format!("{name} ({about})") };
     one_line(&long, NAME_CHARS)
 }
 
-fn subject_name(subject: &str, check: &str) -> String {
-    if let Some(feature) = subject.strip_prefix("feature:") {
-        feature.to_owned()
-    } else if let Some(prediction) = subject.strip_prefix("prediction:") {
-        match prediction.rsplit_once('@') {
-            Some((column, version)) => format!("{column} of version {version}"),
-            None => prediction.to_owned(),
-        }
-    } else if matches!(subject, "model" | "status") {
-        check.replace('_', " ")
-    } else {
-        subject.to_owned()
-    }
+fn subject_name(subject: &Subject, check: &str) -> String {
+    subject.column_words().unwrap_or_else(|| match subject.as_str() {
+        "model" | "status" => check.replace('_', " "),
+        other => other.to_owned(),
+    })
 }
 
 /// One sentence that says what a class is.

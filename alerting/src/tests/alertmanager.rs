@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driftline_config::time::{HOUR_US, MINUTE_US, SECOND_US};
-use driftline_config::{Alertmanager, Receiver, ReceiverKind, Secret};
+use driftline_config::{Alertmanager, Receiver, ReceiverKind, Secret, Wants};
 use serde_json::{Value, json};
 
 use super::deliver_http::{PATIENCE, row, settings};
 use super::servers::{Answer, HttpServer};
-use super::story::{Lane, START_US, run, transitions};
+use super::story::{START_US, Watch, run, transitions};
 use crate::alertmanager::{Alert, alert_name, body, lease_us};
 use crate::deliver::{Deliverer, Outcome};
 use crate::dispatch::{Dispatcher, Receipt};
@@ -38,12 +38,12 @@ fn receiver(name: &str, url: &str) -> Receiver {
         runbook: Some(String::from("https://runbook.example.org/driftline")),
     };
     let kind = ReceiverKind::Alertmanager(alertmanager);
-    Receiver { name: name.to_owned(), on: vec![String::from("alerts")], kind }
+    Receiver { name: name.to_owned(), on: vec![Wants::Alerts], kind }
 }
 
 /// Firing and resolved of one incident.
 fn incident() -> Vec<Transition> {
-    let all = transitions(Lane::Windows, Class::InputShift, "aaoo");
+    let all = transitions(Watch::Windows, Class::InputShift, "aaoo");
     assert_eq!(all.len(), 2);
     all
 }
@@ -229,7 +229,7 @@ async fn rows_that_wait_go_together_and_what_stands_comes_again() {
 async fn gone_is_no_farewell_of_an_alertmanager() {
     let server = HttpServer::start(vec![answer("410 Gone", "")]).await;
     let deliverer = Deliverer::new(&[receiver("am", &server.url)], &settings()).unwrap();
-    let (_, steps) = run(Lane::Windows, Class::InputShift, "aa");
+    let (_, steps) = run(Watch::Windows, Class::InputShift, "aa");
     let alert = alert_row("1", Alert::new(&context(&steps[1][0], 0), None));
     assert!(matches!(deliverer.send(&alert).await, Outcome::Retry { .. }));
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use driftline_config::{Receiver, ReceiverKind, Secret, Webhook};
+use driftline_config::{Receiver, ReceiverKind, Secret, Wants, Webhook};
 
 use super::servers::{Answer, HttpServer};
 use crate::Class;
@@ -41,7 +41,7 @@ pub(super) fn hook(name: &str, url: &str) -> Receiver {
     };
     Receiver {
         name: name.to_owned(),
-        on: vec![String::from("alerts")],
+        on: vec![Wants::Alerts],
         kind: ReceiverKind::Webhook(webhook),
     }
 }

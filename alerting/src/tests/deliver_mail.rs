@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use driftline_config::{Email, MailTransport, Receiver, ReceiverKind, Secret};
+use driftline_config::{
+    Email, MailTransport, Receiver, ReceiverKind, Secret, Subject, Wants, WindowId,
+};
 
 use super::deliver_http::{PATIENCE, hasty, settings};
 use super::servers::{MailRules, MailServer};
@@ -19,8 +21,8 @@ pub(super) fn mail_row() -> OutboxRow {
         message_id: String::from("<4f1c@driftline>"),
         in_reply_to: Some(String::from("<0a0a@driftline>")),
         pictured: vec![Pictured {
-            window: String::from("flight-delay@20130624T000000Z.7d"),
-            subject: String::from("feature:dep_delay"),
+            window: WindowId::from("flight-delay@20130624T000000Z.7d"),
+            subject: Subject::from("feature:dep_delay"),
             check: String::from("distribution"),
         }],
     };
@@ -40,7 +42,7 @@ pub(super) fn receiver(transport: MailTransport) -> Receiver {
     let email = Email { transport, from: String::from("Driftline <d@example.org>"), to };
     Receiver {
         name: String::from("ops"),
-        on: vec![String::from("alerts")],
+        on: vec![Wants::Alerts],
         kind: ReceiverKind::Email(email),
     }
 }

@@ -4,35 +4,35 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use driftline_config::time::{DAY_US, MINUTE_US};
+use driftline_config::{Level, WindowId};
 
-use super::story::{Lane, START_US, observation_of};
+use super::story::{START_US, Watch, observation_of};
 use crate::mail::{Image, Letter, Mail, MailContext, RetrainNote, Unmoved, compose, with_images};
 use crate::webhook::{AlertEvent, SecretError, sign};
 use crate::{
-    Class, ClassSignal, Level, ModelAlerts, Rules, Subject, Transition, TransitionState, Unit,
-    decide,
+    Class, ClassSignal, Evidence, Measure, ModelAlerts, Rules, Transition, TransitionState, decide,
 };
 
 const REPLAY: &str =
     "driftline replay --config driftline.yaml --window flight-delay@20130625T000000Z.1d";
 const URL: &str = "https://driftline.example.org";
 
-fn finding(subject: &str, check: &str, numbers: [f64; 3], because: &str) -> Subject {
+fn finding(subject: &str, check: &str, numbers: [f64; 3], because: &str) -> Evidence {
     let [value, bound, tolerance] = numbers;
-    Subject {
-        subject: subject.to_owned(),
+    Evidence {
+        subject: subject.into(),
         check: check.to_owned(),
         level: Level::Alarm,
         value: Some(value),
         bound: Some(bound),
         tolerance: Some(tolerance),
-        unit: Unit::Statistic,
+        unit: Measure::Statistic,
         because: because.to_owned(),
         first_over_us: Some(START_US),
     }
 }
 
-fn moved() -> Vec<Subject> {
+fn moved() -> Vec<Evidence> {
     vec![
         finding(
             "feature:distance",
@@ -74,7 +74,7 @@ fn unmoved() -> Vec<Unmoved> {
 }
 
 /// Windows (or panes) of one class, each with these subjects at alarm (none: ok).
-fn story(lane: Lane, class: Class, steps: Vec<Vec<Subject>>) -> Vec<Transition> {
+fn story(lane: Watch, class: Class, steps: Vec<Vec<Evidence>>) -> Vec<Transition> {
     let mut alerts = ModelAlerts::default();
     let mut all = Vec::new();
     for (index, subjects) in steps.into_iter().enumerate() {
@@ -104,7 +104,7 @@ fn input_shift() -> Vec<Transition> {
         "9 % of requests have dest = ORD, in the baseline 5 %",
     ));
     let steps = vec![moved(), moved(), grown, vec![], vec![]];
-    story(Lane::Windows, Class::InputShift, steps)
+    story(Watch::Windows, Class::InputShift, steps)
 }
 
 fn broken_input() -> Transition {
@@ -115,7 +115,7 @@ fn broken_input() -> Transition {
         "98 % of requests carry dep_delay as text (\"12\", \"-3\", \"0\"), in the baseline 0 %",
     );
     broken.first_over_us = Some(START_US + 14 * MINUTE_US);
-    story(Lane::Panes, Class::BrokenInput, vec![vec![broken]; 5]).remove(0)
+    story(Watch::Panes, Class::BrokenInput, vec![vec![broken]; 5]).remove(0)
 }
 
 fn no_data() -> Transition {
@@ -128,7 +128,7 @@ fn no_data() -> Transition {
     );
     (silent.value, silent.bound, silent.tolerance) = (None, None, None);
     silent.first_over_us = Some(START_US - DAY_US);
-    story(Lane::Wall, Class::NoData, vec![vec![silent]]).remove(0)
+    story(Watch::Wall, Class::NoData, vec![vec![silent]]).remove(0)
 }
 
 fn context<'a>(
@@ -227,7 +227,7 @@ fn subjects_are_named_as_people_name_them() {
         ("model", "no_data", ""),
     ] {
         let found = finding(subject, check, [0.2, 0.1, 0.05], "because");
-        let transition = story(Lane::Wall, Class::Driftline, vec![vec![found]]).remove(0);
+        let transition = story(Watch::Wall, Class::Driftline, vec![vec![found]]).remove(0);
         let mail = compose(&context(&transition, &[], &RetrainNote::None));
         let title = format!("[driftline] flight-delay: driftline{expected} since 24 June");
         assert!(mail.subject.starts_with(&title), "{}", mail.subject);
@@ -271,7 +271,7 @@ fn the_longest_mail_stays_under_40_lines() {
 fn what_traffic_names_cannot_write_headers_or_markup() {
     let mut transition = input_shift().remove(0);
     let hostile = "feature:x\r\nBcc: thief@example.org\u{202e}<script>alert('1')</script>\"&";
-    transition.subjects[0].subject = hostile.to_owned();
+    transition.subjects[0].subject = hostile.into();
     transition.subjects[0].because = hostile.to_owned();
     transition.model = String::from("<b>m</b>");
     let rows = vec![Unmoved {
@@ -317,7 +317,7 @@ fn an_alert_webhook_stays_under_20_kilobytes() {
     let mut long = moved().remove(0);
     long.because = "ä".repeat(5000);
     transition.subjects = vec![long; 20];
-    transition.windows = vec!["w".repeat(100); 100];
+    transition.windows = vec![WindowId::from("w".repeat(100)); 100];
     let event = AlertEvent::new(&context(&transition, &[], &RetrainNote::None));
     assert!(serde_json::to_string(&event).unwrap().len() < 20_000);
 }

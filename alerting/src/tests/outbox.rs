@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
-use driftline_config::{Email, MailTransport, Receiver, ReceiverKind, Secret, Webhook};
+use driftline_config::{
+    Email, MailTransport, MaxAge, Receiver, ReceiverKind, Secret, Wants, Webhook,
+};
 
-use super::story::{Lane, START_US, run, transitions};
+use super::story::{START_US, Watch, run, transitions};
 use crate::mail::{MailContext, RetrainNote};
-use crate::outbox::{OutboxRow, RowKind, Silence, is_too_old, max_age_us, rows_for, silenced_by};
+use crate::outbox::{OutboxRow, RowKind, Silence, is_too_old, rows_for, silenced_by};
 use crate::repeat::{Moment, RepeatRules, Sent};
 use crate::schedule::next_attempt;
 use crate::{Acceptance, Class, Transition, accept};
 
-fn receiver(name: &str, on: &[&str], kind: ReceiverKind) -> Receiver {
-    Receiver { name: name.to_owned(), on: on.iter().map(|&on| on.to_owned()).collect(), kind }
+fn receiver(name: &str, on: &[Wants], kind: ReceiverKind) -> Receiver {
+    Receiver { name: name.to_owned(), on: on.to_vec(), kind }
 }
 
 fn receivers() -> Vec<Receiver> {
@@ -35,10 +37,10 @@ fn receivers() -> Vec<Receiver> {
         })
     };
     vec![
-        receiver("mail", &["alerts"], mail()),
-        receiver("others", &["alerts"], mail()),
-        receiver("chat", &["alerts", "retrain"], webhook()),
-        receiver("trainer", &["retrain"], webhook()),
+        receiver("mail", &[Wants::Alerts], mail()),
+        receiver("others", &[Wants::Alerts], mail()),
+        receiver("chat", &[Wants::Alerts, Wants::Retrain], webhook()),
+        receiver("trainer", &[Wants::Retrain], webhook()),
     ]
 }
 
@@ -57,7 +59,7 @@ fn rows(transition: &Transition, ordinal: u32, notify: &[&str]) -> Vec<OutboxRow
 
 #[test]
 fn a_row_per_receiver_that_is_named_and_wants_alerts() {
-    let all = transitions(Lane::Windows, Class::InputShift, "aa");
+    let all = transitions(Watch::Windows, Class::InputShift, "aa");
     let rows = rows(&all[0], 0, &["mail", "chat", "trainer"]);
     let told: Vec<&str> = rows.iter().map(|row| row.receiver.as_str()).collect();
     assert_eq!(told, ["mail", "chat"]);
@@ -72,20 +74,20 @@ fn a_row_per_receiver_that_is_named_and_wants_alerts() {
 
 #[test]
 fn a_repeat_is_the_transition_with_an_ordinal() {
-    let all = transitions(Lane::Windows, Class::InputShift, "aa");
+    let all = transitions(Watch::Windows, Class::InputShift, "aa");
     assert_eq!(rows(&all[0], 3, &["mail"])[0].id, format!("{}.3", all[0].id));
 }
 
 #[test]
 fn quiet_transitions_are_recorded_and_not_sent() {
-    let mut all = transitions(Lane::Windows, Class::InputShift, "aa");
+    let mut all = transitions(Watch::Windows, Class::InputShift, "aa");
     all[0].quiet = true;
     assert!(rows(&all[0], 0, &["mail", "chat"]).is_empty());
 }
 
 #[test]
 fn silences_match_model_and_class_until_they_end() {
-    let all = transitions(Lane::Windows, Class::InputShift, "aa");
+    let all = transitions(Watch::Windows, Class::InputShift, "aa");
     let mut row = rows(&all[0], 0, &["chat"]).remove(0);
     let silence = |model: Option<&str>, class| Silence {
         id: String::from("s"),
@@ -118,10 +120,10 @@ fn silences_match_model_and_class_until_they_end() {
 
 #[test]
 fn transitions_older_than_max_age_are_not_sent() {
-    assert_eq!(max_age_us(None, MINUTE_US), Some(HOUR_US));
-    assert_eq!(max_age_us(None, 7 * DAY_US), Some(7 * DAY_US));
-    assert_eq!(max_age_us(Some(Some(5)), DAY_US), Some(5));
-    assert_eq!(max_age_us(Some(None), DAY_US), None);
+    assert_eq!(MaxAge::Default.limit_us(MINUTE_US), Some(HOUR_US));
+    assert_eq!(MaxAge::Default.limit_us(7 * DAY_US), Some(7 * DAY_US));
+    assert_eq!(MaxAge::After(5).limit_us(DAY_US), Some(5));
+    assert_eq!(MaxAge::Off.limit_us(DAY_US), None);
     assert!(!is_too_old(0, HOUR_US, Some(HOUR_US)));
     assert!(is_too_old(0, HOUR_US + 1, Some(HOUR_US)));
     assert!(!is_too_old(0, i64::MAX, None));
@@ -136,10 +138,10 @@ fn at(now_us: i64, caught_up: bool, silences: &[Silence]) -> Moment<'_> {
 #[test]
 fn drift_repeats_after_7_days_and_operations_after_4_hours() {
     for (lane, class, every_us) in [
-        (Lane::Windows, Class::InputShift, 7 * DAY_US),
-        (Lane::Windows, Class::Release, 7 * DAY_US),
-        (Lane::Wall, Class::NoData, 4 * HOUR_US),
-        (Lane::Windows, Class::BrokenInput, 4 * HOUR_US),
+        (Watch::Windows, Class::InputShift, 7 * DAY_US),
+        (Watch::Windows, Class::Release, 7 * DAY_US),
+        (Watch::Wall, Class::NoData, 4 * HOUR_US),
+        (Watch::Windows, Class::BrokenInput, 4 * HOUR_US),
     ] {
         let (alerts, steps) = run(lane, class, "aa");
         let firing = steps.iter().flatten().next().unwrap();
@@ -160,7 +162,7 @@ fn drift_repeats_after_7_days_and_operations_after_4_hours() {
 
 #[test]
 fn what_was_too_old_and_still_fires_is_sent_once_caught_up() {
-    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
+    let (alerts, steps) = run(Watch::Windows, Class::InputShift, "aa");
     let mut sent = Sent::default();
     assert!(sent.due(&alerts, &at(0, false, &[]), &REPEAT).is_empty(), "not while catching up");
     let due = sent.due(&alerts, &at(0, true, &[]), &REPEAT);
@@ -168,7 +170,7 @@ fn what_was_too_old_and_still_fires_is_sent_once_caught_up() {
     sent.note(&steps[1][0].incident, &steps[1][0].id, 0, 0);
     assert!(sent.due(&alerts, &at(1, true, &[]), &REPEAT).is_empty(), "once");
 
-    let (resolved, _) = run(Lane::Windows, Class::InputShift, "aaoo");
+    let (resolved, _) = run(Watch::Windows, Class::InputShift, "aaoo");
     assert!(sent.due(&resolved, &at(i64::MAX, true, &[]), &REPEAT).is_empty());
     sent.prune(&resolved);
     assert_eq!(sent, Sent::default());
@@ -176,7 +178,7 @@ fn what_was_too_old_and_still_fires_is_sent_once_caught_up() {
 
 #[test]
 fn accepted_incidents_are_not_repeated() {
-    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
+    let (alerts, steps) = run(Watch::Windows, Class::InputShift, "aa");
     let acceptance = Acceptance { by: "me".into(), reason: "known".into(), at_us: 0 };
     let accepted = accept(&alerts, &steps[1][0].id, acceptance).unwrap();
     assert!(Sent::default().due(&accepted, &at(i64::MAX, true, &[]), &REPEAT).is_empty());
@@ -185,7 +187,7 @@ fn accepted_incidents_are_not_repeated() {
 /// Messages of a silence piled up and came out together at its end; repeats did not look at silences.
 #[test]
 fn a_silenced_incident_is_told_once_after_the_silence_if_it_still_fires() {
-    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
+    let (alerts, steps) = run(Watch::Windows, Class::InputShift, "aa");
     let firing = steps.iter().flatten().next().unwrap();
     let silence = |class, until_us| Silence {
         id: String::from("s"),
@@ -210,7 +212,7 @@ fn a_silenced_incident_is_told_once_after_the_silence_if_it_still_fires() {
     sent.note(&firing.incident, &firing.id, 1, 20 * DAY_US);
     assert!(ordinals(&sent, 20 * DAY_US + 1, &silences).is_empty(), "once");
 
-    let (resolved, _) = run(Lane::Windows, Class::InputShift, "aaoo");
+    let (resolved, _) = run(Watch::Windows, Class::InputShift, "aaoo");
     assert!(sent.due(&resolved, &at(20 * DAY_US, true, &silences), &REPEAT).is_empty());
 }
 

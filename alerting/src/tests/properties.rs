@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use driftline_config::time::DAY_US;
 use proptest::prelude::*;
 
-use super::story::{Lane, observation_of, signal};
+use super::story::{Watch, observation_of, signal};
 use crate::{Class, ModelAlerts, Observation, Rules, State, Transition, TransitionState, decide};
 
 fn observations() -> impl Strategy<Value = Vec<Observation>> {
@@ -17,9 +17,9 @@ fn observations() -> impl Strategy<Value = Vec<Observation>> {
         let build =
             |(index, (lane, marks, complete)): (usize, (u8, BTreeMap<Class, char>, bool))| {
                 let lane = match lane {
-                    0 => Lane::Windows,
-                    1 => Lane::Panes,
-                    _ => Lane::Wall,
+                    0 => Watch::Windows,
+                    1 => Watch::Panes,
+                    _ => Watch::Wall,
                 };
                 let classes =
                     marks.into_iter().map(|(class, mark)| (class, signal(mark))).collect();

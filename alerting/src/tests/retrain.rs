@@ -1,8 +1,9 @@
 //! When retraining is asked for, held back, and asked for again; and the request word for word.
 
 use driftline_config::time::{DAY_US, HOUR_US, parse_instant_us};
+use driftline_config::{Partition, Subject, WindowId};
 
-use super::story::{Lane, observation, observation_of, run, signal};
+use super::story::{Watch, observation, observation_of, run, signal};
 use crate::retrain::{
     History, OffsetRange, RetrainData, RetrainDecision, RetrainLimits, RetrainReason,
     RetrainRequest, RetrainState, Select, TrainOn, decide, retry,
@@ -34,7 +35,7 @@ fn decisions(transitions: &[Transition], broken: Option<&str>, limits: &RetrainL
 #[track_caller]
 fn check(class: Class, marks: &str, expected: &str) {
     let transitions: Vec<Transition> =
-        run(Lane::Windows, class, marks).1.into_iter().flatten().collect();
+        run(Watch::Windows, class, marks).1.into_iter().flatten().collect();
     assert_eq!(decisions(&transitions, None, &LIMITS), expected, "{class}: {marks}");
 }
 
@@ -58,7 +59,7 @@ fn a_further_request_needs_a_resolved_incident_or_a_new_column() {
 #[test]
 fn the_prediction_shift_of_a_shifted_input_asks_for_nothing_of_its_own() {
     let classes = [Class::InputShift, Class::PredictionShift].map(|class| (class, signal('b')));
-    let both = observation_of(Lane::Windows, 0, classes.into(), true);
+    let both = observation_of(Watch::Windows, 0, classes.into(), true);
     let (_, transitions) = decide_alerts(&ModelAlerts::default(), &both, &Rules::default());
     assert_eq!(decisions(&transitions, None, &LIMITS), "Q.");
 }
@@ -67,7 +68,7 @@ fn the_prediction_shift_of_a_shifted_input_asks_for_nothing_of_its_own() {
 fn cooldown_and_daily_most_hold_back() {
     let cooldown = RetrainLimits { cooldown_us: 30 * DAY_US, max_per_day: 9 };
     let transitions: Vec<Transition> =
-        run(Lane::Windows, Class::InputShift, "aaA").1.into_iter().flatten().collect();
+        run(Watch::Windows, Class::InputShift, "aaA").1.into_iter().flatten().collect();
     assert_eq!(decisions(&transitions, None, &cooldown), "QH");
     let none_a_day = RetrainLimits { cooldown_us: 0, max_per_day: 0 };
     assert_eq!(decisions(&transitions, None, &none_a_day), "HH");
@@ -75,14 +76,14 @@ fn cooldown_and_daily_most_hold_back() {
 
 #[test]
 fn no_request_while_the_input_is_broken_and_one_when_it_is_repaired() {
-    let (mut alerts, steps) = run(Lane::Windows, Class::InputShift, "aa");
+    let (mut alerts, steps) = run(Watch::Windows, Class::InputShift, "aa");
     let (state, decision) =
         decide(&RetrainState::default(), &steps[1][0], Some("carrier is broken"), &LIMITS);
     let why = String::from("carrier is broken");
     assert_eq!(decision, RetrainDecision::HeldBack { why });
 
     // A growth while it waits does not make the request forgotten.
-    let grown = observation(Lane::Windows, 2, Class::InputShift, 'G');
+    let grown = observation(Watch::Windows, 2, Class::InputShift, 'G');
     let (after, transitions) = decide_alerts(&alerts, &grown, &Rules::default());
     alerts = after;
     let (state, decision) = decide(&state, &transitions[0], Some("carrier"), &LIMITS);
@@ -100,7 +101,7 @@ fn no_request_while_the_input_is_broken_and_one_when_it_is_repaired() {
 
 #[test]
 fn what_could_not_be_named_is_asked_for_again() {
-    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aaA");
+    let (alerts, steps) = run(Watch::Windows, Class::InputShift, "aaA");
     let before = RetrainState::default();
     let (mut state, decision) = decide(&before, &steps[1][0], None, &LIMITS);
     assert_eq!(letter(&decision), 'Q');
@@ -116,7 +117,7 @@ fn what_could_not_be_named_is_asked_for_again() {
 
 #[test]
 fn what_waits_is_forgotten_with_its_incident() {
-    let (alerts, steps) = run(Lane::Windows, Class::InputShift, "aaoo");
+    let (alerts, steps) = run(Watch::Windows, Class::InputShift, "aaoo");
     let (state, _) = decide(&RetrainState::default(), &steps[1][0], Some("carrier"), &LIMITS);
     let (state, _) = decide(&state, &steps[3][0], None, &LIMITS);
     let (after, decisions) = retry(&state, &alerts, 0, None, &LIMITS);
@@ -126,7 +127,7 @@ fn what_waits_is_forgotten_with_its_incident() {
 
 #[test]
 fn the_state_survives_a_restart_and_ids_depend_on_causes_alone() {
-    let (_, steps) = run(Lane::Windows, Class::InputShift, "aaA");
+    let (_, steps) = run(Watch::Windows, Class::InputShift, "aaA");
     let (state, first) = decide(&RetrainState::default(), &steps[1][0], None, &LIMITS);
     let stored = serde_json::to_string(&state).unwrap();
     let restarted: RetrainState = serde_json::from_str(&stored).unwrap();
@@ -147,9 +148,9 @@ fn a_request_is_written_as_the_contract_says() {
         retrain_id: String::from("0f"),
         model: String::from("flight-delay"),
         incident: String::from("1e"),
-        windows: vec![String::from("flight-delay@20261109T000000Z.1d")],
+        windows: vec![WindowId::from("flight-delay@20261109T000000Z.1d")],
         reason: vec![RetrainReason {
-            subject: String::from("feature:dep_delay"),
+            subject: Subject::from("feature:dep_delay"),
             value: Some(0.16),
             bound: Some(0.076),
             tolerance: Some(0.05),
@@ -160,7 +161,7 @@ fn a_request_is_written_as_the_contract_says() {
             topic: String::from("flights.captures"),
             format: String::from("driftline-json"),
             since: instant("2026-11-02T00:00:00Z"),
-            ranges: vec![OffsetRange { partition: 0, from: 10240, to: 11052 }],
+            ranges: vec![OffsetRange { partition: Partition(0), from: 10240, to: 11052 }],
             select: Select {
                 model: String::from("flight-delay"),
                 versions: vec![String::from("3")],
@@ -170,7 +171,7 @@ fn a_request_is_written_as_the_contract_says() {
             rows: 812,
             history: History {
                 from: instant("2026-08-11T00:00:00Z"),
-                ranges: vec![OffsetRange { partition: 0, from: 2, to: 10240 }],
+                ranges: vec![OffsetRange { partition: Partition(0), from: 2, to: 10240 }],
             },
             labels: None,
             complete: true,

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use driftline_config::time::{ALIGNMENT_US, DAY_US, HOUR_US, MINUTE_US};
+use driftline_config::{Level, Subject, WindowId};
 
 use crate::{
-    Class, ClassSignal, Level, ModelAlerts, Observation, Rules, Source, Subject, Transition,
-    TransitionState, Unit, decide,
+    Class, ClassSignal, Evidence, Measure, ModelAlerts, Observation, Rules, Source, Transition,
+    TransitionState, decide,
 };
 
 /// What looks at the model.
 #[derive(Clone, Copy)]
-pub(super) enum Lane {
+pub(super) enum Watch {
     /// Windows of a day.
     Windows,
     /// Panes of a minute.
@@ -23,15 +24,15 @@ pub(super) enum Lane {
 /// The 24th of June 2013, a Monday.
 pub(super) const START_US: i64 = ALIGNMENT_US + 2268 * 7 * DAY_US;
 
-pub(super) fn subject(name: &str, level: Level, value: f64, bound: f64) -> Subject {
-    Subject {
-        subject: format!("feature:{name}"),
+pub(super) fn subject(name: &str, level: Level, value: f64, bound: f64) -> Evidence {
+    Evidence {
+        subject: Subject::feature(name),
         check: String::from("distribution"),
         level,
         value: Some(value),
         bound: Some(bound),
         tolerance: Some(0.05),
-        unit: Unit::Statistic,
+        unit: Measure::Statistic,
         because: format!("{name} moved by {value}"),
         first_over_us: None,
     }
@@ -66,40 +67,40 @@ pub(super) fn signal(mark: char) -> ClassSignal {
 }
 
 /// The observation of step `index` with this signal for this class.
-pub(super) fn observation(lane: Lane, index: usize, class: Class, mark: char) -> Observation {
-    observation_of(lane, index, BTreeMap::from([(class, signal(mark))]), mark != 'i')
+pub(super) fn observation(watch: Watch, index: usize, class: Class, mark: char) -> Observation {
+    observation_of(watch, index, BTreeMap::from([(class, signal(mark))]), mark != 'i')
 }
 
 pub(super) fn observation_of(
-    lane: Lane,
+    watch: Watch,
     index: usize,
     classes: BTreeMap<Class, ClassSignal>,
     complete: bool,
 ) -> Observation {
-    let (every_us, lateness_us) = match lane {
-        Lane::Windows => (DAY_US, HOUR_US),
-        Lane::Panes | Lane::Wall => (MINUTE_US, MINUTE_US),
+    let (every_us, lateness_us) = match watch {
+        Watch::Windows => (DAY_US, HOUR_US),
+        Watch::Panes | Watch::Wall => (MINUTE_US, MINUTE_US),
     };
     let start_us = START_US + index as i64 * every_us;
     let end_us = start_us + every_us;
-    let source = match lane {
-        Lane::Windows => {
-            let day = driftline_config::time::format_instant(start_us).replace(['-', ':'], "");
-            Source::Window { id: format!("flight-delay@{day}.1d"), start_us, end_us, complete }
+    let source = match watch {
+        Watch::Windows => {
+            let id = WindowId::new("flight-delay", start_us, DAY_US);
+            Source::Window { id, start_us, end_us, complete }
         }
-        Lane::Panes => Source::Pane { start_us, end_us },
-        Lane::Wall => Source::Wall,
+        Watch::Panes => Source::Pane { start_us, end_us },
+        Watch::Wall => Source::Wall,
     };
     let model = String::from("flight-delay");
     Observation { model, source, at_us: end_us + lateness_us, classes }
 }
 
 /// Runs the marks through `decide`; the state that remains and the transitions of each step.
-pub(super) fn run(lane: Lane, class: Class, marks: &str) -> (ModelAlerts, Vec<Vec<Transition>>) {
+pub(super) fn run(watch: Watch, class: Class, marks: &str) -> (ModelAlerts, Vec<Vec<Transition>>) {
     let mut alerts = ModelAlerts::default();
     let mut steps = Vec::new();
     for (index, mark) in marks.chars().enumerate() {
-        let observation = observation(lane, index, class, mark);
+        let observation = observation(watch, index, class, mark);
         let (after, transitions) = decide(&alerts, &observation, &Rules::default());
         alerts = after;
         steps.push(transitions);
@@ -108,8 +109,8 @@ pub(super) fn run(lane: Lane, class: Class, marks: &str) -> (ModelAlerts, Vec<Ve
 }
 
 /// All transitions of a run, flat.
-pub(super) fn transitions(lane: Lane, class: Class, marks: &str) -> Vec<Transition> {
-    run(lane, class, marks).1.into_iter().flatten().collect()
+pub(super) fn transitions(watch: Watch, class: Class, marks: &str) -> Vec<Transition> {
+    run(watch, class, marks).1.into_iter().flatten().collect()
 }
 
 /// One character per step: `.` nothing, `F` firing, `C` changed, `R` resolved.

@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float64Type;
-use driftline_config::Limits;
-use driftline_config::capture::{CaptureSchema, Kind};
+use driftline_capture::{CaptureBatch, CaptureSchema, Kind};
+use driftline_config::{Limits, Subject};
 
 use super::{Baseline, Index, Provenance};
 use crate::lane::window_start_us;
 use crate::layout::Layout;
-use crate::window::{Envelope, WindowState, value_column};
+use crate::window::{Part, WindowState};
 
 mod choose;
 mod finish;
@@ -101,22 +101,12 @@ pub struct Built {
 /// Why a baseline cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// Predictions that are not declared held-out.
     #[error(
         "{subject} would become a baseline from predictions of rows that may be training rows, which are sharper than others: leave it out, or say that they are held-out or out-of-fold"
     )]
-    TrainingPredictions {
-        /// The first prediction column.
-        subject: String,
-    },
-    /// More columns than `limits.columns`.
+    TrainingPredictions { subject: Subject },
     #[error("there are {columns} columns, limits.columns is {limit}")]
-    TooManyColumns {
-        /// Columns of the schema.
-        columns: usize,
-        /// The limit.
-        limit: usize,
-    },
+    TooManyColumns { columns: usize, limit: usize },
     /// No row without failure.
     #[error(
         "there are no rows to build a baseline from (rows with a status of 400 or above do not count)"
@@ -126,10 +116,7 @@ pub enum BuildError {
     #[error(
         "the values of {subject} differ between the two passes: the source changed meanwhile, build again"
     )]
-    SourceChanged {
-        /// The column.
-        subject: String,
-    },
+    SourceChanged { subject: Subject },
 }
 
 impl Builder {
@@ -150,17 +137,12 @@ impl Builder {
         Ok(Builder { schema, options, values })
     }
 
-    /// Sees one batch in the layout of [`driftline_config::capture`].
-    pub fn observe(&mut self, batch: &RecordBatch) {
-        let envelope = Envelope::of(batch);
-        let rows: Vec<usize> = (0..batch.num_rows() as u32)
-            .filter(|&row| !envelope.class(row).is_failure())
-            .map(|row| row as usize)
-            .collect();
-        for (index, values) in self.values.iter_mut().enumerate() {
-            if let Some(column) = value_column(batch, index) {
-                values.observe(column, &rows, self.options.limits.category_hashes);
-            }
+    /// Sees one batch whose value columns are those of the schema.
+    pub fn observe(&mut self, batch: &CaptureBatch) {
+        let all: Vec<u32> = (0..batch.rows() as u32).collect();
+        let rows = Part { batch, rows: &all }.without_failure();
+        for (values, column) in self.values.iter_mut().zip(batch.values()) {
+            values.observe(column, &rows, self.options.limits.category_hashes);
         }
     }
 
@@ -200,8 +182,8 @@ impl Collected {
         }
     }
 
-    fn observe(&mut self, column: &dyn Array, rows: &[usize], most: usize) {
-        let present = rows.iter().copied().filter(|&row| column.is_valid(row));
+    fn observe(&mut self, column: &dyn Array, rows: &[u32], most: usize) {
+        let present = rows.iter().map(|&row| row as usize).filter(|&row| column.is_valid(row));
         match self {
             Collected::Numbers(values) => {
                 if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
@@ -232,13 +214,11 @@ impl Collected {
 
 impl Counting {
     /// Counts one batch; the batches of this pass hold the rows of the first.
-    pub fn count(&mut self, batch: &RecordBatch) {
-        let envelope = Envelope::of(batch);
+    pub fn count(&mut self, batch: &CaptureBatch) {
         let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-        for row in 0..batch.num_rows() as u32 {
-            let start_us = self.options.own_windows.map_or(0, |rule| {
-                window_start_us(envelope.time_us(row).unwrap_or(0), rule.every_us)
-            });
+        for (row, &time_us) in (0_u32..).zip(batch.times_us()) {
+            let rule = self.options.own_windows;
+            let start_us = rule.map_or(0, |rule| window_start_us(time_us, rule.every_us));
             rows.entry(start_us).or_default().push(row);
         }
         for (start_us, rows) in rows {

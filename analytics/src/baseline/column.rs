@@ -14,20 +14,20 @@ const KIND: &str = "kind";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+enum WrittenKind {
     Numeric,
     Categorical,
 }
 
 impl<'de> Deserialize<'de> for BaselineColumn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BaselineColumn, D::Error> {
-        deserializer.deserialize_map(Column)
+        deserializer.deserialize_map(AnyColumn)
     }
 }
 
-struct Column;
+struct AnyColumn;
 
-impl<'de> Visitor<'de> for Column {
+impl<'de> Visitor<'de> for AnyColumn {
     type Value = BaselineColumn;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,14 +48,19 @@ impl<'de> Visitor<'de> for Column {
             fields.insert(key, map.next_value()?);
         }
         let kind = fields.remove(KIND).ok_or_else(|| A::Error::missing_field(KIND))?;
-        let kind = Kind::deserialize(kind).map_err(A::Error::custom)?;
+        let kind = WrittenKind::deserialize(kind).map_err(A::Error::custom)?;
         of_kind(kind, Value::Object(fields)).map_err(A::Error::custom)
     }
 }
 
-fn of_kind<'de, D: Deserializer<'de>>(kind: Kind, fields: D) -> Result<BaselineColumn, D::Error> {
+fn of_kind<'de, D: Deserializer<'de>>(
+    kind: WrittenKind,
+    fields: D,
+) -> Result<BaselineColumn, D::Error> {
     Ok(match kind {
-        Kind::Numeric => BaselineColumn::Numeric(NumericBaseline::deserialize(fields)?),
-        Kind::Categorical => BaselineColumn::Categorical(CategoricalBaseline::deserialize(fields)?),
+        WrittenKind::Numeric => BaselineColumn::Numeric(NumericBaseline::deserialize(fields)?),
+        WrittenKind::Categorical => {
+            BaselineColumn::Categorical(CategoricalBaseline::deserialize(fields)?)
+        }
     })
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 
+use driftline_config::{Subject, hex, sha256_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -28,7 +29,7 @@ struct File<'a> {
     provenance: Cow<'a, Provenance>,
     #[serde(with = "number::count")]
     rows: u64,
-    columns_seen: Cow<'a, [String]>,
+    columns_seen: Cow<'a, [Subject]>,
     windows: Cow<'a, Option<BaselineWindows>>,
     columns: Cow<'a, [BaselineColumn]>,
 }
@@ -74,18 +75,6 @@ fn write_to(out: &mut impl Write, baseline: &Baseline) {
     // Writing these types to memory cannot fail: no map has keys that are not text.
     let written = serde_json::to_writer(&mut *out, &file).is_ok() && out.write_all(b"\n").is_ok();
     debug_assert!(written);
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect()
-}
-
-fn hex_digit(digit: u8) -> char {
-    char::from_digit(u32::from(digit), 16).unwrap_or('0')
 }
 
 /// The hash of the bytes that `baseline` is written as, which are never held together.

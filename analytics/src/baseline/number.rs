@@ -52,7 +52,7 @@ impl Visitor<'_> for AnyNumber {
 }
 
 struct Count(u64);
-struct Value(f64);
+struct Real(f64);
 
 impl Serialize for Count {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-impl Serialize for Value {
+impl Serialize for Real {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (value, size) = (self.0, self.0.abs());
         if size <= EXACT as f64 {
@@ -92,12 +92,12 @@ impl Serialize for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+impl<'de> Deserialize<'de> for Real {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Real, D::Error> {
         match Written::deserialize(deserializer)? {
-            Written::Whole(value) => Ok(Value(value as f64)),
-            Written::Number(value) => Ok(Value(value)),
-            Written::Text(text) => text.parse().map(Value).map_err(|_| {
+            Written::Whole(value) => Ok(Real(value as f64)),
+            Written::Number(value) => Ok(Real(value)),
+            Written::Text(text) => text.parse().map(Real).map_err(|_| {
                 Error::invalid_value(Unexpected::Str(&text), &"a number, \"inf\" or \"-inf\"")
             }),
         }
@@ -149,13 +149,13 @@ pub(super) mod values {
         values: &[f64],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(values.iter().map(|&value| Value(value)))
+        serializer.collect_seq(values.iter().map(|&value| Real(value)))
     }
 
     pub(in crate::baseline) fn deserialize<'de, D: Deserializer<'de>, T: FromIterator<f64>>(
         deserializer: D,
     ) -> Result<T, D::Error> {
-        let values = Vec::<Value>::deserialize(deserializer)?;
+        let values = Vec::<Real>::deserialize(deserializer)?;
         Ok(values.into_iter().map(|value| value.0).collect())
     }
 }
@@ -168,13 +168,13 @@ pub(super) mod maybe_value {
         value: &Option<f64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        value.map(Value).serialize(serializer)
+        value.map(Real).serialize(serializer)
     }
 
     pub(in crate::baseline) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<f64>, D::Error> {
-        Ok(Option::<Value>::deserialize(deserializer)?.map(|value| value.0))
+        Ok(Option::<Real>::deserialize(deserializer)?.map(|value| value.0))
     }
 }
 

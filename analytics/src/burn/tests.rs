@@ -1,16 +1,16 @@
 //! Burn rates and broken input, pane by pane, as RULES §4 and §3 have them.
 
 use super::*;
-use crate::judgement::fixture::{Case, Row};
+use crate::judgement::fixture::{Case, CaseRow};
 
 const OBJECTIVE_MET: usize = 100;
 
 /// One pane of `rows` requests, of which `bad` are too slow and fail.
 fn pane(case: &Case, rows: usize, bad: usize) -> PaneState {
-    case.pane(rows, |index| Row {
+    case.pane(rows, |index| CaseRow {
         latency_us: Some(if index < bad { 5000 } else { 1000 }),
         status: Some(if index < bad { 503 } else { 200 }),
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     })
 }
 
@@ -128,26 +128,26 @@ fn panes_longer_than_the_short_stretch_are_its_stretch() {
 #[test]
 fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
     let case = Case::new();
-    let broken = |pane: &PaneState| -> Vec<(String, PaneCheck)> {
+    let broken = |pane: &PaneState| -> Vec<(Subject, PaneCheck)> {
         let found = broken_input(&case.model, &case.layout(), pane);
         found.into_iter().map(|found| (found.subject, found.check)).collect()
     };
-    let delay = || "feature:delay".to_owned();
-    assert_eq!(broken(&case.pane(200, Row::usual)), []);
+    let delay = || Subject::feature("delay");
+    assert_eq!(broken(&case.pane(200, CaseRow::usual)), []);
     assert_eq!(broken(&PaneState::default()), []);
-    let lacking = case.pane(200, |index| Row {
-        delay: Row::usual(index).delay.filter(|_| index % 10 > 0),
-        ..Row::usual(index)
+    let lacking = case.pane(200, |index| CaseRow {
+        delay: CaseRow::usual(index).delay.filter(|_| index % 10 > 0),
+        ..CaseRow::usual(index)
     });
     assert_eq!(broken(&lacking), [(delay(), PaneCheck::Missing)]);
-    let texts = case.pane(200, |index| Row {
+    let texts = case.pane(200, |index| CaseRow {
         wrong_delay: (index % 10 == 0).then_some("12 min"),
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     });
     assert_eq!(broken(&texts), [(delay(), PaneCheck::WrongType)]);
     // Just 5 % are not more than 5 %.
     for (rejected, expected) in [(10, 0), (11, 1)] {
-        let mut pane = case.pane(190, Row::usual);
+        let mut pane = case.pane(190, CaseRow::usual);
         pane.add_records(190 + rejected, rejected);
         assert_eq!(broken(&pane).len(), expected, "{rejected}");
     }
@@ -162,6 +162,6 @@ fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
 fn columns_that_are_not_judged_break_no_pane() {
     let unjudged = driftline_config::Feature { judge: false, ..Default::default() };
     let case = Case::new().feature("delay", unjudged);
-    let gone = case.pane(200, |index| Row { delay: None, ..Row::usual(index) });
+    let gone = case.pane(200, |index| CaseRow { delay: None, ..CaseRow::usual(index) });
     assert!(broken_input(&case.model, &case.layout(), &gone).is_empty());
 }

@@ -62,12 +62,12 @@ impl Places {
 }
 
 /// What one lane adds up at each place.
-struct Lane {
+struct Stride {
     sums: [u64; PLACES],
     products: [u128; PLACES],
 }
 
-impl Lane {
+impl Stride {
     #[inline(always)]
     fn add(&mut self, value: f64, places: &Places) {
         let place = usize::from(places.of(value));
@@ -79,7 +79,7 @@ impl Lane {
 
 #[inline(always)]
 fn add_block(sum: &mut ExactSum, squares: &mut ExactSum, block: &[f64], places: &Places) {
-    let mut lanes = [const { Lane { sums: [0; PLACES], products: [0; PLACES] } }; LANES];
+    let mut lanes = [const { Stride { sums: [0; PLACES], products: [0; PLACES] } }; LANES];
     let (chunks, rest) = block.as_chunks::<LANES>();
     for chunk in chunks {
         lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| lane.add(value, places));

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use driftline_config::Level;
+
 use super::ALPHA;
-use crate::report::{Check, Finding, Level, rounded};
+use crate::report::{Check, Finding, rounded};
 use crate::statistics::benjamini_hochberg;
 
 /// A finding whose level depends on the other findings of the window.

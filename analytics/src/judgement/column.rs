@@ -3,23 +3,24 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use driftline_config::capture;
+use driftline_capture::columns;
+use driftline_config::{Level, Subject};
 
 use super::adjust::{Basis, Draft};
 use super::share::{Counted, Detectable, Question};
 use super::{ALPHA, JudgeInput, distribution, release, sentence, share, tolerance};
 use crate::baseline::BaselineColumn;
 use crate::cells::{Cell, Reference};
-use crate::report::{Check, Finding, Level};
+use crate::report::{Check, Finding};
 use crate::statistics::at_least;
 
 /// One column of the window: a feature, or a prediction of one version.
 pub(super) struct Column<'a> {
     /// As in the report.
-    pub(super) subject: String,
+    pub(super) subject: Subject,
     /// The name alone, as sentences use it.
     pub(super) name: &'a str,
-    pub(super) kind: capture::Kind,
+    pub(super) kind: columns::Kind,
     pub(super) baseline: &'a BaselineColumn,
     pub(super) reference: &'a Reference,
     pub(super) cell: Cow<'a, Cell>,
@@ -56,7 +57,7 @@ impl Scope {
             let (cell, baseline) = (&*column.cell, column.baseline);
             let rows = cell.rows() > 0 && reference_rows(baseline) > 0;
             let values = cell.n() > 0 && baseline.n() > 0 && !too_many_values(baseline);
-            let categories = values && column.kind == capture::Kind::Categorical;
+            let categories = values && column.kind == columns::Kind::Categorical;
             for (check, counts) in [
                 (Check::Distribution, values),
                 (Check::Missing, rows),
@@ -85,13 +86,13 @@ pub(super) fn columns<'a>(input: &'a JudgeInput<'a>) -> Vec<Column<'a>> {
     let layout = input.layout;
     let schema = &layout.schema().columns;
     let (features, predictions) = schema.split_at(layout.features().min(schema.len()));
-    let by_subject: BTreeMap<&str, &BaselineColumn> =
+    let by_subject: BTreeMap<&Subject, &BaselineColumn> =
         input.baselines.default.columns.iter().map(|column| (column.subject(), column)).collect();
     let mut columns = Vec::with_capacity(schema.len());
     let cells = input.state.features();
     for (index, (column, reference)) in features.iter().zip(layout.feature_references()).enumerate()
     {
-        let Some(&baseline) = by_subject.get(column.subject.as_str()) else { continue };
+        let Some(&baseline) = by_subject.get(&column.subject) else { continue };
         let feature = input.model.features.get(column.name());
         columns.push(Column {
             subject: column.subject.clone(),
@@ -115,7 +116,7 @@ pub(super) fn columns<'a>(input: &'a JudgeInput<'a>) -> Vec<Column<'a>> {
                 format!("{} has no baseline of its own: compared with default", version.text())
             });
             columns.push(Column {
-                subject: format!("{}@{}", column.subject, version.label),
+                subject: column.subject.of_version(version.label),
                 name: column.name(),
                 kind: column.kind,
                 baseline,
@@ -154,7 +155,7 @@ fn distribution(input: &JudgeInput<'_>, scope: &Scope, column: &Column<'_>) -> D
         }
         // A layout is made of its baselines, so that their kinds agree.
         _ => {
-            let mut finding = Finding::new(&column.subject, Check::Distribution);
+            let mut finding = Finding::new(column.subject.clone(), Check::Distribution);
             finding.because = format!("{} has another kind in its baseline", column.name);
             finding.judged = column.judged;
             Draft { finding, basis: Basis::Fixed(Level::NotComputable) }
@@ -171,7 +172,7 @@ fn absent(input: &JudgeInput<'_>, column: &Column<'_>) -> Option<Draft> {
     if !nowhere || at_least(cell.rows(), cell.rows(), allowed) > ALPHA {
         return None;
     }
-    let mut finding = Finding::new(&column.subject, Check::Absent);
+    let mut finding = Finding::new(column.subject.clone(), Check::Absent);
     finding.kind = Some(column.kind.into());
     finding.n = cell.rows();
     finding.m = reference.of;
@@ -204,8 +205,8 @@ fn wrong_type(input: &JudgeInput<'_>, scope: &Scope, column: &Column<'_>) -> Dra
         tolerance::share(&input.model.tolerance, input.model.tolerance.floor().wrong_type);
     let examples = column.cell.examples();
     let expected = match column.kind {
-        capture::Kind::Numeric => "number",
-        capture::Kind::Categorical => "text",
+        columns::Kind::Numeric => "number",
+        columns::Kind::Categorical => "text",
     };
     let question = Question {
         check: Check::WrongType,

@@ -1,21 +1,23 @@
 //! Whether a column's values are spread as in the baseline: KS decides for numbers, PSI for
 //! categories.
 
+use driftline_config::Level;
+
 use super::adjust::{Basis, Draft};
 use super::column::{Column, Scope};
 use super::share::{Judged, basis};
 use super::tolerance::Tolerated;
 use super::{ALPHA, CONFIDENCE, JudgeInput, sentence, tolerance};
+use crate::baseline;
 use crate::baseline::{CategoricalBaseline, NumericBaseline};
 use crate::cells::{CategoricalCell, NumericCell, NumericReference};
 use crate::report::{
-    BinShare, CategoryShare, Check, Comparison, Finding, Ks, Level, Moments, Ordered, Psi, Shift,
+    BinShare, CategoryShare, Check, Comparison, Finding, Ks, MeanAndSd, Ordered, Psi, Shift,
     rounded, rounded_or_none,
 };
 use crate::statistics::{
     Divergences, KolmogorovSmirnov, Location, divergences, normal_quantile, normal_sf,
 };
-use crate::{baseline, statistics};
 
 /// The 99 % quantile of the normal distribution as RULES §4 writes it.
 const Z_CONFIDENCE: f64 = 2.326;
@@ -54,10 +56,7 @@ pub(super) fn numeric(
         p_method: "kolmogorov-limit".to_owned(),
         p_tolerance: rounded(test.p_tolerance),
         p_adjusted: None,
-        comparison: at.map(|at| match at.comparison {
-            statistics::Comparison::Above => Comparison::Above,
-            statistics::Comparison::AtOrAbove => Comparison::AtOrAbove,
-        }),
+        comparison: at.map(|at| at.comparison),
     });
     add_bins(&mut finding, column, (baseline, &window), cell.moments());
     if let Some(shift) = &mut finding.shift {
@@ -259,7 +258,7 @@ fn tolerated(
 }
 
 fn start(column: &Column<'_>, n: u64, m: u64, tolerated: &Tolerated) -> Finding {
-    let mut finding = Finding::new(&column.subject, Check::Distribution);
+    let mut finding = Finding::new(column.subject.clone(), Check::Distribution);
     finding.kind = Some(column.kind.into());
     finding.n = n;
     finding.m = m;
@@ -308,8 +307,8 @@ fn moved_numbers(
         return format!("{name} is spread exactly as in the baseline");
     };
     let sign = match comparison {
-        statistics::Comparison::Above => ">",
-        statistics::Comparison::AtOrAbove => ">=",
+        Comparison::Above => ">",
+        Comparison::AtOrAbove => ">=",
     };
     let what = match baseline.cut_points.get(cut) {
         Some(&value) if !column.private => format!("have {name} {sign} {}", sentence::value(value)),
@@ -396,7 +395,7 @@ fn add_bins(
         p_tolerance: None,
         p_adjusted: None,
     });
-    let shown = |moments: baseline::Moments| Moments {
+    let shown = |moments: baseline::Moments| MeanAndSd {
         mean: moments.mean.and_then(rounded_or_none),
         sd: moments.variance.and_then(|variance| rounded_or_none(libm::sqrt(variance))),
     };

@@ -8,10 +8,11 @@ use arrow::array::{
     ArrayRef, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
     StringBuilder,
 };
+use driftline_capture::CaptureBatch;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
 use driftline_config::{
     Captures, Errors, Feature, Format, Latency, Limits, Model, NoData, Operations, Retrain, Start,
-    Tolerance, Window,
+    Subject, Tolerance, Window, WindowId,
 };
 
 use crate::baseline::{
@@ -27,7 +28,7 @@ use crate::window::WindowState;
 
 /// One captured request.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct CaseRow {
     pub(crate) delay: Option<f64>,
     /// In place of `delay`, where it is no number.
     pub(crate) wrong_delay: Option<&'static str>,
@@ -39,11 +40,11 @@ pub(crate) struct Row {
     pub(crate) unknown: Option<&'static str>,
 }
 
-impl Row {
-    /// Row `index` of a window that is spread as the baseline is.
-    pub(crate) fn usual(index: usize) -> Row {
+impl CaseRow {
+    /// CaseRow `index` of a window that is spread as the baseline is.
+    pub(crate) fn usual(index: usize) -> CaseRow {
         let spread = (index * 37) % 100;
-        Row {
+        CaseRow {
             delay: Some(spread as f64),
             wrong_delay: None,
             carrier: Some(match spread {
@@ -148,17 +149,17 @@ impl Case {
     }
 
     /// An operations pane of `count` rows.
-    pub(crate) fn pane(&self, count: usize, row: impl Fn(usize) -> Row) -> PaneState {
+    pub(crate) fn pane(&self, count: usize, row: impl Fn(usize) -> CaseRow) -> PaneState {
         let layout = self.layout();
-        let rows: Vec<Row> = (0..count).map(row).collect();
+        let rows: Vec<CaseRow> = (0..count).map(row).collect();
         let indices: Vec<u32> = (0..count as u32).collect();
-        let mut pane = PaneState::new(&layout);
+        let mut pane = PaneState::default();
         pane.absorb(&layout, &batch(&layout, &rows, self.start_us), &indices);
         pane
     }
 
     /// Judges a window of `count` rows and remembers what follows from it.
-    pub(crate) fn judge(&mut self, count: usize, row: impl Fn(usize) -> Row) -> Report {
+    pub(crate) fn judge(&mut self, count: usize, row: impl Fn(usize) -> CaseRow) -> Report {
         self.judge_with_shapes(count, row).0
     }
 
@@ -166,11 +167,11 @@ impl Case {
     pub(crate) fn judge_with_shapes(
         &mut self,
         count: usize,
-        row: impl Fn(usize) -> Row,
-    ) -> (Report, BTreeMap<String, Shape>) {
-        let rows: Vec<Row> = (0..count).map(row).collect();
+        row: impl Fn(usize) -> CaseRow,
+    ) -> (Report, BTreeMap<Subject, Shape>) {
+        let rows: Vec<CaseRow> = (0..count).map(row).collect();
         let (baselines, layout) = (self.baselines(), self.layout());
-        let mut state = WindowState::new(&layout);
+        let mut state = WindowState::default();
         if count > 0 {
             let indices: Vec<u32> = (0..count as u32).collect();
             state.absorb(&layout, &batch(&layout, &rows, self.start_us), &indices);
@@ -183,14 +184,12 @@ impl Case {
             baselines: &baselines,
             state: &state,
             window: WindowMeta {
-                id: format!("small@{}", self.start_us),
-                start_us: self.start_us,
-                end_us,
                 parts: self.parts,
-                incomplete: Vec::new(),
-                previous: None,
                 ledger: Ledger { read: count as u64, counted: count as u64, ..Ledger::default() },
-                cuts: BTreeMap::new(),
+                ..WindowMeta::new(
+                    WindowId::of_comparison(&format!("small@{}", self.start_us)),
+                    self.start_us..end_us,
+                )
             },
             history: &self.history,
         };
@@ -249,7 +248,7 @@ fn baseline() -> Baseline {
         columns: vec![
             BaselineColumn::Numeric(numeric("feature:delay", 1.0)),
             BaselineColumn::Categorical(CategoricalBaseline {
-                subject: "feature:carrier".to_owned(),
+                subject: "feature:carrier".into(),
                 categories: vec![
                     category("AA", 5000),
                     category("BB", 3000),
@@ -268,7 +267,7 @@ fn baseline() -> Baseline {
             BaselineColumn::Numeric(numeric("prediction:score", 0.01)),
         ],
         columns_seen: ["feature:carrier", "feature:delay", "prediction:score"]
-            .map(str::to_owned)
+            .map(Into::into)
             .to_vec(),
         windows: None,
         sha256: "ba5e".to_owned(),
@@ -283,7 +282,7 @@ fn numeric(subject: &str, scale: f64) -> NumericBaseline {
     let counts = (0..201).map(|slot| if slot % 2 == 1 { 100 } else { 0 }).collect();
     let edges = (0..10).map(|bin| cut_points.get(10 * bin + 9).copied().filter(|_| bin < 9));
     NumericBaseline {
-        subject: subject.to_owned(),
+        subject: subject.into(),
         psi_bins: edges.map(|to| PsiBin { to, count: 1000 }).collect(),
         cut_points: cut_points.into(),
         counts,
@@ -307,7 +306,7 @@ fn numeric(subject: &str, scale: f64) -> NumericBaseline {
     }
 }
 
-fn batch(layout: &Layout, rows: &[Row], start_us: i64) -> RecordBatch {
+fn batch(layout: &Layout, rows: &[CaseRow], start_us: i64) -> CaptureBatch {
     let count = rows.len() as i64;
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("offset", Arc::new(Int64Array::from_iter_values(0..count))),
@@ -346,8 +345,6 @@ fn batch(layout: &Layout, rows: &[Row], start_us: i64) -> RecordBatch {
         }
     }
     columns.push(("unknown_columns", Arc::new(unknown.finish())));
-    RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, array)| (name, array, true)),
-    )
-    .unwrap()
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    CaptureBatch::new(RecordBatch::try_from_iter_with_nullable(columns).unwrap()).unwrap()
 }

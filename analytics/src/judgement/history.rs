@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use driftline_config::Level;
 use driftline_config::time::format_instant;
 use serde::{Deserialize, Serialize};
 
 use super::{JudgeInput, release};
-use crate::report::{Check, Finding, Level};
+use crate::report::{Check, Finding};
 
 /// Versions that are remembered; beyond it the ones not seen for longest are forgotten, and would
 /// be announced as new once more.

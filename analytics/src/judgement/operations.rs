@@ -1,9 +1,11 @@
 //! What is told of requests rather than of columns: unknown columns, volume, latency, errors.
 
+use driftline_config::Level;
+
 use super::adjust::{Basis, Draft};
 use super::history::comparable_volume;
 use super::{CONFIDENCE, JudgeInput, sentence, test_share};
-use crate::report::{Check, Finding, Latency, Level, Percentile, Share, Volume, rounded};
+use crate::report::{Check, Finding, Latency, Percentile, Share, Volume, rounded};
 use crate::statistics::quantile_estimate;
 
 /// Own windows of the baseline below which their number of rows says nothing about volume.

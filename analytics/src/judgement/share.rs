@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use driftline_config::Level;
+
 use super::adjust::{Basis, Draft};
 use super::column::{Column, Scope};
 use super::tolerance::Tolerated;
 use super::{ALPHA, CONFIDENCE, sentence};
-use crate::report::{Check, Finding, Level, NameCount, Share, rounded, rounded_or_none};
+use crate::report::{Check, Finding, NameCount, Share, rounded, rounded_or_none};
 use crate::statistics::{at_least, lower_bound};
 
 /// The exact test of "the share is at most `allowed`".
@@ -102,7 +104,7 @@ pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) 
     let detectable = scope.detectable.of(window.of, allowed, level);
     let (named, names_truncated) = names;
     let names = if column.private { Vec::new() } else { named };
-    let mut finding = Finding::new(&column.subject, check);
+    let mut finding = Finding::new(column.subject.clone(), check);
     finding.kind = Some(column.kind.into());
     finding.n = window.of;
     finding.m = reference.of;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use driftline_config::Subject;
+
 use super::JudgeInput;
 use super::column::{Column, columns};
 use crate::baseline::{BaselineColumn, NumericBaseline};
@@ -11,7 +13,7 @@ use crate::shape::{Furthest, Shape};
 
 /// The shapes of all columns of a window that have values on both sides, by subject as in its
 /// report. Private columns of numbers have none: each point is a value.
-pub fn shapes(input: &JudgeInput<'_>, report: &Report) -> BTreeMap<String, Shape> {
+pub fn shapes(input: &JudgeInput<'_>, report: &Report) -> BTreeMap<Subject, Shape> {
     let distances: BTreeMap<&str, &Ks> = report
         .findings
         .iter()
@@ -19,7 +21,7 @@ pub fn shapes(input: &JudgeInput<'_>, report: &Report) -> BTreeMap<String, Shape
         .collect();
     let shaped = columns(input).into_iter().filter_map(|column| {
         let shape = shape(&column, distances.get(column.subject.as_str()).copied())?;
-        Some((column.subject, shape))
+        Some((column.subject.into(), shape))
     });
     shaped.collect()
 }

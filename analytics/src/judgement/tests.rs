@@ -5,4 +5,4 @@ mod shapes;
 mod shares;
 mod whole;
 
-use super::fixture::{self, Case, Row};
+use super::fixture::{self, Case, CaseRow};

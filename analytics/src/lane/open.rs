@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use driftline_config::Partition;
 use serde::{Deserialize, Serialize};
 
 use super::{Closed, Cut, Incomplete};
@@ -13,9 +14,9 @@ pub(super) struct OpenWindow {
     pub(super) end_us: i64,
     pub(super) rows: u64,
     pub(super) parts: u32,
-    pub(super) rows_from: BTreeMap<i32, i64>,
+    pub(super) rows_from: BTreeMap<Partition, i64>,
     pub(super) incomplete: Vec<Incomplete>,
-    pub(super) cuts: BTreeMap<i32, Cut>,
+    pub(super) cuts: BTreeMap<Partition, Cut>,
     #[serde(default)]
     pub(super) era: u32,
 }

@@ -31,7 +31,7 @@ impl Bench {
     fn new(settings: LaneSettings, partitions: i32) -> Bench {
         let mut lane = Lane::new(settings);
         for partition in 0..partitions {
-            lane.add_partition(partition, 0);
+            lane.add_partition(Partition(partition), 0);
         }
         Bench {
             lane,
@@ -56,7 +56,7 @@ impl Bench {
             record_times_us: &[record_time_us],
         };
         *position += 1;
-        let assignment = self.lane.assign(partition, rows, &[], true);
+        let assignment = self.lane.assign(Partition(partition), rows, &[], true);
         self.late.extend(assignment.late.iter().map(|offset| (partition, *offset)));
     }
 
@@ -65,14 +65,14 @@ impl Bench {
         let beat = Heartbeat { offset: *position, time_us, record_time_us: time_us };
         *position += 1;
         let rows = Rows { offsets: &[], times_us: &[], record_times_us: &[] };
-        self.lane.assign(partition, rows, &[beat], true);
+        self.lane.assign(Partition(partition), rows, &[beat], true);
     }
 
     fn advance(&mut self, now_us: i64) {
         let (idle, positions) = (&self.idle, &self.positions);
         let steps =
-            self.lane.advance(now_us, &|partition| idle.contains(&partition), &|partition| {
-                positions[&partition]
+            self.lane.advance(now_us, &|partition| idle.contains(&partition.0), &|partition| {
+                positions[&partition.0]
             });
         for step in steps {
             match step {
@@ -115,8 +115,14 @@ fn a_window_closes_when_every_partition_has_passed_it() {
     bench.advance(T0);
     let [closed] = &bench.closed[..] else { panic!("{:?}", bench.closed) };
     assert_eq!((closed.start_us, closed.rows), (T0, 2));
-    assert_eq!(closed.cuts[&0], Cut { from: 0, to: 1, by: CutBy::Log, rows_from: Some(0) });
-    assert_eq!(closed.cuts[&1], Cut { from: 0, to: 2, by: CutBy::Log, rows_from: Some(0) });
+    assert_eq!(
+        closed.cuts[&Partition(0)],
+        Cut { from: 0, to: 1, by: CutBy::Log, rows_from: Some(0) }
+    );
+    assert_eq!(
+        closed.cuts[&Partition(1)],
+        Cut { from: 0, to: 2, by: CutBy::Log, rows_from: Some(0) }
+    );
 }
 
 #[test]
@@ -139,7 +145,10 @@ fn a_partition_that_never_had_a_row_can_be_idle() {
     assert!(bench.closed.is_empty());
     bench.idle = vec![1];
     bench.advance(T0);
-    assert_eq!(bench.closed[0].cuts[&1], Cut { from: 0, to: 0, by: CutBy::Idle, rows_from: None });
+    assert_eq!(
+        bench.closed[0].cuts[&Partition(1)],
+        Cut { from: 0, to: 0, by: CutBy::Idle, rows_from: None }
+    );
 }
 
 #[test]
@@ -153,7 +162,7 @@ fn all_partitions_silent_in_mid_window_close_nothing_until_the_wall_has_carried_
     assert!(bench.closed.is_empty(), "a pause inside a window closes nothing");
     bench.advance(stamped_us + 35 * MINUTE_US);
     assert_eq!(bench.closed_starts(), [T0], "it would have ended by now");
-    assert_eq!(bench.closed[0].cuts[&0].by, CutBy::Idle);
+    assert_eq!(bench.closed[0].cuts[&Partition(0)].by, CutBy::Idle);
 }
 
 #[test]
@@ -173,8 +182,11 @@ fn a_row_after_an_idle_close_is_late_and_the_strips_tile_the_log() {
         bench.row(partition, T0 + 4 * HOUR_US);
     }
     bench.advance(T0);
-    let strips: Vec<_> =
-        bench.closed.iter().map(|closed| (closed.cuts[&1].from, closed.cuts[&1].to)).collect();
+    let strips: Vec<_> = bench
+        .closed
+        .iter()
+        .map(|closed| (closed.cuts[&Partition(1)].from, closed.cuts[&Partition(1)].to))
+        .collect();
     assert_eq!(strips, [(0, 1), (1, 3)]);
 }
 
@@ -195,7 +207,7 @@ fn one_clock_a_year_ahead_cannot_close_everybodys_windows() {
     }
     bench.advance(T0);
     assert_eq!(bench.closed_starts(), [T0], "twenty rows in a row are the log going on");
-    assert_eq!(bench.lane.watermark_us(0), Some(T0 + 3 * DAY_US));
+    assert_eq!(bench.lane.watermark_us(Partition(0)), Some(T0 + 3 * DAY_US));
 }
 
 #[test]
@@ -203,12 +215,12 @@ fn heartbeats_and_the_first_hundred_rows_move_the_watermark_at_once() {
     let mut bench = Bench::new(HOUR_WINDOWS, 1);
     bench.row(0, T0);
     bench.row(0, T0 + 10 * DAY_US);
-    assert_eq!(bench.lane.watermark_us(0), Some(T0 + 10 * DAY_US));
+    assert_eq!(bench.lane.watermark_us(Partition(0)), Some(T0 + 10 * DAY_US));
     for _ in 0..100 {
         bench.row(0, T0 + 10 * DAY_US);
     }
     bench.beat(0, T0 + 50 * DAY_US);
-    assert_eq!(bench.lane.watermark_us(0), Some(T0 + 50 * DAY_US));
+    assert_eq!(bench.lane.watermark_us(Partition(0)), Some(T0 + 50 * DAY_US));
 }
 
 /// What heartbeats passed without a row was kept until a window closed: in a quiet night of minutes, of six
@@ -223,13 +235,13 @@ fn heartbeats_without_rows_leave_nothing_behind_that_no_window_is_cut_by() {
     bench.row(0, T0);
     pass(&mut bench, 1);
     assert_eq!(bench.closed_starts(), [T0]);
-    assert_eq!(bench.closed[0].cuts[&0].to, 1);
+    assert_eq!(bench.closed[0].cuts[&Partition(0)].to, 1);
     (2..=500).for_each(|hour| pass(&mut bench, hour));
     let written = serde_json::to_string(&bench.lane).unwrap();
     assert!(written.len() < 3000, "{written}");
-    assert!(bench.lane.may_cut_at(0, 1), "where the next window begins");
-    assert!(!bench.lane.may_cut_at(0, 2) && !bench.lane.may_cut_at(0, 484));
-    assert_eq!(bench.lane.next_cut(0), (1, 485), "sixteen hours are kept");
+    assert!(bench.lane.may_cut_at(Partition(0), 1), "where the next window begins");
+    assert!(!bench.lane.may_cut_at(Partition(0), 2) && !bench.lane.may_cut_at(Partition(0), 484));
+    assert_eq!(bench.lane.next_cut(Partition(0)), (1, 485), "sixteen hours are kept");
 
     // A partition that is behind may still open every window that others have passed.
     (501..=510).for_each(|hour| bench.beat(0, T0 + hour * HOUR_US + 5 * MINUTE_US));
@@ -239,15 +251,15 @@ fn heartbeats_without_rows_leave_nothing_behind_that_no_window_is_cut_by() {
     assert_eq!(bench.closed_starts(), [T0, T0 + 504 * HOUR_US]);
     // Partition 0 began with a row, so the heartbeat of hour 505 is its record 505.
     let cut = Cut { from: 1, to: 505, by: CutBy::Log, rows_from: None };
-    assert_eq!(bench.closed[1].cuts[&0], cut);
-    assert_eq!(bench.closed[1].cuts[&1].from, bench.closed[0].cuts[&1].to);
+    assert_eq!(bench.closed[1].cuts[&Partition(0)], cut);
+    assert_eq!(bench.closed[1].cuts[&Partition(1)].from, bench.closed[0].cuts[&Partition(1)].to);
 }
 
 #[test]
 fn the_record_timestamp_holds_the_watermark_back() {
     let mut bench = Bench::new(HOUR_WINDOWS, 1);
     bench.row_stamped(0, T0 + 2 * HOUR_US, T0 + 10 * MINUTE_US);
-    assert_eq!(bench.lane.watermark_us(0), Some(T0 + 10 * MINUTE_US));
+    assert_eq!(bench.lane.watermark_us(Partition(0)), Some(T0 + 10 * MINUTE_US));
 }
 
 #[test]
@@ -260,7 +272,10 @@ fn a_small_window_is_carried_until_it_has_enough_rows() {
     let [closed] = &bench.closed[..] else { panic!("{:?}", bench.closed) };
     assert_eq!((closed.start_us, closed.end_us), (T0, T0 + 2 * HOUR_US));
     assert_eq!((closed.rows, closed.parts), (3, 2));
-    assert_eq!(closed.cuts[&0], Cut { from: 0, to: 4, by: CutBy::Log, rows_from: Some(0) });
+    assert_eq!(
+        closed.cuts[&Partition(0)],
+        Cut { from: 0, to: 4, by: CutBy::Log, rows_from: Some(0) }
+    );
     assert_eq!(bench.carried, [(T0 + HOUR_US, T0)]);
 }
 
@@ -298,7 +313,7 @@ fn an_idle_cut_is_noted_when_it_is_made_also_where_the_window_is_carried() {
     bench.row(0, T0 + HOUR_US + 5 * MINUTE_US);
     bench.advance(T0);
     assert_eq!(bench.closed, [], "carried");
-    assert_eq!(bench.lane.take_idle_cuts(), [(1, 1)]);
+    assert_eq!(bench.lane.take_idle_cuts(), [(Partition(1), 1)]);
     assert_eq!(bench.lane.take_idle_cuts(), []);
 }
 
@@ -316,7 +331,7 @@ fn a_carried_window_closes_at_its_longest() {
 #[test]
 fn a_window_is_incomplete_where_rows_may_lie_before_the_first_offset_read() {
     let mut bench = Bench::new(HOUR_WINDOWS, 2);
-    bench.lane.mark_incomplete(1, T0 + 30 * MINUTE_US, Incomplete::Started);
+    bench.lane.mark_incomplete(Partition(1), T0 + 30 * MINUTE_US, Incomplete::Started);
     for hour in 0..4 {
         bench.row(0, T0 + hour * HOUR_US);
         bench.row(1, T0 + hour * HOUR_US);
@@ -350,7 +365,7 @@ type Outcome = (Vec<Closed>, Vec<(i32, i64)>, BTreeMap<(i32, i64), i64>);
 fn run(times: &BTreeMap<i32, Vec<i64>>, splits: &[usize]) -> Outcome {
     let mut lane = Lane::new(HOUR_WINDOWS);
     for partition in 0..3 {
-        lane.add_partition(partition, 0);
+        lane.add_partition(Partition(partition), 0);
     }
     let (mut late, mut placed, mut closed) = (Vec::new(), BTreeMap::new(), Vec::new());
     let mut positions: BTreeMap<i32, usize> = (0..3).map(|partition| (partition, 0)).collect();
@@ -362,7 +377,7 @@ fn run(times: &BTreeMap<i32, Vec<i64>>, splits: &[usize]) -> Outcome {
             let offsets: Vec<i64> = (from as i64..to as i64).collect();
             let rows = &rows[from..to];
             let columns = Rows { offsets: &offsets, times_us: rows, record_times_us: rows };
-            let assignment = lane.assign(partition, columns, &[], true);
+            let assignment = lane.assign(Partition(partition), columns, &[], true);
             late.extend(assignment.late.iter().map(|offset| (partition, *offset)));
             for (start_us, indices) in assignment.windows {
                 for index in indices {
@@ -380,8 +395,8 @@ fn run(times: &BTreeMap<i32, Vec<i64>>, splits: &[usize]) -> Outcome {
 
 fn closes(lane: &mut Lane, positions: &BTreeMap<i32, usize>, idle: &[i32]) -> Vec<Closed> {
     let steps =
-        lane.advance(T0 + 365 * DAY_US, &|partition| idle.contains(&partition), &|partition| {
-            positions[&partition] as i64
+        lane.advance(T0 + 365 * DAY_US, &|partition| idle.contains(&partition.0), &|partition| {
+            positions[&partition.0] as i64
         });
     steps
         .into_iter()
@@ -395,7 +410,7 @@ fn closes(lane: &mut Lane, positions: &BTreeMap<i32, usize>, idle: &[i32]) -> Ve
 #[test]
 fn what_is_missing_before_the_first_row_is_known_when_it_comes() {
     let mut bench = Bench::new(HOUR_WINDOWS, 2);
-    bench.lane.mark_until_a_row(1, Incomplete::Started);
+    bench.lane.mark_until_a_row(Partition(1), Incomplete::Started);
     bench.row(0, T0 + 10 * MINUTE_US);
     // Whatever comes of other models, and however late we look: the first row decides.
     bench.row(1, T0 + HOUR_US + 30 * MINUTE_US);
@@ -408,9 +423,9 @@ fn what_is_missing_before_the_first_row_is_known_when_it_comes() {
     assert_eq!(incomplete, [true, true]);
 
     let mut bench = Bench::new(HOUR_WINDOWS, 1);
-    bench.lane.mark_until_a_row(0, Incomplete::RetentionGap);
-    assert!(bench.lane.reach_end(0, T0 - HOUR_US), "nothing is left to be read");
-    assert!(!bench.lane.reach_end(0, T0 + HOUR_US));
+    bench.lane.mark_until_a_row(Partition(0), Incomplete::RetentionGap);
+    assert!(bench.lane.reach_end(Partition(0), T0 - HOUR_US), "nothing is left to be read");
+    assert!(!bench.lane.reach_end(Partition(0), T0 + HOUR_US));
     bench.row(0, T0 + 10 * MINUTE_US);
     bench.beat(0, T0 + 10 * HOUR_US);
     bench.advance(0);

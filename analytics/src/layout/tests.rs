@@ -116,7 +116,7 @@ fn what_does_not_fit_is_refused_in_a_sentence() {
     check(&model(), &baselines(&[]), &few, "has 3 columns, limits.columns is 2");
     let mut other = (*baseline()).clone();
     if let Some(BaselineColumn::Categorical(column)) = other.columns.get(1).cloned() {
-        let subject = "prediction:score".to_owned();
+        let subject = "prediction:score".into();
         other.columns = vec![BaselineColumn::Categorical(crate::baseline::CategoricalBaseline {
             subject,
             ..column

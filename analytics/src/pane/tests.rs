@@ -56,7 +56,7 @@ fn any_split_and_order_gives_the_same_bytes() {
     let mut whole = absorb(&rows);
     whole.add_records(900, 7);
     for size in [1, 3, 64, 400] {
-        let mut merged = PaneState::new(&layout);
+        let mut merged = PaneState::default();
         for part in rows.chunks(size).rev() {
             let mut pane = PaneState::decode(&layout, &bytes(&absorb(part))).unwrap();
             pane.merge(&layout, &merged);

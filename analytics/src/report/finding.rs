@@ -1,23 +1,11 @@
 //! One finding: what was looked at, by how much it moved, and the sentence that says so.
 
-use driftline_config::capture;
+use driftline_capture::columns;
+use driftline_config::{Level, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::number::Ordered;
-
-/// The level of a finding or of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Within tolerance, or shown without being judged.
-    Ok,
-    /// Over tolerance without the evidence, or nearly over it with.
-    Warn,
-    /// Over tolerance with evidence that holds over all columns.
-    Alarm,
-    /// Nothing could have alarmed.
-    NotComputable,
-}
+use crate::statistics::Comparison;
 
 /// What was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,23 +31,11 @@ pub enum Check {
     Errors,
 }
 
-/// Which values the two shares at a cut point count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Comparison {
-    /// Strictly above it.
-    #[serde(rename = ">")]
-    Above,
-    /// At it or above.
-    #[serde(rename = ">=")]
-    AtOrAbove,
-}
-
 /// One finding. Keys that do not apply to its check are left out, but for `first_over`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// `feature:X`, `prediction:X@VERSION`, `latency`, `status` or `model`.
-    pub subject: String,
-    /// What was looked at.
+    pub subject: Subject,
     pub check: Check,
     /// `numeric` or `categorical`, for columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,17 +278,17 @@ pub struct Shift {
     pub hellinger: f64,
     /// Total variation over bins or categories.
     pub total_variation: f64,
-    /// Moments of the baseline, for numbers.
+    /// Of the baseline, for numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Moments>,
-    /// Moments of the window, for numbers.
+    pub reference: Option<MeanAndSd>,
+    /// Of the window, for numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Moments>,
+    pub window: Option<MeanAndSd>,
 }
 
 /// Mean and standard deviation of the finite values; `None` where there are too few.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Moments {
+pub struct MeanAndSd {
     /// The mean.
     pub mean: Option<f64>,
     /// The standard deviation, with n - 1.
@@ -336,38 +312,20 @@ impl Check {
     }
 }
 
-impl From<capture::Kind> for Kind {
-    fn from(kind: capture::Kind) -> Kind {
+impl From<columns::Kind> for Kind {
+    fn from(kind: columns::Kind) -> Kind {
         match kind {
-            capture::Kind::Numeric => Kind::Numeric,
-            capture::Kind::Categorical => Kind::Categorical,
+            columns::Kind::Numeric => Kind::Numeric,
+            columns::Kind::Categorical => Kind::Categorical,
         }
-    }
-}
-
-impl Level {
-    /// The place of a finding of this level in a report: alarms first.
-    pub fn place(self) -> u8 {
-        match self {
-            Level::Alarm => 0,
-            Level::Warn => 1,
-            Level::Ok => 2,
-            Level::NotComputable => 3,
-        }
-    }
-
-    /// The higher of two levels: `not_computable` is the lowest, so that it stays only where all
-    /// are.
-    pub fn higher(self, other: Level) -> Level {
-        if other.place() < self.place() { other } else { self }
     }
 }
 
 impl Finding {
     /// A finding that says nothing yet.
-    pub fn new(subject: &str, check: Check) -> Finding {
+    pub fn new(subject: impl Into<Subject>, check: Check) -> Finding {
         Finding {
-            subject: subject.to_owned(),
+            subject: subject.into(),
             check,
             kind: None,
             n: 0,

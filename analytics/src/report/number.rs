@@ -82,15 +82,15 @@ impl<'de> Deserialize<'de> for Ordered {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ordered, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum NumberOrText {
             Number(f64),
             Text(String),
         }
-        match Written::deserialize(deserializer)? {
-            Written::Number(value) => Ok(Ordered(value)),
-            Written::Text(text) if text == "inf" => Ok(Ordered(f64::INFINITY)),
-            Written::Text(text) if text == "-inf" => Ok(Ordered(f64::NEG_INFINITY)),
-            Written::Text(text) => {
+        match NumberOrText::deserialize(deserializer)? {
+            NumberOrText::Number(value) => Ok(Ordered(value)),
+            NumberOrText::Text(text) if text == "inf" => Ok(Ordered(f64::INFINITY)),
+            NumberOrText::Text(text) if text == "-inf" => Ok(Ordered(f64::NEG_INFINITY)),
+            NumberOrText::Text(text) => {
                 Err(de::Error::custom(format!("{text:?} is neither a number nor \"inf\"")))
             }
         }

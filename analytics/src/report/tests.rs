@@ -58,17 +58,18 @@ fn example() -> Report {
         model: "flight-delay".to_owned(),
         versions: [("3".to_owned(), 790), ("4".to_owned(), 22)].into(),
         window: Window {
-            id: "flight-delay@20261109T000000Z.1d".to_owned(),
+            id: "flight-delay@20261109T000000Z.1d".into(),
             start: "2026-11-09T00:00:00Z".to_owned(),
             end: "2026-11-10T00:00:00Z".to_owned(),
             rows: 812,
             parts: 1,
             complete: true,
-            previous: Some("flight-delay@20261108T000000Z.1d".to_owned()),
+            previous: Some("flight-delay@20261108T000000Z.1d".into()),
             ledger: Ledger { read: 830, counted: 812, late: 1, rejected: 17, ..Ledger::default() },
             cuts: [(
                 "flights.captures".to_owned(),
-                [(0, Cut { from: 10240, to: 11052, by: CutBy::Log, rows_from: None })].into(),
+                [(Partition(0), Cut { from: 10240, to: 11052, by: CutBy::Log, rows_from: None })]
+                    .into(),
             )]
             .into(),
             incomplete: Vec::new(),

@@ -4,11 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::baseline::OwnWindows;
-use crate::statistics;
 
 fn baseline(cut_points: usize, counts: Vec<u64>) -> NumericBaseline {
     NumericBaseline {
-        subject: "feature:delay".to_owned(),
+        subject: "feature:delay".into(),
         cut_points: (0..cut_points).map(|cut| cut as f64).collect(),
         n: counts.iter().sum(),
         counts: counts.into(),
@@ -30,13 +29,7 @@ fn moments(min: f64, max: f64) -> Moments {
 
 fn of_numbers(baseline: &NumericBaseline, window: &[u64], moments: Moments) -> Option<Shape> {
     let at = baseline.counts.compare(window).and_then(|found| found.at);
-    let furthest = at.map(|at| Furthest {
-        cut: at.cut,
-        comparison: match at.comparison {
-            statistics::Comparison::Above => Comparison::Above,
-            statistics::Comparison::AtOrAbove => Comparison::AtOrAbove,
-        },
-    });
+    let furthest = at.map(|at| Furthest { cut: at.cut, comparison: at.comparison });
     Shape::of_numbers(baseline, window, furthest, moments)
 }
 

@@ -3,12 +3,15 @@
 
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-/// How a share relates to its cut point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Which values the two shares at a cut point count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
-    /// Values strictly above the cut point.
+    /// Strictly above it.
+    #[serde(rename = ">")]
     Above,
-    /// Values at the cut point or above it.
+    #[serde(rename = ">=")]
     AtOrAbove,
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::Float64Type;
-use driftline_config::capture;
+use driftline_capture::CaptureBatch;
 
-use super::{Envelope, VersionState, WindowState, joined, text_column, value_column};
+use super::{Part, VersionState, WindowState, joined};
 use crate::cells::{Cell, Chosen, Reference, Scratch, Values};
 use crate::layout::Layout;
 
@@ -28,13 +28,6 @@ impl VersionRows {
     }
 }
 
-/// Rows of a batch that are counted.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
-    pub(super) batch: &'a RecordBatch,
-    pub(super) rows: &'a [u32],
-}
-
 /// Counts the parts column by column: with many cut points a column's counters fill the processor's
 /// cache, and are loaded once for all parts.
 pub(super) fn absorb(window: &mut WindowState, layout: &Layout, parts: &[Part<'_>]) {
@@ -49,15 +42,15 @@ pub(super) fn absorb(window: &mut WindowState, layout: &Layout, parts: &[Part<'_
     Columns { layout, parts: &valued }.absorb(&mut window.features, features, 0);
     for Sorted { batch, versions, .. } in &sorted {
         for (version, rows) in versions {
-            absorb_version(window, layout, version, (batch, rows));
+            absorb_version(window, layout, batch, version, rows);
         }
     }
-    valued.iter().for_each(|part| absorb_unknown_columns(window, part.batch, part.rows));
+    valued.iter().for_each(|&part| absorb_unknown_columns(window, part));
 }
 
 /// The rows of a part by what they have.
 struct Sorted<'a> {
-    batch: &'a RecordBatch,
+    batch: &'a CaptureBatch,
     /// Those that did not fail.
     valued: Vec<u32>,
     versions: BTreeMap<&'a str, VersionRows>,
@@ -65,34 +58,33 @@ struct Sorted<'a> {
 
 fn count_envelope<'a>(window: &mut WindowState, layout: &Layout, part: Part<'a>) -> Sorted<'a> {
     let Part { batch, rows } = part;
-    let envelope = Envelope::of(batch);
-    envelope.count(rows, layout.under_us(), &mut window.requests, &mut window.latency);
-    window.span_us = joined(window.span_us, envelope.span_us(rows));
+    part.count(layout.under_us(), &mut window.requests, &mut window.latency);
+    window.span_us = joined(window.span_us, part.span_us());
     window.rows += rows.len() as u64;
-    let valued = envelope.without_failure(rows);
-    let versions = match envelope.same_version(rows) {
+    let valued = part.without_failure();
+    let versions = match part.same_version() {
         _ if rows.is_empty() => BTreeMap::new(),
         Some(version) => {
             let rows = VersionRows { rows: rows.len() as u64, valued: valued.clone() };
             BTreeMap::from([(version, rows)])
         }
-        None => by_version(&envelope, rows),
+        None => by_version(part),
     };
     Sorted { batch, valued, versions }
 }
 
-fn by_version<'a>(envelope: &Envelope<'a>, rows: &[u32]) -> BTreeMap<&'a str, VersionRows> {
+fn by_version(part: Part<'_>) -> BTreeMap<&str, VersionRows> {
     let mut versions: BTreeMap<&str, VersionRows> = BTreeMap::new();
     // Neighbours most often answer for the same version.
     let mut last = ("", VersionRows::default());
-    for &row in rows {
-        let version = envelope.version(row);
+    for &row in part.rows {
+        let version = part.version(row);
         if !is_same(version, last.0) {
             let before = std::mem::replace(&mut last, (version, VersionRows::default()));
             versions.entry(before.0).or_default().append(before.1);
         }
         last.1.rows += 1;
-        if !envelope.class(row).is_failure() {
+        if !part.class(row).is_failure() {
             last.1.valued.push(row);
         }
     }
@@ -110,8 +102,9 @@ fn is_same(one: &str, other: &str) -> bool {
 fn absorb_version(
     window: &mut WindowState,
     layout: &Layout,
+    batch: &CaptureBatch,
     version: &str,
-    (batch, rows): (&RecordBatch, &VersionRows),
+    rows: &VersionRows,
 ) {
     let key = layout.version_key(version);
     let full = window.versions.len() >= layout.versions();
@@ -131,11 +124,9 @@ fn absorb_version(
     window.displace(layout);
 }
 
-fn absorb_unknown_columns(window: &mut WindowState, batch: &RecordBatch, valued: &[u32]) {
-    let unknown =
-        batch.column_by_name(capture::UNKNOWN_COLUMNS).and_then(|c| c.as_list_opt::<i32>());
-    let Some(unknown) = unknown else { return };
-    for &row in valued {
+fn absorb_unknown_columns(window: &mut WindowState, part: Part<'_>) {
+    let Some(unknown) = part.batch.unknown_columns() else { return };
+    for &row in part.rows {
         let row = row as usize;
         if unknown.is_null(row) {
             continue;
@@ -163,28 +154,31 @@ impl Columns<'_> {
             cells.reserve_exact(references.len());
             cells.extend(references.iter().map(Reference::empty_cell));
         }
-        let chosen: Vec<(&RecordBatch, Chosen<'_>)> =
+        let chosen: Vec<(&CaptureBatch, Chosen<'_>)> =
             self.parts.iter().map(|part| (part.batch, Chosen::new(part.rows))).collect();
         let mut scratch = Scratch::default();
-        for (offset, (cell, reference)) in cells.iter_mut().zip(references).enumerate() {
-            for &part in &chosen {
-                self.absorb_column(cell, reference, (first + offset, part), &mut scratch);
+        let schema = &self.layout.schema().columns;
+        for (index, (cell, reference)) in (first..).zip(cells.iter_mut().zip(references)) {
+            let subject = schema.get(index).map_or("", |column| &column.subject);
+            for &(batch, rows) in &chosen {
+                let Some(values) = batch.value(index) else { continue };
+                let column = ColumnPart { values, wrong_type: batch.wrong_type(subject), rows };
+                column.absorb(cell, reference, &mut scratch);
             }
         }
     }
+}
 
-    /// Counts the column at `index` of the schema in one part.
-    fn absorb_column(
-        &self,
-        cell: &mut Cell,
-        reference: &Reference,
-        (index, (batch, rows)): (usize, (&RecordBatch, Chosen<'_>)),
-        scratch: &mut Scratch,
-    ) {
-        let Some(values) = value_column(batch, index) else { return };
-        let schema = &self.layout.schema().columns;
-        let subject = schema.get(index).map_or("", |column| &column.subject);
-        let wrong_type = text_column(batch, schema.len(), subject);
+/// The chosen rows of one value column.
+struct ColumnPart<'a> {
+    values: &'a ArrayRef,
+    wrong_type: Option<&'a StringArray>,
+    rows: Chosen<'a>,
+}
+
+impl ColumnPart<'_> {
+    fn absorb(self, cell: &mut Cell, reference: &Reference, scratch: &mut Scratch) {
+        let ColumnPart { values, wrong_type, rows } = self;
         match (cell, reference) {
             (Cell::Numeric(cell), Reference::Numeric(reference)) => {
                 if let Some(values) = values.as_primitive_opt::<Float64Type>() {

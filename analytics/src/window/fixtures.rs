@@ -6,8 +6,9 @@ use arrow::array::{
     ArrayRef, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
     StringBuilder,
 };
+use driftline_capture::CaptureBatch;
+use driftline_capture::columns::{self, CaptureSchema, Column, Kind};
 use driftline_config::Limits;
-use driftline_config::capture::{self, CaptureSchema, Column, Kind};
 
 use crate::baseline::Baseline;
 use crate::baseline::build::{BuildOptions, Builder, Built, CutPoints, OwnWindowRule};
@@ -30,18 +31,18 @@ pub(crate) struct Row {
 
 /// feature:delay, feature:carrier, prediction:score.
 pub(crate) fn schema() -> CaptureSchema {
-    let column = |subject: &str, kind| Column { subject: subject.to_owned(), kind, coerce: false };
+    let column = |subject: &str, kind| Column { subject: subject.into(), kind, coerce: false };
     CaptureSchema {
         columns: vec![
             column("feature:delay", Kind::Numeric),
             column("feature:carrier", Kind::Categorical),
             column("prediction:score", Kind::Numeric),
         ],
-        ignored: vec!["feature:tailnum".to_owned()],
+        ignored: vec!["feature:tailnum".into()],
     }
 }
 
-pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
+pub(crate) fn batch(rows: &[Row]) -> CaptureBatch {
     let times: Int64Array = rows.iter().map(|row| Some(row.time_us)).collect();
     let offsets: Int64Array = (0..rows.len() as i64).map(Some).collect();
     let texts = |text: fn(&Row) -> Option<&str>| -> ArrayRef {
@@ -51,27 +52,27 @@ pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
         Arc::new(rows.iter().map(value).collect::<Float64Array>())
     };
     let mut columns: Vec<(String, ArrayRef)> = vec![
-        (capture::OFFSET.into(), Arc::new(offsets)),
-        (capture::TIME_US.into(), Arc::new(times.clone())),
-        (capture::RECORD_TIME_US.into(), Arc::new(times)),
-        (capture::ID.into(), texts(|_| None)),
-        (capture::VERSION.into(), texts(|row| row.version.as_deref())),
+        (columns::OFFSET.into(), Arc::new(offsets)),
+        (columns::TIME_US.into(), Arc::new(times.clone())),
+        (columns::RECORD_TIME_US.into(), Arc::new(times)),
+        (columns::ID.into(), texts(|_| None)),
+        (columns::VERSION.into(), texts(|row| row.version.as_deref())),
         (
-            capture::LATENCY_US.into(),
+            columns::LATENCY_US.into(),
             Arc::new(rows.iter().map(|row| row.latency_us).collect::<Int64Array>()),
         ),
         (
-            capture::STATUS.into(),
+            columns::STATUS.into(),
             Arc::new(rows.iter().map(|row| row.status).collect::<Int32Array>()),
         ),
-        (capture::SAMPLE_RATE.into(), floats(|row| Some(row.sample_rate.unwrap_or(1.0)))),
+        (columns::SAMPLE_RATE.into(), floats(|row| Some(row.sample_rate.unwrap_or(1.0)))),
         ("feature:delay".into(), floats(|row| row.delay.filter(|_| row.delay_text.is_none()))),
         ("feature:carrier".into(), texts(|row| row.carrier.as_deref())),
         ("prediction:score".into(), floats(|row| row.score)),
     ];
     if rows.iter().any(|row| row.delay_text.is_some()) {
         columns.push((
-            format!("{}feature:delay", capture::WRONG_TYPE_PREFIX),
+            format!("{}feature:delay", columns::WRONG_TYPE_PREFIX),
             texts(|row| row.delay_text.as_deref()),
         ));
     }
@@ -81,12 +82,11 @@ pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
             row.unknown.iter().for_each(|name| names.values().append_value(name));
             names.append(!row.unknown.is_empty());
         }
-        columns.push((capture::UNKNOWN_COLUMNS.into(), Arc::new(names.finish())));
+        columns.push((columns::UNKNOWN_COLUMNS.into(), Arc::new(names.finish())));
     }
-    RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, column)| (name, column, true)),
-    )
-    .expect("columns of one length")
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    CaptureBatch::new(batch).expect("an envelope")
 }
 
 /// Builds a baseline of these rows.

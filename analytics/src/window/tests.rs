@@ -6,7 +6,7 @@ use super::fixtures::{Row, batch, layout, ordinary_rows};
 use super::*;
 
 fn absorb(layout: &Layout, rows: &[Row]) -> WindowState {
-    let mut window = WindowState::new(layout);
+    let mut window = WindowState::default();
     let all: Vec<u32> = (0..rows.len() as u32).collect();
     window.absorb(layout, &batch(rows), &all);
     window
@@ -72,7 +72,7 @@ fn rows_are_counted_where_they_belong() {
 fn rows_that_are_not_named_are_not_counted() {
     let layout = layout();
     let rows = ordinary_rows();
-    let mut window = WindowState::new(&layout);
+    let mut window = WindowState::default();
     window.absorb(&layout, &batch(&rows), &[1, 4]);
     assert_eq!(bytes(&window), bytes(&absorb(&layout, &[rows[1].clone(), rows[4].clone()])));
 }
@@ -126,7 +126,7 @@ fn a_thousand_models_fit_into_a_gigabyte() {
     assert_eq!(numeric.n(), 500);
     let column = numeric.bytes() + size_of::<Cell>();
     assert!(column * 1000 * 20 * 2 < 500 << 20, "{column} bytes a column");
-    assert!(WindowState::new(&layout).bytes() < 1024);
+    assert!(WindowState::default().bytes() < 1024);
 }
 
 #[test]
@@ -171,14 +171,14 @@ fn a_run_is_counted_as_its_rows_backwards() {
     let layout = layout();
     let check = |rows: &[Row]| {
         let expected = {
-            let mut window = WindowState::new(&layout);
+            let mut window = WindowState::default();
             let backwards: Vec<u32> = (0..rows.len() as u32).rev().collect();
             window.absorb(&layout, &batch(rows), &backwards);
             bytes(&window)
         };
         assert_eq!(bytes(&absorb(&layout, rows)), expected, "{rows:?}");
         for at in 0..=rows.len() {
-            let mut window = WindowState::new(&layout);
+            let mut window = WindowState::default();
             let (first, second) = rows.split_at(at);
             window.absorb_all(&layout, &[batch(first), batch(second)]);
             assert_eq!(bytes(&window), expected, "{rows:?} cut at {at}");
@@ -232,11 +232,11 @@ proptest! {
     ) {
         let layout = layout();
         let whole = absorb(&layout, &rows);
-        let mut merged = WindowState::new(&layout);
+        let mut merged = WindowState::default();
         for part in order {
             let mine: Vec<Row> = rows.iter().zip(&parts)
                 .filter(|(_, p)| **p == part).map(|(row, _)| row.clone()).rev().collect();
-            let mut window = WindowState::new(&layout);
+            let mut window = WindowState::default();
             for batch_rows in mine.chunks(size) {
                 window.merge(&layout, &absorb(&layout, batch_rows));
             }

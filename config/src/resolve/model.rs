@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::model::{
     Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, Retrain, Start,
-    Tolerance, ToleranceFloor, Window,
+    Tolerance, Tolerances, Window,
 };
 use crate::problem::About;
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
@@ -16,11 +16,8 @@ use crate::tree::{At, Entry, Node, Written};
 
 /// What a model may refer to.
 pub(super) struct Scope<'a> {
-    /// The names of all receivers.
     pub(super) receivers: Vec<String>,
-    /// The topic of the reports.
     pub(super) reports: Option<String>,
-    /// The bounds.
     pub(super) limits: Limits,
     /// Who looks at the files that a model names.
     pub(super) examine: &'a Examine<'a>,
@@ -89,7 +86,7 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
         operations: operations?,
         tolerance: tolerance
             .unwrap_or(Some(Tolerance::Auto))
-            .unwrap_or_else(|| Tolerance::Fixed(ToleranceFloor::default())),
+            .unwrap_or_else(|| Tolerance::Fixed(Tolerances::default())),
         latency: latency.unwrap_or_default(),
         errors: errors.unwrap_or_default(),
         no_data: no_data?,
@@ -274,16 +271,17 @@ fn tolerance(value: Value<'_>) -> Option<Tolerance> {
         });
     }
     let mut section = Section::of(value.context, value.node, "tolerance")?;
-    let default = ToleranceFloor::default();
-    let floor = ToleranceFloor {
-        ks: section.read("ks", share).unwrap_or(default.ks),
-        psi: section.read("psi", share).unwrap_or(default.psi),
-        missing: section.read("missing", share).unwrap_or(default.missing),
-        wrong_type: section.read("wrong_type", share).unwrap_or(default.wrong_type),
-        new_category: section.read("new_category", share).unwrap_or(default.new_category),
-    };
+    let mut tolerances = Tolerances::default();
+    for name in Tolerances::NAMES {
+        let number = section.read(name, |value| {
+            Tolerances::number(name, &value.text()?).map_err(|expected| value.not(expected))
+        });
+        if let (Some(number), Some(place)) = (number, tolerances.place(name)) {
+            *place = number;
+        }
+    }
     section.finish();
-    Some(Tolerance::Fixed(floor))
+    Some(Tolerance::Fixed(tolerances))
 }
 
 fn latency(value: Value<'_>) -> Option<Latency> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::reader::{Section, Value, wrong};
 use crate::resolve::service::{is_http_url, is_port};
 use crate::secret::Secret;
-use crate::service::{Alertmanager, Email, MailTransport, Receiver, ReceiverKind, Webhook};
+use crate::service::{Alertmanager, Email, MailTransport, Receiver, ReceiverKind, Wants, Webhook};
 use crate::time::{MINUTE_US, SECOND_US};
 
 /// How often an alert is sent again to an Alertmanager: what Prometheus does.
@@ -13,13 +13,10 @@ const RESEND_US: i64 = MINUTE_US;
 /// Beyond this an Alertmanager that started anew would know nothing for too long.
 const RESEND_MOST_US: i64 = 10 * MINUTE_US;
 
-/// The classes of messages there are.
-const CLASSES: [&str; 2] = ["alerts", "retrain"];
-
 pub(super) fn receiver(value: Value<'_>) -> Option<Receiver> {
     let mut section = Section::of(value.context, value.node, "receiver")?;
     let name = section.require("name", Value::name);
-    let classes = section.value("on").map(classes);
+    let on = section.value("on").map(wants);
     let email = section.value("email");
     let webhook = section.value("webhook");
     let alertmanager = section.value("alertmanager");
@@ -27,34 +24,36 @@ pub(super) fn receiver(value: Value<'_>) -> Option<Receiver> {
     if kinds.into_iter().flatten().count() != 1 {
         section.report(wrong("a receiver needs one of `email`, `webhook` and `alertmanager`"));
     }
-    let told_nothing = |on: &Vec<String>| !on.is_empty() && !on.iter().any(|on| on == CLASSES[0]);
-    if email.is_some() && classes.iter().flatten().any(told_nothing) {
+    let told_nothing = |on: &Vec<Wants>| !on.is_empty() && !on.contains(&Wants::Alerts);
+    if email.is_some() && on.iter().flatten().any(told_nothing) {
         let problem = wrong("a mail receiver is told about alerts only, and `on` leaves them out");
         section.report_at("on", problem.hint("write alerts, or use a webhook for retrain"));
     }
     let email = email.map(email_receiver);
     let webhook = webhook.map(webhook_receiver);
     let alertmanager = alertmanager.map(alertmanager_receiver);
-    let retrain = classes.iter().flatten().flatten().any(|class| class == "retrain");
+    let retrain = on.iter().flatten().flatten().any(|on| *on == Wants::Retrain);
     section.check("on", alertmanager.is_some() && retrain, || {
         wrong("an Alertmanager takes no retraining requests")
             .hint("write alerts, or leave `on` out")
     });
     section.finish();
     let (kind, default) = match (email, webhook, alertmanager) {
-        (Some(email), None, None) => (ReceiverKind::Email(email?), &CLASSES[..1]),
-        (None, Some(webhook), None) => (ReceiverKind::Webhook(webhook?), &CLASSES[..]),
-        (None, None, Some(to)) => (ReceiverKind::Alertmanager(to?), &CLASSES[..1]),
+        (Some(email), None, None) => (ReceiverKind::Email(email?), vec![Wants::Alerts]),
+        (None, Some(webhook), None) => {
+            (ReceiverKind::Webhook(webhook?), vec![Wants::Alerts, Wants::Retrain])
+        }
+        (None, None, Some(to)) => (ReceiverKind::Alertmanager(to?), vec![Wants::Alerts]),
         _ => return None,
     };
-    let on = match classes {
-        Some(classes) => classes?,
-        None => default.iter().map(|class| (*class).to_owned()).collect(),
+    let on = match on {
+        Some(on) => on?,
+        None => default,
     };
     Some(Receiver { name: name?, on, kind })
 }
 
-fn classes(value: Value<'_>) -> Option<Vec<String>> {
+fn wants(value: Value<'_>) -> Option<Vec<Wants>> {
     let items = value.get(Value::list)?;
     if items.is_empty() {
         value.context.report(value.node.at, wrong("`on` names no class of messages"));
@@ -62,11 +61,10 @@ fn classes(value: Value<'_>) -> Option<Vec<String>> {
     items
         .iter()
         .map(|item| {
-            item.get(|item| {
-                item.text_where(
-                    |text| CLASSES.contains(&text),
-                    || item.not("a class of messages").hint("write alerts or retrain"),
-                )
+            item.get(|item| match item.text()?.as_str() {
+                "alerts" => Ok(Wants::Alerts),
+                "retrain" => Ok(Wants::Retrain),
+                _ => Err(item.not("a class of messages").hint("write alerts or retrain")),
             })
         })
         .collect()

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::reader::{Read, Section, Value, wrong};
-use crate::service::{AlertRules, DeadLetters, DriftRule, Http, HttpTls, Kafka, Limits};
+use crate::service::{AlertRules, DeadLetters, DriftRule, Http, HttpTls, Kafka, Limits, MaxAge};
 use crate::time::{DAY_US, HOUR_US, MINUTE_US};
 
 /// librdkafka properties that would contradict a key of ours or a promise, with what to do.
@@ -138,10 +138,18 @@ pub(super) fn alerts(mut section: Section<'_>) -> Option<AlertRules> {
         part.finish();
         (drift.unwrap_or(7 * DAY_US), operations.unwrap_or(4 * HOUR_US))
     });
-    let max_age_us = section.read("max_age", |value| value.duration_or_off(MINUTE_US, "1m"));
+    let max_age = section.read("max_age", |value| {
+        let age_us = value.duration_or_off(MINUTE_US, "1m")?;
+        Ok(age_us.map_or(MaxAge::Off, MaxAge::After))
+    });
     section.finish();
     let (repeat_drift_us, repeat_operations_us) = repeat?;
-    Some(AlertRules { drift: drift?, repeat_drift_us, repeat_operations_us, max_age_us })
+    Some(AlertRules {
+        drift: drift?,
+        repeat_drift_us,
+        repeat_operations_us,
+        max_age: max_age.unwrap_or_default(),
+    })
 }
 
 fn k_of_n(value: Value<'_>) -> Read<DriftRule> {

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
-use crate::{Config, DeadLetters, Feature, Problems, ReceiverKind, Start, Tolerance};
+use crate::{
+    Config, DeadLetters, Feature, MaxAge, Problems, ReceiverKind, Start, Tolerance, Tolerances,
+    Wants,
+};
 
 mod files;
 mod problems;
@@ -72,13 +75,13 @@ fn the_contracts_example_parses() {
     let ReceiverKind::Webhook(webhook) = &config.receivers[1].kind else { panic!("no webhook") };
     assert_eq!(webhook.secret.as_ref().unwrap().expose(), "planted-env");
     assert_eq!(webhook.headers["Authorization"].expose(), "planted-job");
-    assert_eq!(config.receivers[0].on, ["alerts"]);
-    assert_eq!(config.receivers[1].on, ["retrain"]);
+    assert_eq!(config.receivers[0].on, [Wants::Alerts]);
+    assert_eq!(config.receivers[1].on, [Wants::Retrain]);
     let ReceiverKind::Alertmanager(to) = &config.receivers[2].kind else {
         panic!("no Alertmanager")
     };
     assert_eq!(to.headers["Authorization"].expose(), "planted-job");
-    assert_eq!(config.alerts.max_age_us, Some(Some(DAY_US)));
+    assert_eq!(config.alerts.max_age, MaxAge::After(DAY_US));
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn an_alertmanager_is_told_alerts_again_every_minute() {
         parse_valid(&format!("{receivers}{SMALLEST}")).receivers.remove(0)
     };
     let plain = receiver("");
-    assert_eq!(plain.on, ["alerts"]);
+    assert_eq!(plain.on, [Wants::Alerts]);
     let ReceiverKind::Alertmanager(alertmanager) = plain.kind else { panic!("no Alertmanager") };
     assert_eq!(alertmanager.url.expose(), "http://am:9093/x/");
     assert_eq!((alertmanager.resend_us, alertmanager.runbook), (MINUTE_US, None));
@@ -121,7 +124,7 @@ fn the_smallest_configuration_has_the_defaults_of_the_contract() {
     assert_eq!((config.alerts.drift.windows, config.alerts.drift.of), (2, 3));
     assert_eq!(config.alerts.repeat_drift_us, 7 * DAY_US);
     assert_eq!(config.alerts.repeat_operations_us, 4 * HOUR_US);
-    assert_eq!(config.alerts.max_age_us, None);
+    assert_eq!(config.alerts.max_age, MaxAge::Default);
     assert_eq!(config.reports.keep_us, 90 * DAY_US);
     assert_eq!(config.limits, crate::Limits::default());
 
@@ -214,7 +217,7 @@ models:
         config.kafka.dead_letters,
         DeadLetters::Folder(PathBuf::from("/etc/driftline/dead"))
     );
-    assert_eq!(config.alerts.max_age_us, Some(None));
+    assert_eq!(config.alerts.max_age, MaxAge::Off);
     assert_eq!((config.limits.models, config.limits.record_bytes), (1, 2 << 20));
     assert_eq!(config.models[0].window.idle_us, None);
     assert_eq!(config.models[0].captures.start, Start::At(1_793_577_600_000_000));
@@ -336,4 +339,28 @@ proptest! {
             prop_assert!(problems.0.iter().all(|problem| problem.line <= lines), "{}", problems);
         }
     }
+}
+
+#[test]
+fn the_command_line_reads_tolerances_as_the_file_does() {
+    let mut tolerances = Tolerances::default();
+    for (name, text) in [("ks", "0.1"), ("psi", "1.5"), ("missing", "1")] {
+        tolerances.set(name, text).unwrap();
+    }
+    let expected = Tolerances { ks: 0.1, psi: 1.5, missing: 1.0, ..Tolerances::default() };
+    assert_eq!(tolerances, expected);
+    for (name, text, says) in [
+        ("ks", "1.5", "ks: \"1.5\" is not above 0 and at most 1"),
+        ("psi", "inf", "psi: \"inf\" is not above 0"),
+        ("missing", "0", "missing: \"0\" is not above 0 and at most 1"),
+        ("new_category", "much", "new_category: \"much\" is not a number"),
+        (
+            "kl",
+            "1",
+            "\"kl\" is not a tolerance: known are ks, psi, missing, wrong_type, new_category",
+        ),
+    ] {
+        assert_eq!(tolerances.set(name, text), Err(says.to_owned()));
+    }
+    assert_eq!(tolerances, expected, "what is wrong changes nothing");
 }

@@ -17,11 +17,11 @@ use crate::error::IngestError;
 
 pub(crate) struct Folder {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<Queue>,
 }
 
 #[derive(Default)]
-struct State {
+struct Queue {
     queued: Vec<DeadLetter>,
     files: BTreeMap<String, File>,
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use driftline_config::Partition;
+
 use super::{DeadLetter, RecentDeadLetter};
 
 /// Letters that people can look at.
@@ -12,13 +14,13 @@ const RECENT: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Pending {
     limit_bytes: usize,
-    state: Mutex<State>,
+    state: Mutex<Letters>,
     arrived: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    topics: BTreeMap<String, TopicState>,
+struct Letters {
+    topics: BTreeMap<String, LettersOfTopic>,
     bytes: usize,
     recent: VecDeque<RecentDeadLetter>,
     trouble: Option<String>,
@@ -27,8 +29,8 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-struct TopicState {
-    offsets: BTreeMap<i32, BTreeSet<i64>>,
+struct LettersOfTopic {
+    offsets: BTreeMap<Partition, BTreeSet<i64>>,
     bytes: usize,
 }
 
@@ -37,7 +39,7 @@ impl Pending {
         Pending { limit_bytes, state: Mutex::default(), arrived: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Letters> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,7 +59,7 @@ impl Pending {
     pub(crate) fn add(&self, letter: &DeadLetter) {
         let mut state = self.state();
         if !state.topics.contains_key(&letter.topic) {
-            state.topics.insert(letter.topic.clone(), TopicState::default());
+            state.topics.insert(letter.topic.clone(), LettersOfTopic::default());
         }
         let Some(topic) = state.topics.get_mut(&letter.topic) else { return };
         if topic.offsets.entry(letter.partition).or_default().insert(letter.offset) {
@@ -89,7 +91,7 @@ impl Pending {
         self.state().trouble.clone()
     }
 
-    pub(crate) fn smallest(&self, topic: &str, partition: i32) -> Option<i64> {
+    pub(crate) fn smallest(&self, topic: &str, partition: Partition) -> Option<i64> {
         let state = self.state();
         state.topics.get(topic)?.offsets.get(&partition)?.first().copied()
     }

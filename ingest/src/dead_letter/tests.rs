@@ -8,7 +8,7 @@ use super::*;
 fn letter(offset: i64, value: &[u8]) -> DeadLetter {
     DeadLetter {
         topic: "captures".to_owned(),
-        partition: 1,
+        partition: Partition(1),
         offset,
         timestamp_us: Some(5_000),
         key: None,
@@ -26,10 +26,13 @@ fn a_folder_holds_the_raw_bytes_before_the_letter_counts_as_arrived() {
     let letters = DeadLetters::start(&Connection::default(), &mode, 1000).unwrap();
     letters.send(letter(7, b"\xffraw"));
     letters.send(letter(3, b"{"));
-    assert_eq!(letters.unacknowledged_below("captures", 1), Some(3));
-    assert_eq!(letters.unacknowledged_below("captures", 0), None);
+    assert_eq!(letters.unacknowledged_below("captures", Partition(1)), Some(3));
+    assert_eq!(letters.unacknowledged_below("captures", Partition(0)), None);
     letters.flush(Duration::ZERO).unwrap();
-    assert_eq!((letters.unacknowledged_below("captures", 1), letters.bytes_in_flight()), (None, 0));
+    assert_eq!(
+        (letters.unacknowledged_below("captures", Partition(1)), letters.bytes_in_flight()),
+        (None, 0)
+    );
     let text = std::fs::read_to_string(folder.path().join("dead/captures.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -48,11 +51,14 @@ fn a_folder_that_cannot_be_written_keeps_its_letters_until_it_can() {
     std::fs::create_dir(path.join("captures.jsonl")).unwrap();
     letters.send(letter(7, b"{"));
     assert!(letters.settle().is_err());
-    assert_eq!(letters.unacknowledged_below("captures", 1), Some(7));
+    assert_eq!(letters.unacknowledged_below("captures", Partition(1)), Some(7));
     assert!(letters.trouble().is_some());
     std::fs::remove_dir(path.join("captures.jsonl")).unwrap();
     letters.settle().unwrap();
-    assert_eq!((letters.unacknowledged_below("captures", 1), letters.trouble()), (None, None));
+    assert_eq!(
+        (letters.unacknowledged_below("captures", Partition(1)), letters.trouble()),
+        (None, None)
+    );
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn letters_above_the_limit_hold_up_their_topic_until_half_of_them_arrived() {
     pending.arrived(&letters[1]);
     pending.arrived(&letters[2]);
     assert!(pending.has_room() && pending.wait_until_empty(Duration::ZERO));
-    assert_eq!(pending.smallest("captures", 1), None);
+    assert_eq!(pending.smallest("captures", Partition(1)), None);
 }
 
 #[test]

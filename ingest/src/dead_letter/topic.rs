@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use driftline_capture::Reason;
+use driftline_config::sha256_hex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
-use sha2::{Digest, Sha256};
 
 use super::pending::Pending;
 use super::{DeadLetter, KEPT_BYTES, SUFFIX};
 use crate::client::{Context, LARGEST_MESSAGE, create, settings};
 use crate::error::IngestError;
-use crate::event::Reason;
 use crate::plan::Connection;
 use crate::topic::ensure_topic;
 
@@ -125,7 +125,7 @@ impl Topic {
             let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
             partitions.get(&name).copied()
         };
-        let partition = letter.partition;
+        let partition = letter.partition.0;
         let timestamp_ms = letter.timestamp_us.map(|time_us| time_us.div_euclid(1000));
         let (key, value, headers) = (letter.key.clone(), kept(&sending), headers(&sending));
         let mut record =
@@ -180,14 +180,10 @@ fn headers(sending: &Sending) -> OwnedHeaders {
         && value.len() > KEPT_BYTES
     {
         ours.push(("driftline.bytes", value.len().to_string()));
-        ours.push(("driftline.sha256", hex(&Sha256::digest(value))));
+        ours.push(("driftline.sha256", sha256_hex(value)));
     }
     for (name, value) in &ours {
         headers = headers.insert(Header { key: name, value: Some(value.as_str()) });
     }
     headers
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,11 @@
 //! What a worker does with its partitions beside reading them: begin, pause, verify, start over.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use driftline_config::{TopicId, TopicPartition};
+use driftline_formats::Decoder;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -18,7 +21,7 @@ impl Worker {
     pub(super) fn out_of_range(&mut self, consumer: &Consumer) -> Result<(), Stopped> {
         for index in 0..self.readings.len() {
             let Some(reading) = self.readings.get(index) else { continue };
-            let (topic, partition) = (reading.topic, reading.partition);
+            let TopicPartition { topic, partition } = reading.log;
             let position = reading.stretch.position();
             let name = self.plan.topic_name(topic);
             let (low, high) = match watermarks(consumer, &self.plan.connection, name, partition) {
@@ -50,7 +53,7 @@ impl Worker {
     ) -> Result<(), Stopped> {
         for index in 0..self.readings.len() {
             let Some(reading) = self.readings.get(index) else { continue };
-            if topics.contains(self.plan.topic_name(reading.topic)) {
+            if topics.contains(self.plan.topic_name(reading.log.topic)) {
                 self.recreated(consumer, index, "the topic was made again".to_owned())?;
             }
         }
@@ -66,7 +69,7 @@ impl Worker {
     ) -> Result<(), Stopped> {
         self.hand_over(index)?;
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
-        let (topic, partition) = (reading.topic, reading.partition);
+        let TopicPartition { topic, partition } = reading.log;
         let position = reading.stretch.position();
         reading.last = None;
         let name = self.plan.topic_name(topic);
@@ -77,6 +80,7 @@ impl Worker {
         self.outlet.send(Event::Recreated { topic, partition, position, offset, why })
     }
 
+    /// Goes on elsewhere: what was known of the end was of the old place.
     fn restart(&mut self, consumer: &Consumer, index: usize, offset: i64) -> Result<(), Stopped> {
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         reading.check = None;
@@ -93,10 +97,10 @@ impl Worker {
         self.by_address.clear();
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         let mut list = TopicPartitionList::new();
-        let name = self.plan.topic_name(reading.topic);
+        let name = self.plan.topic_name(reading.log.topic);
         let was_assigned = std::mem::replace(&mut reading.assigned, true);
         let assigned = list
-            .add_partition_offset(name, reading.partition, Offset::Offset(offset))
+            .add_partition_offset(name, reading.log.partition.0, Offset::Offset(offset))
             .and_then(|()| {
                 // librdkafka warns of what was not assigned, and assigns nothing twice.
                 if was_assigned {
@@ -105,9 +109,9 @@ impl Worker {
                 consumer.incremental_assign(&list)
             });
         if let Err(error) = assigned {
-            let partition = reading.partition;
+            let partition = reading.log.partition;
             let message = format!("partition {partition} of {name} cannot be read: {error}");
-            return self.outlet.trouble(Some(reading.topic), Cause::Topic, message);
+            return self.outlet.trouble(Some(reading.log.topic), Cause::Topic, message);
         }
         if reading.paused || reading.held {
             self.stand_still(consumer, index);
@@ -119,9 +123,9 @@ impl Worker {
     fn stand_still(&self, consumer: &Consumer, index: usize) {
         let Some(reading) = self.readings.get(index) else { return };
         let mut list = TopicPartitionList::new();
-        list.add_partition(self.plan.topic_name(reading.topic), reading.partition);
+        list.add_partition(self.plan.topic_name(reading.log.topic), reading.log.partition.0);
         if let Err(error) = consumer.pause(&list) {
-            tracing::warn!(%error, partition = reading.partition, "pausing failed");
+            tracing::warn!(%error, partition = reading.log.partition.0, "pausing failed");
         }
         self.note(index);
     }
@@ -130,7 +134,7 @@ impl Worker {
     /// that fetches for a partition that is resumed, and the thread may sleep for a second.
     fn go_on(&self, consumer: &Consumer, index: usize) {
         let Some(reading) = self.readings.get(index) else { return };
-        let (name, partition) = (self.plan.topic_name(reading.topic), reading.partition);
+        let (name, partition) = (self.plan.topic_name(reading.log.topic), reading.log.partition.0);
         let offset = reading.check.map_or(reading.stretch.position(), |check| check.offset);
         let mut list = TopicPartitionList::new();
         list.add_partition(name, partition);
@@ -145,13 +149,13 @@ impl Worker {
 
     /// Holds up the topic of a partition whose dead letters do not arrive.
     pub(super) fn hold_up(&mut self, consumer: &Consumer, index: usize) {
-        let Some(topic) = self.readings.get(index).map(|reading| reading.topic) else { return };
+        let Some(topic) = self.readings.get(index).map(|reading| reading.log.topic) else { return };
         if !self.dead_letters.is_full_for(self.plan.topic_name(topic)) {
             return;
         }
         for index in 0..self.readings.len() {
             let Some(reading) = self.readings.get_mut(index) else { continue };
-            if reading.topic == topic && !reading.held {
+            if reading.log.topic == topic && !reading.held {
                 reading.held = true;
                 self.held = true;
                 self.stand_still(consumer, index);
@@ -170,7 +174,7 @@ impl Worker {
             let Some(reading) = self.readings.get_mut(index).filter(|reading| reading.held) else {
                 continue;
             };
-            let topic = Some(reading.topic);
+            let topic = Some(reading.log.topic);
             if room {
                 reading.held = false;
                 let resume = !reading.paused;
@@ -196,8 +200,8 @@ impl Worker {
         for assignment in orders.read {
             self.read(consumer, assignment)?;
         }
-        for (partition, pause) in orders.pauses {
-            self.pause(consumer, partition, pause);
+        for (log, pause) in orders.pauses {
+            self.pause(consumer, log, pause);
         }
         for topic in orders.verify {
             self.verify(consumer, topic)?;
@@ -209,12 +213,12 @@ impl Worker {
     }
 
     fn read(&mut self, consumer: &Consumer, assignment: Assignment) -> Result<(), Stopped> {
-        let Assignment { topic, partition, offset, check } = assignment;
-        let Some(layout) = self.plan.layouts.get(topic) else { return Ok(()) };
-        let stretch = Stretch::new(topic, partition, offset, (layout, &self.plan.limits));
+        let Assignment { log, offset, check } = assignment;
+        let Some(layout) = self.plan.layouts.get(log.topic.0) else { return Ok(()) };
+        let decoder = Decoder::with_layout(Arc::clone(layout), &self.plan.limits.record);
+        let stretch = Stretch::new(log, offset, decoder);
         self.readings.push(Reading {
-            topic,
-            partition,
+            log,
             stretch,
             last: check,
             check,
@@ -234,7 +238,7 @@ impl Worker {
     pub(super) fn stop_ahead(&mut self, consumer: &Consumer, index: usize) -> Result<(), Stopped> {
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         let held = reading.held;
-        // Before the chunk, whose answer may come at once.
+        // Paused before the chunk is sent, whose answer may come at once (decision 051).
         reading.paused = true;
         self.waiting = true;
         if !held {
@@ -243,12 +247,8 @@ impl Worker {
         self.hand_over_as(index, true)
     }
 
-    fn pause(&mut self, consumer: &Consumer, partition: (usize, i32), pause: bool) {
-        let found = self
-            .readings
-            .iter_mut()
-            .enumerate()
-            .find(|(_, reading)| (reading.topic, reading.partition) == partition);
+    fn pause(&mut self, consumer: &Consumer, log: TopicPartition, pause: bool) {
+        let found = self.readings.iter_mut().enumerate().find(|(_, reading)| reading.log == log);
         let Some((index, reading)) = found else { return };
         // The end is signalled again after a resume, be it of a pause that was never heard of.
         reading.at_end = reading.at_end && pause;
@@ -267,11 +267,11 @@ impl Worker {
     }
 
     /// Reads the last record of each of a topic's partitions again.
-    fn verify(&mut self, consumer: &Consumer, topic: usize) -> Result<(), Stopped> {
+    fn verify(&mut self, consumer: &Consumer, topic: TopicId) -> Result<(), Stopped> {
         for index in 0..self.readings.len() {
             self.hand_over(index)?;
             let Some(reading) = self.readings.get_mut(index) else { continue };
-            if reading.topic == topic {
+            if reading.log.topic == topic {
                 reading.check = reading.last;
                 reading.at_end = false;
                 let next = reading.stretch.position();

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use driftline_config::Start;
+use driftline_capture::Fingerprint;
+use driftline_config::{Partition, Start, TopicId, TopicPartition};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -50,7 +51,7 @@ struct Known {
     /// Partitions that were told to the other end.
     told: i32,
     /// Partitions that workers read.
-    read: BTreeSet<i32>,
+    read: BTreeSet<Partition>,
     /// Whether the topic was there once.
     seen: bool,
     /// Whether it was not there when the broker was asked last.
@@ -64,7 +65,7 @@ struct Known {
 pub(crate) struct Coordinator {
     plan: Arc<Plan>,
     probe: Consumer,
-    positions: BTreeMap<(usize, i32), Position>,
+    positions: BTreeMap<TopicPartition, Position>,
     outlet: Outlet,
     dead_letters: DeadLetters,
     /// Rung where there is something to commit; hung up where nobody wants to read any more.
@@ -76,7 +77,7 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) fn new(
         (plan, probe): (Arc<Plan>, Consumer),
-        positions: BTreeMap<(usize, i32), Position>,
+        positions: BTreeMap<TopicPartition, Position>,
         outlet: Outlet,
         dead_letters: DeadLetters,
         bell: Receiver<()>,
@@ -131,9 +132,9 @@ impl Coordinator {
     /// Commits what was asked for since the last time.
     fn commit(&self) {
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in self.outlet.commits.take() {
-            let name = self.plan.topic_name(topic);
-            let _ = list.add_partition_offset(name, partition, Offset::Offset(offset));
+        for (log, offset) in self.outlet.commits.take() {
+            let name = self.plan.topic_name(log.topic);
+            let _ = list.add_partition_offset(name, log.partition.0, Offset::Offset(offset));
         }
         if list.count() == 0 {
             return;
@@ -158,7 +159,7 @@ impl Coordinator {
             }
         };
         self.outlet.recovered(None, Cause::Broker)?;
-        for topic in 0..self.plan.topics.len() {
+        for topic in self.plan.topic_ids() {
             let count = partition_count(&metadata, self.plan.topic_name(topic));
             self.topic(topic, count)?;
             if self.outlet.stopped() {
@@ -168,10 +169,10 @@ impl Coordinator {
         Ok(())
     }
 
-    fn topic(&mut self, topic: usize, count: Result<Option<i32>, String>) -> Result<(), Stopped> {
+    fn topic(&mut self, topic: TopicId, count: Result<Option<i32>, String>) -> Result<(), Stopped> {
         let name = self.plan.topic_name(topic).to_owned();
-        let positioned = self.positions.keys().any(|(positioned, _)| *positioned == topic);
-        let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
+        let positioned = self.positions.keys().any(|log| log.topic == topic);
+        let Some(known) = self.known.get_mut(topic.0) else { return Ok(()) };
         if known.refused {
             return Ok(());
         }
@@ -202,6 +203,7 @@ impl Coordinator {
             // A topic that was created later was empty when reading began.
             known.initial = if positioned || known.away { 0 } else { count };
         }
+        // It was away and is back: perhaps another topic of the same name. Only its last record can tell.
         let again = std::mem::take(&mut known.away) && known.seen;
         known.seen = true;
         if again {
@@ -216,14 +218,14 @@ impl Coordinator {
         self.new_partitions(topic, count)
     }
 
-    fn new_partitions(&mut self, topic: usize, count: i32) -> Result<(), Stopped> {
-        for partition in 0..count {
-            let Some(known) = self.known.get(topic) else { return Ok(()) };
+    fn new_partitions(&mut self, topic: TopicId, count: i32) -> Result<(), Stopped> {
+        for partition in (0..count).map(Partition) {
+            let Some(known) = self.known.get(topic.0) else { return Ok(()) };
             if known.read.contains(&partition) {
                 continue;
             }
-            let initial = partition < known.initial;
-            let assignment = match self.start_of(topic, partition, initial) {
+            let initial = partition.0 < known.initial;
+            let assignment = match self.start_of(TopicPartition { topic, partition }, initial) {
                 Ok(found) => found?,
                 Err(error) => {
                     let message = error.to_string();
@@ -231,7 +233,7 @@ impl Coordinator {
                 }
             };
             self.give(assignment)?;
-            if let Some(known) = self.known.get_mut(topic) {
+            if let Some(known) = self.known.get_mut(topic.0) {
                 known.read.insert(partition);
             }
         }
@@ -241,16 +243,18 @@ impl Coordinator {
     /// Where reading of a partition begins, compared with what the log still holds.
     fn start_of(
         &self,
-        topic: usize,
-        partition: i32,
+        log: TopicPartition,
         initial: bool,
     ) -> Result<Result<Assignment, Stopped>, IngestError> {
+        let TopicPartition { topic, partition } = log;
         let (connection, name) = (&self.plan.connection, self.plan.topic_name(topic));
         let (low, high) = watermarks(&self.probe, connection, name, partition)?;
-        let at = |offset| Assignment { topic, partition, offset, check: None };
-        let Some(position) = self.positions.get(&(topic, partition)) else {
-            let start = self.plan.topics.get(topic).map(|plan| plan.start);
+        let at = |offset| Assignment { log, offset, check: None };
+        let Some(position) = self.positions.get(&log) else {
+            let start = self.plan.topics.get(topic.0).map(|plan| plan.start);
             let offset = match start {
+                // Only for what was there at the first sight: records in a partition that was added
+                // later came while we were reading, so none may be left out.
                 Some(Start::Latest) if initial => high,
                 Some(Start::At(time_us)) if initial => {
                     let found = offsets_at(&self.probe, connection, name, &[partition], time_us)?;
@@ -261,6 +265,7 @@ impl Coordinator {
             return Ok(Ok(at(offset)));
         };
         let offset = position.offset;
+        // Beyond the end lies no log: this is another one, whatever its name says.
         if offset > high {
             let why = format!("the log ends at {high}, before the next offset {offset}");
             let event = Event::Recreated { topic, partition, position: offset, offset: low, why };
@@ -271,13 +276,16 @@ impl Coordinator {
             let event = Event::Gap { topic, partition, from: offset, to: low, why };
             return Ok(self.outlet.send(event).map(|()| at(low)));
         }
-        let held = |check: &crate::plan::Fingerprint| (low..high).contains(&check.offset);
+        // Retention may have taken the record by which the log is known: then it is believed.
+        let held = |check: &Fingerprint| (low..high).contains(&check.offset);
         let check = position.fingerprint.filter(held);
-        Ok(Ok(Assignment { topic, partition, offset, check }))
+        Ok(Ok(Assignment { log, offset, check }))
     }
 
     /// Gives a partition to the worker with the fewest, or to a new one.
     fn give(&mut self, assignment: Assignment) -> Result<(), Stopped> {
+        // Threads are made as partitions come: a topic of one partition needs one consumer, whose
+        // fetched records are bounded memory of their own.
         let idle = self.hands.iter().any(|hand| hand.load == 0);
         if !idle && self.hands.len() < self.plan.threads {
             match self.hire() {
@@ -294,7 +302,7 @@ impl Coordinator {
         let Some(hand) = least else { return Err(Stopped) };
         hand.load += 1;
         hand.inbox.orders().read.push(assignment);
-        self.outlet.set_owner((assignment.topic, assignment.partition), hand.inbox.clone());
+        self.outlet.set_owner(assignment.log, hand.inbox.clone());
         Ok(())
     }
 
@@ -319,15 +327,15 @@ impl Coordinator {
     /// Tells of a transaction that nobody ends: what follows it in its partition is not read until it is
     /// over.
     fn look_for_open_transactions(&self) -> Result<(), Stopped> {
-        let mut open: BTreeMap<usize, String> = BTreeMap::new();
-        for ((topic, partition), status) in self.outlet.partitions().iter() {
+        let mut open: BTreeMap<TopicId, String> = BTreeMap::new();
+        for (log, status) in self.outlet.partitions().iter() {
             let Some((since, offset)) = status.held_back else { continue };
             if since.elapsed() >= HELD_BACK_FOR {
-                let says = || held_back(self.plan.topic_name(*topic), *partition, offset);
-                open.entry(*topic).or_insert_with(says);
+                let says = || held_back(self.plan.topic_name(log.topic), log.partition, offset);
+                open.entry(log.topic).or_insert_with(says);
             }
         }
-        for topic in 0..self.plan.topics.len() {
+        for topic in self.plan.topic_ids() {
             match open.remove(&topic) {
                 Some(says) => self.outlet.trouble(Some(topic), Cause::Transaction, says)?,
                 None => self.outlet.recovered(Some(topic), Cause::Transaction)?,
@@ -344,24 +352,25 @@ impl Coordinator {
             let silent = partitions
                 .iter()
                 .filter(|(_, status)| !status.paused && status.heard.elapsed() > STALLED_AFTER);
-            let silent = silent.map(|(partition, status)| (*partition, status.position));
+            let silent = silent.map(|(log, status)| (*log, status.position));
             silent.take(WATCHED).collect()
         };
-        for ((topic, partition), position) in silent {
-            let name = self.plan.topic_name(topic);
+        for (log, position) in silent {
+            let name = self.plan.topic_name(log.topic);
             // No answer is the broker's trouble, not the consumer's.
-            let Ok((_, high)) = watermarks(&self.probe, &self.plan.connection, name, partition)
+            let Ok((_, high)) = watermarks(&self.probe, &self.plan.connection, name, log.partition)
             else {
                 return Ok(());
             };
-            if let Some(status) = self.outlet.partitions().get_mut(&(topic, partition)) {
+            if let Some(status) = self.outlet.partitions().get_mut(&log) {
+                // Silence counts anew from here, so that one partition is not asked about every round.
                 status.heard = Instant::now();
                 let stalled = status.position == position && high > position;
                 if !stalled {
                     continue;
                 }
             }
-            self.outlet.order((topic, partition), |orders| orders.rebuild = true);
+            self.outlet.order(log, |orders| orders.rebuild = true);
             return self.listen();
         }
         Ok(())
@@ -375,7 +384,7 @@ impl Drop for Coordinator {
     }
 }
 
-fn held_back(topic: &str, partition: i32, offset: i64) -> String {
+fn held_back(topic: &str, partition: Partition, offset: i64) -> String {
     format!(
         "a transaction that is still open at offset {offset} of partition {partition} of topic {topic} \
          holds back every record after it: end or restart its producer, or abort it \

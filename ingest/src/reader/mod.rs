@@ -25,13 +25,15 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use driftline_config::{TopicId, TopicPartition};
+use driftline_formats::TopicLayout;
+
 use crate::budget::Budget;
 use crate::client::consumer;
 use crate::dead_letter::DeadLetters;
-use crate::decode::TopicLayout;
 use crate::error::IngestError;
 use crate::event::Event;
-use crate::plan::{Connection, Limits, ReadPlan, TopicPlan};
+use crate::plan::{Connection, ReadLimits, ReadPlan, TopicPlan};
 use coordinator::Coordinator;
 use outlet::{Outlet, Shared};
 
@@ -45,7 +47,7 @@ pub(crate) struct Plan {
     pub(crate) connection: Connection,
     pub(crate) topics: Vec<TopicPlan>,
     pub(crate) layouts: Vec<Arc<TopicLayout>>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ReadLimits,
     pub(crate) threads: usize,
     /// Decoded bytes that one worker gathers before it hands all of them over.
     pub(crate) share_bytes: usize,
@@ -54,8 +56,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn topic_name(&self, topic: usize) -> &str {
-        self.topics.get(topic).map_or("", |plan| plan.topic.as_str())
+    /// Every topic's place, in the order of the plan.
+    pub(crate) fn topic_ids(&self) -> impl Iterator<Item = TopicId> + use<> {
+        (0..self.topics.len()).map(TopicId)
+    }
+
+    pub(crate) fn topic_name(&self, topic: TopicId) -> &str {
+        self.topics.get(topic.0).map_or("", |plan| plan.topic.as_str())
     }
 }
 
@@ -101,7 +108,11 @@ impl Readers {
         let positions = plan.positions;
         let plan = Arc::new(Plan {
             connection: plan.connection,
-            layouts: plan.topics.iter().map(|plan| Arc::new(TopicLayout::new(plan))).collect(),
+            layouts: plan
+                .topics
+                .iter()
+                .map(|plan| Arc::new(TopicLayout::new(&plan.models)))
+                .collect(),
             topics: plan.topics,
             share_bytes: (plan.limits.batch_bytes / (4 * threads)).max(1),
             limits: plan.limits,
@@ -124,26 +135,25 @@ impl Readers {
     }
 
     /// Hands out no more of a partition; up to a chunk that is on its way may still come.
-    pub fn pause(&self, topic: usize, partition: i32) {
-        self.pause_or_not(topic, partition, true);
+    pub fn pause(&self, log: TopicPartition) {
+        self.pause_or_not(log, true);
     }
 
     /// Goes on with a paused partition.
-    pub fn resume(&self, topic: usize, partition: i32) {
-        self.pause_or_not(topic, partition, false);
+    pub fn resume(&self, log: TopicPartition) {
+        self.pause_or_not(log, false);
     }
 
-    fn pause_or_not(&self, topic: usize, partition: i32, pause: bool) {
-        let partition = (topic, partition);
-        self.shared.order(partition, |orders| {
-            orders.pauses.insert(partition, pause);
+    fn pause_or_not(&self, log: TopicPartition, pause: bool) {
+        self.shared.order(log, |orders| {
+            orders.pauses.insert(log, pause);
         });
     }
 
     /// A partition of this topic waits as soon as it meets a row with a later event time, in
     /// microseconds: its chunk says so, and it goes on by [`Readers::resume`]. `i64::MAX`, as at the
     /// start: never.
-    pub fn set_horizon(&self, topic: usize, horizon_us: i64) {
+    pub fn set_horizon(&self, topic: TopicId, horizon_us: i64) {
         self.shared.set_horizon(topic, horizon_us);
     }
 
@@ -158,20 +168,19 @@ impl Readers {
     }
 
     /// Commits the next offsets to the group, for lag tools: best effort, and not waited for.
-    pub fn commit(&self, positions: &BTreeMap<(usize, i32), i64>) {
+    pub fn commit(&self, positions: &BTreeMap<TopicPartition, i64>) {
         self.shared.commits.add(positions);
         let _ = self.bell.try_send(());
     }
 
-    /// The next offset to read, by (topic, partition); what is in the channel counts as read.
-    pub fn positions(&self) -> BTreeMap<(usize, i32), i64> {
+    /// The next offset to read; what is in the channel counts as read.
+    pub fn positions(&self) -> BTreeMap<TopicPartition, i64> {
         let partitions = self.shared.partitions();
         partitions.iter().map(|(partition, status)| (*partition, status.position)).collect()
     }
 
-    /// Records between the position and the end of the log, by (topic, partition); at most a second
-    /// old.
-    pub fn lag(&self) -> BTreeMap<(usize, i32), i64> {
+    /// Records between the position and the end of the log; at most a second old.
+    pub fn lag(&self) -> BTreeMap<TopicPartition, i64> {
         let partitions = self.shared.partitions();
         partitions
             .iter()

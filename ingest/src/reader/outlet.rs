@@ -8,9 +8,12 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use driftline_capture::Chunk;
+use driftline_config::{TopicId, TopicPartition};
+
 use super::orders::{Commits, Inbox, Orders};
 use crate::budget::Budget;
-use crate::event::{Chunk, Event};
+use crate::event::Event;
 
 /// How long a reader sleeps while the other end is busy.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -28,16 +31,13 @@ pub(crate) enum Cause {
     Broker,
     /// The topic is not there or may not be read.
     Topic,
-    /// Dead letters do not arrive.
     DeadLetters,
-    /// A transaction stays open.
     Transaction,
 }
 
 /// What is known of one partition while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status {
-    /// The next offset to read.
     pub(crate) position: i64,
     /// The end of the log, as far as known.
     pub(crate) end: Option<i64>,
@@ -56,12 +56,12 @@ pub(crate) struct Shared {
     /// Events that were handed over.
     sent: AtomicU64,
     budget: Budget,
-    partitions: Mutex<BTreeMap<(usize, i32), Status>>,
+    partitions: Mutex<BTreeMap<TopicPartition, Status>>,
     /// By topic: the event time beyond which a partition waits for a word, in microseconds.
     horizons_us: Vec<AtomicI64>,
-    troubles: Mutex<BTreeSet<(Option<usize>, Cause)>>,
+    troubles: Mutex<BTreeSet<(Option<TopicId>, Cause)>>,
     /// Who reads a partition.
-    owners: Mutex<BTreeMap<(usize, i32), Inbox>>,
+    owners: Mutex<BTreeMap<TopicPartition, Inbox>>,
     pub(crate) commits: Commits,
 }
 
@@ -95,29 +95,29 @@ impl Shared {
     }
 
     /// Remembers who reads a partition.
-    pub(crate) fn set_owner(&self, partition: (usize, i32), owner: Inbox) {
-        self.owners().insert(partition, owner);
+    pub(crate) fn set_owner(&self, log: TopicPartition, owner: Inbox) {
+        self.owners().insert(log, owner);
     }
 
     /// Gives an order to whoever reads a partition, if somebody does; it is not waited for.
-    pub(crate) fn order(&self, partition: (usize, i32), order: impl FnOnce(&mut Orders)) {
-        if let Some(owner) = self.owners().get(&partition) {
+    pub(crate) fn order(&self, log: TopicPartition, order: impl FnOnce(&mut Orders)) {
+        if let Some(owner) = self.owners().get(&log) {
             order(&mut owner.orders());
         }
     }
 
-    fn owners(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Inbox>> {
+    fn owners(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Inbox>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_horizon(&self, topic: usize, horizon_us: i64) {
-        if let Some(horizon) = self.horizons_us.get(topic) {
+    pub(crate) fn set_horizon(&self, topic: TopicId, horizon_us: i64) {
+        if let Some(horizon) = self.horizons_us.get(topic.0) {
             horizon.store(horizon_us, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn horizon_us(&self, topic: usize) -> i64 {
-        let horizon = self.horizons_us.get(topic);
+    pub(crate) fn horizon_us(&self, topic: TopicId) -> i64 {
+        let horizon = self.horizons_us.get(topic.0);
         horizon.map_or(i64::MAX, |horizon| horizon.load(Ordering::Relaxed))
     }
 
@@ -137,7 +137,7 @@ impl Shared {
         self.budget.waits()
     }
 
-    pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), Status>> {
+    pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Status>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,7 +145,7 @@ impl Shared {
         !self.troubles().is_empty()
     }
 
-    fn troubles(&self) -> MutexGuard<'_, BTreeSet<(Option<usize>, Cause)>> {
+    fn troubles(&self) -> MutexGuard<'_, BTreeSet<(Option<TopicId>, Cause)>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,13 +177,13 @@ impl Outlet {
     }
 
     /// Sends a chunk once there is memory for it.
-    pub(crate) fn send_chunk(&self, mut chunk: Chunk) -> Result<(), Stopped> {
-        let rows: usize = chunk.rows.iter().map(|rows| rows.rows.get_array_memory_size()).sum();
+    pub(crate) fn send_chunk(&self, chunk: Chunk) -> Result<(), Stopped> {
+        let rows: usize =
+            chunk.rows.iter().map(|rows| rows.rows.record_batch().get_array_memory_size()).sum();
         let bytes = rows + std::mem::size_of_val(chunk.marks.as_slice());
         loop {
             if let Some(lease) = self.budget.take(bytes, PATIENCE) {
-                chunk.lease = lease;
-                return self.send(Event::Chunk(chunk));
+                return self.send(Event::Chunk { chunk, lease });
             }
             if self.stopped() {
                 return Err(Stopped);
@@ -194,7 +194,7 @@ impl Outlet {
     /// Tells of a trouble, once until it is over.
     pub(crate) fn trouble(
         &self,
-        topic: Option<usize>,
+        topic: Option<TopicId>,
         cause: Cause,
         message: String,
     ) -> Result<(), Stopped> {
@@ -206,7 +206,7 @@ impl Outlet {
     }
 
     /// Tells that a trouble is over, if there was one and no other is left.
-    pub(crate) fn recovered(&self, topic: Option<usize>, cause: Cause) -> Result<(), Stopped> {
+    pub(crate) fn recovered(&self, topic: Option<TopicId>, cause: Cause) -> Result<(), Stopped> {
         let over = {
             let mut troubles = self.troubles();
             troubles.remove(&(topic, cause)) && !troubles.iter().any(|(other, _)| *other == topic)

@@ -1,18 +1,17 @@
 //! One partition between two chunks: what was read of it and not handed over yet.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::error::ArrowError;
+use driftline_capture::{Chunk, Fingerprint};
+use driftline_config::{Partition, TopicPartition};
+use driftline_formats::{Decoder, Outcome, Record, Rejection};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 use sha2::{Digest, Sha256};
 
 use crate::client::timestamp_us;
 use crate::dead_letter::DeadLetter;
-use crate::decode::{Decoder, Outcome, Record, Rejection, TopicLayout};
-use crate::event::Chunk;
-use crate::plan::{Fingerprint, Limits};
 
 /// Records after which a partition's chunk is handed over.
 const CHUNK_RECORDS: u64 = 8192;
@@ -22,8 +21,7 @@ const ROWS_PER_MODEL: u64 = 32;
 const KEPT_BYTES: usize = 64 * 1024;
 
 pub(crate) struct Stretch {
-    topic: usize,
-    partition: i32,
+    log: TopicPartition,
     decoder: Decoder,
     from: i64,
     position: i64,
@@ -44,16 +42,10 @@ struct LastRecord {
 }
 
 impl Stretch {
-    pub(crate) fn new(
-        topic: usize,
-        partition: i32,
-        position: i64,
-        layout: (&Arc<TopicLayout>, &Limits),
-    ) -> Stretch {
+    pub(crate) fn new(log: TopicPartition, position: i64, decoder: Decoder) -> Stretch {
         Stretch {
-            topic,
-            partition,
-            decoder: Decoder::with_layout(Arc::clone(layout.0), layout.1),
+            log,
+            decoder,
             from: position,
             position,
             records: 0,
@@ -135,8 +127,8 @@ impl Stretch {
         self.since = None;
         let from = std::mem::replace(&mut self.from, self.position);
         Ok(Some(Chunk {
-            topic: self.topic,
-            partition: self.partition,
+            topic: self.log.topic,
+            partition: self.log.partition,
             from,
             to: self.position,
             records: std::mem::take(&mut self.records),
@@ -149,7 +141,6 @@ impl Stretch {
             last_record_us: self.last_record_us,
             producer_timestamps: std::mem::take(&mut self.producer_timestamps),
             stopped: false,
-            lease: crate::budget::Lease::default(),
         }))
     }
 }
@@ -208,13 +199,13 @@ pub(crate) fn dead_letter(
     });
     DeadLetter {
         topic: topic.to_owned(),
-        partition: message.partition(),
+        partition: Partition(message.partition()),
         offset: message.offset(),
         timestamp_us: timestamp_us(message.timestamp()).0,
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers,
         reason: rejection.reason,
-        detail: crate::category::cut_text(&rejection.detail, 256).to_owned(),
+        detail: driftline_formats::cut_text(&rejection.detail, 256).to_owned(),
     }
 }

@@ -3,15 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
-use driftline_config::capture::{CaptureSchema, Column, Kind, OFFSET};
-use driftline_config::{DeadLetters as Mode, Start};
+use driftline_capture::{CaptureSchema, Chunk, Column, Fingerprint, Kind, MarkKind, Reason};
+use driftline_config::{DeadLetters as Mode, Partition, Start};
+use driftline_formats::{ModelPlan, Rejection};
 
 use super::*;
 use crate::embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};
-use crate::event::{Chunk, MarkKind, Reason};
-use crate::plan::{Fingerprint, ModelPlan, Position};
+use crate::plan::Position;
 use crate::produce::{Capture, CaptureProducer, ReportProducer};
 use crate::range::{OffsetRange, RangeEvent, read_ranges};
 use crate::topic::describe_topic;
@@ -20,6 +18,11 @@ use crate::topic::describe_topic;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// 2026-01-02T03:04:05.678Z
 const TS_US: i64 = 1_767_323_045_678_000;
+
+/// A partition of a topic of the plan.
+fn log(topic: usize, partition: i32) -> TopicPartition {
+    TopicPartition { topic: TopicId(topic), partition: Partition(partition) }
+}
 
 struct Rig {
     broker: EmbeddedBroker,
@@ -83,7 +86,7 @@ impl Rig {
         producer.flush(PATIENCE).unwrap();
     }
 
-    fn read(&self, topics: &[&str], positions: BTreeMap<(usize, i32), Position>) -> Reading {
+    fn read(&self, topics: &[&str], positions: BTreeMap<TopicPartition, Position>) -> Heard {
         let dead_letters = DeadLetters::start(&self.connection, &Mode::Off, 1 << 20).unwrap();
         self.read_with(topics, positions, &dead_letters)
     }
@@ -91,25 +94,24 @@ impl Rig {
     fn read_with(
         &self,
         topics: &[&str],
-        positions: BTreeMap<(usize, i32), Position>,
+        positions: BTreeMap<TopicPartition, Position>,
         dead_letters: &DeadLetters,
-    ) -> Reading {
+    ) -> Heard {
         let plan = ReadPlan {
             connection: self.connection.clone(),
             topics: topics.iter().map(|topic| plan(topic)).collect(),
             positions,
             threads: Some(2),
-            limits: Limits::default(),
+            limits: ReadLimits::default(),
         };
         let (sender, events) = sync_channel(4);
         let readers = Readers::start(plan, dead_letters.clone(), sender).unwrap();
-        Reading { readers, events, seen: Seen::default() }
+        Heard { readers, events, seen: Seen::default() }
     }
 }
 
 fn plan(topic: &str) -> TopicPlan {
-    let columns =
-        vec![Column { subject: "feature:x".to_owned(), kind: Kind::Numeric, coerce: false }];
+    let columns = vec![Column { subject: "feature:x".into(), kind: Kind::Numeric, coerce: false }];
     let schema = CaptureSchema { columns, ignored: Vec::new() };
     let model = ModelPlan { name: "m".to_owned(), schema, max_ahead_us: 0 };
     TopicPlan { topic: topic.to_owned(), models: vec![model], start: Start::Earliest }
@@ -122,32 +124,35 @@ fn captures(numbers: std::ops::Range<usize>) -> Vec<String> {
 /// What came out, by (topic, partition).
 #[derive(Debug, Default)]
 struct Seen {
-    offsets: BTreeMap<(usize, i32), Vec<i64>>,
-    marks: BTreeMap<(usize, i32), Vec<i64>>,
-    positions: BTreeMap<(usize, i32), Position>,
-    ends: BTreeMap<(usize, i32), i64>,
+    offsets: BTreeMap<TopicPartition, Vec<i64>>,
+    marks: BTreeMap<TopicPartition, Vec<i64>>,
+    positions: BTreeMap<TopicPartition, Position>,
+    ends: BTreeMap<TopicPartition, i64>,
     /// Ends of the chunks after which a partition waits.
     stopped: Vec<i64>,
     others: Vec<Event>,
 }
 
-struct Reading {
+struct Heard {
     readers: Readers,
     events: Receiver<Event>,
     seen: Seen,
 }
 
-impl Reading {
+impl Heard {
     /// Takes events until `done`, checking that chunks tile their partitions.
     fn until(&mut self, done: impl Fn(&Seen) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !done(&self.seen) {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(Event::Chunk(chunk)) => self.seen.chunk(&chunk),
+                Ok(Event::Chunk { chunk, lease }) => {
+                    assert!(lease.bytes() > 0 || chunk.records == 0);
+                    self.seen.chunk(&chunk);
+                }
                 Ok(Event::EndOfPartition { topic, partition, offset, wall_us }) => {
                     assert!(wall_us > TS_US);
-                    self.seen.ends.insert((topic, partition), offset);
+                    self.seen.ends.insert(TopicPartition { topic, partition }, offset);
                 }
                 Ok(event) => self.seen.others.push(event),
                 Err(_) => panic!("awaited in vain; seen: {:?}", self.seen),
@@ -155,7 +160,7 @@ impl Reading {
         }
     }
 
-    fn until_ends(&mut self, ends: &[((usize, i32), i64)]) {
+    fn until_ends(&mut self, ends: &[(TopicPartition, i64)]) {
         let ends: BTreeMap<_, _> = ends.iter().copied().collect();
         self.until(|seen| ends.iter().all(|(key, end)| seen.ends.get(key) >= Some(end)));
         assert!(ends.iter().all(|(key, end)| self.seen.ends.get(key) == Some(end)), "{ends:?}");
@@ -164,16 +169,14 @@ impl Reading {
 
 impl Seen {
     fn chunk(&mut self, chunk: &Chunk) {
-        let key = (chunk.topic, chunk.partition);
+        let key = chunk.log();
         if let Some(position) = self.positions.get(&key) {
             assert_eq!(position.offset, chunk.from, "chunks tile their partition");
         }
-        let rows: usize = chunk.rows.iter().map(|rows| rows.rows.num_rows()).sum();
+        let rows: usize = chunk.rows.iter().map(|rows| rows.rows.rows()).sum();
         assert_eq!(rows + chunk.marks.len(), chunk.records as usize, "a row or a mark each");
-        assert!(chunk.lease.bytes() > 0 || chunk.records == 0);
         for rows in &chunk.rows {
-            let offsets = rows.rows.column_by_name(OFFSET).unwrap();
-            let offsets = offsets.as_primitive::<Int64Type>().values().to_vec();
+            let offsets = rows.rows.offsets();
             assert!(offsets.iter().all(|offset| (chunk.from..chunk.to).contains(offset)));
             self.offsets.entry(key).or_default().extend(offsets);
         }
@@ -194,36 +197,38 @@ fn every_record_comes_once_and_a_restart_goes_on_where_it_stopped() {
     rig.send("b", 0, &captures(0..10));
     let mut reading = rig.read(&["a", "b"], BTreeMap::new());
     // Both topics have a partition 0, and librdkafka names the partition alone.
-    let ends = [((0, 0), 1000), ((0, 1), 1000), ((0, 2), 1000), ((1, 0), 10), ((1, 1), 0)];
+    let ends =
+        [(log(0, 0), 1000), (log(0, 1), 1000), (log(0, 2), 1000), (log(1, 0), 10), (log(1, 1), 0)];
     reading.until_ends(&ends);
-    for ((topic, partition), end) in ends {
+    for (log, end) in ends {
         let expected: Vec<i64> = (0..end).collect();
-        let offsets = reading.seen.offsets.remove(&(topic, partition)).unwrap_or_default();
-        assert_eq!(offsets, expected, "{topic} {partition}");
+        let offsets = reading.seen.offsets.remove(&log).unwrap_or_default();
+        assert_eq!(offsets, expected, "{log:?}");
     }
     let counts: Vec<_> = reading
         .seen
         .others
         .iter()
         .map(|event| match event {
-            Event::Partitions { topic, count } => (*topic, *count),
+            Event::Partitions { topic, count } => (topic.0, *count),
             other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(counts, [(0, 3), (1, 2)]);
     rig.send("a", 1, &captures(1000..1100));
-    reading.until_ends(&[((0, 1), 1100)]);
-    assert_eq!(reading.readers.positions().get(&(0, 1)), Some(&1100));
-    assert_eq!(reading.readers.lag().get(&(0, 1)), Some(&0));
+    reading.until_ends(&[(log(0, 1), 1100)]);
+    assert_eq!(reading.readers.positions().get(&log(0, 1)), Some(&1100));
+    assert_eq!(reading.readers.lag().get(&log(0, 1)), Some(&0));
     let positions = reading.seen.positions;
     reading.readers.stop();
 
     rig.send("a", 0, &captures(1000..1010));
     let mut reading = rig.read(&["a", "b"], positions);
-    let ends = [((0, 0), 1010), ((0, 1), 1100), ((0, 2), 1000), ((1, 0), 10), ((1, 1), 0)];
+    let ends =
+        [(log(0, 0), 1010), (log(0, 1), 1100), (log(0, 2), 1000), (log(1, 0), 10), (log(1, 1), 0)];
     reading.until_ends(&ends);
     let offsets: Vec<_> = reading.seen.offsets.into_iter().collect();
-    assert_eq!(offsets, [((0, 0), (1000..1010).collect::<Vec<_>>())]);
+    assert_eq!(offsets, [(log(0, 0), (1000..1010).collect::<Vec<_>>())]);
     assert!(!reading.seen.others.iter().any(|event| matches!(event, Event::Recreated { .. })));
     reading.readers.stop();
 }
@@ -232,19 +237,19 @@ fn every_record_comes_once_and_a_restart_goes_on_where_it_stopped() {
 fn a_paused_partition_gives_nothing_until_it_goes_on() {
     let rig = Rig::new(&[("a", 2)]);
     let mut reading = rig.read(&["a"], BTreeMap::new());
-    reading.until_ends(&[((0, 0), 0), ((0, 1), 0)]);
-    reading.readers.pause(0, 0);
-    let paused = |readers: &Readers| readers.shared.partitions()[&(0, 0)].paused;
+    reading.until_ends(&[(log(0, 0), 0), (log(0, 1), 0)]);
+    reading.readers.pause(log(0, 0));
+    let paused = |readers: &Readers| readers.shared.partitions()[&log(0, 0)].paused;
     while !paused(&reading.readers) {
         std::thread::yield_now();
     }
     rig.send("a", 0, &captures(0..50));
     rig.send("a", 1, &captures(0..50));
-    reading.until_ends(&[((0, 1), 50)]);
-    assert_eq!(reading.seen.offsets.get(&(0, 0)), None);
-    reading.readers.resume(0, 0);
-    reading.until_ends(&[((0, 0), 50)]);
-    assert_eq!(reading.seen.offsets[&(0, 0)], (0..50).collect::<Vec<_>>());
+    reading.until_ends(&[(log(0, 1), 50)]);
+    assert_eq!(reading.seen.offsets.get(&log(0, 0)), None);
+    reading.readers.resume(log(0, 0));
+    reading.until_ends(&[(log(0, 0), 50)]);
+    assert_eq!(reading.seen.offsets[&log(0, 0)], (0..50).collect::<Vec<_>>());
     reading.readers.stop();
 }
 
@@ -252,18 +257,18 @@ fn a_paused_partition_gives_nothing_until_it_goes_on() {
 fn a_partition_waits_at_a_row_beyond_the_horizon() {
     let rig = Rig::new(&[("a", 1)]);
     let mut reading = rig.read(&["a"], BTreeMap::new());
-    reading.until_ends(&[((0, 0), 0)]);
-    reading.readers.set_horizon(0, 1_767_323_045_000_000);
+    reading.until_ends(&[(log(0, 0), 0)]);
+    reading.readers.set_horizon(TopicId(0), 1_767_323_045_000_000);
     let before = r#"{"ts":1767323045000,"features":{"x":1}}"#.to_owned();
     let values = [vec![before; 30], captures(0..21)].concat();
     rig.send("a", 0, &values);
-    reading.until(|seen| seen.positions.get(&(0, 0)).is_some_and(|at| at.offset > 30));
+    reading.until(|seen| seen.positions.get(&log(0, 0)).is_some_and(|at| at.offset > 30));
     assert_eq!(reading.seen.stopped, [31], "the row beyond it is handed over, no further one");
-    assert!(reading.readers.shared.partitions()[&(0, 0)].paused);
-    reading.readers.set_horizon(0, i64::MAX);
-    reading.readers.resume(0, 0);
-    reading.until_ends(&[((0, 0), 51)]);
-    assert_eq!(reading.seen.offsets[&(0, 0)], (0..51).collect::<Vec<_>>());
+    assert!(reading.readers.shared.partitions()[&log(0, 0)].paused);
+    reading.readers.set_horizon(TopicId(0), i64::MAX);
+    reading.readers.resume(log(0, 0));
+    reading.until_ends(&[(log(0, 0), 51)]);
+    assert_eq!(reading.seen.offsets[&log(0, 0)], (0..51).collect::<Vec<_>>());
     reading.readers.stop();
 }
 
@@ -274,8 +279,8 @@ fn a_partition_that_may_go_on_is_fetched_at_once() {
     const STOPS: usize = 120;
     let rig = Rig::new(&[("a", 1)]);
     let mut reading = rig.read(&["a"], BTreeMap::new());
-    reading.until_ends(&[((0, 0), 0)]);
-    reading.readers.set_horizon(0, i64::MIN);
+    reading.until_ends(&[(log(0, 0), 0)]);
+    reading.readers.set_horizon(TopicId(0), i64::MIN);
     // So much that no fetch waits for more to come, whose answer would be such a reason.
     rig.send_large("a", 0, (STOPS + 60, 25_000));
     let stops = |seen: &Seen| seen.stopped.len();
@@ -284,7 +289,7 @@ fn a_partition_that_may_go_on_is_fetched_at_once() {
     for stop in 2..=STOPS {
         // The rest of what was fetched arrives, and is dropped.
         std::thread::sleep(Duration::from_millis(20));
-        reading.readers.resume(0, 0);
+        reading.readers.resume(log(0, 0));
         reading.until(|seen| stops(seen) == stop);
         assert!(begun.elapsed() < PATIENCE, "only {stop} stops");
     }
@@ -301,10 +306,10 @@ fn rejected_records_reach_the_dead_letter_topic_with_their_bytes_and_reason() {
     rig.send("a", 1, &values);
     let dead_letters = DeadLetters::start(&rig.connection, &Mode::Topic, 1 << 20).unwrap();
     let mut reading = rig.read_with(&["a"], BTreeMap::new(), &dead_letters);
-    reading.until_ends(&[((0, 1), 10)]);
-    assert_eq!(reading.seen.marks[&(0, 1)], [3, 7]);
+    reading.until_ends(&[(log(0, 1), 10)]);
+    assert_eq!(reading.seen.marks[&log(0, 1)], [3, 7]);
     dead_letters.flush(PATIENCE).unwrap();
-    assert_eq!(dead_letters.unacknowledged_below("a", 1), None);
+    assert_eq!(dead_letters.unacknowledged_below("a", Partition(1)), None);
     reading.readers.stop();
 
     let letters = consumer(&rig.connection, &consumer_settings("8192")).unwrap();
@@ -331,8 +336,8 @@ fn rejected_records_reach_the_dead_letter_topic_with_their_bytes_and_reason() {
     }
 }
 
-fn rejection() -> crate::decode::Rejection {
-    crate::decode::Rejection { reason: Reason::Empty, detail: String::new() }
+fn rejection() -> Rejection {
+    Rejection { reason: Reason::Empty, detail: String::new() }
 }
 
 #[test]
@@ -342,7 +347,8 @@ fn a_dead_letter_topic_that_cannot_be_created_stops_its_topic_with_the_command_t
     let dead_letters = DeadLetters::start(&rig.connection, &Mode::Topic, 1 << 20).unwrap();
     let mut reading = rig.read_with(&["a"], BTreeMap::new(), &dead_letters);
     reading.until(|seen| !seen.others.is_empty());
-    let Event::Trouble { topic: Some(0), message, fatal: true } = &reading.seen.others[0] else {
+    let Event::Trouble { topic: Some(TopicId(0)), message, fatal: true } = &reading.seen.others[0]
+    else {
         panic!("{:?}", reading.seen.others)
     };
     assert!(message.contains("--topic a.driftline.dead-letter --partitions 1"), "{message}");
@@ -355,14 +361,18 @@ fn a_topic_that_is_created_later_is_read_from_its_beginning() {
     let rig = Rig::new(&[("a", 1)]);
     let mut reading = rig.read(&["a", "late"], BTreeMap::new());
     reading.until(|seen| {
-        seen.others.iter().any(|event| matches!(event, Event::Trouble { topic: Some(1), .. }))
+        seen.others
+            .iter()
+            .any(|event| matches!(event, Event::Trouble { topic: Some(TopicId(1)), .. }))
     });
     rig.broker.create_topic("late", 1).unwrap();
     rig.send("late", 0, &captures(0..5));
-    reading.until_ends(&[((1, 0), 5)]);
-    assert_eq!(reading.seen.offsets[&(1, 0)], [0, 1, 2, 3, 4]);
+    reading.until_ends(&[(log(1, 0), 5)]);
+    assert_eq!(reading.seen.offsets[&log(1, 0)], [0, 1, 2, 3, 4]);
     reading.until(|seen| {
-        seen.others.iter().any(|event| matches!(event, Event::Recovered { topic: Some(1) }))
+        seen.others
+            .iter()
+            .any(|event| matches!(event, Event::Recovered { topic: Some(TopicId(1)) }))
     });
     reading.readers.stop();
 }
@@ -376,7 +386,7 @@ fn no_broker_is_a_trouble_and_no_end() {
         topics: vec![plan("a")],
         positions: BTreeMap::new(),
         threads: None,
-        limits: Limits::default(),
+        limits: ReadLimits::default(),
     };
     let (sender, events) = sync_channel(4);
     let readers = Readers::start(plan, dead_letters, sender).unwrap();
@@ -395,15 +405,15 @@ fn a_position_beyond_the_log_or_another_record_before_it_is_a_recreated_topic() 
     rig.send("a", 1, &captures(0..10));
     let other = Fingerprint { offset: 4, hash: 1 };
     let positions = BTreeMap::from([
-        ((0, 0), Position { offset: 99, fingerprint: None }),
-        ((0, 1), Position { offset: 5, fingerprint: Some(other) }),
+        (log(0, 0), Position { offset: 99, fingerprint: None }),
+        (log(0, 1), Position { offset: 5, fingerprint: Some(other) }),
     ]);
     let mut reading = rig.read(&["a"], positions);
-    reading.until_ends(&[((0, 0), 10), ((0, 1), 10)]);
+    reading.until_ends(&[(log(0, 0), 10), (log(0, 1), 10)]);
     for partition in 0..2 {
-        assert_eq!(reading.seen.offsets[&(0, partition)], (0..10).collect::<Vec<_>>());
+        assert_eq!(reading.seen.offsets[&log(0, partition)], (0..10).collect::<Vec<_>>());
         let recreated = reading.seen.others.iter().any(|event| {
-            matches!(event, Event::Recreated { partition: p, offset: 0, .. } if *p == partition)
+            matches!(event, Event::Recreated { partition: p, offset: 0, .. } if p.0 == partition)
         });
         assert!(recreated, "partition {partition}: {:?}", reading.seen.others);
     }
@@ -417,21 +427,21 @@ fn records_that_retention_took_are_a_gap() {
     let facts = describe_topic(&rig.connection, "a").unwrap();
     let (low, high) = facts.partitions[0];
     assert!(low > 5, "the broker trims: {low}");
-    let positions = BTreeMap::from([((0, 0), Position { offset: 5, fingerprint: None })]);
+    let positions = BTreeMap::from([(log(0, 0), Position { offset: 5, fingerprint: None })]);
     let mut reading = rig.read(&["a"], positions);
-    reading.until_ends(&[((0, 0), high)]);
+    reading.until_ends(&[(log(0, 0), high)]);
     let gap = reading.seen.others.iter().find_map(|event| match event {
         Event::Gap { from, to, .. } => Some((*from, *to)),
         _ => None,
     });
     assert_eq!(gap, Some((5, low)));
-    assert_eq!(reading.seen.offsets[&(0, 0)], (low..high).collect::<Vec<_>>());
+    assert_eq!(reading.seen.offsets[&log(0, 0)], (low..high).collect::<Vec<_>>());
     reading.readers.stop();
 
-    let range = OffsetRange { partition: 0, from: 0, to: high + 7 };
+    let range = OffsetRange { partition: Partition(0), from: 0, to: high + 7 };
     let (found, gaps) = read_again(&rig.connection, &[range]);
-    assert_eq!(found[&0], (low..high).collect::<Vec<_>>());
-    let gap = |from, to| OffsetRange { partition: 0, from, to };
+    assert_eq!(found[&Partition(0)], (low..high).collect::<Vec<_>>());
+    let gap = |from, to| OffsetRange { partition: Partition(0), from, to };
     assert_eq!(gaps, [gap(0, low), gap(high, high + 7)]);
 }
 
@@ -440,24 +450,24 @@ fn a_reader_that_retention_overtakes_names_the_gap_and_goes_on() {
     let rig = Rig::new(&[("a", 1)]);
     rig.send("a", 0, &captures(0..5));
     let mut reading = rig.read(&["a"], BTreeMap::new());
-    reading.until_ends(&[((0, 0), 5)]);
-    reading.readers.pause(0, 0);
-    while !reading.readers.shared.partitions()[&(0, 0)].paused {
+    reading.until_ends(&[(log(0, 0), 5)]);
+    reading.readers.pause(log(0, 0));
+    while !reading.readers.shared.partitions()[&log(0, 0)].paused {
         std::thread::yield_now();
     }
     rig.overflow("a", 0);
     let (low, high) = describe_topic(&rig.connection, "a").unwrap().partitions[0];
     assert!(low > 5, "the broker trims: {low}");
     reading.seen.positions.clear();
-    reading.readers.resume(0, 0);
-    reading.until_ends(&[((0, 0), high)]);
+    reading.readers.resume(log(0, 0));
+    reading.until_ends(&[(log(0, 0), high)]);
     let gaps = reading.seen.others.iter().filter_map(|event| match event {
         Event::Gap { from, to, .. } => Some((*from, *to)),
         _ => None,
     });
     assert_eq!(gaps.collect::<Vec<_>>(), [(5, low)]);
     let expected: Vec<i64> = (0..5).chain(low..high).collect();
-    assert_eq!(reading.seen.offsets[&(0, 0)], expected);
+    assert_eq!(reading.seen.offsets[&log(0, 0)], expected);
     reading.readers.stop();
 }
 
@@ -466,7 +476,7 @@ fn a_reader_that_retention_overtakes_names_the_gap_and_goes_on() {
 fn it_is_heard_that_nobody_reads_any_more() {
     let rig = Rig::new(&[("a", 1)]);
     let mut reading = rig.read(&["a"], BTreeMap::new());
-    reading.until_ends(&[((0, 0), 0)]);
+    reading.until_ends(&[(log(0, 0), 0)]);
     reading.readers.shared.stop();
     let heard = loop {
         match reading.events.recv_timeout(PATIENCE) {
@@ -480,14 +490,13 @@ fn it_is_heard_that_nobody_reads_any_more() {
 fn read_again(
     connection: &Connection,
     ranges: &[OffsetRange],
-) -> (BTreeMap<i32, Vec<i64>>, Vec<OffsetRange>) {
+) -> (BTreeMap<Partition, Vec<i64>>, Vec<OffsetRange>) {
     let mut found = Seen::default();
     let mut gaps = Vec::new();
-    read_ranges(connection, &plan("a"), &Limits::default(), ranges, |event| {
+    read_ranges(connection, &plan("a"), &ReadLimits::default(), ranges, |event| {
         match event {
-            RangeEvent::Chunk(mut chunk) => {
+            RangeEvent::Chunk(chunk) => {
                 found.positions.clear();
-                chunk.lease = Budget::new(1).take(1, Duration::ZERO).unwrap();
                 found.chunk(&chunk);
             }
             RangeEvent::Gap(gap) => gaps.push(gap),
@@ -495,7 +504,7 @@ fn read_again(
         ControlFlow::Continue(())
     })
     .unwrap();
-    let offsets = found.offsets.into_iter().map(|((_, partition), offsets)| (partition, offsets));
+    let offsets = found.offsets.into_iter().map(|(log, offsets)| (log.partition, offsets));
     (offsets.collect(), gaps)
 }
 
@@ -504,11 +513,11 @@ fn ranges_are_read_exactly() {
     let rig = Rig::new(&[("a", 2)]);
     rig.send("a", 0, &captures(0..100));
     rig.send("a", 1, &captures(0..100));
-    let range = |partition, from, to| OffsetRange { partition, from, to };
+    let range = |partition, from, to| OffsetRange { partition: Partition(partition), from, to };
     let ranges = [range(0, 60, 70), range(1, 99, 100), range(0, 10, 20), range(1, 5, 5)];
     let (found, gaps) = read_again(&rig.connection, &ranges);
     let expected: Vec<i64> = (10..20).chain(60..70).collect();
-    assert_eq!(found, BTreeMap::from([(0, expected), (1, vec![99])]));
+    assert_eq!(found, BTreeMap::from([(Partition(0), expected), (Partition(1), vec![99])]));
     assert!(gaps.is_empty());
 }
 
@@ -541,8 +550,8 @@ fn heartbeats_and_foreign_models_are_marks() {
     values.push(r#"{"ts":1767323045678,"model":"other"}"#.to_owned());
     rig.send("a", 0, &values);
     let mut kinds = Vec::new();
-    let range = OffsetRange { partition: 0, from: 0, to: 3 };
-    read_ranges(&rig.connection, &plan("a"), &Limits::default(), &[range], |event| {
+    let range = OffsetRange { partition: Partition(0), from: 0, to: 3 };
+    read_ranges(&rig.connection, &plan("a"), &ReadLimits::default(), &[range], |event| {
         if let RangeEvent::Chunk(chunk) = event {
             assert!(chunk.producer_timestamps);
             assert_eq!(chunk.last_record_us, Some(TS_US));

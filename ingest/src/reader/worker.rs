@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use driftline_capture::{Chunk, Fingerprint};
+use driftline_config::{Partition, TopicPartition};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
@@ -16,8 +18,7 @@ use super::outlet::{Cause, Outlet, Status, Stopped};
 use super::stretch::{Stretch, dead_letter, fingerprint_of};
 use crate::client::{Consumer, Figures};
 use crate::dead_letter::DeadLetters;
-use crate::event::{Chunk, Event};
-use crate::plan::Fingerprint;
+use crate::event::Event;
 
 /// Age after which a partition's chunk is handed over, whatever is in it.
 const CHUNK_AGE: Duration = Duration::from_millis(200);
@@ -31,8 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A partition to read and where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Assignment {
-    pub(crate) topic: usize,
-    pub(crate) partition: i32,
+    pub(crate) log: TopicPartition,
     pub(crate) offset: i64,
     /// The record before it, read again to make sure that the log is the same.
     pub(crate) check: Option<Fingerprint>,
@@ -40,8 +40,7 @@ pub(crate) struct Assignment {
 
 /// A partition that this worker reads.
 pub(super) struct Reading {
-    pub(super) topic: usize,
-    pub(super) partition: i32,
+    pub(super) log: TopicPartition,
     pub(super) stretch: Stretch,
     /// The last record that was handed over.
     pub(super) last: Option<Fingerprint>,
@@ -113,6 +112,7 @@ impl Worker {
         let patience = Duration::from_millis(if hurried { 5 } else { 100 });
         // What waits is taken without asking the clock until when to wait.
         let mut polled = consumer.poll(Duration::ZERO).or_else(|| consumer.poll(patience));
+        // Before the record is taken: it may be of the new log at an offset that the old one had too.
         if let Some(topics) = consumer.context().take_recreated() {
             let is_of_them = |message: &BorrowedMessage<'_>| topics.contains(message.topic());
             polled = polled.filter(|polled| !polled.as_ref().is_ok_and(is_of_them));
@@ -127,7 +127,7 @@ impl Worker {
                 }
                 self.hand_over_old()?;
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => self.end_of(partition)?,
+            Some(Err(KafkaError::PartitionEOF(partition))) => self.end_of(Partition(partition))?,
             Some(Err(error)) => self.failure(consumer, &error)?,
             None => {
                 self.hand_over_all()?;
@@ -163,9 +163,11 @@ impl Worker {
         self.gathering = true;
         let full = reading.stretch.is_full()
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
-        let ahead = reading.stretch.newest_us() > self.outlet.horizon_us(reading.topic);
+        // By the reader itself, since an order from the other end comes after thousands of rows
+        // (decision 051).
+        let ahead = reading.stretch.newest_us() > self.outlet.horizon_us(reading.log.topic);
         if let Some(rejection) = rejection {
-            let topic = self.plan.topic_name(reading.topic);
+            let topic = self.plan.topic_name(reading.log.topic);
             let letter = dead_letter(topic, message, rejection);
             self.dead_letters.send(letter);
             self.hold_up(consumer, index);
@@ -186,7 +188,8 @@ impl Worker {
         }
         let name = message.topic();
         let index = self.readings.iter().position(|reading| {
-            reading.partition == message.partition() && self.plan.topic_name(reading.topic) == name
+            reading.log.partition.0 == message.partition()
+                && self.plan.topic_name(reading.log.topic) == name
         })?;
         self.by_address.insert(address, index);
         Some(index)
@@ -202,6 +205,7 @@ impl Worker {
             return Ok(());
         }
         self.looked = Instant::now();
+        // Many slow partitions together may hold more than any one of them may.
         let total: usize = self.readings.iter().map(|reading| reading.stretch.bytes()).sum();
         if total >= self.plan.share_bytes {
             return self.hand_over_all();
@@ -226,7 +230,7 @@ impl Worker {
             Ok(Some(chunk)) => Chunk { stopped, ..chunk },
             Ok(None) => return Ok(()),
             Err(error) => {
-                let topic = Some(reading.topic);
+                let topic = Some(reading.log.topic);
                 let message = crate::error::IngestError::from(error).to_string();
                 self.outlet.send(Event::Trouble { topic, message, fatal: true })?;
                 return Err(Stopped);
@@ -234,6 +238,7 @@ impl Worker {
         };
         reading.last = chunk.fingerprint.or(reading.last);
         self.note(index);
+        // Before the chunk: whoever absorbs it may write a checkpoint beyond letters that have not arrived.
         self.settle()?;
         self.outlet.send_chunk(chunk)
     }
@@ -251,21 +256,21 @@ impl Worker {
         let Some(reading) = self.readings.get(index) else { return };
         let position = reading.stretch.position();
         let mut partitions = self.outlet.partitions();
-        let known = partitions.get(&(reading.topic, reading.partition));
+        let known = partitions.get(&reading.log);
         let end = known.and_then(|known| known.end).max(Some(position));
         let held_back = known.and_then(|known| known.held_back);
         let paused = reading.paused || reading.held;
         let status = Status { position, end, paused, heard: Instant::now(), held_back };
-        partitions.insert((reading.topic, reading.partition), status);
+        partitions.insert(reading.log, status);
     }
 
     /// librdkafka says which partition ended but not of which topic. With one topic that is clear;
     /// else the statistics, a second later, say it.
-    fn end_of(&mut self, partition: i32) -> Result<(), Stopped> {
+    fn end_of(&mut self, partition: Partition) -> Result<(), Stopped> {
         let mut found = None;
         let mut ambiguous = false;
         for (index, reading) in self.readings.iter_mut().enumerate() {
-            if reading.partition == partition {
+            if reading.log.partition == partition {
                 reading.end_heard = true;
                 ambiguous |= found.replace(index).is_some();
             }
@@ -281,7 +286,7 @@ impl Worker {
         // A record that should have come again did not: retention took it, or a new log is short.
         reading.check = None;
         reading.stretch.advance(offset);
-        let (topic, partition) = (reading.topic, reading.partition);
+        let TopicPartition { topic, partition } = reading.log;
         self.hand_over(index)?;
         self.note(index);
         self.outlet.send(Event::EndOfPartition { topic, partition, offset, wall_us: wall_us() })
@@ -293,20 +298,21 @@ impl Worker {
         let Some(figures) = consumer.context().take_figures() else { return Ok(()) };
         for figures in figures {
             let index = self.readings.iter().position(|reading| {
-                reading.partition == figures.partition
-                    && self.plan.topic_name(reading.topic) == figures.topic
+                reading.log.partition == figures.partition
+                    && self.plan.topic_name(reading.log.topic) == figures.topic
             });
             let Some(index) = index else { continue };
             let Some(reading) = self.readings.get_mut(index) else { continue };
-            let (topic, partition) = (reading.topic, reading.partition);
+            let log = reading.log;
             let mut held_back = false;
-            if let Some(status) = self.outlet.partitions().get_mut(&(topic, partition))
+            if let Some(status) = self.outlet.partitions().get_mut(&log)
                 && figures.end >= 0
             {
                 status.end = Some(figures.end);
                 held_back = status.hold_back(&figures);
             }
             if held_back {
+                let TopicPartition { topic, partition } = log;
                 self.outlet.send(Event::HeldBack { topic, partition })?;
             }
             let Some(reading) = self.readings.get_mut(index) else { continue };

@@ -2,12 +2,21 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
-use driftline_config::{Candidate, CandidateOutput, capture};
+use driftline_capture::columns;
+use driftline_config::{Candidate, CandidateOutput};
 
 use super::Ids;
-use crate::comparison::{Comparison, Pair};
 use crate::error::ShadowError;
 use crate::model::{Scores, text_at, values_of};
+use crate::sums::{Pair, Sums};
+
+/// What became of the rows of a slice.
+#[derive(Debug)]
+pub(super) struct Scored<S> {
+    pub(super) paired: u64,
+    pub(super) failed: u64,
+    pub(super) sums: S,
+}
 
 /// The champion's prediction columns, as far as the batch has them.
 #[derive(Debug)]
@@ -31,17 +40,17 @@ impl Champion {
         Ok(Champion { labels, scores, label_name, score_name })
     }
 
-    /// Compares the scored rows; `rows` were to be scored. A row is paired when both models gave
+    /// Pairs the scored rows; `rows` were to be scored. A row is paired when both models gave
     /// every prediction that the two have in common, and failed otherwise.
     ///
     /// # Errors
     /// When the two have no prediction in common.
-    pub(super) fn pair(
+    pub(super) fn pair<S: Sums>(
         &self,
         ids: &Ids<'_>,
         scored: &Scores,
         rows: usize,
-        into: &mut Comparison,
+        into: &mut Scored<S>,
     ) -> Result<(), ShadowError> {
         let labels = self.labels.as_ref().zip(scored.labels.as_ref());
         let scores = self.scores.as_ref().zip(scored.scores.as_ref());
@@ -65,7 +74,8 @@ impl Champion {
             }
             let label = label.flatten();
             let (id, offset) = ids.get(row);
-            into.add(&Pair {
+            into.paired += 1;
+            into.sums.add(&Pair {
                 labels: label.as_ref().map(|(champion, candidate)| (champion.as_ref(), *candidate)),
                 scores: score.flatten(),
                 id,
@@ -80,11 +90,11 @@ impl Champion {
 /// The columns that a candidate's lane reads.
 pub(super) fn needed_columns(candidate: &Candidate) -> Vec<String> {
     let (label, score) = prediction_names(&candidate.output);
-    let mut names = vec![capture::ID.to_owned(), capture::OFFSET.to_owned()];
+    let mut names = vec![columns::ID.to_owned(), columns::OFFSET.to_owned()];
     names.extend([format!("prediction:{label}"), format!("prediction:{score}")]);
     for input in &candidate.inputs {
         names.push(format!("feature:{input}"));
-        names.push(format!("{}feature:{input}", capture::WRONG_TYPE_PREFIX));
+        names.push(format!("{}feature:{input}", columns::WRONG_TYPE_PREFIX));
     }
     names
 }

@@ -1,4 +1,4 @@
-//! What the main way and the lane's thread share: waiting rows, open windows, finished reports.
+//! What the main way and the lane's thread share: waiting rows, open windows, finished ones.
 
 use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use driftline_config::Candidate;
 
+use super::pairing::Scored;
 use super::rest::Halt;
-use super::{Health, LaneCounters};
-use crate::comparison::Comparison;
+use super::{FinishedWindow, Health, LaneCounters};
 use crate::model::LARGEST_BATCH;
-use crate::report::{CandidateReport, purpose_text};
+use crate::sums::Sums;
 
 /// The shared state behind its lock. All others may push the lane's thread aside at any time, also while
-/// it holds the lock, and the main way then waits for it: so it never scores, merges comparisons or makes
-/// reports under the lock, and what is asked at each turn of the main way needs none.
+/// it holds the lock, and the main way then waits for it: so it never scores or merges sums under the
+/// lock, and what is asked at each turn of the main way needs none. None of this is kept across a restart
+/// (decision 009).
 #[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct Queue<S> {
+    state: Mutex<State<S>>,
     /// Rows came, a window may be finished, or the lane's thread is to end or has ended.
     changed: Condvar,
     tally: Tally,
@@ -28,6 +28,8 @@ pub(super) struct Queue {
     due: AtomicUsize,
     halt: Halt,
     limit_rows: u64,
+    /// The sums of no rows.
+    nothing: S,
 }
 
 /// [`LaneCounters`] that are changed under the lock and read without it.
@@ -40,10 +42,10 @@ struct Tally {
 }
 
 #[derive(Debug)]
-struct State {
+struct State<S> {
     waiting: VecDeque<Waiting>,
-    windows: BTreeMap<i64, Open>,
-    finished: Vec<Finished>,
+    windows: BTreeMap<i64, Open<S>>,
+    finished: Vec<FinishedWindow<S>>,
     health: Health,
     /// The model could not be loaded: rows fail at once.
     gave_up: bool,
@@ -66,7 +68,9 @@ impl std::fmt::Debug for RunSwitch {
     }
 }
 
-/// A window, and not a later one with the same start: rows after a close.
+/// A window, and not a later one with the same start. Rows may come for a window that was closed at its
+/// deadline, while a slice of it is still being scored: by the start alone that slice would be counted for
+/// the window that they open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key {
     start_us: i64,
@@ -78,36 +82,29 @@ struct Waiting {
     window: Key,
     batch: RecordBatch,
     rows: Vec<u32>,
+    /// How many of the rows were taken to be scored.
     taken: usize,
 }
 
 #[derive(Debug)]
-struct Open {
+struct Open<S> {
     ticket: u64,
     sampled: u64,
+    paired: u64,
     shed: u64,
-    /// Rows that failed without being scored.
     failed: u64,
     /// Rows queued or being scored.
     pending: u64,
     /// Shared with the lane's thread while that adds to it.
-    comparison: Arc<Comparison>,
+    sums: Arc<S>,
     deadline: Option<Instant>,
 }
 
-/// A window without its report, which whoever takes it makes.
+/// A window's sums as they were, and with a slice more.
 #[derive(Debug)]
-struct Finished {
-    start_us: i64,
-    window: Open,
-    problem: Option<String>,
-}
-
-/// A window's comparison as it was, and with a slice more.
-#[derive(Debug)]
-pub(super) struct Merged {
-    before: Arc<Comparison>,
-    after: Arc<Comparison>,
+pub(super) struct Merged<S> {
+    before: Arc<S>,
+    after: Arc<S>,
 }
 
 /// Rows that the lane's thread is to score next.
@@ -117,8 +114,8 @@ pub(super) struct Slice {
     pub(super) rows: Vec<u32>,
 }
 
-impl Queue {
-    pub(super) fn new(limit_rows: usize) -> Queue {
+impl<S: Sums> Queue<S> {
+    pub(super) fn new(limit_rows: usize, nothing: S) -> Queue<S> {
         Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -136,25 +133,27 @@ impl Queue {
             due: AtomicUsize::new(0),
             halt: Halt::default(),
             limit_rows: limit_rows as u64,
+            nothing,
         }
     }
 
     /// Every change under the lock is one assignment or sum, so a poisoned lock is still consistent.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(
-        &self,
-        window_start_us: i64,
-        batch: RecordBatch,
-        mut rows: Vec<u32>,
-        classes: &[String],
-    ) {
+    /// The sums of no rows.
+    pub(super) fn nothing(&self) -> S {
+        self.nothing.clone()
+    }
+
+    /// Takes in sampled rows of a window; the last of those for which there is no room are shed. What
+    /// waits already stays: its window closes first, so it is the nearest to a report.
+    pub(super) fn push(&self, window_start_us: i64, batch: RecordBatch, mut rows: Vec<u32>) {
         let mut guard = self.lock();
         let state = &mut *guard;
         let gave_up = state.gave_up;
-        let window = state.window(window_start_us, classes);
+        let window = state.window(window_start_us, &self.nothing);
         let sampled = rows.len() as u64;
         window.sampled += sampled;
         if gave_up {
@@ -185,7 +184,7 @@ impl Queue {
 
     /// Holds the lock for as long as the answer lives.
     #[cfg(test)]
-    pub(super) fn hold(&self) -> impl std::fmt::Debug {
+    pub(super) fn hold(&self) -> impl Sized {
         self.lock()
     }
 
@@ -194,6 +193,7 @@ impl Queue {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(from) = state.windows.remove(&from_us) else { return };
+        // Rows of it may wait or be under the model: they must find the window that it became part of.
         let old = Key { start_us: from_us, ticket: from.ticket };
         let ticket = match state.windows.entry(into_us) {
             Entry::Vacant(place) => place.insert(from).ticket,
@@ -206,9 +206,10 @@ impl Queue {
         }
     }
 
-    pub(super) fn close(&self, window_start_us: i64, deadline: Instant, classes: &[String]) {
+    /// No more rows of a window come; one without any is opened, so that it is finished too.
+    pub(super) fn close(&self, window_start_us: i64, deadline: Instant) {
         let mut state = self.lock();
-        let window = state.window(window_start_us, classes);
+        let window = state.window(window_start_us, &self.nothing);
         let is_closed_anew = window.deadline.replace(deadline).is_none();
         self.due.fetch_add(usize::from(is_closed_anew), Ordering::Relaxed);
         if window.pending == 0 {
@@ -217,32 +218,24 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    pub(super) fn take_finished(
-        &self,
-        now: Instant,
-        candidate: &Candidate,
-    ) -> Vec<(i64, CandidateReport)> {
+    pub(super) fn take_finished(&self, now: Instant) -> Vec<FinishedWindow<S>> {
         if self.due.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }
         let mut state = self.lock();
         self.finish_overdue(&mut state, now);
-        self.reports(state, candidate)
+        self.taken(&mut state)
     }
 
     #[cfg(test)]
-    pub(super) fn wait_finished(
-        &self,
-        patience: Duration,
-        candidate: &Candidate,
-    ) -> Vec<(i64, CandidateReport)> {
+    pub(super) fn wait_finished(&self, patience: Duration) -> Vec<FinishedWindow<S>> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             self.finish_overdue(&mut state, now);
             if !state.finished.is_empty() || now >= until {
-                return self.reports(state, candidate);
+                return self.taken(&mut state);
             }
             let deadlines = state.windows.values().filter_map(|window| window.deadline);
             let wake = deadlines.min().map_or(until, |deadline| deadline.min(until));
@@ -254,19 +247,10 @@ impl Queue {
         }
     }
 
-    /// The reports of what is finished, made without the lock.
-    fn reports(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        candidate: &Candidate,
-    ) -> Vec<(i64, CandidateReport)> {
+    fn taken(&self, state: &mut State<S>) -> Vec<FinishedWindow<S>> {
         let finished = std::mem::take(&mut state.finished);
-        drop(state);
         self.due.fetch_sub(finished.len(), Ordering::Relaxed);
-        let report = |finished: Finished| {
-            (finished.start_us, finished.window.report(candidate, finished.problem))
-        };
-        finished.into_iter().map(report).collect()
+        finished
     }
 
     /// Each is the latest by itself; a row that moves from one to another meanwhile may be in both or in
@@ -304,12 +288,12 @@ impl Queue {
         self.halt.rest(pause);
     }
 
-    /// Adds what was scored of a slice to its window's comparison, beside it and without the lock; `None`
+    /// Adds what was scored of a slice to its window's sums, beside them and without the lock; `None`
     /// where the window has been finished.
-    pub(super) fn merged(&self, scored: &Comparison) -> Option<Merged> {
-        let before = self.lock().running().map(|(_, window)| Arc::clone(&window.comparison))?;
+    pub(super) fn merged(&self, scored: &Scored<S>) -> Option<Merged<S>> {
+        let before = self.lock().running().map(|(_, window)| Arc::clone(&window.sums))?;
         let mut after = (*before).clone();
-        after.merge(scored);
+        after.merge(&scored.sums);
         Some(Merged { before, after: Arc::new(after) })
     }
 
@@ -317,13 +301,14 @@ impl Queue {
     pub(super) fn done(
         &self,
         slice: &Slice,
-        scored: &Comparison,
-        mut merged: Option<Merged>,
+        scored: &Scored<S>,
+        mut merged: Option<Merged<S>>,
         health: Health,
     ) {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some((start_us, window)) = state.running() else {
+            // Its rows were taken off `pending` and the tally when it was finished.
             state.running = None;
             // The error of a run that was ended with its window says no more than that it was ended.
             if health == Health::Ready {
@@ -333,13 +318,16 @@ impl Queue {
         };
         match &mut merged {
             // What it takes the place of is freed with `merged`, after the lock.
-            Some(merged) if Arc::ptr_eq(&merged.before, &window.comparison) => {
-                std::mem::swap(&mut window.comparison, &mut merged.after);
+            Some(merged) if Arc::ptr_eq(&merged.before, &window.sums) => {
+                std::mem::swap(&mut window.sums, &mut merged.after);
             }
-            // It took in another window meanwhile, or became part of one.
-            _ => Arc::make_mut(&mut window.comparison).merge(scored),
+            // It took in another window meanwhile, or became part of one, which is rare enough to merge
+            // under the lock.
+            _ => Arc::make_mut(&mut window.sums).merge(&scored.sums),
         }
         let rows = slice.rows.len() as u64;
+        window.paired += scored.paired;
+        window.failed += scored.failed;
         window.pending -= rows;
         self.tally.queued.fetch_sub(rows, Ordering::Relaxed);
         add(&self.tally.paired, scored.paired);
@@ -407,8 +395,8 @@ impl Queue {
         true
     }
 
-    fn finish_overdue(&self, state: &mut State, now: Instant) {
-        let is_over = |window: &Open| {
+    fn finish_overdue(&self, state: &mut State<S>, now: Instant) {
+        let is_over = |window: &Open<S>| {
             window.deadline.is_some_and(|deadline| window.pending == 0 || deadline <= now)
         };
         let windows = state.windows.iter().filter(|(_, window)| is_over(window));
@@ -420,7 +408,7 @@ impl Queue {
 
     /// Ends a window; rows that still wait are shed, and a run that is still busy with them is ended, so
     /// that an endless one does not take the later windows with it.
-    fn finish(&self, state: &mut State, start_us: i64) {
+    fn finish(&self, state: &mut State<S>, start_us: i64) {
         let Some(mut window) = state.windows.remove(&start_us) else { return };
         let key = Key { start_us, ticket: window.ticket };
         let pending = std::mem::take(&mut window.pending);
@@ -439,22 +427,31 @@ impl Queue {
             Health::Degraded(reason) => Some(reason.clone()),
             Health::Loading | Health::Ready => None,
         };
-        state.finished.push(Finished { start_us, window, problem });
+        let Open { sampled, paired, shed, failed, sums, .. } = window;
+        state.finished.push(FinishedWindow {
+            start_us,
+            sampled,
+            paired,
+            shed,
+            failed,
+            sums,
+            problem,
+        });
     }
 }
 
-impl State {
+impl<S: Sums> State<S> {
     /// The open window that starts there; it opens where there is none.
-    fn window(&mut self, start_us: i64, classes: &[String]) -> &mut Open {
+    fn window(&mut self, start_us: i64, nothing: &S) -> &mut Open<S> {
         let ticket = &mut self.next_ticket;
         self.windows.entry(start_us).or_insert_with(|| {
             *ticket += 1;
-            Open::new(*ticket, classes)
+            Open::new(*ticket, nothing)
         })
     }
 
     /// The window whose rows are being scored, and its start; `None` where it has been finished.
-    fn running(&mut self) -> Option<(i64, &mut Open)> {
+    fn running(&mut self) -> Option<(i64, &mut Open<S>)> {
         let Key { start_us, ticket } = self.running?;
         let window = self.windows.get_mut(&start_us).filter(|window| window.ticket == ticket)?;
         Some((start_us, window))
@@ -470,6 +467,7 @@ impl State {
         if front.taken == front.rows.len() {
             self.waiting.pop_front();
         }
+        // A run that was ended with its window has left the switch at "stop".
         if let Some(switch) = &self.switch {
             (switch.allow)();
         }
@@ -477,43 +475,23 @@ impl State {
     }
 }
 
-impl Open {
-    fn new(ticket: u64, classes: &[String]) -> Open {
-        let comparison = Arc::new(Comparison::new(classes));
-        Open { ticket, sampled: 0, shed: 0, failed: 0, pending: 0, comparison, deadline: None }
+impl<S: Sums> Open<S> {
+    fn new(ticket: u64, nothing: &S) -> Open<S> {
+        let (sums, deadline) = (Arc::new(nothing.clone()), None);
+        Open { ticket, sampled: 0, paired: 0, shed: 0, failed: 0, pending: 0, sums, deadline }
     }
 
     /// Adds a window to this one, which is small; the ticket of the two.
-    fn take_in(&mut self, mut other: Open) -> u64 {
+    fn take_in(&mut self, mut other: Open<S>) -> u64 {
         self.sampled += other.sampled;
+        self.paired += other.paired;
         self.shed += other.shed;
         self.failed += other.failed;
         self.pending += other.pending;
         // The main way waits for this: the smaller of the two is added to the larger.
-        Arc::make_mut(&mut other.comparison).merge(&self.comparison);
-        self.comparison = other.comparison;
+        Arc::make_mut(&mut other.sums).merge(&self.sums);
+        self.sums = other.sums;
         self.ticket
-    }
-
-    fn report(&self, candidate: &Candidate, problem: Option<String>) -> CandidateReport {
-        let comparison = &self.comparison;
-        let (classes, table) = comparison.table().report();
-        CandidateReport {
-            candidate: candidate.name.clone(),
-            purpose: purpose_text(candidate.purpose).to_owned(),
-            sampled: self.sampled,
-            paired: comparison.paired,
-            shed: self.shed,
-            failed: self.failed + comparison.failed,
-            agreement: comparison.table().agreement(),
-            kappa: comparison.table().kappa(),
-            classes,
-            table,
-            score: comparison.score(),
-            batch_us_per_row: comparison.batch_us_per_row(),
-            single_us: comparison.single_us(),
-            problem,
-        }
     }
 }
 

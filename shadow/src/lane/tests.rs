@@ -2,44 +2,99 @@
 
 use std::sync::mpsc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
 use proptest::prelude::*;
 
+use super::pairing::Scored;
 use super::queue::{RunSwitch, compacted};
 use super::*;
-use crate::comparison::{Comparison, Pair};
 use crate::model::Scores;
 use crate::model::tests::{candidate, runtime};
 use crate::runtime::Runtime;
+use crate::sums::Pair;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Offset, id, labels and scores of a paired row.
+type PairedRow = (i64, Option<String>, Option<(String, String)>, Option<(f64, f64)>);
+
+/// Keeps the paired rows themselves.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Kept {
+    rows: Vec<PairedRow>,
+    /// Rows that were scored in batches, and one by one.
+    batch_rows: u64,
+    single_rows: u64,
+}
+
+impl Sums for Kept {
+    fn add(&mut self, pair: &Pair<'_>) {
+        let labels = pair.labels.map(|(left, right)| (left.to_owned(), right.to_owned()));
+        self.rows.push((pair.offset, pair.id.map(str::to_owned), labels, pair.scores));
+    }
+
+    fn add_batch_time(&mut self, rows: u64, _took_ns: u64) {
+        self.batch_rows += rows;
+    }
+
+    fn add_single_time(&mut self, _took_ns: u64) {
+        self.single_rows += 1;
+    }
+
+    fn merge(&mut self, other: &Kept) {
+        self.rows.extend(other.rows.iter().cloned());
+        self.batch_rows += other.batch_rows;
+        self.single_rows += other.single_rows;
+    }
+}
+
+impl Kept {
+    fn sorted(&self) -> Vec<PairedRow> {
+        let mut rows = self.rows.clone();
+        rows.sort_by_key(|row| row.0);
+        rows
+    }
+}
+
 /// Rows 0..n at the times 0..n, with a champion's answers: late from 0.5 on.
-fn batch(n: i64) -> RecordBatch {
+fn batch(n: i64) -> CaptureBatch {
     let scores: Vec<f64> = (0..n).map(|row| row as f64 / n as f64).collect();
     let labels = scores.iter().map(|score| if *score < 0.5 { "on-time" } else { "late" });
+    let numbers = || Arc::new(Int64Array::from_iter_values(0..n)) as ArrayRef;
+    let ids = StringArray::from_iter_values((0..n).map(|row| format!("id-{row}")));
     let columns: Vec<(&str, ArrayRef)> = vec![
-        (capture::OFFSET, Arc::new(Int64Array::from_iter_values(0..n))),
-        (capture::TIME_US, Arc::new(Int64Array::from_iter_values(0..n))),
-        (
-            capture::ID,
-            Arc::new(StringArray::from_iter_values((0..n).map(|row| format!("id-{row}")))),
-        ),
-        (capture::STATUS, Arc::new(Int32Array::from(vec![None; n as usize]))),
+        (columns::OFFSET, numbers()),
+        (columns::TIME_US, numbers()),
+        (columns::RECORD_TIME_US, numbers()),
+        (columns::ID, Arc::new(ids)),
+        (columns::VERSION, Arc::new(StringArray::from(vec![None::<&str>; n as usize]))),
+        (columns::LATENCY_US, Arc::new(Int64Array::from(vec![None; n as usize]))),
+        (columns::STATUS, Arc::new(Int32Array::from(vec![None; n as usize]))),
+        (columns::SAMPLE_RATE, Arc::new(Float64Array::from(vec![1.0; n as usize]))),
         ("prediction:label", Arc::new(StringArray::from_iter_values(labels))),
         ("prediction:score", Arc::new(Float64Array::from(scores))),
     ];
-    RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, column)| (name, column, true)),
-    )
-    .expect("columns of one length")
+    capture(columns)
 }
 
-fn replace(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
-    let index = batch.schema().index_of(name).expect("there");
-    let mut columns = batch.columns().to_vec();
-    columns[index] = column;
-    RecordBatch::try_new(batch.schema(), columns).expect("of the same type")
+fn capture(columns: Vec<(&str, ArrayRef)>) -> CaptureBatch {
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    CaptureBatch::new(batch).expect("an envelope")
+}
+
+/// The batch with other columns of these names, or more of them.
+fn with(batch: &CaptureBatch, others: Vec<(&str, ArrayRef)>) -> CaptureBatch {
+    let schema = batch.record_batch().schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let mut columns: Vec<_> = names.zip(batch.record_batch().columns().iter().cloned()).collect();
+    for (name, other) in others {
+        match columns.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, column)) => *column = other,
+            None => columns.push((name, other)),
+        }
+    }
+    capture(columns)
 }
 
 /// Answers `late` with 0.75 for every row, after `before` was called.
@@ -57,56 +112,71 @@ fn scorer(mut before: impl FnMut() -> Result<(), ShadowError> + 'static) -> Scor
     }
 }
 
-fn lane(limit: usize, scorer: impl FnOnce() -> Scorer + Send + 'static) -> CandidateLane {
-    CandidateLane::spawn_scorer(candidate(b"", &[]), limit, move |_| Ok(scorer()))
+fn lane(limit: usize, scorer: impl FnOnce() -> Scorer + Send + 'static) -> CandidateLane<Kept> {
+    spawn(candidate(b"", &[]), limit, move |_| Ok(scorer()))
 }
 
-fn rows(batch: &RecordBatch) -> Vec<u32> {
-    (0..batch.num_rows() as u32).collect()
+fn spawn(
+    of: Candidate,
+    limit: usize,
+    load: impl FnOnce(&Candidate) -> Result<Scorer, ShadowError> + Send + 'static,
+) -> CandidateLane<Kept> {
+    CandidateLane::spawn_scorer(of, limit, Kept::default(), load)
 }
 
-fn offer(lane: &CandidateLane, window_start_us: i64, batch: &RecordBatch) {
+fn queue(limit: usize) -> Queue<Kept> {
+    Queue::new(limit, Kept::default())
+}
+
+fn push(queue: &Queue<Kept>, start_us: i64, rows: u32) {
+    let batch = batch(i64::from(rows)).record_batch().clone();
+    queue.push(start_us, batch, (0..rows).collect());
+}
+
+fn rows(batch: &CaptureBatch) -> Vec<u32> {
+    (0..batch.rows() as u32).collect()
+}
+
+fn offer(lane: &CandidateLane<Kept>, window_start_us: i64, batch: &CaptureBatch) {
     lane.offer(window_start_us, batch, &rows(batch));
 }
 
-fn finish(lane: &CandidateLane, window_start_us: i64) -> CandidateReport {
+fn finish(lane: &CandidateLane<Kept>, window_start_us: i64) -> FinishedWindow<Kept> {
     lane.close(window_start_us, Instant::now() + PATIENCE);
     let mut finished = lane.wait_finished(PATIENCE);
     assert_eq!(finished.len(), 1);
-    let (start_us, report) = finished.remove(0);
-    assert_eq!(start_us, window_start_us);
-    report
+    assert_eq!(finished[0].start_us, window_start_us);
+    finished.remove(0)
 }
 
-fn counts(report: &CandidateReport) -> (u64, u64, u64, u64) {
-    (report.sampled, report.paired, report.shed, report.failed)
+fn counts(window: &FinishedWindow<Kept>) -> (u64, u64, u64, u64) {
+    (window.sampled, window.paired, window.shed, window.failed)
 }
 
 #[test]
-fn a_window_is_compared() {
+fn the_rows_of_a_window_are_paired() {
     let lane = lane(10_000, || scorer(|| Ok(())));
     offer(&lane, 7, &batch(1000));
-    let report = finish(&lane, 7);
-    assert_eq!(counts(&report), (1000, 1000, 0, 0));
-    assert_eq!(report.agreement, Some(0.5));
-    assert_eq!(
-        (report.classes, report.table),
-        (vec!["late".into(), "on-time".into()], vec![vec![500, 0], vec![500, 0]])
-    );
-    let score = report.score.expect("scores");
-    // Mean of 0.75 - row/1000 over the rows 0..1000.
-    assert!((score.mean_difference - 0.2505).abs() < 1e-11, "{score:?}");
-    assert_eq!((score.largest_difference, score.largest_at.as_str()), (0.75, "id-0"));
+    let window = finish(&lane, 7);
+    assert_eq!(counts(&window), (1000, 1000, 0, 0));
+    let rows = window.sums.sorted();
+    assert_eq!(rows.len(), 1000);
+    for (at, (offset, id, labels, scores)) in rows.into_iter().enumerate() {
+        let champion = if at < 500 { "on-time" } else { "late" };
+        assert_eq!((offset, id), (at as i64, Some(format!("id-{at}"))));
+        assert_eq!(labels, Some((champion.to_owned(), "late".to_owned())));
+        assert_eq!(scores, Some((at as f64 / 1000.0, 0.75)));
+    }
     // 1/16 of the rows one by one; four standard errors are 31 rows.
-    let single = report.single_us.expect("measured");
-    assert!(single.n.abs_diff(62) < 31, "{single:?}");
-    assert!(report.batch_us_per_row.is_some());
+    let Kept { batch_rows, single_rows, .. } = *window.sums;
+    assert!(single_rows.abs_diff(62) < 31, "{single_rows}");
+    assert_eq!(batch_rows + single_rows, 1000);
     assert_eq!(lane.health(), Health::Ready);
 }
 
 #[test]
 fn a_lane_that_rests_stops_at_once() {
-    let queue = Arc::new(Queue::new(1));
+    let queue = Arc::new(queue(1));
     let resting = Arc::clone(&queue);
     let thread = thread::spawn(move || {
         resting.rest(Duration::from_secs(3600));
@@ -119,13 +189,13 @@ fn a_lane_that_rests_stops_at_once() {
 /// The main way waited for a thread that all others may push aside, and woke it with every batch.
 #[test]
 fn neither_a_rest_nor_what_is_asked_at_each_turn_needs_the_lock() {
-    let queue = Arc::new(Queue::new(1));
+    let queue = Arc::new(queue(1));
     let asked = Arc::clone(&queue);
     let (answer, answered) = mpsc::channel();
     let held = queue.hold();
     thread::spawn(move || {
         asked.rest(Duration::from_millis(1));
-        let finished = asked.take_finished(Instant::now(), &candidate(b"", &[]));
+        let finished = asked.take_finished(Instant::now());
         let _ = answer.send((finished.len(), asked.counters()));
     });
     assert_eq!(answered.recv_timeout(PATIENCE), Ok((0, LaneCounters::default())));
@@ -136,42 +206,41 @@ fn neither_a_rest_nor_what_is_asked_at_each_turn_needs_the_lock() {
 /// had been ended before: that it had been ended.
 #[test]
 fn a_run_that_is_ended_with_its_window_is_blamed_for_that_alone() {
-    let of = candidate(b"", &[]);
-    let queue = Queue::new(100);
+    let queue = queue(100);
     queue.ready(RunSwitch { stop: Box::new(|| ()), allow: Box::new(|| ()) });
-    queue.push(0, batch(1), vec![0], &of.output.classes);
+    push(&queue, 0, 1);
     let slice = queue.next().expect("a row waits");
     let deadline = Instant::now();
-    queue.close(0, deadline, &of.output.classes);
-    assert_eq!(queue.take_finished(deadline, &of).len(), 1);
+    queue.close(0, deadline);
+    assert_eq!(queue.take_finished(deadline).len(), 1);
     let terminated = Health::Degraded("exiting due to terminate flag".to_owned());
-    queue.done(&slice, &Comparison::new(&of.output.classes), None, terminated);
+    queue.done(&slice, &scored(0), None, terminated);
     let reason = "its run did not end before the window's deadline".to_owned();
     assert_eq!(queue.health(), Health::Degraded(reason));
 }
 
-/// So many rows with a score of 0.5, for which the candidate says 0.75.
-fn scored(rows: usize) -> Comparison {
-    let mut scored = Comparison::new(&[]);
+/// So many paired rows.
+fn scored(rows: usize) -> Scored<Kept> {
+    let mut sums = Kept::default();
     for offset in 0..rows as i64 {
-        scored.add(&Pair { labels: None, scores: Some((0.5, 0.75)), id: None, offset });
+        sums.add(&Pair { labels: None, scores: Some((0.5, 0.75)), id: None, offset });
     }
-    scored
+    Scored { paired: rows as u64, failed: 0, sums }
 }
 
 /// Start of a window, and its sampled, paired and shed rows.
 type Rows = (i64, u64, u64, u64);
 
-/// A comparison grows beside the lock: what happens to its window meanwhile must neither undo it nor be
+/// The sums of a window grow beside the lock: what happens to its window meanwhile must neither undo it nor be
 /// undone by it.
 #[test]
 fn rows_count_once_whatever_becomes_of_their_window_while_they_are_merged() {
     // Three rows of window 0 are scored, then four of window 1: in which of the two turns what happens, and
     // which windows there are in the end.
-    type Meanwhile = fn(&Queue);
+    type Meanwhile = fn(&Queue<Kept>);
     let into_0: Meanwhile = |queue| queue.carry(1, 0);
     let into_5: Meanwhile = |queue| queue.carry(1, 5);
-    let over: Meanwhile = |queue| queue.close(1, Instant::now(), &[]);
+    let over: Meanwhile = |queue| queue.close(1, Instant::now());
     let table: [(usize, Meanwhile, &[Rows]); 5] = [
         (0, |_| (), &[(0, 3, 3, 0), (1, 4, 4, 0)]),
         (0, into_0, &[(0, 7, 7, 0)]),
@@ -179,11 +248,10 @@ fn rows_count_once_whatever_becomes_of_their_window_while_they_are_merged() {
         (1, into_5, &[(0, 3, 3, 0), (5, 4, 4, 0)]),
         (1, over, &[(1, 4, 0, 4), (0, 3, 3, 0)]),
     ];
-    let of = candidate(b"", &[]);
     for (case, (at, meanwhile, expected)) in table.into_iter().enumerate() {
-        let queue = Queue::new(100);
-        queue.push(0, batch(3), (0..3).collect(), &[]);
-        queue.push(1, batch(4), (0..4).collect(), &[]);
+        let queue = queue(100);
+        push(&queue, 0, 3);
+        push(&queue, 1, 4);
         let mut finished = Vec::new();
         for turn in 0..2 {
             let slice = queue.next().expect("rows wait");
@@ -191,15 +259,16 @@ fn rows_count_once_whatever_becomes_of_their_window_while_they_are_merged() {
             let merged = queue.merged(&scored);
             if turn == at {
                 meanwhile(&queue);
-                finished.extend(queue.take_finished(Instant::now(), &of));
+                finished.extend(queue.take_finished(Instant::now()));
             }
             queue.done(&slice, &scored, merged, Health::Ready);
         }
-        (0..6).for_each(|start_us| queue.close(start_us, Instant::now(), &[]));
-        finished.extend(queue.take_finished(Instant::now(), &of));
-        let windows = finished.iter().filter(|(_, report)| report.sampled > 0);
+        (0..6).for_each(|start_us| queue.close(start_us, Instant::now()));
+        finished.extend(queue.take_finished(Instant::now()));
+        let windows = finished.iter().filter(|window| window.sampled > 0);
         let windows: Vec<Rows> = windows
-            .map(|(start_us, report)| (*start_us, report.sampled, report.paired, report.shed))
+            .inspect(|window| assert_eq!(window.sums.rows.len() as u64, window.paired))
+            .map(|window| (window.start_us, window.sampled, window.paired, window.shed))
             .collect();
         assert_eq!(windows, expected, "case {case}");
         let paired = windows.iter().map(|(_, _, paired, _)| paired).sum();
@@ -211,15 +280,17 @@ fn rows_count_once_whatever_becomes_of_their_window_while_they_are_merged() {
 /// A window that was too small for a report had a shadow record of its own, under the id of the one that
 /// it became part of.
 #[test]
-fn a_window_that_is_carried_and_the_earlier_one_have_one_report() {
+fn a_window_that_is_carried_and_the_earlier_one_are_one() {
     let (whole, parts) = (batch(1000), lane(10_000, || scorer(|| Ok(()))));
     parts.offer(0, &whole, &rows(&whole)[..300]);
     parts.offer(1, &whole, &rows(&whole)[300..]);
     parts.carry(1, 0);
     let at_once = lane(10_000, || scorer(|| Ok(())));
     offer(&at_once, 0, &whole);
-    let timeless = |report| CandidateReport { batch_us_per_row: None, single_us: None, ..report };
-    assert_eq!(timeless(finish(&parts, 0)), timeless(finish(&at_once, 0)));
+    let (parts, at_once) = (finish(&parts, 0), finish(&at_once, 0));
+    assert_eq!(counts(&parts), counts(&at_once));
+    assert_eq!(parts.sums.sorted(), at_once.sums.sorted());
+    assert_eq!(parts.sums.single_rows, at_once.sums.single_rows);
 }
 
 #[test]
@@ -252,7 +323,7 @@ fn at_the_deadline_what_waits_is_shed_even_under_the_model() {
     let now = Instant::now();
     lane.close(0, now);
     let finished = lane.take_finished(now);
-    assert_eq!(counts(&finished[0].1), (60, 0, 60, 0));
+    assert_eq!(counts(&finished[0]), (60, 0, 60, 0));
     // The run that was under way ends after its window: its rows are not counted twice.
     drop(release);
     assert_eq!(counts(&finish(&lane, 1)), (40, 40, 0, 0));
@@ -263,7 +334,7 @@ fn at_the_deadline_what_waits_is_shed_even_under_the_model() {
 #[test]
 fn what_waits_keeps_no_whole_batches_alive() {
     let (release, released) = mpsc::channel::<()>();
-    let lane = CandidateLane::spawn_scorer(candidate(b"", &[]), 1000, move |_| {
+    let lane = spawn(candidate(b"", &[]), 1000, move |_| {
         let _ = released.recv();
         Ok(scorer(|| Ok(())))
     });
@@ -277,7 +348,7 @@ fn what_waits_keeps_no_whole_batches_alive() {
 #[test]
 fn a_model_that_cannot_be_loaded_fails_its_rows_with_the_reason() {
     let (release, released) = mpsc::channel::<()>();
-    let lane = CandidateLane::spawn_scorer(candidate(b"", &[]), 100, move |_| {
+    let lane = spawn(candidate(b"", &[]), 100, move |_| {
         let _ = released.recv();
         Err(ShadowError::ExternalData)
     });
@@ -327,28 +398,31 @@ fn a_panic_of_the_binding_degrades_the_candidate_alone() {
 fn what_is_no_request_or_was_training_data_is_not_sampled() {
     let mut settings = candidate(b"", &[]);
     settings.trained_until_us = Some(10);
-    let lane = CandidateLane::spawn_scorer(settings, 1000, |_| Ok(scorer(|| Ok(()))));
+    let lane = spawn(settings, 1000, |_| Ok(scorer(|| Ok(()))));
     let codes = (0..100).map(|row| Some(if row >= 90 { 500 } else { 200 }));
-    let failed = replace(&batch(100), capture::STATUS, Arc::new(Int32Array::from_iter(codes)));
+    let codes = Arc::new(Int32Array::from_iter(codes));
+    let failed = with(&batch(100), vec![(columns::STATUS, codes)]);
     // Rows 0 to 9 were training data, rows 90 to 99 failed.
     offer(&lane, 0, &failed);
     assert_eq!(counts(&finish(&lane, 0)), (80, 80, 0, 0));
-    // A window without rows has its report, too.
-    let empty = finish(&lane, 1);
-    assert_eq!((counts(&empty), empty.agreement, empty.score), ((0, 0, 0, 0), None, None));
+    // A window without rows is finished, too.
+    assert_eq!(counts(&finish(&lane, 1)), (0, 0, 0, 0));
 }
 
 #[test]
 fn a_row_without_the_champions_answer_failed() {
     let labels = (0..100).map(|row| (row % 10 != 0).then_some("late"));
     let scores = (0..100).map(|row| if row % 10 == 1 { f64::NAN } else { 0.5 });
-    let gaps = replace(&batch(100), "prediction:label", Arc::new(StringArray::from_iter(labels)));
-    let gaps = replace(&gaps, "prediction:score", Arc::new(Float64Array::from_iter_values(scores)));
+    let plain = batch(100);
+    let labels: ArrayRef = Arc::new(StringArray::from_iter(labels));
+    let scores: ArrayRef = Arc::new(Float64Array::from_iter_values(scores));
+    let gaps = with(&plain, vec![("prediction:label", labels), ("prediction:score", scores)]);
     let lane = lane(1000, || scorer(|| Ok(())));
     offer(&lane, 0, &gaps);
     assert_eq!(counts(&finish(&lane, 0)), (100, 80, 0, 20));
-    let nothing = gaps.project(&[0, 1, 2, 3]).expect("columns");
-    offer(&lane, 1, &nothing);
+    let envelope: Vec<usize> = (0..columns::ENVELOPE_COLUMNS).collect();
+    let nothing = gaps.record_batch().project(&envelope).expect("columns");
+    offer(&lane, 1, &CaptureBatch::new(nothing).expect("an envelope"));
     let report = finish(&lane, 1);
     assert_eq!(counts(&report), (100, 0, 0, 100));
     assert!(
@@ -362,15 +436,16 @@ fn a_row_without_the_champions_answer_failed() {
 fn a_thin_sample_keeps_no_whole_batch_alive() {
     let mut settings = candidate(b"", &[]);
     settings.sample = 0.01;
-    let lane = CandidateLane::spawn_scorer(settings.clone(), 10_000, |_| Ok(scorer(|| Ok(()))));
+    let lane = spawn(settings.clone(), 10_000, |_| Ok(scorer(|| Ok(()))));
     let batch = batch(10_000);
     let sample = lane.sample(&batch, &rows(&batch));
     assert!(sample.len().abs_diff(100) < 40, "{}", sample.len());
-    let (narrow, chosen) = slim(&batch, sample.clone(), &needed_columns(&settings));
-    let (small, all) = compacted(narrow, chosen);
+    let narrow = slim(&batch, &needed_columns(&settings));
+    let (small, all) = compacted(narrow, sample.clone());
     assert_eq!((small.num_rows(), small.num_columns()), (sample.len(), 4));
-    assert!(small.get_array_memory_size() < batch.get_array_memory_size() / 10);
-    assert_eq!(Ids::of(&small).get(3), Ids::of(&batch).get(sample[3] as usize));
+    let whole = batch.record_batch();
+    assert!(small.get_array_memory_size() < whole.get_array_memory_size() / 10);
+    assert_eq!(Ids::of(&small).get(3), Ids::of(whole).get(sample[3] as usize));
     assert_eq!(all.len(), sample.len());
     offer(&lane, 0, &batch);
     assert_eq!(finish(&lane, 0).paired, sample.len() as u64);
@@ -381,15 +456,12 @@ fn an_endless_run_ends_with_its_window() {
     // A loop of 2^62 rounds: a standard model that passes every check and never answers.
     let bytes = include_bytes!("../model/fixtures/endless.onnx").as_slice();
     let Some(runtime): Option<Runtime> = runtime() else { return };
-    let lane = CandidateLane::spawn(candidate(bytes, &["a", "b"]), 1000, move |candidate| {
+    let of = candidate(bytes, &["a", "b"]);
+    let lane = CandidateLane::spawn(of, 1000, Kept::default(), move |candidate| {
         Model::load(bytes, candidate, 1 << 20, &runtime)
     });
-    let plain = batch(30);
     let ones = || Arc::new(Float64Array::from(vec![1.0; 30])) as ArrayRef;
-    let columns =
-        [("feature:a", ones()), ("feature:b", ones()), (capture::ID, plain.column(2).clone())];
-    let champion = [("prediction:score", plain.column(5).clone())];
-    let wide = RecordBatch::try_from_iter(columns.into_iter().chain(champion)).expect("one length");
+    let wide = with(&batch(30), vec![("feature:a", ones()), ("feature:b", ones())]);
     offer(&lane, 0, &wide);
     while lane.health() == Health::Loading {
         thread::yield_now();
@@ -398,8 +470,8 @@ fn an_endless_run_ends_with_its_window() {
         offer(&lane, window + 1, &wide);
         lane.close(window, Instant::now() + Duration::from_millis(200));
         let finished = lane.wait_finished(PATIENCE);
-        assert_eq!(counts(&finished[0].1), (30, 0, 30, 0), "window {window}");
-        let problem = finished[0].1.problem.as_deref();
+        assert_eq!(counts(&finished[0]), (30, 0, 30, 0), "window {window}");
+        let problem = finished[0].problem.as_deref();
         assert_eq!(problem, Some("its run did not end before the window's deadline"));
     }
     // The rows of the third window are being scored by now, or soon.
@@ -443,9 +515,10 @@ proptest! {
         }
         finished.extend(lane.take_finished(Instant::now()));
         let mut total = (0, 0, 0, 0);
-        for (_, report) in &finished {
-            let (sampled, paired, shed, failed) = counts(report);
+        for window in &finished {
+            let (sampled, paired, shed, failed) = counts(window);
             prop_assert_eq!(sampled, paired + shed + failed);
+            prop_assert_eq!(paired, window.sums.rows.len() as u64);
             total = (total.0 + sampled, total.1 + paired, total.2 + shed, total.3 + failed);
         }
         prop_assert_eq!(total.0, offered);

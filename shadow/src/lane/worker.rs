@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use driftline_config::Candidate;
 
-use super::pairing::Champion;
+use super::pairing::{Champion, Scored};
 use super::queue::{Queue, RunSwitch, Slice};
 use super::rest::Stopwatch;
 use super::{Health, Ids};
-use crate::comparison::Comparison;
 use crate::error::ShadowError;
 use crate::model::{Model, Scores};
 use crate::sample::{Decision, chosen};
+use crate::sums::Sums;
 
 /// Share of rows that are scored one by one, to know the latency of a single request.
 const SINGLE_SHARE: f64 = 1.0 / 16.0;
@@ -34,9 +34,9 @@ impl Scorer {
     }
 }
 
-pub(super) fn run(
+pub(super) fn run<S: Sums>(
     candidate: &Candidate,
-    queue: &Queue,
+    queue: &Queue<S>,
     load: impl FnOnce(&Candidate) -> Result<Scorer, ShadowError>,
 ) {
     // A panic below would be one of the ONNX binding's; it must end as a degraded candidate.
@@ -54,17 +54,17 @@ pub(super) fn run(
     queue.stopped();
 }
 
-fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
+fn score_all<S: Sums>(candidate: &Candidate, queue: &Queue<S>, scorer: Scorer) {
     let Scorer { mut score, switch } = scorer;
     queue.ready(switch);
     let (mut well, mut shed) = (true, 0);
     while let Some(slice) = queue.next() {
         let stopwatch = Stopwatch::start();
-        let mut scored = Comparison::new(&candidate.output.classes);
-        let health = match compare(candidate, &slice, score.as_mut(), &mut scored) {
+        let mut scored = Scored { paired: 0, failed: 0, sums: queue.nothing() };
+        let health = match score_slice(candidate, &slice, score.as_mut(), &mut scored) {
             Ok(()) => Health::Ready,
             Err(error) => {
-                // Rows that were compared before the error stay; the others failed.
+                // Rows that were paired before the error stay; the others failed.
                 scored.failed = slice.rows.len() as u64 - scored.paired;
                 if well {
                     tracing::error!(candidate = candidate.name, %error, "a candidate fails");
@@ -73,6 +73,7 @@ fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
             }
         };
         well = health == Health::Ready;
+        // What the two do together is split so that the merging needs no lock.
         let merged = queue.merged(&scored);
         queue.done(&slice, &scored, merged, health);
         let shed_before = std::mem::replace(&mut shed, queue.counters().shed);
@@ -80,11 +81,11 @@ fn score_all(candidate: &Candidate, queue: &Queue, scorer: Scorer) {
     }
 }
 
-fn compare(
+fn score_slice<S: Sums>(
     candidate: &Candidate,
     slice: &Slice,
     score: &mut Score,
-    into: &mut Comparison,
+    into: &mut Scored<S>,
 ) -> Result<(), ShadowError> {
     let champion = Champion::of(&slice.batch, &candidate.output)?;
     let ids = Ids::of(&slice.batch);
@@ -95,7 +96,7 @@ fn compare(
     if !together.is_empty() {
         let started = Instant::now();
         let scores = score(&slice.batch, &together)?;
-        into.add_batch_time(scores.rows.len() as u64, nanoseconds(started.elapsed()));
+        into.sums.add_batch_time(scores.rows.len() as u64, nanoseconds(started.elapsed()));
         champion.pair(&ids, &scores, together.len(), into)?;
     }
     for row in single {
@@ -103,7 +104,7 @@ fn compare(
         let scores = score(&slice.batch, &[row])?;
         let elapsed = started.elapsed();
         if !scores.rows.is_empty() {
-            into.add_single_time(nanoseconds(elapsed));
+            into.sums.add_single_time(nanoseconds(elapsed));
         }
         champion.pair(&ids, &scores, 1, into)?;
     }

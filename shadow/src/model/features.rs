@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
-use driftline_config::capture::WRONG_TYPE_PREFIX;
+use driftline_capture::columns::WRONG_TYPE_PREFIX;
 
 use crate::error::ShadowError;
 

@@ -1,30 +1,27 @@
 //! The captures of a model as the rows of its baseline, read from its topic as often as needed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use anyhow::bail;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Float64Type, Int64Type};
-use arrow::record_batch::RecordBatch;
-use driftline_config::capture::{
-    CaptureSchema, Column, Kind, TIME_US, UNKNOWN_COLUMNS, WRONG_TYPE_CHARACTERS, WRONG_TYPE_PREFIX,
-};
-use driftline_config::{Config, Model, Start};
+use arrow::error::ArrowError;
+use driftline_batch::{Audience, BatchError, RowSource, Surveyed};
+use driftline_capture::{CaptureBatch, CaptureSchema, Column, Kind, MarkKind};
+use driftline_config::{Config, Model, Partition, Start, Subject};
+use driftline_files::{Profile, Target};
+use driftline_formats::ModelPlan;
 use driftline_ingest::{
-    Connection, Limits, MarkKind, ModelPlan, OffsetRange, RangeEvent, TopicPlan, describe_topic,
-    offsets_for_time, read_ranges,
+    Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, describe_topic, offsets_for_time,
+    read_ranges,
 };
-
-use super::super::progress::Progress;
-use crate::files::{ColumnProfile, Profile};
 
 /// A stretch of a model's topic, fixed when it was opened.
 #[derive(Debug)]
 pub(super) struct CapturedRows {
     connection: Connection,
-    limits: Limits,
+    limits: ReadLimits,
     topic: String,
     /// Every model on the topic, without columns.
     models: Vec<ModelPlan>,
@@ -34,16 +31,17 @@ pub(super) struct CapturedRows {
     /// Event times, in microseconds, from and before which rows are taken.
     from_us: Option<i64>,
     to_us: Option<i64>,
+    /// As `limits.columns` bounds them.
     columns: usize,
 }
 
 /// What was read beside the rows.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
+struct Beside {
     /// Records whose envelope cannot be read.
-    pub(super) rejected: u64,
+    rejected: u64,
     /// Stretches that the log no longer holds.
-    pub(super) gaps: Vec<OffsetRange>,
+    gaps: Vec<OffsetRange>,
 }
 
 impl CapturedRows {
@@ -62,9 +60,10 @@ impl CapturedRows {
         let reach_us = |from_us: i64| from_us.saturating_sub(model.captures.max_ahead_us);
         let starts = match from_us {
             Some(from_us) => offsets_for_time(&connection, &topic, reach_us(from_us))?,
-            None => std::collections::BTreeMap::new(),
+            None => BTreeMap::new(),
         };
-        let ranges = (0_i32..)
+        let ranges = (0..)
+            .map(Partition)
             .zip(&facts.partitions)
             .map(|(partition, &(low, high))| {
                 let from = starts.get(&partition).copied().unwrap_or(low).max(low);
@@ -80,7 +79,7 @@ impl CapturedRows {
             max_ahead_us: other.captures.max_ahead_us,
         });
         Ok(CapturedRows {
-            limits: Limits::from(&config.limits),
+            limits: ReadLimits::from(&config.limits),
             models: models.collect(),
             model: sharing.iter().position(|other| other.name == model.name).unwrap_or(0),
             columns: config.limits.columns,
@@ -92,21 +91,12 @@ impl CapturedRows {
         })
     }
 
-    /// Topic and offsets.
-    pub(super) fn name(&self) -> String {
-        let ranges: Vec<String> = self
-            .ranges
-            .iter()
-            .map(|range| format!("{}:{}-{}", range.partition, range.from, range.to))
-            .collect();
-        format!("topic {} {}", self.topic, ranges.join(","))
-    }
-
     /// Gives every batch of the model's rows to `see`.
-    pub(super) fn each(
+    fn read(
         &self,
         schema: &CaptureSchema,
-        see: &mut dyn FnMut(&RecordBatch),
+        audience: &Audience<'_>,
+        see: &mut dyn FnMut(&CaptureBatch),
     ) -> anyhow::Result<Beside> {
         let mut models = self.models.clone();
         if let Some(model) = models.get_mut(self.model) {
@@ -114,56 +104,49 @@ impl CapturedRows {
         }
         let plan = TopicPlan { topic: self.topic.clone(), models, start: Start::Earliest };
         let records = self.ranges.iter().map(|range| (range.to - range.from).unsigned_abs()).sum();
-        let progress = Progress::of(&format!("reading {}", self.topic), Some(records));
         let mut beside = Beside::default();
         let mut failed = None;
-        read_ranges(&self.connection, &plan, &self.limits, &self.ranges, |event| {
-            match event {
-                RangeEvent::Gap(range) => beside.gaps.push(range),
-                RangeEvent::Chunk(chunk) => {
-                    progress.add(chunk.records);
-                    let rejected = |kind| matches!(kind, MarkKind::Rejected(_));
-                    beside.rejected +=
-                        chunk.marks.iter().filter(|mark| rejected(mark.kind)).count() as u64;
-                    let rows = chunk.rows.iter().filter(|rows| rows.model == self.model);
-                    for rows in rows {
-                        match self.between(&rows.rows) {
-                            Ok(batch) => see(&batch),
-                            Err(error) => {
-                                failed = Some(error);
-                                return ControlFlow::Break(());
+        audience.watch(&format!("reading {}", self.topic), Some(records), |passed| {
+            read_ranges(&self.connection, &plan, &self.limits, &self.ranges, |event| {
+                match event {
+                    RangeEvent::Gap(range) => beside.gaps.push(range),
+                    RangeEvent::Chunk(chunk) => {
+                        passed(chunk.records);
+                        let rejected = |kind| matches!(kind, MarkKind::Rejected(_));
+                        beside.rejected +=
+                            chunk.marks.iter().filter(|mark| rejected(mark.kind)).count() as u64;
+                        for rows in chunk.rows.iter().filter(|rows| rows.model == self.model) {
+                            match self.between(&rows.rows) {
+                                Ok(batch) => see(&batch),
+                                Err(error) => {
+                                    failed = Some(error);
+                                    return ControlFlow::Break(());
+                                }
                             }
                         }
                     }
                 }
-            }
-            ControlFlow::Continue(())
+                ControlFlow::Continue(())
+            })
         })?;
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(beside),
-        }
+        failed.map_or(Ok(beside), |error| Err(error.into()))
     }
 
-    fn between(&self, batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+    /// The rows of the wanted event times.
+    fn between(&self, batch: &CaptureBatch) -> Result<CaptureBatch, ArrowError> {
         if self.from_us.is_none() && self.to_us.is_none() {
             return Ok(batch.clone());
         }
-        let inside = self.from_us.unwrap_or(i64::MIN)..self.to_us.unwrap_or(i64::MAX);
-        let times = batch.column_by_name(TIME_US);
-        let times = times.and_then(|times| times.as_primitive_opt::<Int64Type>());
-        let inside: BooleanArray = times
-            .into_iter()
-            .flat_map(|times| times.values())
-            .map(|time_us| Some(inside.contains(time_us)))
-            .collect();
-        filter_record_batch(batch, &inside)
+        let wanted = self.from_us.unwrap_or(i64::MIN)..self.to_us.unwrap_or(i64::MAX);
+        let times_us = batch.times_us().iter();
+        let inside: BooleanArray = times_us.map(|time_us| Some(wanted.contains(time_us))).collect();
+        Ok(CaptureBatch::new(filter_record_batch(batch.record_batch(), &inside)?)?)
     }
 
     /// What stands in the columns: one pass for their names, one for their values.
-    pub(super) fn profile(&self, note: &mut dyn FnMut(&str)) -> anyhow::Result<Profile> {
+    fn profile(&self, audience: &mut Audience<'_>) -> anyhow::Result<Profile> {
         let mut names = BTreeSet::new();
-        let beside = self.each(&CaptureSchema::default(), &mut |batch| {
+        let beside = self.read(&CaptureSchema::default(), audience, &mut |batch| {
             if names.len() <= self.columns {
                 names_of(batch, &mut names);
             }
@@ -175,63 +158,71 @@ impl CapturedRows {
             bail!("{}: this stretch of the log holds no captures of the model", self.topic);
         }
         if beside.rejected > 0 {
-            note(&format!("{}: {} records rejected", self.topic, beside.rejected));
+            audience.note(&format!("{}: {} records rejected", self.topic, beside.rejected));
         }
         for gap in &beside.gaps {
-            note(&format!(
+            audience.note(&format!(
                 "{}: partition {} no longer holds offsets {} to {}",
                 self.topic, gap.partition, gap.from, gap.to
             ));
         }
-        let column = |subject: &String| Column {
+        let column = |subject: &Subject| Column {
             subject: subject.clone(),
             kind: Kind::Numeric,
             coerce: false,
         };
         let schema =
             CaptureSchema { columns: names.iter().map(column).collect(), ignored: Vec::new() };
-        let columns = names.iter().map(|name| ColumnProfile::new(name)).collect();
-        let mut profile = Profile { rows: 0, columns };
-        self.each(&schema, &mut |batch| look(&mut profile, batch))?;
+        let mut profile = Profile::of_captures(&schema);
+        self.read(&schema, audience, &mut |batch| profile.look_at_captures(batch))?;
         Ok(profile)
     }
 }
 
-fn names_of(batch: &RecordBatch, names: &mut BTreeSet<String>) {
-    let unknown = batch.column_by_name(UNKNOWN_COLUMNS).and_then(|list| list.as_list_opt::<i32>());
-    for row in unknown.into_iter().flat_map(|unknown| unknown.iter()).flatten() {
+impl RowSource for CapturedRows {
+    /// Topic and offsets.
+    fn name(&self) -> String {
+        let ranges: Vec<String> = self
+            .ranges
+            .iter()
+            .map(|range| format!("{}:{}-{}", range.partition, range.from, range.to))
+            .collect();
+        format!("topic {} {}", self.topic, ranges.join(","))
+    }
+
+    fn has_time(&self) -> Result<bool, BatchError> {
+        Ok(true)
+    }
+
+    fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError> {
+        let profile = self.profile(audience).map_err(unreadable)?;
+        let columns = profile.columns.iter();
+        let targets =
+            columns.map(|column| Target::Subject(Subject::from(column.name.as_str()))).collect();
+        Ok(Surveyed { profile, targets, time: None })
+    }
+
+    fn each(
+        &self,
+        schema: &CaptureSchema,
+        audience: &mut Audience<'_>,
+        see: &mut dyn FnMut(&CaptureBatch),
+    ) -> Result<(), BatchError> {
+        self.read(schema, audience, see).map(drop).map_err(unreadable)
+    }
+}
+
+fn unreadable(error: anyhow::Error) -> BatchError {
+    BatchError::Source(error.into())
+}
+
+/// Without a schema every column of a capture is unknown.
+fn names_of(batch: &CaptureBatch, names: &mut BTreeSet<Subject>) {
+    for row in batch.unknown_columns().into_iter().flat_map(|unknown| unknown.iter()).flatten() {
         for name in row.as_string_opt::<i32>().into_iter().flatten().flatten() {
             if !names.contains(name) {
-                names.insert(name.to_owned());
+                names.insert(Subject::from(name));
             }
         }
     }
-}
-
-/// Looks at rows that were read as numbers: what is none says by its text what it is.
-fn look(profile: &mut Profile, batch: &RecordBatch) {
-    profile.rows += batch.num_rows() as u64;
-    for column in &mut profile.columns {
-        let numbers = batch.column_by_name(&column.name);
-        let numbers = numbers.and_then(|column| column.as_primitive_opt::<Float64Type>());
-        for number in numbers.into_iter().flatten().flatten() {
-            column.number(number);
-        }
-        let wrong = batch.column_by_name(&format!("{WRONG_TYPE_PREFIX}{}", column.name));
-        let wrong = wrong.and_then(|column| column.as_string_opt::<i32>());
-        for text in wrong.into_iter().flatten().flatten() {
-            match text {
-                "true" | "false" => column.booleans += 1,
-                text if is_nested(text) => column.nested += 1,
-                text => column.text(text, false),
-            }
-        }
-    }
-}
-
-/// Whether the text is the JSON of a list or an object, or the beginning of one that was cut.
-fn is_nested(text: &str) -> bool {
-    text.starts_with(['{', '['])
-        && (text.chars().count() == WRONG_TYPE_CHARACTERS
-            || serde_json::from_str::<serde_json::Value>(text).is_ok())
 }

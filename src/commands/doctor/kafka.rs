@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use driftline_config::time::{MINUTE_US, format_duration};
-use driftline_config::{Config, DeadLetters, Model, Start};
+use driftline_config::{Config, DeadLetters, Model, Partition, Start};
 use driftline_ingest::{
-    Connection, IngestError, Limits, OffsetRange, RangeEvent, TopicFacts, TopicPlan,
+    Connection, IngestError, OffsetRange, RangeEvent, ReadLimits, TopicDescription, TopicPlan,
     describe_topic, read_ranges,
 };
 
 use super::Finding;
-use crate::clock::now_us;
 use crate::retention::Retention;
+use driftline_alerting::clock::now_us;
 
 /// How far clocks may differ before timestamps mislead.
 const CLOCK_US: i64 = MINUTE_US;
@@ -69,7 +69,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
 /// What is known of a topic against what its models need.
 pub(super) fn topic_findings(
     check: &str,
-    facts: &TopicFacts,
+    facts: &TopicDescription,
     models: &[&Model],
     config: &Config,
 ) -> Vec<Finding> {
@@ -105,7 +105,7 @@ pub(super) fn topic_findings(
     findings
 }
 
-fn retention(check: &str, facts: &TopicFacts, model: &Model) -> Finding {
+fn retention(check: &str, facts: &TopicDescription, model: &Model) -> Finding {
     let check = format!("{check}: retention for {}", model.name);
     match Retention::of(facts, model) {
         Retention::Enough(says) => Finding::ok(check, says),
@@ -119,9 +119,9 @@ fn clock(
     connection: &Connection,
     config: &Config,
     (topic, check): (&str, &str),
-    facts: &TopicFacts,
+    facts: &TopicDescription,
 ) -> Option<Finding> {
-    let last = (0i32..).zip(&facts.partitions).filter(|(_, (from, to))| from < to);
+    let last = (0..).map(Partition).zip(&facts.partitions).filter(|(_, (from, to))| from < to);
     let ranges: Vec<OffsetRange> =
         last.map(|(partition, (_, to))| OffsetRange { partition, from: to - 1, to: *to }).collect();
     if ranges.is_empty() {
@@ -129,12 +129,13 @@ fn clock(
     }
     let plan = TopicPlan { topic: topic.to_owned(), models: Vec::new(), start: Start::Earliest };
     let mut newest_us = None;
-    let read = read_ranges(connection, &plan, &Limits::from(&config.limits), &ranges, |event| {
-        if let RangeEvent::Chunk(chunk) = event {
-            newest_us = newest_us.max(chunk.last_record_us);
-        }
-        ControlFlow::Continue(())
-    });
+    let read =
+        read_ranges(connection, &plan, &ReadLimits::from(&config.limits), &ranges, |event| {
+            if let RangeEvent::Chunk(chunk) = event {
+                newest_us = newest_us.max(chunk.last_record_us);
+            }
+            ControlFlow::Continue(())
+        });
     let check = format!("{check}: clock");
     if let Err(error) = read {
         return Some(Finding::warn(check, format!("the last records cannot be read: {error}")));

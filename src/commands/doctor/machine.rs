@@ -10,8 +10,8 @@ use driftline_config::Config;
 use driftline_shadow::{Model, Runtime};
 
 use super::Finding;
-use crate::http::Tls;
 use crate::libraries;
+use driftline_web::Tls;
 
 /// How long a listener of our own may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);

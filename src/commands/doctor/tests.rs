@@ -5,14 +5,14 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use driftline_config::time::{DAY_US, HOUR_US};
-use driftline_ingest::TopicFacts;
+use driftline_ingest::TopicDescription;
 
 use super::*;
-use crate::checkpoint::Store;
 use crate::commands::rig::{Rig, TOPIC, arguments};
+use driftline_store::Store;
 
-fn facts() -> TopicFacts {
-    TopicFacts {
+fn facts() -> TopicDescription {
+    TopicDescription {
         partitions: vec![(0, 10), (5, 5)],
         retention_ms: None,
         retention_bytes: None,
@@ -39,7 +39,7 @@ fn retention_is_compared_with_windows_and_history() {
         (Some(40 * day_ms), Some(99), State::Ok, "40d (and 99 bytes"),
     ];
     for (retention_ms, retention_bytes, state, says) in table {
-        let facts = TopicFacts {
+        let facts = TopicDescription {
             retention_ms: *retention_ms,
             retention_bytes: *retention_bytes,
             ..facts()
@@ -50,7 +50,7 @@ fn retention_is_compared_with_windows_and_history() {
         assert_eq!(found.state, *state, "{found:?}");
         assert!(found.says.contains(says), "{found:?}");
     }
-    let large = TopicFacts { max_message_bytes: Some(10 << 20), ..facts() };
+    let large = TopicDescription { max_message_bytes: Some(10 << 20), ..facts() };
     let findings = kafka::topic_findings("topic t", &large, &[], &config);
     assert!(
         findings.iter().any(|f| f.state == State::Warn && f.says.contains("limits.record_bytes"))

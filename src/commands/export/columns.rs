@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
+    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use driftline_config::capture::{
-    CaptureSchema, ID, Kind, LATENCY_US, OFFSET, SAMPLE_RATE, STATUS, TIME_US, VERSION,
-};
+use driftline_capture::columns::{ID, LATENCY_US, SAMPLE_RATE, STATUS, VERSION};
+use driftline_capture::{CaptureBatch, CaptureSchema, Kind};
+use driftline_config::Partition;
 
 /// Columns that stand before the values.
 const FIXED: [&str; 9] =
@@ -21,8 +22,6 @@ const FIXED: [&str; 9] =
 #[derive(Debug)]
 pub(super) struct Columns {
     topic: String,
-    /// Value columns by their name in the batch.
-    subjects: Vec<String>,
     schema: SchemaRef,
 }
 
@@ -56,8 +55,7 @@ impl Columns {
             };
             fields.push(Field::new(name, kind, true));
         }
-        let subjects = schema.columns.iter().map(|column| column.subject.clone()).collect();
-        Columns { topic: topic.to_owned(), subjects, schema: Arc::new(Schema::new(fields)) }
+        Columns { topic: topic.to_owned(), schema: Arc::new(Schema::new(fields)) }
     }
 
     /// The schema of the file.
@@ -68,31 +66,31 @@ impl Columns {
     /// The chosen rows of a capture batch of this partition.
     pub(super) fn batch(
         &self,
-        partition: i32,
-        rows: &RecordBatch,
+        partition: Partition,
+        rows: &CaptureBatch,
         chosen: Vec<u32>,
     ) -> Result<RecordBatch, ArrowError> {
         let chosen = UInt32Array::from(chosen);
         let count = chosen.len();
-        let column = |name: &str| -> Result<ArrayRef, ArrowError> {
-            let missing = || ArrowError::SchemaError(format!("captures have no column {name}"));
-            take(rows.column_by_name(name).ok_or_else(missing)?, &chosen, None)
-        };
-        let times = column(TIME_US)?;
-        let times = times.as_primitive_opt::<Int64Type>().map(|times| times.values().clone());
-        let times = TimestampMicrosecondArray::new(times.unwrap_or_default(), None);
-        let times = times.with_timezone("UTC");
+        let taken = |column: &dyn Array| take(column, &chosen, None);
+        let numbers = |values: &[i64]| taken(&Int64Array::from_iter_values(values.iter().copied()));
+        let times = taken(
+            &TimestampMicrosecondArray::from_iter_values(rows.times_us().iter().copied())
+                .with_timezone("UTC"),
+        )?;
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(vec![self.topic.as_str(); count])),
-            Arc::new(Int32Array::from(vec![partition; count])),
-            column(OFFSET)?,
-            Arc::new(times),
+            Arc::new(Int32Array::from(vec![i32::from(partition); count])),
+            numbers(rows.offsets())?,
+            times,
+            taken(rows.ids())?,
+            taken(rows.versions())?,
+            taken(rows.latencies_us())?,
+            taken(rows.statuses())?,
+            taken(&Float64Array::from_iter_values(rows.sample_rates().iter().copied()))?,
         ];
-        for name in [ID, VERSION, LATENCY_US, STATUS, SAMPLE_RATE] {
-            columns.push(column(name)?);
-        }
-        for subject in &self.subjects {
-            columns.push(column(subject)?);
+        for values in rows.values() {
+            columns.push(taken(values)?);
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }

@@ -2,38 +2,29 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, Float64Array, Int32Array, Int64Array, StringArray};
-use arrow::record_batch::RecordBatch;
-use driftline_config::capture::{
-    CaptureSchema, ID, LATENCY_US, SAMPLE_RATE, STATUS, TIME_US, VERSION, WRONG_TYPE_PREFIX,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
+use driftline_capture::{CaptureBatch, CaptureSchema};
 use driftline_config::time::format_instant;
-use driftline_ingest::category_of_f64;
-
-use super::column;
+use driftline_formats::category_of_f64;
 
 /// The rows of one batch, ready to be written.
 pub(super) struct Events<'a> {
-    rows: usize,
     model: &'a str,
-    times_us: Option<Int64Array>,
-    ids: Option<StringArray>,
-    versions: Option<StringArray>,
-    latencies_us: Option<Int64Array>,
-    statuses: Option<Int32Array>,
-    sample_rates: Option<Float64Array>,
-    features: Vec<Values>,
-    predictions: Vec<Values>,
+    batch: &'a CaptureBatch,
+    /// Whether the rows have event times.
+    timed: bool,
+    features: Vec<Values<'a>>,
+    predictions: Vec<Values<'a>>,
 }
 
 /// One value column.
-struct Values {
+struct Values<'a> {
     /// The key, as JSON.
     key: String,
-    numbers: Option<Float64Array>,
-    texts: Option<StringArray>,
+    numbers: Option<&'a Float64Array>,
+    texts: Option<&'a StringArray>,
     /// Texts that stood where numbers should.
-    others: Option<StringArray>,
+    others: Option<&'a StringArray>,
 }
 
 impl<'a> Events<'a> {
@@ -41,67 +32,47 @@ impl<'a> Events<'a> {
     pub(super) fn new(
         model: &'a str,
         schema: &CaptureSchema,
-        batch: &RecordBatch,
+        batch: &'a CaptureBatch,
         timed: bool,
     ) -> Events<'a> {
-        let mut events = Events {
-            rows: batch.num_rows(),
-            model,
-            times_us: column(batch, TIME_US).filter(|_| timed).cloned(),
-            ids: column(batch, ID).cloned(),
-            versions: column(batch, VERSION).cloned(),
-            latencies_us: column(batch, LATENCY_US).cloned(),
-            statuses: column(batch, STATUS).cloned(),
-            sample_rates: column(batch, SAMPLE_RATE).cloned(),
-            features: Vec::new(),
-            predictions: Vec::new(),
-        };
-        for of in &schema.columns {
-            let values = Values {
-                key: json(of.name()),
-                numbers: column(batch, &of.subject).cloned(),
-                texts: column(batch, &of.subject).cloned(),
-                others: column(batch, &format!("{WRONG_TYPE_PREFIX}{}", of.subject)).cloned(),
-            };
-            if of.is_prediction() {
-                events.predictions.push(values);
-            } else {
-                events.features.push(values);
-            }
+        let (mut features, mut predictions) = (Vec::new(), Vec::new());
+        for (column, values) in schema.columns.iter().zip(batch.values()) {
+            let values = Values::new(column.name(), values, batch.wrong_type(&column.subject));
+            let of_its_kind = if column.is_prediction() { &mut predictions } else { &mut features };
+            of_its_kind.push(values);
         }
-        events
+        Events { model, batch, timed, features, predictions }
     }
 
-    /// How many there are.
     pub(super) fn rows(&self) -> usize {
-        self.rows
+        self.batch.rows()
     }
 
     /// The identifier of a row.
     pub(super) fn id(&self, row: usize) -> Option<&str> {
-        text(self.ids.as_ref(), row)
+        self.batch.id(row)
     }
 
     /// Writes one row; `now_us` is the event time of rows without one.
     pub(super) fn write(&self, row: usize, now_us: i64, out: &mut Vec<u8>) {
-        let time_us = self.times_us.as_ref().map_or(now_us, |times_us| times_us.value(row));
+        let time_us = self.batch.times_us().get(row).filter(|_| self.timed).copied();
         let mut object = Object::begin(out);
         object.put("v", "1");
         object.put("model", &json(self.model));
-        object.put("ts", &json(&format_instant(time_us)));
-        if let Some(id) = self.id(row) {
+        object.put("ts", &json(&format_instant(time_us.unwrap_or(now_us))));
+        if let Some(id) = self.batch.id(row) {
             object.put("id", &json(id));
         }
-        if let Some(version) = text(self.versions.as_ref(), row) {
+        if let Some(version) = self.batch.version(row) {
             object.put("version", &json(version));
         }
-        if let Some(latencies) = self.latencies_us.as_ref().filter(|all| all.is_valid(row)) {
-            object.put("latency_us", &latencies.value(row).to_string());
+        if let Some(latency_us) = self.batch.latency_us(row) {
+            object.put("latency_us", &latency_us.to_string());
         }
-        if let Some(statuses) = self.statuses.as_ref().filter(|all| all.is_valid(row)) {
-            object.put("status", &statuses.value(row).to_string());
+        if let Some(status) = self.batch.status(row) {
+            object.put("status", &status.to_string());
         }
-        let rate = self.sample_rates.as_ref().map_or(1.0, |rates| rates.value(row));
+        let rate = self.batch.sample_rates().get(row).copied().unwrap_or(1.0);
         if rate != 1.0 {
             object.put("sample_rate", &number(rate));
         }
@@ -120,13 +91,18 @@ impl<'a> Events<'a> {
     }
 }
 
-impl Values {
+impl<'a> Values<'a> {
+    fn new(name: &str, values: &'a ArrayRef, others: Option<&'a StringArray>) -> Values<'a> {
+        let (numbers, texts) = (values.as_primitive_opt(), values.as_string_opt());
+        Values { key: json(name), numbers, texts, others }
+    }
+
     fn write(&self, row: usize, out: &mut Vec<u8>) {
-        let of_number = self.numbers.as_ref().filter(|all| all.is_valid(row));
+        let of_number = self.numbers.filter(|all| all.is_valid(row));
         let written = match of_number {
             Some(numbers) => number(numbers.value(row)),
             None => {
-                let found = text(self.texts.as_ref(), row).or(text(self.others.as_ref(), row));
+                let found = text(self.texts, row).or(text(self.others, row));
                 found.map_or_else(|| "null".to_owned(), json)
             }
         };

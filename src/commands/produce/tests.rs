@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
-use driftline_config::capture::{Column, Kind};
-use driftline_ingest::{Decoder, Outcome, Record, TopicPlan};
+use driftline_capture::columns::{Column, Kind};
+use driftline_formats::{Decoder, Outcome, Record};
+use driftline_ingest::TopicPlan;
 use serde_json::Value;
 
 use super::*;
@@ -87,7 +88,7 @@ fn every_row_is_accepted_by_the_decoder() {
         start: driftline_config::Start::Earliest,
     };
     let layout = Arc::new(driftline_ingest::TopicLayout::new(&plan));
-    let mut decoder = Decoder::with_layout(layout, &driftline_ingest::Limits::default());
+    let mut decoder = Decoder::with_layout(layout, &driftline_ingest::ReadLimits::default());
     for row in 0..batch().num_rows() {
         let value = written(row, true);
         let record = Record { value: Some(value.as_bytes()), offset: 0, time_us: None };

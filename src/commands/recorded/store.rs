@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use driftline_alerting::retrain::RetrainRequest;
-use driftline_config::Limits;
+use driftline_config::{Limits, Partition};
+use driftline_pipeline::DecidingFacts;
+use driftline_pipeline::setup::{BaselineFiles, Setup};
+use driftline_pipeline::snapshot::{DocumentKey, StoredReport};
+use driftline_store::{Store, StoreError};
 use serde::Deserialize;
 use tempfile::TempDir;
-
-use crate::checkpoint::{Store, StoreError, StoredReport};
-use crate::pipeline::unit::Facts;
-use crate::setup::{BaselineFiles, Setup};
 
 /// How often a copy is tried while the service keeps committing.
 const TRIES: u32 = 20;
@@ -35,7 +35,7 @@ pub(crate) struct StoredState {
 /// The part of a model's document that is needed here.
 #[derive(Debug, Deserialize)]
 struct ModelDocument {
-    facts: Facts,
+    facts: DecidingFacts,
 }
 
 impl StoredState {
@@ -79,8 +79,8 @@ impl StoredState {
         &self,
         model: &str,
         times_us: &Range<i64>,
-    ) -> anyhow::Result<BTreeSet<(i32, i64)>> {
-        let Some(document) = self.store.document(&format!("model/{model}"))? else {
+    ) -> anyhow::Result<BTreeSet<(Partition, i64)>> {
+        let Some(document) = self.store.document(&DocumentKey::Model(model.to_owned()))? else {
             return Ok(BTreeSet::new());
         };
         let document: ModelDocument = serde_json::from_slice(&document)
@@ -91,7 +91,7 @@ impl StoredState {
 
     /// The retraining request of this id.
     pub(crate) fn request(&self, id: &str) -> anyhow::Result<RetrainRequest> {
-        let document = self.store.document(&format!("retrain/{id}"))?;
+        let document = self.store.document(&DocumentKey::Retrain(id.to_owned()))?;
         let document =
             document.ok_or_else(|| anyhow!("--retrain {id}: no such request was ever made"))?;
         serde_json::from_slice(&document)

@@ -6,13 +6,12 @@ use serde_json::Value;
 
 /// Where two reports differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Keys and indices from the top, such as `findings[3].ks.value`.
-    pub path: String,
+    pub(crate) path: String,
     /// What the stored report says there.
-    pub stored: String,
-    /// What was computed.
-    pub computed: String,
+    pub(crate) stored: String,
+    pub(crate) computed: String,
 }
 
 /// What stands where a report has nothing.

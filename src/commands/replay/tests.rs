@@ -6,8 +6,9 @@ use driftline_analytics::report::Report;
 use driftline_ingest::topic_offsets;
 
 use super::*;
-use crate::checkpoint::{Snapshot, Store, StoredReport};
 use crate::commands::rig::{Rig, TOPIC, day_us, filled};
+use driftline_pipeline::snapshot::{Snapshot, StoredReport};
+use driftline_store::Store;
 
 fn replayed(rig: &Rig, reports: &[Arc<Report>]) {
     let config = rig.config();

@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Instant;
 
-use driftline_config::links;
+use driftline_alerting::links;
 use driftline_config::time::{DAY_US, HOUR_US, format_instant, parse_instant_us};
 use tempfile::TempDir;
 
 use crate::rig::browser::Browser;
 use crate::rig::kafka::{self, Kafka};
 use crate::rig::service::{self, Service};
+use crate::rig::traffic::{self, Meaning, Record};
 use crate::rig::{free_port, http};
-use crate::traffic::{self, Meaning, Record};
 
 const MODELS: usize = 200;
 const COLUMNS: usize = 200;

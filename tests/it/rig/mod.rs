@@ -9,12 +9,16 @@ pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod kafka;
+pub(crate) mod outcome;
 pub(crate) mod prometheus;
 pub(crate) mod python;
+pub(crate) mod scene;
 pub(crate) mod service;
+mod smoke;
 pub(crate) mod smtp;
 mod supervised;
 pub(crate) mod toxiproxy;
+pub(crate) mod traffic;
 pub(crate) mod webhook;
 
 use std::io::{self, Write};

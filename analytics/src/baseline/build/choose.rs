@@ -1,5 +1,7 @@
 //! Which values become cut points and which texts become categories.
 
+use driftline_config::Subject;
+
 use super::{BuildOptions, Collected, CutPoints};
 use crate::baseline::{BaselineColumn, CategoricalBaseline, Moments, NumericBaseline, PsiBin};
 use crate::names::keyed_hash;
@@ -9,12 +11,12 @@ const DISCRETE: usize = 20;
 
 /// The column without counts, and how many values were seen where all were kept.
 pub(super) fn column(
-    subject: &str,
+    subject: &Subject,
     values: Collected,
     options: &BuildOptions,
 ) -> (BaselineColumn, Option<u64>) {
     let empty = CategoricalBaseline {
-        subject: subject.to_owned(),
+        subject: subject.clone(),
         categories: Vec::new(),
         judged: 0,
         other_hashes: Vec::new(),
@@ -50,7 +52,7 @@ pub(super) fn column(
     }
 }
 
-fn numeric(subject: &str, values: Vec<f64>, limit: CutPoints) -> NumericBaseline {
+fn numeric(subject: &Subject, values: Vec<f64>, limit: CutPoints) -> NumericBaseline {
     let values = sorted(values);
     let distinct = values.chunk_by(|a, b| a == b).count();
     let whole = values.iter().all(|value| value.is_finite() && value.fract() == 0.0);
@@ -59,7 +61,7 @@ fn numeric(subject: &str, values: Vec<f64>, limit: CutPoints) -> NumericBaseline
         _ => (distinct_values(&values), true),
     };
     NumericBaseline {
-        subject: subject.to_owned(),
+        subject: subject.clone(),
         counts: Vec::new().into(),
         cut_points: cut_points.into(),
         n: 0,

@@ -42,7 +42,7 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
         let (Some(cell), Some(&first)) = (cells.get(index), observed.get(index)) else { continue };
         fill(column, cell);
         if !agrees(column, cell, first) {
-            return Err(BuildError::SourceChanged { subject: column.subject().to_owned() });
+            return Err(BuildError::SourceChanged { subject: column.subject().clone() });
         }
         if let Some(rule) = options.own_windows {
             let own: Vec<&Cell> =
@@ -237,7 +237,7 @@ impl WindowState {
 }
 
 fn merged<'a>(layout: &Layout, windows: impl Iterator<Item = &'a WindowState>) -> WindowState {
-    let mut total = WindowState::new(layout);
+    let mut total = WindowState::default();
     windows.for_each(|window| total.merge(layout, window));
     total
 }

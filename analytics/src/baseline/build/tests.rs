@@ -1,6 +1,6 @@
 //! Tests of building baselines.
 
-use driftline_config::capture::Column;
+use driftline_capture::columns::Column;
 use proptest::prelude::*;
 
 use super::choose::thinned;

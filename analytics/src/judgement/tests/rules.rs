@@ -1,17 +1,20 @@
 //! Distributions: the deciding statistic, tolerances, bounds, levels.
 
-use driftline_config::{Feature, Tolerance, ToleranceFloor};
+use driftline_config::{Feature, Level, Tolerance, Tolerances};
 
 use super::fixture::finding;
-use super::{Case, Row};
-use crate::report::{Check, Level};
+use super::{Case, CaseRow};
+use crate::report::Check;
 
 const DELAY: &str = "feature:delay";
 const CARRIER: &str = "feature:carrier";
 
-/// Row `index` with every delay `by` later.
-fn later(by: f64) -> impl Fn(usize) -> Row {
-    move |index| Row { delay: Row::usual(index).delay.map(|delay| delay + by), ..Row::usual(index) }
+/// CaseRow `index` with every delay `by` later.
+fn later(by: f64) -> impl Fn(usize) -> CaseRow {
+    move |index| CaseRow {
+        delay: CaseRow::usual(index).delay.map(|delay| delay + by),
+        ..CaseRow::usual(index)
+    }
 }
 
 fn close(found: f64, expected: f64) {
@@ -52,9 +55,9 @@ fn because_speaks_in_shares_of_requests() {
 #[test]
 fn psi_decides_categories_debiased_and_names_the_category_that_moved_most() {
     // A quarter of the rows has CC whatever it had before.
-    let report = Case::new().judge(1000, |index| Row {
-        carrier: if index % 4 == 0 { Some("CC") } else { Row::usual(index).carrier },
-        ..Row::usual(index)
+    let report = Case::new().judge(1000, |index| CaseRow {
+        carrier: if index % 4 == 0 { Some("CC") } else { CaseRow::usual(index).carrier },
+        ..CaseRow::usual(index)
     });
     let found = finding(&report, CARRIER, Check::Distribution);
     let psi = found.psi.as_ref().unwrap();
@@ -84,7 +87,7 @@ fn psi_decides_categories_debiased_and_names_the_category_that_moved_most() {
 fn tolerance_is_the_columns_own_then_the_models_then_auto() {
     let own = [0.01, 0.12, 0.03];
     let set = Feature { tolerance: Some(0.08), ..Feature::default() };
-    let fixed = Tolerance::Fixed(ToleranceFloor { ks: 0.07, ..ToleranceFloor::default() });
+    let fixed = Tolerance::Fixed(Tolerances { ks: 0.07, ..Tolerances::default() });
     let mut of_model = Case::new().own_windows(DELAY, &own);
     of_model.model.tolerance = fixed;
     let mut table = [
@@ -99,7 +102,7 @@ fn tolerance_is_the_columns_own_then_the_models_then_auto() {
         (of_model.feature("delay", set), 0.08, "set for this column"),
     ];
     for (case, expected, from) in &mut table {
-        let report = case.judge(500, Row::usual);
+        let report = case.judge(500, CaseRow::usual);
         let ks = finding(&report, DELAY, Check::Distribution).ks.clone().unwrap();
         assert_eq!((ks.tolerance, ks.tolerance_from.as_str()), (*expected, *from));
     }
@@ -107,7 +110,7 @@ fn tolerance_is_the_columns_own_then_the_models_then_auto() {
 
 #[test]
 fn a_tolerance_over_three_tenths_is_reported() {
-    let report = Case::new().own_windows(DELAY, &[0.4, 0.1]).judge(500, Row::usual);
+    let report = Case::new().own_windows(DELAY, &[0.4, 0.1]).judge(500, CaseRow::usual);
     let found = finding(&report, DELAY, Check::Distribution);
     assert_eq!(found.notes, [crate::judgement::VARIES_TOO_MUCH]);
     assert_eq!(found.ks.as_ref().unwrap().tolerance, 0.4);
@@ -150,7 +153,7 @@ fn not_computable_names_how_many_rows_are_needed() {
 #[test]
 fn the_rows_that_psi_needs_are_where_it_becomes_computable() {
     let mut case = Case::new();
-    let few = case.judge(5, Row::usual);
+    let few = case.judge(5, CaseRow::usual);
     let found = finding(&few, CARRIER, Check::Distribution);
     assert_eq!(found.level, Level::NotComputable);
     let needed: usize = found
@@ -159,7 +162,7 @@ fn the_rows_that_psi_needs_are_where_it_becomes_computable() {
         .find_map(|word| word.parse::<usize>().ok().filter(|&number| number != 5))
         .unwrap();
     let level = |case: &mut Case, rows| {
-        finding(&case.judge(rows, Row::usual), CARRIER, Check::Distribution).level
+        finding(&case.judge(rows, CaseRow::usual), CARRIER, Check::Distribution).level
     };
     assert_eq!(level(&mut case, needed - 1), Level::NotComputable, "{needed}");
     assert_ne!(level(&mut case, needed), Level::NotComputable, "{needed}");
@@ -171,7 +174,7 @@ fn the_smallest_detectable_distance_is_where_a_column_alarms_alone() {
     let detectable = |report: &crate::report::Report| {
         finding(report, DELAY, Check::Distribution).ks.as_ref().unwrap().detectable
     };
-    let least = detectable(&case.judge(1000, Row::usual));
+    let least = detectable(&case.judge(1000, CaseRow::usual));
     let steps = (least * 100.0).floor();
     let under = case.judge(1000, later(steps));
     let over = case.judge(1000, later(steps + 1.0));
@@ -201,7 +204,7 @@ fn a_thinned_baseline_is_judged_by_the_lower_end_of_its_bracket() {
 #[test]
 fn columns_without_judge_are_shown_and_never_alarm() {
     let mut case = Case::new().feature("delay", Feature { judge: false, ..Feature::default() });
-    let report = case.judge(1000, |index| Row { unknown: None, ..later(50.0)(index) });
+    let report = case.judge(1000, |index| CaseRow { unknown: None, ..later(50.0)(index) });
     let found = finding(&report, DELAY, Check::Distribution);
     assert_eq!((found.level, found.judged), (Level::Ok, false));
     let ks = found.ks.as_ref().unwrap();
@@ -216,7 +219,7 @@ fn columns_without_judge_are_shown_and_never_alarm() {
 fn private_columns_show_no_value() {
     let hidden = Feature { private: true, ..Feature::default() };
     let mut case = Case::new().feature("delay", hidden.clone()).feature("carrier", hidden);
-    let report = case.judge(1000, |index| Row {
+    let report = case.judge(1000, |index| CaseRow {
         carrier: [Some("SECRET"), Some("AA")][index % 2],
         wrong_delay: (index % 5 == 0).then_some("SECRET TOO"),
         ..later(20.0)(index)
@@ -248,7 +251,7 @@ fn too_many_values_are_not_judged() {
     carrier.categories.clear();
     carrier.judged = 0;
     carrier.other = 10_000;
-    let report = case.judge(1000, Row::usual);
+    let report = case.judge(1000, CaseRow::usual);
     let found = finding(&report, CARRIER, Check::Distribution);
     assert_eq!((found.level, found.judged), (Level::Ok, false));
     assert_eq!(found.because, "carrier is not judged: too many values");
@@ -261,11 +264,11 @@ fn first_over_is_the_start_of_the_present_run() {
     let first = |report: &crate::report::Report| {
         finding(report, DELAY, Check::Distribution).first_over.clone()
     };
-    assert_eq!(first(&case.judge(1000, Row::usual)), None);
+    assert_eq!(first(&case.judge(1000, CaseRow::usual)), None);
     let second = case.judge(1000, later(20.0));
     assert_eq!(first(&second), Some("1970-01-06T00:00:00Z".to_owned()));
     // A window without a value says nothing: the run goes on.
-    assert_eq!(first(&case.judge(0, Row::usual)), first(&second));
+    assert_eq!(first(&case.judge(0, CaseRow::usual)), first(&second));
     assert_eq!(first(&case.judge(1000, later(20.0))), first(&second));
-    assert_eq!(first(&case.judge(1000, Row::usual)), None);
+    assert_eq!(first(&case.judge(1000, CaseRow::usual)), None);
 }

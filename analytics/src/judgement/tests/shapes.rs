@@ -2,7 +2,7 @@
 
 use driftline_config::Feature;
 
-use super::{Case, Row};
+use super::{Case, CaseRow};
 use crate::report::Check;
 use crate::shape::{CategoryPoint, Shape};
 
@@ -13,12 +13,12 @@ fn private() -> Feature {
 #[test]
 fn features_and_the_predictions_of_each_version_have_shapes() {
     let mut case = Case::new();
-    let (report, shapes) = case.judge_with_shapes(1000, |index| Row {
-        delay: Row::usual(index).delay.map(|delay| delay + 20.0),
+    let (report, shapes) = case.judge_with_shapes(1000, |index| CaseRow {
+        delay: CaseRow::usual(index).delay.map(|delay| delay + 20.0),
         version: Some(if index % 2 == 0 { "3" } else { "4" }),
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     });
-    let subjects: Vec<&str> = shapes.keys().map(String::as_str).collect();
+    let subjects: Vec<&str> = shapes.keys().map(driftline_config::Subject::as_str).collect();
     let expected = ["feature:carrier", "feature:delay", "prediction:score@3", "prediction:score@4"];
     assert_eq!(subjects, expected);
     let ks =
@@ -33,7 +33,7 @@ fn features_and_the_predictions_of_each_version_have_shapes() {
 
 #[test]
 fn categories_are_the_judged_ones_and_the_rest() {
-    let (_, shapes) = Case::new().judge_with_shapes(1000, Row::usual);
+    let (_, shapes) = Case::new().judge_with_shapes(1000, CaseRow::usual);
     let point = |category: Option<&str>, share| CategoryPoint {
         category: category.map(str::to_owned),
         reference: share,
@@ -51,7 +51,7 @@ fn categories_are_the_judged_ones_and_the_rest() {
 #[test]
 fn private_columns_show_neither_values_nor_names() {
     let case = Case::new().feature("delay", private());
-    let (_, shapes) = case.feature("carrier", private()).judge_with_shapes(1000, Row::usual);
+    let (_, shapes) = case.feature("carrier", private()).judge_with_shapes(1000, CaseRow::usual);
     assert!(!shapes.contains_key("feature:delay"));
     let Some(Shape::Categorical { categories }) = shapes.get("feature:carrier") else {
         panic!("carriers are categories")
@@ -63,6 +63,6 @@ fn private_columns_show_neither_values_nor_names() {
 #[test]
 fn a_window_without_values_has_no_shape() {
     let (_, shapes) =
-        Case::new().judge_with_shapes(10, |index| Row { delay: None, ..Row::usual(index) });
+        Case::new().judge_with_shapes(10, |index| CaseRow { delay: None, ..CaseRow::usual(index) });
     assert!(!shapes.contains_key("feature:delay"));
 }

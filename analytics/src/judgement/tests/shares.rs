@@ -1,10 +1,10 @@
 //! Shares of rows, columns that come and go, volume.
 
-use driftline_config::Feature;
+use driftline_config::{Feature, Level};
 
 use super::fixture::finding;
-use super::{Case, Row};
-use crate::report::{Check, Level, NameCount};
+use super::{Case, CaseRow};
+use crate::report::{Check, NameCount};
 
 const DELAY: &str = "feature:delay";
 const CARRIER: &str = "feature:carrier";
@@ -12,9 +12,9 @@ const CARRIER: &str = "feature:carrier";
 #[test]
 fn missing_is_tested_by_the_exact_binomial() {
     // 30 of 1000 against at most 1 %: scipy.stats.binom.sf(29, 1000, .01), beta.ppf(.01, 30, 971).
-    let report = Case::new().judge(1000, |index| Row {
-        delay: Row::usual(index).delay.filter(|_| index >= 30),
-        ..Row::usual(index)
+    let report = Case::new().judge(1000, |index| CaseRow {
+        delay: CaseRow::usual(index).delay.filter(|_| index >= 30),
+        ..CaseRow::usual(index)
     });
     let found = finding(&report, DELAY, Check::Missing);
     let share = found.share.as_ref().unwrap();
@@ -31,9 +31,9 @@ fn missing_is_tested_by_the_exact_binomial() {
 
 #[test]
 fn wrong_type_is_shown_with_examples_and_leaves_the_rest_measured() {
-    let report = Case::new().judge(1000, |index| Row {
+    let report = Case::new().judge(1000, |index| CaseRow {
         wrong_delay: (index % 4 == 0).then_some("12 min"),
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     });
     let found = finding(&report, DELAY, Check::WrongType);
     assert_eq!(found.level, Level::Alarm);
@@ -51,13 +51,13 @@ fn wrong_type_is_shown_with_examples_and_leaves_the_rest_measured() {
 
 #[test]
 fn new_categories_are_named_with_their_counts() {
-    let report = Case::new().judge(1000, |index| Row {
+    let report = Case::new().judge(1000, |index| CaseRow {
         carrier: match index % 20 {
             0 => Some("ZZ"),
             1 if index < 100 => Some("Y"),
-            _ => Row::usual(index).carrier,
+            _ => CaseRow::usual(index).carrier,
         },
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     });
     let found = finding(&report, CARRIER, Check::NewCategory);
     assert_eq!(found.level, Level::Alarm);
@@ -73,16 +73,16 @@ fn a_share_within_the_baselines_and_its_tolerance_is_ok() {
     let delay = case.numeric(DELAY);
     // 30 % of the baseline's rows lack it.
     delay.missing = delay.n * 3 / 7;
-    let report = case.judge(1000, |index| Row {
-        delay: Row::usual(index).delay.filter(|_| index % 10 >= 3),
-        ..Row::usual(index)
+    let report = case.judge(1000, |index| CaseRow {
+        delay: CaseRow::usual(index).delay.filter(|_| index % 10 >= 3),
+        ..CaseRow::usual(index)
     });
     assert_eq!(finding(&report, DELAY, Check::Missing).level, Level::Ok);
 }
 
 #[test]
 fn a_column_that_no_row_has_is_absent() {
-    let gone = |index: usize| Row { delay: None, ..Row::usual(index) };
+    let gone = |index: usize| CaseRow { delay: None, ..CaseRow::usual(index) };
     let report = Case::new().judge(1000, gone);
     let found = finding(&report, DELAY, Check::Absent);
     assert_eq!(found.level, Level::Alarm);
@@ -104,9 +104,9 @@ fn a_column_that_no_row_has_is_absent() {
 
 #[test]
 fn an_unknown_column_is_a_warning_by_name() {
-    let report = Case::new().judge(1000, |index| Row {
+    let report = Case::new().judge(1000, |index| CaseRow {
         unknown: (index % 2 == 0).then_some("feature:gust"),
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     });
     let found = finding(&report, "feature:gust", Check::NewColumn);
     assert_eq!((found.level, found.n), (Level::Warn, 500));
@@ -116,10 +116,10 @@ fn an_unknown_column_is_a_warning_by_name() {
 
 #[test]
 fn rows_that_failed_count_for_requests_errors_and_latency_only() {
-    let report = Case::new().judge(1000, |index| Row {
+    let report = Case::new().judge(1000, |index| CaseRow {
         status: Some(if index < 100 { 500 } else { 200 }),
-        delay: if index < 100 { Some(1e9) } else { Row::usual(index).delay },
-        ..Row::usual(index)
+        delay: if index < 100 { Some(1e9) } else { CaseRow::usual(index).delay },
+        ..CaseRow::usual(index)
     });
     assert_eq!(finding(&report, DELAY, Check::Distribution).n, 900);
     let errors = finding(&report, "status", Check::Errors);
@@ -129,14 +129,15 @@ fn rows_that_failed_count_for_requests_errors_and_latency_only() {
     assert_eq!(report.latency.as_ref().unwrap().n, 1000);
 
     // All of them failed: nothing to judge, and no panic.
-    let broken = Case::new().judge(50, |index| Row { status: Some(503), ..Row::usual(index) });
+    let broken =
+        Case::new().judge(50, |index| CaseRow { status: Some(503), ..CaseRow::usual(index) });
     assert_eq!(finding(&broken, DELAY, Check::Distribution).level, Level::NotComputable);
     assert_eq!(broken.level, Level::NotComputable);
 }
 
 #[test]
 fn latency_is_shown_with_its_bound_and_percentiles_with_theirs() {
-    let report = Case::new().judge(1000, Row::usual);
+    let report = Case::new().judge(1000, CaseRow::usual);
     let found = finding(&report, "latency", Check::Latency);
     // 90 to 99 of 0 to 99 take 1.9 ms or more, and 9 of them longer.
     assert_eq!(found.share.as_ref().unwrap().value, 0.09);
@@ -148,7 +149,7 @@ fn latency_is_shown_with_its_bound_and_percentiles_with_theirs() {
     assert!(latency.p50_us.low < latency.p50_us.value);
     assert!(latency.p50_us.value < latency.p50_us.high.unwrap());
     assert!(latency.p99_us.high.is_some(), "1000 requests bound the 99 % quantile");
-    let few = Case::new().judge(100, Row::usual).latency.unwrap();
+    let few = Case::new().judge(100, CaseRow::usual).latency.unwrap();
     assert_eq!(few.p99_us.high, None, "100 do not");
 }
 
@@ -157,7 +158,7 @@ fn volume_alarms_when_it_breaks_with_the_baseline_and_with_the_last_windows() {
     let days = [900, 1000, 1100, 950, 1050, 1000, 1000, 1000];
     let mut case = Case::new().volumes(&days);
     let level = |case: &mut Case, rows| {
-        finding(&case.judge(rows, Row::usual), "model", Check::Volume).level
+        finding(&case.judge(rows, CaseRow::usual), "model", Check::Volume).level
     };
     assert_eq!(level(&mut case, 1000), Level::Ok);
     assert_eq!(level(&mut case, 400), Level::Alarm, "under half of the smallest");

@@ -3,26 +3,27 @@
 
 use std::sync::Arc;
 
+use driftline_config::Level;
 use proptest::prelude::*;
 
 use super::fixture::finding;
-use super::{Case, Row};
-use crate::report::{Check, Level, Report};
+use super::{Case, CaseRow};
+use crate::report::{Check, Report};
 use crate::statistics::benjamini_hochberg;
 
-fn scored(version: &'static str, by: f64) -> impl Fn(usize) -> Row {
-    move |index| Row {
+fn scored(version: &'static str, by: f64) -> impl Fn(usize) -> CaseRow {
+    move |index| CaseRow {
         version: Some(version),
         // In whole hundredths, so that it stays on the cut points.
-        score: Row::usual(index).score.map(|score| ((score + by) * 100.0).round() / 100.0),
-        ..Row::usual(index)
+        score: CaseRow::usual(index).score.map(|score| ((score + by) * 100.0).round() / 100.0),
+        ..CaseRow::usual(index)
     }
 }
 
 #[test]
 fn benjamini_hochberg_goes_over_features_and_predictions_together() {
-    let report = Case::new().judge(1100, |index| Row {
-        delay: Row::usual(index).delay.map(|delay| delay + 13.0),
+    let report = Case::new().judge(1100, |index| CaseRow {
+        delay: CaseRow::usual(index).delay.map(|delay| delay + 13.0),
         ..scored("3", 0.12)(index)
     });
     let judged: Vec<(f64, f64)> = report
@@ -50,9 +51,9 @@ fn benjamini_hochberg_goes_over_features_and_predictions_together() {
 fn predictions_are_judged_per_version_and_say_whose_baseline_it_was() {
     let mut case = Case::new();
     case.by_version.insert("4".to_owned(), Arc::new(case.baseline.clone()));
-    let report = case.judge(1000, |index| Row {
+    let report = case.judge(1000, |index| CaseRow {
         version: [Some("3"), Some("4"), None][index % 3],
-        ..Row::usual(index)
+        ..CaseRow::usual(index)
     });
     let notes = |subject: &str| finding(&report, subject, Check::Distribution).notes.clone();
     assert_eq!(
@@ -95,13 +96,13 @@ fn a_new_version_or_a_moved_share_is_a_release() {
 fn what_changed_in_the_settings_is_told_once() {
     let mut case = Case::new();
     case.history.changed = vec!["tolerance of delay".to_owned()];
-    assert_eq!(case.judge(100, Row::usual).changed, ["tolerance of delay"]);
-    assert!(case.judge(100, Row::usual).changed.is_empty());
+    assert_eq!(case.judge(100, CaseRow::usual).changed, ["tolerance of delay"]);
+    assert!(case.judge(100, CaseRow::usual).changed.is_empty());
 }
 
 #[test]
 fn findings_are_ordered_by_level_then_evidence_then_subject() {
-    let report = Case::new().judge(1000, |index| Row {
+    let report = Case::new().judge(1000, |index| CaseRow {
         delay: None,
         unknown: (index == 0).then_some("feature:zebra"),
         ..scored("3", 0.3)(index)
@@ -125,7 +126,7 @@ fn findings_are_ordered_by_level_then_evidence_then_subject() {
 
 #[test]
 fn an_empty_window_is_not_computable() {
-    let report = Case::new().judge(0, Row::usual);
+    let report = Case::new().judge(0, CaseRow::usual);
     assert_eq!(report.level, Level::NotComputable);
     assert_eq!(report.latency, None);
     assert_eq!(
@@ -142,7 +143,7 @@ fn a_baseline_without_values_is_no_reference() {
     delay.counts = vec![0; 201].into();
     delay.n = 0;
     delay.psi_bins.iter_mut().for_each(|bin| bin.count = 0);
-    let report = case.judge(1000, Row::usual);
+    let report = case.judge(1000, CaseRow::usual);
     let found = finding(&report, "feature:delay", Check::Distribution);
     assert_eq!(found.level, Level::NotComputable);
     assert_eq!(found.because, "the baseline has no value of delay to compare with");
@@ -152,13 +153,13 @@ fn a_baseline_without_values_is_no_reference() {
 #[test]
 fn windows_of_the_baselines_own_distribution_are_ok() {
     for rows in [100, 1000, 10_000] {
-        let report = Case::new().judge(rows, Row::usual);
+        let report = Case::new().judge(rows, CaseRow::usual);
         assert_eq!(report.level, Level::Ok, "{rows}: {}", report.findings[0].because);
         assert!(report.findings.iter().all(|finding| finding.first_over.is_none()));
     }
 }
 
-fn any_row() -> impl Strategy<Value = Row> {
+fn any_row() -> impl Strategy<Value = CaseRow> {
     let number = || {
         prop_oneof![
             Just(None),
@@ -180,14 +181,14 @@ fn any_row() -> impl Strategy<Value = Row> {
         prop::option::of(100_i32..600),
         prop::option::of(0_i64..1 << 40),
     )
-        .prop_map(|(delay, carrier, score, version, status, latency_us)| Row {
+        .prop_map(|(delay, carrier, score, version, status, latency_us)| CaseRow {
             delay,
             carrier,
             score,
             version,
             status,
             latency_us,
-            ..Row::usual(0)
+            ..CaseRow::usual(0)
         })
 }
 

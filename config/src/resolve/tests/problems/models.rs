@@ -59,14 +59,14 @@ fn shares_and_objectives_are_checked() {
         "
 kafka: {bootstrap: b}
 models:
-  - {name: a, captures: {topic: t}, baseline: b, tolerance: {ks: 0, psi: 1.5, missing: -1, wrong_type: .nan, new_category: x}}
+  - {name: a, captures: {topic: t}, baseline: b, tolerance: {ks: 0, psi: 0.0, missing: -1, wrong_type: .nan, new_category: x}}
   - {name: b, captures: {topic: t}, baseline: b, tolerance: low, features: {a: {tolerance: 2, judge: maybe}}}
   - {name: c, captures: {topic: t}, baseline: b, errors: {objective: 1}, latency: {under: 0s, objective: 99%}}
   - {name: d, captures: {topic: t, start: soon, max_ahead: x}, baseline: '', no_data: {after: 0s}, retrain: {max_per_day: 0, cooldown: x}}
 ",
         &[
             "3:66: \"0\" is not above 0 and at most 1",
-            "3:74: \"1.5\" is not above 0 and at most 1",
+            "3:74: \"0.0\" is not above 0",
             "3:88: \"-1\" is not above 0 and at most 1",
             "3:104: \".nan\" is not a number",
             "3:124: \"x\" is not a number",

@@ -1,0 +1,13 @@
+//! Bytes of a record to rows of a batch, one folder per format. No Kafka, no network, no clock: the same
+//! bytes give the same rows, reasons and marks, whether a reader or a file brought them.
+
+mod category;
+mod json;
+mod plan;
+
+pub use category::{
+    category_of_bool, category_of_date, category_of_f64, category_of_i64, category_of_instant,
+    coerce_number, cut_text,
+};
+pub use json::{Decoded, Decoder, Outcome, Record, Rejection, TopicLayout};
+pub use plan::{ModelPlan, RecordLimits};

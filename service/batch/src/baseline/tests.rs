@@ -1,0 +1,207 @@
+//! Baselines built from files, what they will be able to say, and what is compared with them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::record_batch::RecordBatch;
+use driftline_analytics::report::Report;
+use driftline_config::time::DAY_US;
+use driftline_config::{Config, Level, Subject};
+use driftline_files::{Mapping, write_file, write_parquet};
+
+use super::*;
+use crate::FileRows;
+use crate::check::{Against, CheckOptions, check};
+use crate::prospect::SIZES;
+
+/// 2026-01-05, a Monday, in microseconds.
+const START_US: i64 = 1_767_571_200_000_000;
+const ROWS: usize = 4000;
+
+const CONFIG: &str = "kafka: {bootstrap: \"localhost:9092\"}
+models:
+  - name: m
+    captures: {topic: m.captures}
+    baseline: baseline.json
+    window: {every: 1d, at_least: 50}
+";
+
+fn x(row: usize) -> f64 {
+    ((row * 7919) % 1000) as f64 / 10.0
+}
+
+fn colour(row: usize) -> &'static str {
+    ["red", "green", "blue"][(row * 31) % 3]
+}
+
+fn time_us(row: usize) -> i64 {
+    START_US + row as i64 * (10 * DAY_US / ROWS as i64)
+}
+
+struct Case {
+    folder: tempfile::TempDir,
+    config: Config,
+}
+
+impl Case {
+    fn new() -> Case {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("driftline.yaml"), CONFIG).unwrap();
+        let rows = || 0..ROWS;
+        let batch = RecordBatch::try_from_iter([
+            (
+                "when",
+                Arc::new(TimestampMicrosecondArray::from_iter_values(rows().map(time_us))) as _,
+            ),
+            ("id", Arc::new(StringArray::from_iter_values(rows().map(|row| row.to_string()))) as _),
+            ("x", Arc::new(Float64Array::from_iter_values(rows().map(x))) as _),
+            (
+                "hour",
+                Arc::new(Int64Array::from_iter_values(rows().map(|row| (row % 12) as i64))) as _,
+            ),
+            ("colour", Arc::new(StringArray::from_iter_values(rows().map(colour))) as _),
+            ("p", Arc::new(Float64Array::from_iter_values(rows().map(|row| x(row) / 100.0))) as _),
+        ])
+        .unwrap();
+        write_parquet(&folder.path().join("rows.parquet"), &batch.schema(), [batch]).unwrap();
+        let config = Config::load(&folder.path().join("driftline.yaml"), &|_| None).unwrap();
+        Case { folder, config }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn mapping() -> Mapping {
+        let renames = Mapping::parse_renames(&["p=prediction:score".to_owned()]).unwrap();
+        Mapping { time: Some("when".to_owned()), renames, envelope: true }
+    }
+
+    fn options(&self) -> BaselineOptions<'_> {
+        BaselineOptions {
+            model: &self.config.models[0],
+            limits: &self.config.limits,
+            cut_points: CutPoints::default(),
+            held_out_predictions: true,
+            categorical: Vec::new(),
+            ignore: Vec::new(),
+        }
+    }
+
+    fn built(
+        &self,
+        data: &Path,
+        mapping: Mapping,
+        options: &BaselineOptions<'_>,
+    ) -> Result<NewBaseline, BatchError> {
+        let mut audience = Audience { note: &mut |_| (), progress: &|_| () };
+        let table = FileRows::open_table(data.to_str().unwrap(), "", &mut audience)?;
+        let rows = FileRows { table, mapping, limits: self.config.limits.clone() };
+        build(&rows, options, &mut audience)
+    }
+
+    fn check(&self, current: &str) -> Report {
+        let options = CheckOptions {
+            against: Against::Baseline(self.path("baseline.json")),
+            current: self.path(current).to_str().unwrap().to_owned(),
+            model: Some(self.config.models[0].clone()),
+            limits: self.config.limits.clone(),
+            tolerance: None,
+            ignore: Vec::new(),
+            rename: Vec::new(),
+        };
+        let mut audience = Audience { note: &mut |_| (), progress: &|_| () };
+        check(&options, &mut audience).unwrap().report
+    }
+}
+
+#[test]
+fn a_file_becomes_a_baseline() {
+    let case = Case::new();
+    let new = case.built(&case.path("rows.parquet"), Case::mapping(), &case.options()).unwrap();
+    let baseline = new.built.baseline;
+    assert_eq!(baseline.rows, ROWS as u64);
+    let subjects: Vec<&str> =
+        baseline.columns.iter().map(|column| column.subject().as_str()).collect();
+    assert_eq!(subjects, ["feature:x", "feature:hour", "feature:colour", "prediction:score"]);
+    assert!(baseline.columns_seen.contains(&Subject::feature("when")));
+    assert!(baseline.provenance.held_out_predictions);
+    assert_eq!(baseline.provenance.first_us, Some(START_US));
+    let windows = baseline.windows.unwrap();
+    assert_eq!((windows.every_us, windows.windows.len()), (DAY_US, 10));
+    assert!(baseline.columns.iter().all(|column| column.own_windows().is_some()));
+}
+
+#[test]
+fn what_it_will_be_able_to_say_is_found_in_its_own_rows() {
+    let case = Case::new();
+    let (model, limits) = (&case.config.models[0], &case.config.limits);
+    let data = case.path("rows.parquet");
+    let new = case.built(&data, Case::mapping(), &case.options()).unwrap();
+    let prospects = new.prospects(model, limits).unwrap();
+    let rows: Vec<u64> = prospects.by_size.iter().map(|report| report.window.rows).collect();
+    assert_eq!(rows, SIZES);
+    assert_eq!((prospects.own_windows, prospects.alarmed.len()), (10, 0));
+    let untimed = Mapping { time: None, ..Case::mapping() };
+    let new = case.built(&data, untimed, &case.options()).unwrap();
+    assert_eq!(new.prospects(model, limits).unwrap().own_windows, 0);
+}
+
+#[test]
+fn captures_in_lines_and_in_columns_give_the_same_findings() {
+    let case = Case::new();
+    let new = case.built(&case.path("rows.parquet"), Case::mapping(), &case.options()).unwrap();
+    write_file(&case.path("baseline.json"), &new.built.baseline.to_json()).unwrap();
+    // One day of rows with drift, missing values, values of the wrong type and a new category.
+    let rows = || 0..600_usize;
+    let value = |row: usize| x(row) + 20.0;
+    let shade = |row: usize| if row.is_multiple_of(5) { "violet" } else { colour(row) };
+    let at = |row: usize| START_US + 20 * DAY_US + row as i64 * 1_000_000;
+    let mut lines = String::new();
+    let mut csv = "time_us,version,latency_us,status,feature:x,feature:hour,feature:colour,prediction:score\n".to_owned();
+    for row in rows() {
+        let number = match row % 40 {
+            0 => "null".to_owned(),
+            1 => "\"n/a\"".to_owned(),
+            _ => value(row).to_string(),
+        };
+        let (hour, score) = (row % 12, x(row) / 100.0);
+        lines.push_str(&format!(
+            "{{\"v\":1,\"model\":\"m\",\"ts\":{},\"version\":\"3\",\"latency_us\":900,\"status\":200,\"features\":{{\"x\":{number},\"hour\":{hour},\"colour\":\"{}\"}},\"prediction\":{{\"score\":{score}}}}}\n",
+            at(row) / 1000,
+            shade(row)
+        ));
+        let number = number.trim_matches('"').replace("null", "");
+        csv.push_str(&format!("{},3,900,200,{number},{hour},{},{score}\n", at(row), shade(row)));
+    }
+    std::fs::write(case.path("captures.jsonl"), lines).unwrap();
+    std::fs::write(case.path("captures.csv"), csv).unwrap();
+    let stream = case.check("captures.jsonl");
+    let file = case.check("captures.csv");
+    assert_eq!(stream.level, Level::Alarm);
+    assert_eq!(stream.window.start, "2026-01-25T00:00:00Z");
+    assert_eq!(stream.to_json(), file.to_json());
+}
+
+#[test]
+fn what_cannot_be_built_is_said_in_one_sentence() {
+    let case = Case::new();
+    let rows = case.path("rows.parquet");
+    let (mapping, options) = (Case::mapping(), case.options());
+    let time = |column: &str| Mapping { time: Some(column.to_owned()), ..mapping.clone() };
+    let training = BaselineOptions { held_out_predictions: false, ..options.clone() };
+    let renames = Mapping::parse_renames(&["q=feature:q".to_owned()]).unwrap();
+    let unknown = Mapping { renames, ..mapping.clone() };
+    let table = [
+        (&rows, mapping.clone(), &training, "prediction:score would become a baseline from"),
+        (&rows, time("then"), &options, "no column then (--time)"),
+        (&rows, time("colour"), &options, "holds \"red\": neither ISO 8601"),
+        (&rows, unknown, &options, "no column q (--rename)"),
+        (&PathBuf::from("gone.csv"), mapping.clone(), &options, "gone.csv: no such file"),
+    ];
+    for (data, mapping, options, expected) in table {
+        let error = case.built(data, mapping, options).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,240 @@
+//! Rows compared with other rows or with a baseline, like a window with its model's baseline.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use driftline_analytics::baseline::Baseline;
+use driftline_analytics::baseline::build::{BuildOptions, CutPoints};
+use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
+use driftline_analytics::lane::window_start_us;
+use driftline_analytics::layout::{Baselines, Layout};
+use driftline_analytics::report::{Ledger, Report, WindowMeta};
+use driftline_analytics::shape::Shape;
+use driftline_analytics::window::WindowState;
+use driftline_config::time::DAY_US;
+use driftline_config::{
+    Captures, Format, Limits, Model, NoData, Operations, Retrain, Start, Subject, Tolerance,
+    Window, WindowId,
+};
+use driftline_files::{Choices, FileError, Mapping};
+
+use crate::baseline::count_twice;
+use crate::reading::{infer, ledger_of};
+use crate::{Audience, BatchError, FileRows, RowSource, coerced};
+
+/// Name of the model, and of the window, where there is no configuration.
+const UNNAMED: &str = "check";
+
+/// Values of batches that are counted together: 32 MiB of numbers.
+const VALUES_AT_ONCE: usize = 1 << 22;
+
+/// What is compared, and how.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    pub against: Against,
+    /// A data argument: a file or a query.
+    pub current: String,
+    /// The model of a configuration; what is not declared anywhere is as by default.
+    pub model: Option<Model>,
+    pub limits: Limits,
+    /// Instead of the model's.
+    pub tolerance: Option<Tolerance>,
+    /// Columns that are left out.
+    pub ignore: Vec<String>,
+    /// As [`Mapping::parse_renames`] reads them.
+    pub rename: Vec<String>,
+}
+
+/// What the current rows are compared with.
+#[derive(Debug, Clone)]
+pub enum Against {
+    /// Other rows, by a data argument.
+    Reference {
+        rows: String,
+        /// Columns whose values are categories whatever they look like.
+        categorical: Vec<String>,
+    },
+    /// A baseline file.
+    Baseline(PathBuf),
+}
+
+/// What a comparison gives.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    pub report: Report,
+    /// The distributions behind it, by subject.
+    pub shapes: BTreeMap<Subject, Shape>,
+}
+
+/// Compares as the options say.
+///
+/// # Errors
+/// What cannot be read or compared, in one sentence.
+pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Compared, BatchError> {
+    let mut model = options.model.clone().unwrap_or_else(unnamed_model);
+    if let Some(tolerance) = &options.tolerance {
+        model.tolerance = tolerance.clone();
+    }
+    let baseline = match &options.against {
+        Against::Baseline(path) => read_baseline(path, &options.ignore)?,
+        Against::Reference { rows, categorical } => {
+            let choices = Choices {
+                categorical: categorical.clone(),
+                ignore: options.ignore.clone(),
+                coerced: coerced(&model),
+            };
+            build_baseline(options, rows, &choices, audience)?
+        }
+    };
+    if options.model.is_none()
+        && let Some(windows) = &baseline.windows
+    {
+        model.window.every_us = windows.every_us;
+    }
+    for ignored in &options.ignore {
+        model.features.remove(ignored);
+    }
+    let baselines = Baselines { default: Arc::new(baseline), by_version: BTreeMap::new() };
+    let layout = Layout::new(&model, &baselines, &options.limits)?;
+    let (state, ledger) = count(options, &layout, audience)?;
+    let input = JudgeInput {
+        model: &model,
+        config_sha256: &model.fingerprint_sha256(),
+        layout: &layout,
+        baselines: &baselines,
+        window: window(&model, &state, ledger),
+        state: &state,
+        history: &History::default(),
+    };
+    let (report, _) = judge(&input);
+    let shapes = shapes(&input, &report);
+    Ok(Compared { report, shapes })
+}
+
+fn read_baseline(path: &Path, ignore: &[String]) -> Result<Baseline, BatchError> {
+    let place = || path.to_owned();
+    let bytes =
+        std::fs::read(path).map_err(|source| BatchError::Unreadable { path: place(), source })?;
+    let mut baseline = Baseline::parse(&bytes)
+        .map_err(|source| BatchError::NotABaseline { path: place(), source })?;
+    for ignored in ignore {
+        let subject = Subject::of_column(ignored);
+        baseline.columns.retain(|column| *column.subject() != subject);
+        // Seen and not monitored: no finding, be it in the baseline or in the current rows alone.
+        baseline.columns_seen.push(subject);
+    }
+    baseline.columns_seen.sort_unstable();
+    baseline.columns_seen.dedup();
+    Ok(baseline)
+}
+
+/// A baseline of every distinct value, so that KS is exact, without own windows.
+fn build_baseline(
+    options: &CheckOptions,
+    reference: &str,
+    choices: &Choices,
+    audience: &mut Audience<'_>,
+) -> Result<Baseline, BatchError> {
+    let rows = open(options, reference, "reading the reference", audience)?;
+    let (_, inferred) = infer(&rows, choices, audience)?;
+    let build = BuildOptions {
+        cut_points: CutPoints::All,
+        own_windows: None,
+        // A comparison of two files says nothing about how either was predicted.
+        held_out_predictions: true,
+        limits: options.limits.clone(),
+    };
+    Ok(count_twice(&rows, inferred.schema, build, audience, &mut |_| ())?.baseline)
+}
+
+/// Columns of the model's envelope are taken as such only where a baseline says which columns are
+/// features; of two plain files, every column is one.
+fn open(
+    options: &CheckOptions,
+    argument: &str,
+    what: &str,
+    audience: &mut Audience<'_>,
+) -> Result<FileRows, FileError> {
+    let table = FileRows::open_table(argument, what, audience)?;
+    let envelope = matches!(options.against, Against::Baseline(_));
+    let renames = Mapping::parse_renames(&options.rename)?;
+    let mapping = Mapping { time: None, renames, envelope };
+    Ok(FileRows { table, mapping, limits: options.limits.clone() })
+}
+
+/// Counts the current rows, and what became of the lines that are none.
+fn count(
+    options: &CheckOptions,
+    layout: &Layout,
+    audience: &mut Audience<'_>,
+) -> Result<(WindowState, Ledger), BatchError> {
+    let rows = open(options, &options.current, "reading the current rows", audience)?;
+    let mut state = WindowState::default();
+    let (mut waiting, mut values) = (Vec::new(), 0);
+    rows.each(layout.schema(), audience, &mut |batch| {
+        values += batch.rows() * batch.record_batch().num_columns();
+        waiting.push(batch.clone());
+        if values >= VALUES_AT_ONCE {
+            state.absorb_all(layout, &waiting);
+            waiting.clear();
+            values = 0;
+        }
+    })?;
+    state.absorb_all(layout, &waiting);
+    if state.is_empty() {
+        return Err(FileError::Empty { name: rows.name(), what: "rows" }.into());
+    }
+    let mut ledger = ledger_of(&rows.table.passed_over());
+    ledger.read += state.rows();
+    ledger.counted = state.rows();
+    Ok((state, ledger))
+}
+
+/// Rows that lie in one window of the model are that window, else what they span is one of its own.
+fn window(model: &Model, state: &WindowState, ledger: Ledger) -> WindowMeta {
+    let (first_us, last_us) = state.span_us().unwrap_or((0, 0));
+    let every_us = model.window.every_us;
+    let start_us = window_start_us(first_us, every_us);
+    let timed = first_us != 0;
+    let times_us = if timed && last_us < start_us.saturating_add(every_us) {
+        start_us..start_us.saturating_add(every_us)
+    } else {
+        first_us..last_us.saturating_add(i64::from(timed))
+    };
+    WindowMeta { ledger, ..WindowMeta::new(WindowId::of_comparison(UNNAMED), times_us) }
+}
+
+/// A model of which nothing is declared.
+fn unnamed_model() -> Model {
+    Model {
+        name: UNNAMED.to_owned(),
+        owner: None,
+        notify: Vec::new(),
+        captures: Captures {
+            topic: String::new(),
+            format: Format::DriftlineJson,
+            start: Start::Earliest,
+            max_ahead_us: i64::MAX,
+        },
+        baseline: BTreeMap::new(),
+        features: BTreeMap::new(),
+        window: Window {
+            every_us: DAY_US,
+            lateness_us: 0,
+            idle_us: None,
+            at_least: 1,
+            at_most_us: DAY_US,
+        },
+        operations: Operations { every_us: DAY_US, lateness_us: 0 },
+        tolerance: Tolerance::Auto,
+        latency: None,
+        errors: None,
+        no_data: NoData { after_us: DAY_US },
+        shadow: Vec::new(),
+        retrain: Retrain { history_us: 0, cooldown_us: 0, max_per_day: 0 },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Why files cannot be compared, become a baseline or be run through a model's windows.
+
+use std::path::PathBuf;
+
+use arrow::error::ArrowError;
+use driftline_analytics::baseline::BaselineError;
+use driftline_analytics::baseline::build::BuildError;
+use driftline_analytics::layout::LayoutError;
+use driftline_files::FileError;
+
+use crate::setups::LoadError;
+
+/// What stands in the way of a result.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// Rows cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The model cannot be monitored.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The model's settings do not fit its baseline.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The rows do not become a baseline.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A baseline file cannot be read.
+    #[error("{}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// A baseline file is none.
+    #[error("{}", path.display())]
+    NotABaseline { path: PathBuf, source: BaselineError },
+    /// Windows need the event time of every row.
+    #[error("{name}: write --time COLUMN: windows need the event time of every row")]
+    NoTime { name: String },
+    /// Rows cannot be put in order, which would be a mistake of this program.
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+    /// Rows that do not come from a file cannot be read.
+    #[error(transparent)]
+    Source(Box<dyn std::error::Error + Send + Sync>),
+}

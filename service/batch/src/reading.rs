@@ -1,0 +1,161 @@
+//! Rows that are read as often as a computation needs them, from a file or from elsewhere.
+
+use driftline_analytics::report::Ledger;
+use driftline_capture::{CaptureBatch, CaptureSchema};
+use driftline_config::{Limits, Model, Subject};
+use driftline_files::{Choices, FileError, Inferred, Mapping, PassedOver, Profile, Table, Target};
+
+use crate::{Audience, BatchError};
+
+/// Rows that can be read again and again: those of a file, or of a topic's log.
+pub trait RowSource {
+    /// What errors and the baseline's provenance call it.
+    fn name(&self) -> String;
+
+    /// Whether the rows have event times.
+    ///
+    /// # Errors
+    /// An option that does not fit the columns.
+    fn has_time(&self) -> Result<bool, BatchError>;
+
+    /// What stands in the columns; reads all rows.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError>;
+
+    /// Gives every batch of the rows, as captures of `schema`, to `see`.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    fn each(
+        &self,
+        schema: &CaptureSchema,
+        audience: &mut Audience<'_>,
+        see: &mut dyn FnMut(&CaptureBatch),
+    ) -> Result<(), BatchError>;
+}
+
+/// What stands in the columns of a source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Surveyed {
+    pub profile: Profile,
+    /// What each column of the profile is.
+    pub targets: Vec<Target>,
+    /// The column of the event time, where one was named: captures may hold it as a feature too, and it
+    /// is none that drifts.
+    pub time: Option<Subject>,
+}
+
+/// The rows of a file or a query.
+#[derive(Debug)]
+pub struct FileRows {
+    pub table: Table,
+    pub mapping: Mapping,
+    pub limits: Limits,
+}
+
+impl FileRows {
+    /// Opens what a data argument names, and tells which lines of it are no rows. `what` says what the
+    /// looking is for.
+    ///
+    /// # Errors
+    /// [`FileError`]: missing, empty, or not of its format.
+    pub fn open_table(
+        argument: &str,
+        what: &str,
+        audience: &mut Audience<'_>,
+    ) -> Result<Table, FileError> {
+        let table = audience.watch(what, None, |passed| Table::open(argument, passed))?;
+        say_passed_over(&table, audience.note);
+        Ok(table)
+    }
+}
+
+impl RowSource for FileRows {
+    fn name(&self) -> String {
+        self.table.name().to_owned()
+    }
+
+    fn has_time(&self) -> Result<bool, BatchError> {
+        Ok(self.table.has_time(&self.mapping)?)
+    }
+
+    fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError> {
+        let targets = self.table.targets(&self.mapping, None)?;
+        let rows = self.table.rows();
+        let profile =
+            audience.watch("looking at the columns", rows, |passed| self.table.profile(passed))?;
+        let time = self.mapping.time.as_deref().map(Subject::of_column);
+        Ok(Surveyed { profile, targets, time })
+    }
+
+    fn each(
+        &self,
+        schema: &CaptureSchema,
+        audience: &mut Audience<'_>,
+        see: &mut dyn FnMut(&CaptureBatch),
+    ) -> Result<(), BatchError> {
+        let what = format!("reading {}", self.table.name());
+        audience.watch(&what, self.table.rows(), |passed| {
+            for batch in self.table.captures(schema, &self.mapping, &self.limits)? {
+                let batch = batch?;
+                see(&batch);
+                passed(batch.rows() as u64);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What the columns of a source are monitored as, and how many rows it has.
+pub(crate) fn infer(
+    rows: &dyn RowSource,
+    choices: &Choices,
+    audience: &mut Audience<'_>,
+) -> Result<(u64, Inferred), BatchError> {
+    let Surveyed { profile, targets, time } = rows.survey(audience)?;
+    if profile.rows == 0 {
+        return Err(FileError::Empty { name: rows.name(), what: "rows" }.into());
+    }
+    let mut inferred = profile.infer(&rows.name(), &targets, choices)?;
+    if let Some(time) = time {
+        inferred.schema.ignored.push(time);
+        inferred.schema.ignored.sort_unstable();
+        inferred.schema.ignored.dedup();
+    }
+    inferred.notes.iter().for_each(|line| audience.note(line));
+    Ok((profile.rows, inferred))
+}
+
+/// Subjects of the model's columns in which a string that holds a number is that number.
+pub fn coerced(model: &Model) -> Vec<Subject> {
+    let coerced = model.features.iter().filter(|(_, feature)| feature.coerce);
+    coerced.map(|(name, _)| Subject::feature(name)).collect()
+}
+
+/// Says which lines of a file of captures are no rows.
+pub fn say_passed_over(table: &Table, note: &mut dyn FnMut(&str)) {
+    let passed_over = table.passed_over();
+    if let Some(first) = &passed_over.first_rejection {
+        note(&format!("{} lines rejected; the first: {first}", passed_over.rejected));
+    }
+    if passed_over.skipped > 0 {
+        note(&format!(
+            "{}: {} lines of other models than the first line's skipped",
+            table.name(),
+            passed_over.skipped
+        ));
+    }
+}
+
+/// Lines of a file of captures that are no rows are records all the same.
+pub(crate) fn ledger_of(lines: &PassedOver) -> Ledger {
+    Ledger {
+        read: lines.rejected + lines.skipped + lines.control,
+        rejected: lines.rejected,
+        skipped: lines.skipped,
+        control: lines.control,
+        ..Ledger::default()
+    }
+}

@@ -1,0 +1,299 @@
+//! JSON Lines: each line goes through the decoder of the stream, so that a value means the same in
+//! a file as on a topic.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use driftline_capture::CaptureSchema;
+use driftline_formats::{Decoder, ModelPlan, Outcome, Record, RecordLimits};
+use serde_json::{Map, Value};
+
+use super::error::FileError;
+use super::profile::{ColumnProfile, Profile};
+
+/// What was found in a file of lines.
+#[derive(Debug, Clone)]
+pub(crate) struct Survey {
+    /// What stands in its columns; `feature:…` and `prediction:…` for captures.
+    pub(crate) profile: Profile,
+    /// What a line is.
+    pub(crate) shape: Shape,
+    /// Lines that the stream would not have counted either.
+    pub(crate) passed_over: PassedOver,
+}
+
+/// What a line is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// An object whose keys are columns.
+    Flat,
+    /// A capture event of CONTRACTS §3 of this model.
+    Captures {
+        /// The model of the first line, or an empty name where it names none.
+        model: String,
+    },
+}
+
+/// Lines of a file of captures that are no rows of its model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Lines whose envelope cannot be read.
+    pub rejected: u64,
+    /// Lines of other models.
+    pub skipped: u64,
+    /// Heartbeats.
+    pub control: u64,
+    /// Place of the first rejected line, and what is wrong with it.
+    pub first_rejection: Option<String>,
+}
+
+/// The lines of a file that are not blank.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    reader: BufReader<File>,
+    path: std::path::PathBuf,
+    buffer: Vec<u8>,
+    /// Number of the last line, counted from 1.
+    pub(crate) number: u64,
+}
+
+impl Lines {
+    pub(crate) fn open(path: &Path) -> Result<Lines, FileError> {
+        let file =
+            File::open(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
+        let reader = BufReader::with_capacity(1 << 18, file);
+        Ok(Lines { reader, path: path.to_owned(), buffer: Vec::new(), number: 0 })
+    }
+
+    /// The next line without its end, `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, FileError> {
+        loop {
+            self.buffer.clear();
+            let read = self.reader.read_until(b'\n', &mut self.buffer);
+            let bytes = read.map_err(|source| FileError::Io { path: self.path.clone(), source })?;
+            if bytes == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if self.number == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
+                self.buffer.drain(..3);
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some(self.buffer.trim_ascii()));
+            }
+        }
+    }
+}
+
+/// Reads a whole file: its columns, their kinds, and whether its lines are objects.
+pub(crate) fn survey(path: &Path, progress: &dyn Fn(u64)) -> Result<Survey, FileError> {
+    let mut lines = Lines::open(path)?;
+    let mut columns = Columns::default();
+    let mut shape = None;
+    let mut decoder: Option<Decoder> = None;
+    let mut passed_over = PassedOver::default();
+    let mut rows = 0;
+    while let Some(line) = lines.next()? {
+        let parsed = object(line);
+        if shape.is_none() {
+            let first = parsed.as_ref().map(shape_of).unwrap_or(Shape::Flat);
+            if let Shape::Captures { model } = &first {
+                decoder = Some(captures_decoder(
+                    model,
+                    &CaptureSchema::default(),
+                    &RecordLimits::default(),
+                ));
+            }
+            shape = Some(first);
+        }
+        if let Some(decoder) = &mut decoder {
+            let outcome = decoder.decode(&Record { value: Some(line), offset: 0, time_us: None });
+            if decoder.count() >= 1024 {
+                let _ = decoder.take();
+            }
+            if !passed_over.is_row(&outcome, path, lines.number) {
+                continue;
+            }
+        }
+        rows += 1;
+        match parsed {
+            Ok(object) if decoder.is_some() => columns.look_at_capture(&object),
+            Ok(object) => columns.look_at(None, &object),
+            // The decoder reads what serde_json does not, such as numbers beyond all bounds.
+            Err(_) if decoder.is_some() => {}
+            Err(detail) => {
+                let name = path.display().to_string();
+                return Err(FileError::Line { name, line: lines.number, detail });
+            }
+        }
+        if rows % 8192 == 0 {
+            progress(8192);
+        }
+    }
+    progress(rows % 8192);
+    let profile = Profile { rows, columns: columns.columns };
+    Ok(Survey { profile, shape: shape.unwrap_or(Shape::Flat), passed_over })
+}
+
+impl PassedOver {
+    fn is_row(&mut self, outcome: &Outcome, path: &Path, line: u64) -> bool {
+        match outcome {
+            Outcome::Row(_) => return true,
+            Outcome::Heartbeat => self.control += 1,
+            Outcome::Skipped => self.skipped += 1,
+            Outcome::Rejected(rejection) => {
+                self.rejected += 1;
+                self.first_rejection.get_or_insert_with(|| {
+                    format!("{}:{line}: {}: {}", path.display(), rejection.reason, rejection.detail)
+                });
+            }
+        }
+        false
+    }
+}
+
+/// A decoder for the captures of one model.
+pub(crate) fn captures_decoder(
+    model: &str,
+    schema: &CaptureSchema,
+    limits: &RecordLimits,
+) -> Decoder {
+    let model =
+        ModelPlan { name: model.to_owned(), schema: schema.clone(), max_ahead_us: i64::MAX };
+    Decoder::new(&[model], limits)
+}
+
+/// What the first line says of all lines. Nobody is asked: whoever saves what stands on a topic has a
+/// file of captures, whoever saves a table has a file of rows, and both are given to the same option.
+/// A table is taken for captures only where it has a column `ts` and a column `features` that holds
+/// objects, or a column `heartbeat` that holds booleans.
+fn shape_of(first: &Map<String, Value>) -> Shape {
+    let capture = first.contains_key("ts")
+        && first
+            .get("features")
+            .or(first.get("heartbeat"))
+            .is_some_and(|value| value.is_object() || value.is_boolean());
+    if !capture {
+        return Shape::Flat;
+    }
+    let model = first.get("model").and_then(Value::as_str).unwrap_or_default();
+    Shape::Captures { model: model.to_owned() }
+}
+
+#[derive(Default)]
+struct Columns {
+    columns: Vec<ColumnProfile>,
+    places: HashMap<String, usize>,
+}
+
+impl Columns {
+    fn look_at_capture(&mut self, capture: &Map<String, Value>) {
+        let failed = capture.get("status").and_then(Value::as_f64).is_some_and(|s| s >= 400.0);
+        if failed {
+            return;
+        }
+        if let Some(Value::Object(features)) = capture.get("features") {
+            self.look_at(Some("feature:"), features);
+        }
+        match capture.get("prediction") {
+            Some(Value::Object(prediction)) => self.look_at(Some("prediction:"), prediction),
+            Some(value) if !value.is_null() => self.value("prediction:value", value),
+            _ => {}
+        }
+    }
+
+    fn look_at(&mut self, prefix: Option<&str>, object: &Map<String, Value>) {
+        for (key, value) in object {
+            match prefix {
+                Some(prefix) => self.value(&format!("{prefix}{key}"), value),
+                None => self.value(key, value),
+            }
+        }
+    }
+
+    fn value(&mut self, name: &str, value: &Value) {
+        let place = match self.places.get(name) {
+            Some(place) => *place,
+            None => {
+                self.places.insert(name.to_owned(), self.columns.len());
+                self.columns.push(ColumnProfile::new(name));
+                self.columns.len() - 1
+            }
+        };
+        let Some(column) = self.columns.get_mut(place) else { return };
+        match value {
+            Value::Null => {}
+            Value::Bool(_) => column.booleans += 1,
+            Value::Number(number) => column.number(number.as_f64().unwrap_or(f64::MAX)),
+            Value::String(text) => column.text(text, false),
+            Value::Array(_) | Value::Object(_) => column.nested += 1,
+        }
+    }
+}
+
+fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
+    let read = |line: &[u8]| serde_json::from_slice::<Map<String, Value>>(line);
+    read(line).or_else(|error| match without_python_numbers(line) {
+        Cow::Borrowed(_) => Err(error.to_string()),
+        Cow::Owned(line) => read(&line).map_err(|error| error.to_string()),
+    })
+}
+
+/// The line with `null` for NaN and the largest numbers for the infinities that Python writes: good
+/// enough to see what kind of value it is.
+fn without_python_numbers(line: &[u8]) -> Cow<'_, [u8]> {
+    const TOKENS: [(&[u8], &[u8]); 2] = [(b"NaN", b"null"), (b"Infinity", b"1.7e308")];
+    let mut out = Vec::new();
+    let mut changed = false;
+    let mut in_string = false;
+    let mut at = 0;
+    while let Some(&byte) = line.get(at) {
+        let rest = line.get(at..).unwrap_or_default();
+        let token = TOKENS.iter().find(|(token, _)| !in_string && rest.starts_with(token));
+        if let Some((token, plain)) = token {
+            out.extend_from_slice(plain);
+            at += token.len();
+            changed = true;
+            continue;
+        }
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                out.push(byte);
+                at += 1;
+                out.extend(line.get(at));
+                at += 1;
+                continue;
+            }
+            _ => {}
+        }
+        out.push(byte);
+        at += 1;
+    }
+    if changed { Cow::Owned(out) } else { Cow::Borrowed(line) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_python_writes_is_read() {
+        let table = [
+            (r#"{"a":NaN,"b":-Infinity,"c":Infinity}"#, r#"{"a":null,"b":-1.7e308,"c":1.7e308}"#),
+            (r#"{"NaN":"Infinity \" NaN","x":NaN}"#, r#"{"NaN":"Infinity \" NaN","x":null}"#),
+            (r#"{"a":1}"#, r#"{"a":1}"#),
+        ];
+        for (line, expected) in table {
+            let plain = without_python_numbers(line.as_bytes());
+            assert_eq!(std::str::from_utf8(&plain).unwrap(), expected);
+            assert!(object(line.as_bytes()).is_ok(), "{line}");
+        }
+        for line in ["", "[1]", "1", r#"{"a":nan}"#, r#"{"a":1}}"#, r#"{"a":1},"b":{}"#] {
+            assert!(object(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What passes from counting to deciding: windows and panes that take no more rows.
+
+use std::sync::Arc;
+
+use driftline_analytics::lane::Closed;
+use driftline_analytics::pane::PaneState;
+use driftline_analytics::report::Ledger;
+use driftline_analytics::window::WindowState;
+
+use crate::setup::Setup;
+
+/// Something that closed. Decisions are made in the order of closing.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    Window(ClosedWindow),
+    Pane(ClosedPane),
+}
+
+/// A drift window; its verdict comes from the judge.
+#[derive(Debug)]
+pub(crate) struct ClosedWindow {
+    pub(crate) closed: Closed,
+    /// What it was opened under.
+    pub(crate) setup: Arc<Setup>,
+    /// What it counted.
+    pub(crate) state: Arc<WindowState>,
+    /// What became of the records of its strip.
+    pub(crate) ledger: Ledger,
+    /// Whether the judge has it.
+    pub(crate) judging: bool,
+}
+
+/// An operations pane; it is judged on the spot.
+#[derive(Debug)]
+pub(crate) struct ClosedPane {
+    pub(crate) start_us: i64,
+    /// What it was opened under.
+    pub(crate) setup: Arc<Setup>,
+    /// What it counted.
+    pub(crate) state: Arc<PaneState>,
+    /// Whether the store has it as it is.
+    pub(crate) saved: bool,
+}
+
+impl Closing {
+    pub(crate) fn setup(&self) -> &Arc<Setup> {
+        match self {
+            Closing::Window(window) => &window.setup,
+            Closing::Pane(pane) => &pane.setup,
+        }
+    }
+}

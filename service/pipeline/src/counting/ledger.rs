@@ -1,0 +1,119 @@
+//! What became of every record that was read: RULES §2.
+
+use std::collections::BTreeMap;
+
+use driftline_analytics::report::Ledger;
+use driftline_config::Partition;
+use serde::{Deserialize, Serialize};
+
+/// Distinct names of unconfigured models that are kept; the rest is counted as `other`.
+const SKIPPED_NAMES: usize = 100;
+/// Where names beyond `SKIPPED_NAMES` are counted.
+pub const OTHER: &str = "other";
+
+/// The ledger of one topic since its first record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicLedger {
+    pub partitions: BTreeMap<Partition, Ledger>,
+    /// Rejected records by reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Skipped records by the model they name.
+    pub skipped_names: BTreeMap<String, u64>,
+}
+
+impl TopicLedger {
+    /// The sum over all partitions.
+    pub fn total(&self) -> Ledger {
+        let mut total = Ledger::default();
+        for ledger in self.partitions.values() {
+            total += *ledger;
+        }
+        total
+    }
+
+    /// Counts records of an unconfigured model under its name.
+    pub fn skip(&mut self, name: &str, records: u64) {
+        let known = self.skipped_names.contains_key(name);
+        let room = self.skipped_names.len() < SKIPPED_NAMES;
+        let name = if known || room { name } else { OTHER };
+        *self.skipped_names.entry(name.to_owned()).or_default() += records;
+    }
+}
+
+/// The outcomes of one chunk, each kind as ascending offsets, so that any prefix can be counted.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkOutcomes {
+    /// Rows of all models, late ones included.
+    pub(crate) accepted: Vec<i64>,
+    pub(crate) late: Vec<i64>,
+    pub(crate) rejected: Vec<i64>,
+    pub(crate) skipped: Vec<i64>,
+    /// Heartbeats.
+    pub(crate) control: Vec<i64>,
+}
+
+impl ChunkOutcomes {
+    /// Puts each kind into offset order: several models' rows come one model after the other.
+    pub(crate) fn sort(&mut self) {
+        self.accepted.sort_unstable();
+        self.late.sort_unstable();
+    }
+
+    /// The outcomes of the records before `offset`.
+    pub(crate) fn before(&self, offset: i64) -> Ledger {
+        let until = |offsets: &[i64]| offsets.partition_point(|&other| other < offset) as u64;
+        let accepted = until(&self.accepted);
+        let late = until(&self.late);
+        let rejected = until(&self.rejected);
+        let skipped = until(&self.skipped);
+        let control = until(&self.control);
+        Ledger {
+            read: accepted + rejected + skipped + control,
+            counted: accepted - late,
+            late,
+            rejected,
+            skipped,
+            control,
+        }
+    }
+
+    /// The outcomes of all its records.
+    pub(crate) fn total(&self) -> Ledger {
+        self.before(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_tile_and_balance() {
+        let outcomes = ChunkOutcomes {
+            accepted: vec![10, 11, 14, 17],
+            late: vec![14],
+            rejected: vec![12],
+            skipped: vec![13, 15],
+            control: vec![16],
+        };
+        let head = outcomes.before(15);
+        let whole = outcomes.total();
+        assert_eq!(
+            head,
+            Ledger { read: 5, counted: 2, late: 1, rejected: 1, skipped: 1, control: 0 }
+        );
+        assert_eq!((head.imbalance(), whole.imbalance(), (whole - head).imbalance()), (0, 0, 0));
+        assert_eq!((whole - head).read, 3);
+    }
+
+    #[test]
+    fn unconfigured_names_are_bounded() {
+        let mut ledger = TopicLedger::default();
+        for index in 0..500 {
+            ledger.skip(&format!("model-{index}"), 1);
+        }
+        assert_eq!(ledger.skipped_names.len(), SKIPPED_NAMES + 1);
+        assert_eq!(ledger.skipped_names[OTHER], 400);
+        assert_eq!(ledger.skipped_names.values().sum::<u64>(), 500);
+    }
+}

@@ -1,0 +1,176 @@
+//! One topic as it is counted: how far it was read, and what became of its records.
+
+use std::collections::BTreeMap;
+
+use driftline_analytics::lane::{Heartbeat, Incomplete};
+use driftline_analytics::report::Ledger;
+use driftline_capture::{Chunk, Fingerprint, MarkKind};
+use driftline_config::{ModelId, Partition};
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{ChunkOutcomes, TopicLedger};
+
+/// A topic and the models on it.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    /// In the order in which chunks name them.
+    pub(crate) models: Vec<ModelId>,
+    /// Known partitions; none before the broker has told of the topic.
+    pub(crate) count: i32,
+    pub(crate) facts: TopicFacts,
+    /// Event time beyond which readers were told to wait, in microseconds.
+    pub(crate) horizon_us: i64,
+    pub(crate) dirty: bool,
+}
+
+/// What the checkpoint keeps of a topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicFacts {
+    /// How far each partition was read.
+    pub partitions: BTreeMap<Partition, Position>,
+    /// What became of every record.
+    pub ledger: TopicLedger,
+    /// Unknown top-level keys that were ignored in accepted rows.
+    pub unknown_keys: u64,
+    /// Envelope fields that could not be used and count as absent.
+    pub unusable_fields: u64,
+    /// String values that were cut.
+    pub cut_strings: u64,
+}
+
+/// How far a partition was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The next offset.
+    pub position: i64,
+    /// Offset and hash of the last record before it.
+    pub fingerprint: Option<(i64, u64)>,
+    /// Records before `position` were lost and no record came since.
+    pub gap: bool,
+}
+
+/// What the first record after a start or a gap means for windows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning {
+    /// Why rows may be missing before it; `None` where none can be.
+    pub(crate) why: Option<Incomplete>,
+    /// Whether the partition has never been read before.
+    pub(crate) is_beginning: bool,
+}
+
+/// A heartbeat, and the topic's model that it is for; `None` stands for all.
+pub(crate) struct Beat {
+    pub(crate) member: Option<u32>,
+    pub(crate) at: Heartbeat,
+}
+
+impl Topic {
+    pub(crate) fn new(name: String, models: Vec<ModelId>) -> Topic {
+        Topic {
+            name,
+            models,
+            count: 0,
+            facts: TopicFacts::default(),
+            horizon_us: i64::MIN,
+            dirty: false,
+        }
+    }
+
+    /// Notes that reading stands at `from`; tells where that is a beginning or the end of a gap.
+    pub(crate) fn begin(&mut self, partition: Partition, from: i64) -> Option<Beginning> {
+        self.dirty = true;
+        match self.facts.partitions.get_mut(&partition) {
+            None => {
+                let reached = Position { position: from, fingerprint: None, gap: false };
+                self.facts.partitions.insert(partition, reached);
+                let why = (from > 0).then_some(Incomplete::Started);
+                Some(Beginning { why, is_beginning: true })
+            }
+            Some(reached) if reached.gap => {
+                reached.gap = false;
+                let why = Some(Incomplete::RetentionGap);
+                Some(Beginning { why, is_beginning: false })
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Goes on at `to`, after records that will never be read.
+    pub(crate) fn skip(&mut self, partition: Partition, to: i64) {
+        self.dirty = true;
+        let reached = Position { position: to, fingerprint: None, gap: true };
+        self.facts.partitions.insert(partition, reached);
+    }
+
+    /// Adds a chunk to the ledger and moves the position behind it.
+    pub(crate) fn enter(&mut self, chunk: &Chunk, outcomes: &ChunkOutcomes) {
+        self.dirty = true;
+        let mut counts = outcomes.total();
+        // What was read is the reader's count: the balance shows whether we lost any of it.
+        counts.read = chunk.records;
+        let ledger = &mut self.facts.ledger;
+        *ledger.partitions.entry(chunk.partition).or_default() += counts;
+        for mark in &chunk.marks {
+            match mark.kind {
+                MarkKind::Rejected(reason) => {
+                    *ledger.reasons.entry(reason.as_str().to_owned()).or_default() += 1;
+                }
+                MarkKind::Skipped { name } => {
+                    let name = chunk.skipped_names.get(name as usize);
+                    ledger.skip(name.map_or("", |name| name), 1);
+                }
+                MarkKind::Heartbeat { .. } => {}
+            }
+        }
+        self.facts.unknown_keys += chunk.ignored.unknown_keys;
+        self.facts.unusable_fields += chunk.ignored.unusable_fields;
+        self.facts.cut_strings += chunk.ignored.cut_strings;
+        let reached = self.facts.partitions.entry(chunk.partition).or_insert(Position {
+            position: chunk.from,
+            fingerprint: None,
+            gap: false,
+        });
+        reached.position = chunk.to;
+        if let Some(Fingerprint { offset, hash }) = chunk.fingerprint {
+            reached.fingerprint = Some((offset, hash));
+        }
+    }
+}
+
+impl TopicFacts {
+    /// What became of the records of one partition so far.
+    pub fn ledger_of(&self, partition: Partition) -> Ledger {
+        self.ledger.partitions.get(&partition).copied().unwrap_or_default()
+    }
+
+    /// The next offset to be read; 0 where none was.
+    pub fn position(&self, partition: Partition) -> i64 {
+        self.partitions.get(&partition).map_or(0, |reached| reached.position)
+    }
+}
+
+/// The marks of a chunk as ledger outcomes.
+pub(crate) fn outcomes_of_marks(chunk: &Chunk) -> ChunkOutcomes {
+    let mut outcomes = ChunkOutcomes::default();
+    for mark in &chunk.marks {
+        let kind = match mark.kind {
+            MarkKind::Rejected(_) => &mut outcomes.rejected,
+            MarkKind::Skipped { .. } => &mut outcomes.skipped,
+            MarkKind::Heartbeat { .. } => &mut outcomes.control,
+        };
+        kind.push(mark.offset);
+    }
+    outcomes
+}
+
+pub(crate) fn heartbeats_of(chunk: &Chunk) -> Vec<Beat> {
+    let beats = chunk.marks.iter().filter_map(|mark| match mark.kind {
+        MarkKind::Heartbeat { model, time_us, record_time_us } => {
+            let at = Heartbeat { offset: mark.offset, time_us, record_time_us };
+            Some(Beat { member: model, at })
+        }
+        _ => None,
+    });
+    beats.collect()
+}

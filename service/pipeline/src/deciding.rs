@@ -1,0 +1,173 @@
+//! Deciding: what closed is judged, incidents follow, and what is to be said goes into the outbox.
+//!
+//! ```text
+//! what closed ─► judge (another thread) ─► report ─► incidents ─► retraining? ─► messages ─► outbox
+//! the clock  ─► silence, trouble, reminders ───────────┘
+//! ```
+//!
+//! Each model's decisions are in [`model`], one after the other; what they share is a [`Desk`].
+
+pub(crate) mod clock;
+pub(crate) mod model;
+pub(crate) mod outbox;
+pub(crate) mod troubles;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use driftline_alerting::outbox::{OutboxRow, Silence};
+use driftline_alerting::repeat::RepeatRules;
+use driftline_alerting::{Acceptance, Rules, accept};
+use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
+
+use crate::Settings;
+use crate::digest::IncidentEntry;
+use crate::messages::Messages;
+use crate::outlet::Outlet;
+use crate::table::Table;
+use clock::{Look, Reach};
+use model::ModelDecider;
+use outbox::Outbox;
+use troubles::Troubles;
+
+/// Rules, incidents, outbox, silences, troubles.
+#[derive(Debug)]
+pub(crate) struct Deciding {
+    pub(crate) models: Table<ModelId, ModelDecider>,
+    topics: Table<TopicId, WatchedTopic>,
+    rules: Rules,
+    pub(crate) messages: Messages,
+    pub(crate) silences: Vec<Silence>,
+    repeats: RepeatRules,
+    pub(crate) troubles: Troubles,
+    pub(crate) outbox: Outbox,
+    /// Wall time of the last record of each partition since the start, whatever it was.
+    last_record_us: BTreeMap<TopicPartition, i64>,
+    /// Windows that closed and are not in the store as reports.
+    pub(crate) unreported: usize,
+}
+
+/// A topic as messages name it.
+#[derive(Debug)]
+pub(crate) struct WatchedTopic {
+    pub(crate) name: Arc<str>,
+    /// The model that speaks of trouble for all of the topic's.
+    pub(crate) speaker: Option<ModelId>,
+}
+
+/// What the decisions of all models share.
+#[derive(Debug)]
+pub(crate) struct Desk<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) messages: &'a Messages,
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) outlet: &'a mut Outlet,
+    pub(crate) now_us: i64,
+}
+
+impl Desk<'_> {
+    /// Puts rows into the outbox.
+    pub(crate) fn say(&mut self, rows: impl IntoIterator<Item = OutboxRow>) {
+        self.outbox.put_rows(rows, self.outlet);
+    }
+}
+
+impl Deciding {
+    pub(crate) fn new(
+        settings: Settings,
+        topics: Vec<WatchedTopic>,
+        models: Vec<ModelDecider>,
+    ) -> Deciding {
+        Deciding {
+            models: Table::new(models),
+            topics: Table::new(topics),
+            rules: settings.rules,
+            messages: settings.messages,
+            silences: Vec::new(),
+            repeats: settings.repeats,
+            troubles: Troubles::default(),
+            outbox: Outbox::new(settings.outbox_limit),
+            last_record_us: BTreeMap::new(),
+            unreported: 0,
+        }
+    }
+
+    /// One model and what its decisions need.
+    pub(crate) fn desk<'a>(
+        &'a mut self,
+        model: ModelId,
+        outlet: &'a mut Outlet,
+        now_us: i64,
+    ) -> Option<(&'a mut ModelDecider, Desk<'a>)> {
+        let (rules, messages) = (&self.rules, &self.messages);
+        let desk = Desk { rules, messages, outbox: &mut self.outbox, outlet, now_us };
+        Some((self.models.get_mut(model)?, desk))
+    }
+
+    /// A record of a partition came, whatever it is.
+    pub(crate) fn note_record(&mut self, at: TopicPartition, now_us: i64) {
+        self.last_record_us.insert(at, now_us);
+    }
+
+    /// Looks at one model as the clock ticks: silence, trouble of our own, candidates, reminders.
+    pub(crate) fn look(
+        &mut self,
+        model: ModelId,
+        reach: Reach<'_>,
+        outlet: &mut Outlet,
+        now_us: i64,
+    ) {
+        let counter = reach.counter;
+        let Some(topic) = self.topics.get(counter.topic) else { return };
+        let Some(decider) = self.models.get_mut(model) else { return };
+        let end = |partition| TopicPartition { topic: counter.topic, partition };
+        let records = end(Partition(i32::MIN))..=end(Partition(i32::MAX));
+        let records = self.last_record_us.range(records);
+        let look = Look {
+            reach,
+            topic,
+            is_speaker: topic.speaker == Some(model),
+            troubles: &self.troubles,
+            last_record_us: records.map(|(at, us)| (at.partition, *us)).collect(),
+            silences: &self.silences,
+            repeats: &self.repeats,
+        };
+        let (rules, messages) = (&self.rules, &self.messages);
+        let mut desk = Desk { rules, messages, outbox: &mut self.outbox, outlet, now_us };
+        decider.look_at_the_clock(&look, &mut desk);
+    }
+
+    /// Somebody accepted an incident, of whichever model.
+    pub(crate) fn accept(&mut self, incident: &str, acceptance: &Acceptance, outlet: &mut Outlet) {
+        let mut rows = Vec::new();
+        for (_, model) in self.models.iter_mut() {
+            let Ok(alerts) = accept(&model.facts.alerts, incident, acceptance.clone()) else {
+                continue;
+            };
+            model.facts.alerts = alerts;
+            model.touch();
+            outlet.urgent = true;
+            let mut open = model.facts.alerts.incidents();
+            if let Some(accepted) = open.find(|open| open.id == incident) {
+                rows.extend(self.messages.accepted(model, accepted, acceptance));
+            }
+            let entry = IncidentEntry::Accepted(acceptance.clone());
+            let entry = entry.of(incident, "accepted", acceptance.at_us);
+            outlet.pending.shown.entries.extend(entry);
+        }
+        self.outbox.put_rows(rows, outlet);
+    }
+
+    /// Those that ended are forgotten by the tick that tells what they kept back.
+    pub(crate) fn silence(&mut self, silence: Silence, outlet: &mut Outlet) {
+        self.silences.retain(|known| known.id != silence.id);
+        self.silences.push(silence);
+        outlet.urgent = true;
+    }
+
+    /// Windows that closed and are not in the store as reports, counted anew.
+    pub(crate) fn count_unreported(&self, outlet: &Outlet) -> usize {
+        let unjudged = self.models.iter().map(|(_, model)| model.unjudged_windows());
+        unjudged.sum::<usize>() + outlet.uncommitted_reports()
+    }
+}

@@ -1,0 +1,452 @@
+//! One model's decisions, in the order in which its windows and panes closed: judge, decide, tell.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use driftline_alerting::mail::{RetrainNote, Unmoved};
+use driftline_alerting::outbox;
+use driftline_alerting::repeat::Sent;
+use driftline_alerting::retrain::{
+    RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
+};
+use driftline_alerting::{ModelAlerts, Observation, Source, Transition, decide};
+use driftline_analytics::burn::BurnWindow;
+use driftline_analytics::judgement::History;
+use driftline_analytics::lane::Closed;
+use driftline_analytics::report::{Report, WindowMeta};
+use driftline_config::{ModelId, WindowId};
+use serde::{Deserialize, Serialize};
+
+use super::Desk;
+use crate::Effect;
+use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
+use crate::counting::model::LateRow;
+use crate::digest::{IncidentEntry, LastWindow, PaneFigures, SPARKS, Spark, WindowDigest};
+use crate::judge::{Job, Verdict};
+use crate::messages::Occasion;
+use crate::retraining;
+use crate::setup::Setup;
+use crate::signals;
+use crate::snapshot::{
+    DocumentKey, LaneKind, OutboxBody, StoredReport, StoredShapes, WindowDocument, WindowKey,
+};
+use crate::unmoved::unmoved;
+
+/// Closed windows that are remembered for retraining requests: a request names at most 100 windows,
+/// and its history reaches back as far as these do.
+const PAST_WINDOWS: usize = 1000;
+/// Late rows whose offsets are remembered, so that a retraining request can leave them out. Beyond
+/// it the oldest are forgotten and requests over their windows say that they are not complete.
+const LATE_OFFSETS: usize = 100_000;
+/// Transitions that the history of alerts holds per model.
+const TRANSITIONS: usize = 500;
+
+/// One model with everything that was decided about it.
+#[derive(Debug)]
+pub(crate) struct ModelDecider {
+    pub(crate) id: ModelId,
+    /// What new windows are opened under.
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) topic: Arc<str>,
+    /// Windows and panes that closed and have not been decided on, in order of closing.
+    pub(crate) closing: VecDeque<Closing>,
+    pub(crate) facts: DecidingFacts,
+    pub(crate) dirty: bool,
+    revision: u64,
+    /// Wall time of the start.
+    started_us: i64,
+    /// Wall time of the last accepted row since.
+    pub(crate) last_row_wall_us: Option<i64>,
+    /// Candidates that were loaded, by name; with since when and why, where they are not scored.
+    pub(crate) candidates: BTreeMap<String, Option<(i64, String)>>,
+}
+
+/// What the checkpoint keeps of a model's decisions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DecidingFacts {
+    /// Incidents.
+    pub alerts: ModelAlerts,
+    /// What was last sent about each incident.
+    pub sent: Sent,
+    /// Retraining requests so far.
+    pub retrain: RetrainState,
+    /// What the next judgement knows of the earlier ones.
+    pub history: History,
+    /// Burn rates of the last hours.
+    pub burn: BurnWindow,
+    /// Windows that were decided on, oldest first.
+    pub past: VecDeque<PastWindow>,
+    /// Offsets of late rows, oldest first.
+    pub late_rows: VecDeque<LateRow>,
+    /// Whether offsets of late rows had to be forgotten, and up to which event time.
+    pub late_forgotten_us: Option<i64>,
+    /// The last window that closed.
+    pub previous: Option<WindowId>,
+    /// What changed in the settings and has not been told in a report.
+    pub changed: Vec<String>,
+    /// What the last report said of the quantities that mails list as not moved.
+    pub unmoved: Vec<Unmoved>,
+    /// The last transitions, oldest first.
+    pub transitions: VecDeque<Logged>,
+    /// The last window, for those who look at all models.
+    #[serde(default)]
+    pub last_window: Option<LastWindow>,
+    /// How strong the strongest finding of each of the last windows was, oldest first.
+    #[serde(default)]
+    pub sparks: VecDeque<Spark>,
+    #[serde(default)]
+    pub last_pane: Option<PaneFigures>,
+}
+
+/// A transition and when it was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Logged {
+    pub transition: Transition,
+    /// Wall time of the decision.
+    pub wall_us: i64,
+}
+
+/// A window that has been decided on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastWindow {
+    pub id: WindowId,
+    /// Where and when it was.
+    pub closed: Closed,
+    /// Versions that answered in it; `None` where there were too many to name.
+    pub versions: Option<Vec<String>>,
+    /// Whether its input was broken: nobody should train on it.
+    #[serde(default)]
+    pub broken: bool,
+}
+
+impl ModelDecider {
+    pub(crate) fn new(
+        id: ModelId,
+        setup: Arc<Setup>,
+        topic: Arc<str>,
+        started_us: i64,
+    ) -> ModelDecider {
+        ModelDecider {
+            id,
+            setup,
+            topic,
+            closing: VecDeque::new(),
+            facts: DecidingFacts::default(),
+            dirty: true,
+            revision: 0,
+            started_us,
+            last_row_wall_us: None,
+            candidates: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.setup.model.name
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Something changed: it is kept with the next snapshot, and shown.
+    pub(crate) fn touch(&mut self) {
+        self.dirty = true;
+        self.revision += 1;
+    }
+
+    /// Since when, on the wall clock, no row was accepted. Before the first, since the start: what came
+    /// while nobody read is not silence.
+    pub(crate) fn silent_since_us(&self) -> i64 {
+        self.last_row_wall_us.unwrap_or(self.started_us)
+    }
+
+    pub(crate) fn unjudged_windows(&self) -> usize {
+        self.closing.iter().filter(|closing| matches!(closing, Closing::Window(_))).count()
+    }
+
+    /// Rows were counted; those that were late are remembered.
+    pub(crate) fn note_rows(&mut self, late: Vec<LateRow>, now_us: i64) {
+        self.last_row_wall_us = Some(now_us);
+        for row in late {
+            self.facts.late_rows.push_back(row);
+            if self.facts.late_rows.len() > LATE_OFFSETS
+                && let Some(forgotten) = self.facts.late_rows.pop_front()
+            {
+                self.facts.late_forgotten_us =
+                    self.facts.late_forgotten_us.max(Some(forgotten.time_us));
+            }
+        }
+    }
+
+    /// Decides on everything that closed, in order, up to the first window that is being judged: one at a
+    /// time, since each judgement knows the one before.
+    pub(crate) fn proceed(&mut self, desk: &mut Desk<'_>) {
+        loop {
+            match self.closing.pop_front() {
+                Some(Closing::Pane(pane)) => self.decide_pane(&pane, desk),
+                Some(Closing::Window(mut window)) => {
+                    if !std::mem::replace(&mut window.judging, true) {
+                        let job = self.job(&window);
+                        desk.outlet.effects.push(Effect::Judge(Box::new(job)));
+                    }
+                    self.closing.push_front(Closing::Window(window));
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn decide_pane(&mut self, pane: &ClosedPane, desk: &mut Desk<'_>) {
+        let ClosedPane { start_us, setup, state, .. } = pane;
+        let (start_us, operations) = (*start_us, &self.setup.model.operations);
+        let (every_us, lateness_us) = (operations.every_us, operations.lateness_us);
+        self.facts.burn.push(start_us, state);
+        let figures = PaneFigures::new(start_us, state);
+        self.facts.last_pane = Some(figures);
+        desk.outlet.pending.shown.panes.push(figures.of(&setup.model.name, every_us));
+        let span_us = start_us..start_us + every_us;
+        let at_us = span_us.end + lateness_us;
+        let observation = signals::of_pane(&self.facts.burn, pane, span_us, at_us);
+        desk.outlet.pending.dropped.push(self.key(LaneKind::Operations, start_us));
+        self.decide(&observation, None, desk);
+    }
+
+    /// What the judge needs for a window: also what it knows of the windows before.
+    fn job(&self, window: &ClosedWindow) -> Job {
+        let ClosedWindow { closed, setup, state, ledger, .. } = window;
+        let meta = WindowMeta {
+            id: WindowId::new(&setup.model.name, closed.start_us, setup.model.window.every_us),
+            start_us: closed.start_us,
+            end_us: closed.end_us,
+            parts: closed.parts,
+            incomplete: closed.incomplete.clone(),
+            previous: self.facts.previous.clone(),
+            ledger: *ledger,
+            cuts: [(self.topic.to_string(), closed.cuts.clone())].into(),
+        };
+        let mut history = self.facts.history.clone();
+        // What changed concerns the windows that opened under it.
+        if Arc::ptr_eq(setup, &self.setup) {
+            history.changed.clone_from(&self.facts.changed);
+        }
+        let (setup, state) = (Arc::clone(setup), Arc::clone(state));
+        Job { model: self.id, setup, state, window: meta, history }
+    }
+
+    /// A window was judged: its report is kept, the incidents are decided on. False where none waits.
+    pub(crate) fn take_verdict(&mut self, verdict: Verdict, desk: &mut Desk<'_>) -> bool {
+        let window = match self.closing.pop_front() {
+            Some(Closing::Window(window)) => window,
+            other => {
+                tracing::error!(
+                    model = self.name(),
+                    "a verdict came for which no window waits, which is a defect: it is dropped"
+                );
+                self.closing.extend(other);
+                return false;
+            }
+        };
+        let closed = window.closed;
+        let report = Arc::new(verdict.report);
+        let id = report.window.id.clone();
+        self.facts.history = verdict.history;
+        if Arc::ptr_eq(&verdict.setup, &self.setup) {
+            self.facts.changed.clear();
+        }
+        self.remember(PastWindow {
+            id: id.clone(),
+            closed: closed.clone(),
+            versions: retraining::versions(&report),
+            broken: retraining::is_broken(&report),
+        });
+        self.show(&report, closed.start_us);
+        self.touch();
+        let (model, start_us) = (self.name().to_owned(), closed.start_us);
+        let pending = &mut desk.outlet.pending;
+        let digest = WindowDigest::new(&report, start_us..closed.end_us);
+        pending.shown.digests.extend(WindowDocument::new(&model, start_us, &digest));
+        pending.dropped.push(self.key(LaneKind::Drift, start_us));
+        pending.reports.push(StoredReport {
+            model: model.clone(),
+            start_us,
+            end_us: closed.end_us,
+            report: verdict.json.clone(),
+            history: verdict.told,
+            config_sha256: verdict.setup.sha256().to_owned(),
+        });
+        let shapes = verdict.shapes;
+        pending.shapes.push(StoredShapes { model: model.clone(), start_us, shapes });
+        desk.outlet.effects.push(Effect::CloseShadow { model: self.id, start_us, id });
+        self.publish(verdict.json, desk);
+        desk.outlet.after_commit.push(Effect::Published(Arc::clone(&report)));
+        let at_us = closed.end_us + self.setup.model.window.lateness_us;
+        let observation = signals::of_window(&report, &closed, at_us);
+        self.decide(&observation, Some(&report), desk);
+        desk.outlet.urgent = true;
+        self.proceed(desk);
+        true
+    }
+
+    /// A candidate's record of a window is final: it is kept beside the report, and published.
+    pub(crate) fn take_shadow_record(&self, start_us: i64, record: String, desk: &mut Desk<'_>) {
+        let document = record.clone().into_bytes();
+        let kept = WindowDocument { model: self.name().to_owned(), start_us, document };
+        desk.outlet.pending.shown.shadow.push(kept);
+        self.publish(record, desk);
+    }
+
+    /// Puts a report or a shadow record into the outbox of the reports topic.
+    fn publish(&self, value: String, desk: &mut Desk<'_>) {
+        if desk.messages.reports_are_published() {
+            let key = self.name().to_owned();
+            desk.outbox.put(OutboxBody::Report { key, value }, desk.outlet);
+        }
+    }
+
+    /// Applies an observation to the incidents and tells what came of it.
+    pub(crate) fn decide(
+        &mut self,
+        observation: &Observation,
+        report: Option<&Report>,
+        desk: &mut Desk<'_>,
+    ) {
+        let (alerts, transitions) = decide(&self.facts.alerts, observation, desk.rules);
+        if self.facts.alerts != alerts {
+            self.facts.alerts = alerts;
+            self.touch();
+        }
+        if let Some(report) = report {
+            self.facts.unmoved = unmoved(report);
+        }
+        for transition in &transitions {
+            self.tell(transition, desk);
+        }
+        let is_window = matches!(observation.source, Source::Window { .. });
+        if is_window && !self.is_too_old(observation.at_us, desk) {
+            self.retry_retraining(observation.at_us, desk);
+        }
+        self.facts.sent.prune(&self.facts.alerts);
+    }
+
+    /// Whether a transition of this event time is recorded rather than sent.
+    fn is_too_old(&self, at_us: i64, desk: &Desk<'_>) -> bool {
+        let limit_us = desk.messages.max_age_us(self.setup.model.window.every_us);
+        outbox::is_too_old(at_us, desk.now_us, limit_us)
+    }
+
+    /// Writes the messages about a transition into the outbox, and asks for retraining where it helps.
+    fn tell(&mut self, transition: &Transition, desk: &mut Desk<'_>) {
+        let is_too_old = self.is_too_old(transition.at_us, desk);
+        let obstacle = retraining::broken_input(&self.facts.alerts).or_else(|| {
+            is_too_old.then(|| "these windows lie in the past, the present comes first".to_owned())
+        });
+        let limits = self.retrain_limits();
+        let (state, decision) = ask(&self.facts.retrain, transition, obstacle.as_deref(), &limits);
+        let before = std::mem::replace(&mut self.facts.retrain, state);
+        self.log(transition, desk.now_us);
+        self.touch();
+        let entry = IncidentEntry::Step(Box::new(transition.clone()));
+        let entry = entry.of(&transition.incident, &transition.id, desk.now_us);
+        desk.outlet.pending.shown.entries.extend(entry);
+        let note = self.request_retraining(transition, decision, &before, desk);
+        let mut rows = desk.messages.rows(self, &Occasion::new(self, transition, 0, note));
+        if is_too_old {
+            rows.retain(|row| row.kind.ends_an_alert());
+        } else {
+            self.facts.sent.note(&transition.incident, &transition.id, 0, desk.now_us);
+        }
+        desk.say(rows);
+    }
+
+    /// Asks again for the retraining that was held back, with the windows as they are by now: once a
+    /// window, and when what was too old to be told is told. Returns what is to be said, by incident.
+    pub(crate) fn retry_retraining(
+        &mut self,
+        at_us: i64,
+        desk: &mut Desk<'_>,
+    ) -> BTreeMap<String, RetrainNote> {
+        let obstacle = retraining::broken_input(&self.facts.alerts);
+        let limits = self.retrain_limits();
+        let alerts = &self.facts.alerts;
+        let (state, decisions) =
+            retry(&self.facts.retrain, alerts, at_us, obstacle.as_deref(), &limits);
+        let before = std::mem::replace(&mut self.facts.retrain, state);
+        let mut notes = BTreeMap::new();
+        for (incident, decision) in decisions {
+            let windows = incident.windows.into_iter().collect();
+            let transition = Transition { at_us, windows, ..incident.last };
+            let note = self.request_retraining(&transition, decision, &before, desk);
+            notes.insert(transition.incident, note);
+        }
+        notes
+    }
+
+    /// Puts the retraining request that a decision asks for into the store and the outbox; says what came
+    /// of it. Where no rows can be named, nothing was asked for: the state of `before` holds again.
+    fn request_retraining(
+        &mut self,
+        transition: &Transition,
+        decision: RetrainDecision,
+        before: &RetrainState,
+        desk: &mut Desk<'_>,
+    ) -> RetrainNote {
+        let id = match decision {
+            RetrainDecision::None => return RetrainNote::None,
+            RetrainDecision::HeldBack { why } => return RetrainNote::HeldBack { why },
+            RetrainDecision::Request { id } => id,
+        };
+        match retraining::request(self, transition, &id, &desk.messages.source(&self.topic)) {
+            Ok(request) => {
+                let rows = desk.messages.retrain_rows(self, transition, &request);
+                desk.outlet.keep(DocumentKey::Retrain(id.clone()), &request);
+                let note = RetrainNote::Requested { id, rows: request.data.train_on.rows };
+                desk.outlet.after_commit.push(Effect::Requested(Arc::new(request)));
+                desk.say(rows);
+                note
+            }
+            Err(why) => {
+                self.facts.retrain.take_back(before, transition.class, transition.at_us);
+                RetrainNote::HeldBack { why: why.to_string() }
+            }
+        }
+    }
+
+    fn retrain_limits(&self) -> RetrainLimits {
+        let retrain = &self.setup.model.retrain;
+        RetrainLimits { cooldown_us: retrain.cooldown_us, max_per_day: retrain.max_per_day }
+    }
+
+    /// Remembers a window that was decided on.
+    fn remember(&mut self, past: PastWindow) {
+        let first = self.facts.past.front().map_or(i64::MAX, |first| first.closed.start_us);
+        let oldest_us = past.closed.start_us.min(first);
+        self.facts.previous = Some(past.id.clone());
+        self.facts.past.push_back(past);
+        if self.facts.past.len() > PAST_WINDOWS {
+            self.facts.past.pop_front();
+        }
+        self.facts.late_rows.retain(|row| row.time_us >= oldest_us);
+    }
+
+    /// Remembers a window as overviews show it.
+    fn show(&mut self, report: &Report, start_us: i64) {
+        self.facts.last_window = Some(LastWindow::new(report));
+        self.facts.sparks.push_back(Spark::new(report, start_us));
+        if self.facts.sparks.len() > SPARKS {
+            self.facts.sparks.pop_front();
+        }
+    }
+
+    /// Adds a transition to the history of alerts.
+    fn log(&mut self, transition: &Transition, wall_us: i64) {
+        self.facts.transitions.push_back(Logged { transition: transition.clone(), wall_us });
+        if self.facts.transitions.len() > TRANSITIONS {
+            self.facts.transitions.pop_front();
+        }
+    }
+
+    fn key(&self, lane: LaneKind, start_us: i64) -> WindowKey {
+        WindowKey { model: self.name().to_owned(), lane, start_us }
+    }
+}

@@ -1,0 +1,59 @@
+//! Counting again: an empty store that begins where the oldest open windows of a lost one began.
+
+use std::collections::BTreeMap;
+
+use driftline_config::ModelId;
+
+use crate::counting::topic::{Position, TopicFacts};
+use crate::persist::{CountingDocument, read};
+use crate::snapshot::{DocumentKey, Saved};
+use crate::{Pipeline, RestoreError};
+
+impl Pipeline {
+    /// Reads on from the first rows of the windows that were open in `lost`, which is given up: of it
+    /// only positions are believed, and that closed windows are closed. A topic that `lost` does not
+    /// know is read from its configured start.
+    ///
+    /// # Errors
+    /// [`RestoreError::Document`]: a document is damaged; nothing was taken over then.
+    pub fn begin_again(&mut self, lost: &Saved) -> Result<(), RestoreError> {
+        let counting = &mut self.counting;
+        let mut documents: BTreeMap<ModelId, CountingDocument> = BTreeMap::new();
+        for (id, model) in counting.models.iter() {
+            let key = DocumentKey::Model(model.name().to_owned());
+            let topic = counting.topics.get(model.topic).map(|topic| &topic.name);
+            let document = read::<CountingDocument>(lost, &key)?;
+            documents.extend(document.filter(|known| Some(&known.topic) == topic).map(|d| (id, d)));
+        }
+        let mut readings = Vec::new();
+        for (_, topic) in counting.topics.iter() {
+            let facts = read::<TopicFacts>(lost, &DocumentKey::Topic(topic.name.clone()))?;
+            readings.push(facts.map(|facts| facts.partitions).unwrap_or_default());
+        }
+        for ((_, topic), readings) in counting.topics.iter_mut().zip(readings) {
+            topic.dirty = true;
+            let of_topic = topic.models.iter().filter_map(|id| documents.get_key_value(id));
+            let of_topic: Vec<(&ModelId, &CountingDocument)> = of_topic.collect();
+            for (partition, reached) in readings {
+                let first = of_topic.iter().filter_map(|(_, document)| {
+                    document.drift.open_rows_from().get(&partition).copied()
+                });
+                let position = first.chain([reached.position]).min().unwrap_or(0);
+                let begun = Position { position, fingerprint: None, gap: false };
+                topic.facts.partitions.insert(partition, begun);
+                let counts = topic.facts.ledger_of(partition);
+                for (id, _) in &of_topic {
+                    if let Some(model) = counting.models.get_mut(**id) {
+                        model.begin(partition, position, counts);
+                    }
+                }
+            }
+            for (id, document) in of_topic {
+                if let Some(model) = counting.models.get_mut(*id) {
+                    model.drift.follow(&document.drift);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Reports, panes and looks at the clock as signals: what each says about the classes of a model.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Source};
+use driftline_analytics::burn::{BrokenInput, BurnFinding, BurnWindow, PaneCheck, broken_input};
+use driftline_analytics::lane::Closed;
+use driftline_analytics::report::{Check, Finding, Report};
+use driftline_config::time::parse_instant_us;
+use driftline_config::{Level, Subject};
+
+use crate::counting::closed::ClosedPane;
+
+/// The classes that a drift window judges; latency and errors are judged by panes.
+const OF_WINDOWS: [Class; 4] =
+    [Class::BrokenInput, Class::Release, Class::InputShift, Class::PredictionShift];
+
+/// What a window's report says about the model's classes. `at_us` is when it was due.
+pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observation {
+    let mut findings: BTreeMap<Class, Vec<&Finding>> =
+        OF_WINDOWS.into_iter().map(|class| (class, Vec::new())).collect();
+    for finding in report.findings.iter().filter(|finding| finding.judged) {
+        if let Some(of_class) = class_of(finding).and_then(|class| findings.get_mut(&class)) {
+            of_class.push(finding);
+        }
+    }
+    let signals = findings.into_iter().map(|(class, findings)| (class, signal(&findings)));
+    Observation {
+        model: report.model.clone(),
+        source: Source::Window {
+            id: report.window.id.clone(),
+            start_us: closed.start_us,
+            end_us: closed.end_us,
+            complete: report.window.complete,
+        },
+        at_us,
+        classes: signals.collect(),
+    }
+}
+
+/// What a pane says about serving and broken input. `at_us` is when it was due.
+pub(crate) fn of_pane(
+    burn: &BurnWindow,
+    pane: &ClosedPane,
+    span_us: Range<i64>,
+    at_us: i64,
+) -> Observation {
+    let model = &pane.setup.model;
+    let rates = burn.judge(model, span_us.end);
+    let serving = rates.iter().map(|finding| finding.level).reduce(Level::higher);
+    let fast = rates.iter().filter(|finding| finding.level == Level::Alarm);
+    let serving =
+        ClassSignal { level: serving.unwrap_or(Level::Ok), subjects: fast.map(of_rate).collect() };
+    let broken = broken_input(model, &pane.setup.layout, &pane.state);
+    let broken = broken.into_iter().map(|broken| of_broken_input(broken, span_us.start));
+    let broken = all_at_alarm(broken.collect());
+    Observation {
+        model: model.name.clone(),
+        source: Source::Pane { start_us: span_us.start, end_us: span_us.end },
+        at_us,
+        classes: [(Class::Serving, serving), (Class::BrokenInput, broken)].into(),
+    }
+}
+
+/// What a look at the wall clock says about one class of a model; where nothing was found all is well.
+pub(crate) fn of_a_look(
+    model: &str,
+    class: Class,
+    found: Vec<Evidence>,
+    now_us: i64,
+) -> Observation {
+    Observation {
+        model: model.to_owned(),
+        source: Source::Wall,
+        at_us: now_us,
+        classes: [(class, all_at_alarm(found))].into(),
+    }
+}
+
+/// Something that only the wall clock shows, with no number that could be over a tolerance.
+pub(crate) fn of_the_clock(subject: &str, check: &str, because: String, since_us: i64) -> Evidence {
+    Evidence {
+        subject: Subject::from(subject),
+        check: check.to_owned(),
+        level: Level::Alarm,
+        value: None,
+        bound: None,
+        tolerance: None,
+        unit: Measure::Microseconds,
+        because,
+        first_over_us: Some(since_us),
+    }
+}
+
+fn all_at_alarm(subjects: Vec<Evidence>) -> ClassSignal {
+    let level = if subjects.is_empty() { Level::Ok } else { Level::Alarm };
+    ClassSignal { level, subjects }
+}
+
+fn of_rate(finding: &BurnFinding) -> Evidence {
+    let subject = if finding.check == Check::Latency { "latency" } else { "status" };
+    Evidence {
+        subject: Subject::from(subject),
+        check: finding.check.name().to_owned(),
+        level: Level::Alarm,
+        value: Some(finding.short.rate),
+        bound: Some(finding.short.rate.min(finding.long.rate)),
+        tolerance: Some(finding.speed),
+        unit: Measure::BurnRate,
+        because: finding.because.clone(),
+        first_over_us: None,
+    }
+}
+
+fn of_broken_input(broken: BrokenInput, start_us: i64) -> Evidence {
+    let check = match broken.check {
+        PaneCheck::Missing => "missing",
+        PaneCheck::WrongType => "wrong_type",
+        PaneCheck::Rejected => "rejected",
+    };
+    Evidence {
+        subject: broken.subject,
+        check: check.to_owned(),
+        level: Level::Alarm,
+        value: Some(broken.value),
+        bound: Some(broken.bound),
+        tolerance: Some(broken.tolerance),
+        unit: Measure::Share,
+        because: broken.because,
+        first_over_us: Some(start_us),
+    }
+}
+
+fn class_of(finding: &Finding) -> Option<Class> {
+    match finding.check {
+        Check::Distribution if finding.release => Some(Class::Release),
+        Check::Distribution if finding.subject.is_prediction() => Some(Class::PredictionShift),
+        Check::Distribution => Some(Class::InputShift),
+        Check::Missing
+        | Check::WrongType
+        | Check::NewCategory
+        | Check::Absent
+        | Check::NewColumn
+        | Check::Volume => Some(Class::BrokenInput),
+        Check::Latency | Check::Errors => None,
+    }
+}
+
+fn signal(findings: &[&Finding]) -> ClassSignal {
+    let Some(level) = findings.iter().map(|finding| finding.level).reduce(Level::higher) else {
+        return ClassSignal::ok();
+    };
+    let told = findings.iter().filter(|finding| finding.level != Level::Ok);
+    ClassSignal { level, subjects: told.map(|finding| of_finding(finding)).collect() }
+}
+
+fn of_finding(finding: &Finding) -> Evidence {
+    let effect = finding.effect();
+    Evidence {
+        subject: finding.subject.clone(),
+        check: finding.check.name().to_owned(),
+        level: finding.level,
+        value: effect.map(|effect| effect.value),
+        bound: effect.map(|effect| effect.bound),
+        tolerance: effect.map(|effect| effect.tolerance),
+        unit: if finding.share.is_some() { Measure::Share } else { Measure::Statistic },
+        because: finding.because.clone(),
+        first_over_us: finding.first_over.as_deref().and_then(|text| parse_instant_us(text).ok()),
+    }
+}

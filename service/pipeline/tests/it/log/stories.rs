@@ -1,0 +1,346 @@
+//! Bugs that were, each with its story.
+
+use std::collections::VecDeque;
+
+use super::*;
+
+/// A log of one partition: `hours` windows of `rows` rows of model one, each as `make` says, then
+/// heartbeats that close everything.
+fn hourly(hours: i64, rows: i64, make: impl Fn(i64, i64) -> String) -> Log {
+    let mut log = Log::new(PARTITIONS);
+    for index in 0..hours * rows {
+        let time_us = T0 + index * HOUR_US / rows;
+        let value = make(index / rows, index).replace("TS", &(time_us / 1000).to_string());
+        log.push(0, value, time_us);
+    }
+    let end_us = T0 + (hours + 1) * HOUR_US;
+    log.push_everywhere(&heartbeat(None, end_us), end_us);
+    log
+}
+
+/// A capture of model one whose time is filled in by [`hourly`].
+fn row(index: i64, shift: i64) -> String {
+    capture("one", 0, index, shift).replace("\"ts\":0", "\"ts\":TS")
+}
+
+fn feed(bench: &Bench, inline: &mut Inline, log: &Log, now_us: i64) {
+    for partition in 0..PARTITIONS {
+        let chunk = bench.chunk(log, partition, 0, log.len(partition));
+        inline.feed(Event::Read(Read::Chunk(chunk)), now_us);
+    }
+}
+
+/// The end of a partition of the first topic.
+fn end(partition: i32, offset: usize, wall_us: i64) -> Event {
+    let offset = offset as i64;
+    Event::Read(Read::EndOfPartition { at: at(0, partition), offset, wall_us })
+}
+
+fn caught_up(inline: &mut Inline, log: &Log, now_us: i64) {
+    for partition in 0..PARTITIONS {
+        inline.feed(end(partition, log.len(partition), now_us), now_us);
+    }
+}
+
+/// Retraining that was held back for broken input was asked for when the input was mended, and named
+/// just the windows whose input had been broken.
+#[test]
+fn rows_of_broken_windows_are_never_trained_on() {
+    let bench = Bench::new();
+    let log = hourly(12, 100, |hour, index| match hour {
+        0..4 => row(index, 0),
+        // Everything moves and a column is gone; later only the move remains.
+        4..6 => row(index, 400).replace(r#""kind":"a""#, r#""kind":null"#),
+        _ => row(index, 400),
+    });
+    let mut inline = Inline::new(bench.pipeline());
+    feed(&bench, &mut inline, &log, T0);
+    let told = told(&inline);
+    assert!(told.contains(&line("one", "broken input", "firing")), "{told:?}");
+    assert!(told.contains(&line("one", "broken input", "resolved")), "{told:?}");
+    let [request] = &inline.requests[..] else { panic!("one request: {:?}", inline.requests) };
+    let first_sound_us = T0 + 6 * HOUR_US;
+    assert_eq!(request.data.train_on.select.ts_from, first_sound_us, "{request:?}");
+    assert!(request.timestamp > first_sound_us, "asked when it could be");
+}
+
+/// Each model of a shared topic was held to account for every broken record of the topic: one with a
+/// twentieth of the requests saw 20 % of its records broken where 1 % were.
+#[test]
+fn a_small_model_of_a_shared_topic_is_not_broken_by_the_topics_rejects() {
+    let text = CONFIG.replace(
+        "errors: {objective: 0.99}",
+        "operations: {every: 1h, lateness: 1m}\n    errors: {objective: 0.99}",
+    );
+    let bench = Bench::of(&text);
+    let share = |broken: i64, of: i64| {
+        let log = hourly(14, 1500, move |_, index| match index {
+            _ if index % of < broken => "{\"v\":1,".to_owned(),
+            _ if index % 20 == 7 => row(index, 0),
+            _ => row(index, 0).replace(r#""model":"one""#, r#""model":"stranger""#),
+        });
+        let mut inline = Inline::new(bench.pipeline());
+        feed(&bench, &mut inline, &log, T0);
+        told(&inline).iter().filter(|(_, class, _)| *class == "broken input").count()
+    };
+    assert_eq!(share(1, 100), 0, "1 % of all records is no alarm");
+    assert_eq!(share(10, 100), 1, "10 % is");
+}
+
+/// An hour without the broker was told of as an hour without captures.
+#[test]
+fn what_comes_while_nobody_can_read_is_no_silence() {
+    let bench = Bench::new();
+    let log = hourly(2, 50, |_, index| row(index, 0));
+    let mut inline = Inline::new(bench.pipeline());
+    feed(&bench, &mut inline, &log, T0);
+    caught_up(&mut inline, &log, T0);
+    let at = |hours: i64| T0 + hours * HOUR_US;
+    let silent = |inline: &mut Inline, hours: i64| {
+        inline.feed(Event::Tick, at(hours));
+        told(inline).iter().filter(|(_, class, _)| *class == "no data").count()
+    };
+    let message = "the broker is away".to_owned();
+    inline.feed(Event::Read(Read::Trouble { topic: None, message }), at(1));
+    assert_eq!(silent(&mut inline, 30), 0);
+    inline.feed(Event::Read(Read::Recovered { topic: None }), at(30));
+    assert_eq!(silent(&mut inline, 32), 0, "what came meanwhile is not read yet");
+    assert_eq!(silent(&mut inline, 34), 1, "model one waits for three hours");
+}
+
+/// A restart resolved an open incident of silence, and opened another one later.
+#[test]
+fn silence_goes_on_across_a_restart_until_a_row_is_accepted() {
+    let bench = Bench::new();
+    let log = hourly(2, 50, |_, index| row(index, 0));
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut inline = Inline::new(bench.pipeline());
+    feed(&bench, &mut inline, &log, T0);
+    caught_up(&mut inline, &log, T0);
+    let at = |hours: i64| T0 + hours * HOUR_US;
+    inline.feed(Event::Tick, at(30));
+    let silent = |inline: &Inline| {
+        let told = told(inline).into_iter();
+        told.filter(|(model, class, _)| model == "one" && *class == "no data")
+            .map(|(_, _, state)| state)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(silent(&inline), ["firing"]);
+    let mut keep = |snapshot: &Snapshot| drop(store.commit(snapshot).unwrap());
+    inline.commit(at(30), &mut keep);
+
+    let mut again = Inline::new(bench.continued(&store.load(&|_| false).unwrap()).0);
+    again.feed(Event::Tick, at(31));
+    caught_up(&mut again, &log, at(31));
+    again.feed(Event::Tick, at(32));
+    again.feed(Event::Tick, at(90));
+    assert_eq!(silent(&again), ["firing"], "the same silence");
+    let mut longer = log.clone();
+    longer.push(0, capture("one", at(91), 1000, 0), at(91));
+    let length = longer.len(0);
+    let chunk = bench.chunk(&longer, 0, length - 1, length);
+    again.feed(Event::Read(Read::Chunk(chunk)), at(91));
+    again.feed(Event::Tick, at(91));
+    assert_eq!(silent(&again), ["firing", "resolved"]);
+}
+
+/// The first start on a topic with history posted training jobs about last year, while its mails
+/// were rightly held back.
+#[test]
+fn what_is_too_old_asks_for_no_retraining_until_all_is_read() {
+    let bench = Bench::of(&CONFIG.replace("max_age: off", "max_age: 1d"));
+    let log = hourly(12, 100, |hour, index| row(index, if hour < 4 { 0 } else { 400 }));
+    let now_us = T0 + 9000 * HOUR_US;
+    let mut inline = Inline::new(bench.pipeline());
+    feed(&bench, &mut inline, &log, now_us);
+    assert!(told(&inline).contains(&line("one", "input shift", "firing")));
+    assert_eq!((inline.messages.len(), inline.requests.len()), (0, 0), "recorded, not sent");
+    caught_up(&mut inline, &log, now_us);
+    inline.feed(Event::Tick, now_us);
+    assert_eq!(inline.requests.len(), 1, "what still fires is asked for once");
+    assert!(!inline.messages.is_empty());
+    inline.feed(Event::Tick, now_us + 1_000_000);
+    assert_eq!(inline.requests.len(), 1);
+}
+
+/// The report of a window that had opened under the old settings said that they had changed; the
+/// first one under the new settings did not.
+#[test]
+fn a_change_is_told_by_the_first_window_that_opened_under_it() {
+    let log = hourly(6, 50, |_, index| row(index, 0));
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut keep = |snapshot: &Snapshot| drop(store.commit(snapshot).unwrap());
+    let mut told = Vec::new();
+    let mut run = |bench: &Bench, to: usize| {
+        let mut inline = Inline::new(bench.continued(&store.load(&|_| false).unwrap()).0);
+        for partition in (0..PARTITIONS).rev() {
+            let from = looks::position(&inline.pipeline, partition);
+            let to = to.min(log.len(partition));
+            if from < to {
+                let chunk = bench.chunk(&log, partition, from, to);
+                inline.feed_keeping(Event::Read(Read::Chunk(chunk)), T0, &mut keep);
+            }
+        }
+        inline.commit(T0, &mut keep);
+        for (report, _) in &inline.reports {
+            told.push((report.config_sha256.clone(), report.changed.clone()));
+        }
+    };
+    // The process ends in the middle of the third hour, and again before the fourth.
+    run(&Bench::new(), 125);
+    let changed = Bench::of(&CONFIG.replace("objective: 0.99", "objective: 0.98"));
+    run(&changed, 140);
+    run(&changed, usize::MAX);
+    let changes: Vec<Vec<String>> = told.iter().map(|(_, changed)| changed.clone()).collect();
+    let first = changes.iter().position(|changed| !changed.is_empty()).unwrap();
+    assert_eq!(changes[first], ["config"]);
+    assert_eq!(changes.iter().filter(|changed| !changed.is_empty()).count(), 1, "{told:?}");
+    assert_ne!(told[first].0, told[first - 1].0, "the first under the new settings: {told:?}");
+}
+
+/// What was written under a silence came out all together at its end, and repeats did not look at it.
+#[test]
+fn what_still_fires_after_a_silence_is_told_once() {
+    let bench = Bench::new();
+    let log = hourly(8, 100, |hour, index| row(index, if hour < 3 { 0 } else { 400 }));
+    let mut inline = Inline::new(bench.pipeline());
+    let until_us = T0 + HOUR_US;
+    inline.feed(
+        Event::Silence(Silence {
+            id: "s".to_owned(),
+            model: Some("one".to_owned()),
+            class: None,
+            until_us,
+            by: "on-call".to_owned(),
+            reason: "known".to_owned(),
+        }),
+        T0,
+    );
+    feed(&bench, &mut inline, &log, T0);
+    let firing = looks::model(&inline.pipeline, 0).decided().alerts.incidents().count();
+    let written = inline.messages.len();
+    assert!(firing > 0 && written > 0, "delivery settles what was written meanwhile");
+
+    let mut told_at = |now_us: i64| {
+        let before = inline.messages.len();
+        inline.feed(Event::Tick, now_us);
+        inline.messages[before..].iter().map(|row| row.id.clone()).collect::<Vec<String>>()
+    };
+    assert_eq!(told_at(until_us - 1), Vec::<String>::new());
+    let told = told_at(until_us);
+    assert_eq!(told.len(), firing, "{told:?}");
+    assert!(told.iter().all(|id| id.ends_with(".1")), "{told:?}");
+    assert_eq!(told_at(until_us + 1), Vec::<String>::new());
+    assert!(inline.pipeline.silences().is_empty());
+}
+
+/// Rows that waited for the end of a transaction came late: the window closed without their partition,
+/// which had been taken for idle.
+#[test]
+fn whoever_waits_for_the_end_of_a_transaction_is_not_idle() {
+    let bench = Bench::of(&CONFIG.replace("idle: off, at_least: 20", "idle: 30s, at_least: 20"));
+    let log = hourly(3, 50, |_, index| row(index, 0));
+    let later_us = T0 + 60_000_000;
+    for (held_back, windows, late) in [(false, 2, 25), (true, 1, 0)] {
+        let mut inline = Inline::new(bench.pipeline());
+        let read = |inline: &mut Inline, partition: i32, from: usize, to: usize| {
+            let chunk = bench.chunk(&log, partition, from, to);
+            inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+        };
+        read(&mut inline, 0, 0, 75);
+        read(&mut inline, 1, 0, 1);
+        read(&mut inline, 2, 0, 1);
+        inline.feed(end(0, 75, T0), T0);
+        if held_back {
+            inline.feed(Event::Read(Read::HeldBack { at: at(0, 0) }), T0);
+        }
+        inline.feed(Event::Tick, later_us);
+        let of_one = |inline: &Inline| {
+            inline.reports.iter().filter(|(report, _)| report.model == "one").count()
+        };
+        assert_eq!(of_one(&inline), windows, "held back: {held_back}");
+        read(&mut inline, 0, 75, log.len(0));
+        let found = looks::model(&inline.pipeline, 0).counted().late;
+        assert_eq!((of_one(&inline), found), (3, late), "held back: {held_back}");
+    }
+}
+
+/// A log of small windows was read faster than they were judged: nothing bounded those that waited.
+#[test]
+fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
+    let bench = Bench::new();
+    let log = hourly(80, 20, row);
+    let mut pipeline = bench.pipeline();
+    let mut unjudged = VecDeque::new();
+    let judge = |effects: Vec<Effect>,
+                 unjudged: &mut VecDeque<Box<driftline_pipeline::judge::Job>>| {
+        unjudged.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::Judge(job) => Some(job),
+            _ => None,
+        }));
+    };
+    let mut beats = (0..PARTITIONS).map(|partition| (partition, log.len(partition) - 1));
+    let (first, last) = beats.next().unwrap();
+    // Without the heartbeats of the others no window closes.
+    for (partition, at) in beats {
+        let beat = Event::Read(Read::Chunk(bench.chunk(&log, partition, at, at + 1)));
+        judge(pipeline.handle(beat, T0), &mut unjudged);
+    }
+    let (begun, mut at) = (pipeline.is_behind(false), 0);
+    while !pipeline.is_behind(false) {
+        let hour = Event::Read(Read::Chunk(bench.chunk(&log, first, at, at + 20)));
+        judge(pipeline.handle(hour, T0), &mut unjudged);
+        at += 20;
+    }
+    assert!(!begun && at < last, "{at} of {last} rows were read");
+    assert!(at >= 20 * 68, "two windows of each model and 64 may wait: {at}");
+    assert_eq!(unjudged.len(), 1, "windows of a model are judged one after the other");
+
+    // What was judged and is on its way into the store is kept as well.
+    while let Some(job) = unjudged.pop_front() {
+        let verdict = Box::new(driftline_pipeline::judge::decide(&job));
+        judge(pipeline.handle(Event::Judged(verdict), T0), &mut unjudged);
+    }
+    assert!(pipeline.is_behind(false));
+    let epoch = pipeline.snapshot().unwrap().epoch;
+    assert!(pipeline.is_behind(false));
+    let committed = driftline_pipeline::snapshot::Committed { epoch, sizes: BTreeMap::new() };
+    let shown = pipeline.handle(Event::Committed(committed), T0);
+    let reports = shown.iter().filter(|effect| matches!(effect, Effect::Published(_)));
+    assert_eq!(reports.count(), 69);
+    assert!(!pipeline.is_behind(false));
+}
+
+/// What heartbeats passed without a row was kept, and written anew with each snapshot, until a row came.
+#[test]
+fn a_quiet_night_of_heartbeats_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let mut log = hourly(2, 100, row);
+    let evening: Vec<usize> = (0..PARTITIONS).map(|partition| log.len(partition)).collect();
+    for minute in 1..=600 {
+        let time_us = T0 + 3 * HOUR_US + minute * MINUTE_US;
+        log.push_everywhere(&heartbeat(None, time_us), time_us);
+    }
+    let mut inline = Inline::new(bench.pipeline());
+    let mut read = |from: usize, to: usize| {
+        for (partition, evening) in (0..PARTITIONS).zip(&evening) {
+            let from = if from == 0 { 0 } else { evening + from };
+            let chunk = bench.chunk(&log, partition, from, evening + to);
+            inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+        }
+        let counted = inline.pipeline.models().map(|model| model.counted());
+        let strips = counted.map(|counted| {
+            counted.strips.len() + counted.pane_strips.values().map(BTreeMap::len).sum::<usize>()
+        });
+        strips.sum::<usize>()
+    };
+    read(0, 10);
+    for until in (20..=600).step_by(10) {
+        // Of two models and their panes: where the next window of each partition begins, and the last
+        // sixteen boundaries.
+        let strips = read(until - 10, until);
+        assert!(strips <= 4 * 17 * PARTITIONS as usize, "{strips} after {until} minutes");
+    }
+}

@@ -1,0 +1,157 @@
+//! The faults that docs/failures.md leaves to the simulation to prove, and how often each befell a run.
+
+use std::collections::BTreeMap;
+
+use driftline_analytics::report::{CutBy, Report};
+
+use super::run::Outcome;
+
+/// Something that may befall a log or its reading, or that must follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    /// The process dies.
+    Crash,
+    /// It dies while a window that closed has not been judged.
+    DeathBeforeJudgement,
+    /// A commit is durable, and the process dies before it hears so.
+    LostCommit,
+    FailedCommit,
+    /// Records that were counted come again.
+    Redelivery,
+    /// A message or a dead letter arrives, and nobody learns that it did.
+    UnheardArrival,
+    /// A snapshot waits for dead letters that have not arrived.
+    AwaitedLetter,
+    /// A topic gets another partition while it is read.
+    AddedPartition,
+    /// The clock closes a window that a silent partition has not passed.
+    IdleCut,
+    /// One record of a producer whose clock runs hours ahead.
+    WrongClock,
+    /// The whole log goes on hours later.
+    Jump,
+    LateRow,
+    /// Rows beyond the clock, within what is allowed.
+    RowAhead,
+    Heartbeat,
+    /// A row of a model that is not configured.
+    Stranger,
+    /// Offsets that the log does not hold.
+    Hole,
+    /// A record without a timestamp.
+    Unstamped,
+    /// An envelope that cannot be read, by reason.
+    Rejected(&'static str),
+    /// A window too small to be judged is part of a later report.
+    CarriedWindow,
+    Report,
+    Message,
+    RetrainRequest,
+}
+
+use Fault::Rejected;
+
+/// Why envelopes are rejected.
+const REASONS: [Fault; 9] = [
+    Rejected("empty"),
+    Rejected("invalid_utf8"),
+    Rejected("invalid_json"),
+    Rejected("not_an_object"),
+    Rejected("missing_model"),
+    Rejected("missing_ts"),
+    Rejected("bad_timestamp"),
+    Rejected("future"),
+    Rejected("too_large"),
+];
+
+impl Fault {
+    /// All that must happen.
+    pub(super) const ALL: [Fault; 30] = [
+        Fault::Crash,
+        Fault::DeathBeforeJudgement,
+        Fault::LostCommit,
+        Fault::FailedCommit,
+        Fault::Redelivery,
+        Fault::UnheardArrival,
+        Fault::AwaitedLetter,
+        Fault::AddedPartition,
+        Fault::IdleCut,
+        Fault::WrongClock,
+        Fault::Jump,
+        Fault::LateRow,
+        Fault::RowAhead,
+        Fault::Heartbeat,
+        Fault::Stranger,
+        Fault::Hole,
+        Fault::Unstamped,
+        REASONS[0],
+        REASONS[1],
+        REASONS[2],
+        REASONS[3],
+        REASONS[4],
+        REASONS[5],
+        REASONS[6],
+        REASONS[7],
+        REASONS[8],
+        Fault::CarriedWindow,
+        Fault::Report,
+        Fault::Message,
+        Fault::RetrainRequest,
+    ];
+}
+
+/// How the rows of docs/failures.md begin that the simulation proves, and what it does for each.
+pub(super) const ROWS: [(&str, &[Fault]); 10] = [
+    ("killed at any moment", &[Fault::Crash, Fault::LostCommit, Fault::UnheardArrival]),
+    ("a window closed and the process died", &[Fault::DeathBeforeJudgement]),
+    ("a commit fails", &[Fault::FailedCommit]),
+    ("partitions are added", &[Fault::AddedPartition]),
+    ("records come again", &[Fault::Redelivery]),
+    ("a partition is silent", &[Fault::IdleCut]),
+    ("a producer's clock runs ahead", &[Fault::WrongClock, Fault::Jump, Rejected("future")]),
+    ("envelopes that cannot be read", &REASONS),
+    ("dead letters do not arrive", &[Fault::AwaitedLetter]),
+    ("rows come late", &[Fault::LateRow]),
+];
+
+/// How often each fault befell a run.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Befallen(BTreeMap<Fault, u64>);
+
+impl Befallen {
+    pub(super) fn note(&mut self, fault: Fault) {
+        self.add(fault, 1);
+    }
+
+    pub(super) fn note_if(&mut self, happened: bool, fault: Fault) {
+        self.add(fault, u64::from(happened));
+    }
+
+    pub(super) fn add(&mut self, fault: Fault, times: u64) {
+        *self.0.entry(fault).or_default() += times;
+    }
+
+    pub(super) fn take_in(&mut self, other: &Befallen) {
+        other.0.iter().for_each(|(fault, times)| self.add(*fault, *times));
+    }
+
+    pub(super) fn times(&self, fault: Fault) -> u64 {
+        self.0.get(&fault).copied().unwrap_or(0)
+    }
+}
+
+/// What can be told from what a run came to.
+pub(super) fn of_outcome(outcome: &Outcome, befallen: &mut Befallen) {
+    for (json, _) in outcome.reports.values() {
+        let window = Report::from_json(json).unwrap().window;
+        let idle = window.cuts.values().flat_map(|cuts| cuts.values());
+        let idle = idle.filter(|cut| cut.by == CutBy::Idle).count();
+        befallen.add(Fault::IdleCut, idle as u64);
+        befallen.note_if(window.parts > 1, Fault::CarriedWindow);
+    }
+    let late = outcome.models.iter().map(|(_, model)| model.counted.late);
+    befallen.add(Fault::LateRow, late.sum());
+    befallen.add(Fault::Report, outcome.reports.len() as u64);
+    befallen.add(Fault::Message, outcome.messages.len() as u64);
+    befallen.add(Fault::RetrainRequest, outcome.requests.len() as u64);
+}

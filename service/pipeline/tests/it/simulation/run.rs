@@ -1,0 +1,288 @@
+//! Runs a scenario: once without any fault, once with every fault that its seed draws.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use driftline_alerting::repeat::Sent;
+use driftline_config::TopicPartition;
+use driftline_pipeline::{Event, ModelBytes, Pipeline, Read, TopicFacts};
+use driftline_store::Store;
+use driftline_world::{T0, World};
+use fastrand::Rng;
+
+use super::faults::{Befallen, Fault};
+use super::process::{Extent, Outside, Process};
+use super::scenario::Scenario;
+use super::variants::world;
+
+/// Lives of the process that a run may take.
+const CRASHES: u32 = 8;
+/// Steps that no run needs.
+const STEPS: usize = 200_000;
+
+/// Everything that a run comes to: what must not depend on how it was read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Outcome {
+    /// Stored reports by model and start: bytes, and what the judgement knew.
+    pub(super) reports: BTreeMap<(String, i64), (String, String)>,
+    /// Positions, ledger and counts of each topic.
+    pub(super) topics: Vec<(String, TopicFacts)>,
+    /// Each model with its name, without the wall times at which it decided.
+    pub(super) models: Vec<(String, ModelBytes)>,
+    /// Ids and receivers of messages, and published reports.
+    pub(super) messages: BTreeSet<String>,
+    /// Retraining requests, as they are stored.
+    pub(super) requests: BTreeMap<String, Vec<u8>>,
+    /// Dead letters with their reasons.
+    pub(super) letters: BTreeMap<(TopicPartition, i64), &'static str>,
+}
+
+/// The run that nothing disturbs: long chunks, partition after partition, everything at once.
+pub(super) fn calm(scenario: &Scenario) -> Outcome {
+    let world = world(scenario.variant);
+    let mut outside = Outside::default();
+    let mut process = Process::start(world, scenario, &outside, T0);
+    settle(&mut process, &mut outside);
+    while !process.is_through() {
+        let places: Vec<TopicPartition> = process.milestone().ends.keys().copied().collect();
+        for place in process.open_places() {
+            let end = process.milestone().ends[&place];
+            if let Some(chunk) = process.read(place, Extent { back: 0, records: usize::MAX }, end) {
+                process.feed(Event::Read(Read::Chunk(chunk)), &outside, T0);
+                settle(&mut process, &mut outside);
+            }
+        }
+        process.pass(&places, &outside, T0);
+        settle(&mut process, &mut outside);
+    }
+    finish(process, outside)
+}
+
+/// The run of the seed: any order, any size, any crash. A real store `beside` must hold the same after every
+/// commit.
+pub(super) fn disturbed(
+    scenario: &Scenario,
+    seed: u64,
+    beside: Option<Store>,
+) -> (Outcome, Befallen) {
+    let mut rng = Rng::with_seed(seed ^ 0x5eed);
+    let mut run = Run {
+        world: world(scenario.variant),
+        scenario,
+        outside: Outside { beside, ..Outside::default() },
+        crashes: 0,
+        befallen: Befallen::default(),
+        longest: [2, 10, 100][rng.usize(0..3)],
+        danger: if rng.u32(0..5) == 0 { 0.0 } else { rng.f64() * 0.08 },
+        eager: 1 + rng.u32(0..20),
+        rng,
+    };
+    let mut process = Some(Process::start(run.world, scenario, &run.outside, T0));
+    for _ in 0..STEPS {
+        let Some(mut living) = process.take() else { break };
+        if living.is_through() && living.is_settled() {
+            return (finish(living, run.outside), run.befallen);
+        }
+        let lives = run.step(&mut living);
+        process = Some(if lives { living } else { run.next_life() });
+    }
+    panic!("the run comes to no end");
+}
+
+struct Run<'a> {
+    world: &'static World,
+    scenario: &'a Scenario,
+    outside: Outside,
+    crashes: u32,
+    befallen: Befallen,
+    rng: Rng,
+    /// Records of the longest chunk.
+    longest: usize,
+    /// Chance of a crash at each step.
+    danger: f64,
+    /// How soon whatever is on its way arrives, against reading on.
+    eager: u32,
+}
+
+impl<'a> Run<'a> {
+    /// One thing happens, whatever it is. False where the process is dead.
+    fn step(&mut self, process: &mut Process<'_>) -> bool {
+        if process.pipeline.wants_snapshot() {
+            process.snapshot();
+        }
+        process.release();
+        self.befallen
+            .note_if(!process.gate.is_empty() && process.writing.is_none(), Fault::AwaitedLetter);
+        if self.crashes < CRASHES && self.rng.f64() < self.danger {
+            self.crash(process);
+            return false;
+        }
+        let eager = self.eager;
+        match self.rng.u32(0..40 + 5 * eager) {
+            0..30 => self.read(process),
+            30..34 => self.redeliver(process),
+            34..37 => process.feed(Event::Tick, &self.outside, T0),
+            37..40 => process.snapshot(),
+            n if n < 40 + eager => process.judged(&self.outside, T0),
+            n if n < 40 + 2 * eager => return self.commit(process),
+            n if n < 40 + 3 * eager => {
+                let heard = self.rng.u32(0..8) > 0;
+                let arrives = !process.delivering.is_empty();
+                self.befallen.note_if(arrives && !heard, Fault::UnheardArrival);
+                process.delivered(&mut self.outside, heard, T0);
+            }
+            _ => {
+                let nth = self.rng.usize(0..process.letters.len().max(1));
+                let heard = self.rng.u32(0..8) > 0;
+                process.letter_arrives(&mut self.outside, nth, heard);
+            }
+        }
+        true
+    }
+
+    /// A chunk of some partition, or the next milestone where all have been read.
+    fn read(&mut self, process: &mut Process<'_>) {
+        if process.is_through() {
+            // Nobody reads on: the regular snapshot takes the rest along.
+            process.snapshot();
+            return;
+        }
+        let open = process.open_places();
+        if open.is_empty() {
+            let mut places: Vec<TopicPartition> =
+                process.milestone().ends.keys().copied().collect();
+            self.rng.shuffle(&mut places);
+            process.pass(&places, &self.outside, T0);
+            return;
+        }
+        let place = open[self.rng.usize(0..open.len())];
+        let records = self.rng.usize(1..=self.longest);
+        self.chunk(process, place, Extent { back: 0, records });
+    }
+
+    /// Records that were counted come again, with or without some that were not.
+    fn redeliver(&mut self, process: &mut Process<'_>) {
+        if process.is_through() {
+            return;
+        }
+        let places: Vec<TopicPartition> = process.milestone().ends.keys().copied().collect();
+        let place = places[self.rng.usize(0..places.len())];
+        let extent = Extent { back: self.rng.usize(1..10), records: self.rng.usize(0..4) };
+        self.chunk(process, place, extent);
+    }
+
+    fn chunk(&mut self, process: &mut Process<'_>, place: TopicPartition, extent: Extent) {
+        let end = process.milestone().ends[&place];
+        let position = process.position(place);
+        if let Some(chunk) = process.read(place, extent, end) {
+            self.befallen.note_if(chunk.from < position, Fault::Redelivery);
+            process.feed(Event::Read(Read::Chunk(chunk)), &self.outside, T0);
+        }
+    }
+
+    /// The commit on its way ends: well, or with an error, which ends the process.
+    fn commit(&mut self, process: &mut Process<'_>) -> bool {
+        let fails = self.crashes < CRASHES && self.rng.f64() < self.danger;
+        if process.writing.is_some() && fails {
+            self.befallen.note(Fault::FailedCommit);
+            process.writing = None;
+            self.crash(process);
+            return false;
+        }
+        process.committed(&mut self.outside, T0);
+        true
+    }
+
+    /// The process dies. What was on its way may have arrived.
+    fn crash(&mut self, process: &mut Process<'_>) {
+        self.crashes += 1;
+        self.befallen.note(Fault::Crash);
+        self.befallen.note_if(!process.judging.is_empty(), Fault::DeathBeforeJudgement);
+        if let Some(snapshot) = process.writing.take()
+            && self.rng.bool()
+        {
+            self.befallen.note(Fault::LostCommit);
+            self.outside.commit(&snapshot);
+        }
+        for nth in 0..process.letters.len() {
+            if self.rng.bool() {
+                process.letter_arrives(&mut self.outside, nth, false);
+            }
+        }
+        if self.rng.bool() {
+            process.delivered(&mut self.outside, false, T0);
+        }
+    }
+
+    /// A new process starts, and may die before it has done anything.
+    fn next_life(&mut self) -> Process<'a> {
+        let mut process = Process::start(self.world, self.scenario, &self.outside, T0);
+        while self.crashes < CRASHES && self.rng.u32(0..6) == 0 {
+            self.crash(&mut process);
+            process = Process::start(self.world, self.scenario, &self.outside, T0);
+        }
+        process
+    }
+}
+
+/// Lets everything that is on its way arrive, and commits.
+fn settle(process: &mut Process<'_>, outside: &mut Outside) {
+    loop {
+        while !process.judging.is_empty() {
+            process.judged(outside, T0);
+        }
+        while !process.letters.is_empty() {
+            process.letter_arrives(outside, 0, true);
+        }
+        while !process.delivering.is_empty() {
+            process.delivered(outside, true, T0);
+        }
+        process.snapshot();
+        process.release();
+        if process.writing.is_none() {
+            return;
+        }
+        process.committed(outside, T0);
+    }
+}
+
+/// What the run came to, as a process finds it that starts from the store.
+fn finish(process: Process<'_>, outside: Outside) -> Outcome {
+    let restored = process.again(&outside, T0);
+    let models = models(&restored.pipeline);
+    assert_eq!(models, self::models(&process.pipeline), "the store holds what the process held");
+    let topics = restored.pipeline.topics();
+    let stored = outside.store.reports().iter();
+    Outcome {
+        reports: stored
+            .map(|(key, kept)| (key.clone(), (kept.report.clone(), kept.history.clone())))
+            .collect(),
+        topics: topics.map(|(_, name, facts)| (name.to_owned(), facts.clone())).collect(),
+        models,
+        requests: outside.store.documents("retrain/"),
+        messages: outside.messages,
+        letters: outside.letters,
+    }
+}
+
+/// Each model without what may depend on how it was read: wall times, and the order of what is looked up.
+fn models(pipeline: &Pipeline) -> Vec<(String, ModelBytes)> {
+    let models = pipeline.models().map(|model| {
+        let mut bytes = model.bytes();
+        // Looked up by partition and offset; their order is that of reading.
+        let strips = &mut bytes.counted.strips;
+        strips.sort_by_key(|strip| (strip.partition, strip.offset));
+        strips.dedup();
+        let decided = &mut bytes.decided;
+        decided.sent = Sent::default();
+        // Those older than all that is remembered go at the next decision.
+        let oldest_us = decided.past.front().map_or(i64::MIN, |first| first.closed.start_us);
+        decided.late_rows.retain(|row| row.time_us >= oldest_us);
+        let late_rows = decided.late_rows.make_contiguous();
+        late_rows.sort_unstable_by_key(|row| (row.partition, row.offset));
+        for logged in &mut decided.transitions {
+            logged.wall_us = 0;
+        }
+        (model.name().to_owned(), bytes)
+    });
+    models.collect()
+}

@@ -1,0 +1,347 @@
+//! What happens in one simulated run, drawn from its seed: the log, and where the clock speaks.
+//!
+//! Between two [`Milestone`]s partitions are read in any order and nothing is idle. At a milestone every
+//! partition has been read to the same place whatever happened before, and only there the clock may
+//! go on: so an idle close cuts at the same offsets in every run over the same log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use driftline_config::TopicPartition;
+use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
+use driftline_world::{Entry, T0, at, heartbeat};
+use fastrand::Rng;
+
+use super::faults::{Befallen, Fault};
+use super::variants::{IDLE_US, TOPICS, idles};
+
+/// What is meant to become of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A row of the topic's model at this index.
+    Row { member: usize, time_us: i64 },
+    /// A dead letter.
+    Rejected(&'static str),
+    /// A row of a model that is not configured.
+    Skipped,
+    /// A heartbeat of one model, or of all.
+    Heartbeat { member: Option<usize>, time_us: i64 },
+}
+
+/// The log of one partition.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// The first offset that the log holds.
+    pub(super) first: i64,
+    /// The records, and what each is meant to become.
+    pub(super) entries: Vec<(Entry, Meaning)>,
+}
+
+/// A place in the log where every run comes to rest.
+#[derive(Debug)]
+pub(super) struct Milestone {
+    /// Where each partition has been read to.
+    pub(super) ends: BTreeMap<TopicPartition, i64>,
+    /// How many partitions each topic has while it is being read up to here.
+    pub(super) partitions: Vec<i32>,
+    /// Wall time at which partitions are idle here, where the clock speaks at all.
+    pub(super) clock_us: Option<i64>,
+}
+
+/// A log and its milestones.
+#[derive(Debug)]
+pub(super) struct Scenario {
+    pub(super) variant: usize,
+    pub(super) logs: BTreeMap<TopicPartition, Log>,
+    pub(super) milestones: Vec<Milestone>,
+    /// Whether each topic's records are stamped by their producers.
+    pub(super) producers: Vec<bool>,
+    /// Whether the last records close every window.
+    pub(super) closed: bool,
+    /// What its log brings with it.
+    pub(super) befallen: Befallen,
+}
+
+/// How often each kind of trouble comes in a thousand records.
+struct Mix {
+    broken: u32,
+    skipped: u32,
+    late: u32,
+    ahead: u32,
+    beats: u32,
+    holes: u32,
+    unstamped: u32,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(super) fn draw(seed: u64) -> Scenario {
+        let mut rng = Rng::with_seed(seed);
+        let variant = rng.usize(0..8);
+        let records = match rng.u32(0..40) {
+            0 => rng.usize(100..400),
+            1..=30 => rng.usize(0..24),
+            _ => rng.usize(24..60),
+        };
+        let mut writer = Writer::new(variant, records, &mut rng);
+        let stops = if idles(variant) { rng.usize(1..5) } else { rng.usize(0..2) };
+        let mut stops: Vec<usize> = (0..stops).map(|_| rng.usize(0..=records)).collect();
+        stops.sort_unstable();
+        let mut milestones = Vec::new();
+        for index in 0..records {
+            while stops.first() == Some(&index) {
+                stops.remove(0);
+                milestones.push(writer.milestone(&mut rng));
+                writer.grow(&mut rng);
+            }
+            writer.record(index, &mut rng);
+        }
+        let closed = rng.u32(0..5) > 0;
+        if closed {
+            writer.beat_everywhere();
+        }
+        milestones.push(writer.milestone(&mut rng));
+        let Writer { logs, producers, befallen, .. } = writer;
+        Scenario { variant, logs, milestones, producers, closed, befallen }
+    }
+}
+
+/// A record that has no offset yet.
+struct Unplaced {
+    /// Kafka timestamp.
+    time_us: Option<i64>,
+    value: Option<Vec<u8>>,
+    meaning: Meaning,
+}
+
+/// Whose record is drawn.
+#[derive(Clone, Copy)]
+struct Of {
+    topic: usize,
+    member: usize,
+    index: usize,
+    stamp_us: i64,
+}
+
+/// Writes the records of a scenario.
+struct Writer {
+    idles: bool,
+    logs: BTreeMap<TopicPartition, Log>,
+    partitions: Vec<i32>,
+    producers: Vec<bool>,
+    mix: Mix,
+    /// Event time between two records.
+    step_us: i64,
+    now_us: i64,
+    records: usize,
+    next: BTreeMap<TopicPartition, i64>,
+    befallen: Befallen,
+}
+
+impl Writer {
+    fn new(variant: usize, records: usize, rng: &mut Rng) -> Writer {
+        let partitions = vec![rng.i32(1..=4), rng.i32(1..=2)];
+        let span_us = match variant / 2 {
+            3 => rng.i64(30..360) * MINUTE_US,
+            2 => rng.i64(6..72) * HOUR_US,
+            _ => rng.i64(2..36) * HOUR_US,
+        };
+        let often = |rng: &mut Rng, most: u32| if rng.bool() { rng.u32(0..most) } else { 0 };
+        let mix = Mix {
+            broken: often(rng, 120),
+            skipped: often(rng, 100),
+            late: often(rng, 100),
+            ahead: often(rng, 30),
+            beats: often(rng, 60),
+            holes: often(rng, 100),
+            unstamped: often(rng, 30),
+        };
+        let mut writer = Writer {
+            idles: idles(variant),
+            logs: BTreeMap::new(),
+            partitions: vec![0, 0],
+            producers: vec![rng.bool(), rng.bool()],
+            mix,
+            step_us: span_us / records.max(1) as i64,
+            now_us: T0,
+            records,
+            next: BTreeMap::new(),
+            befallen: Befallen::default(),
+        };
+        let begun = rng.u32(0..5) == 0;
+        for (topic, count) in partitions.into_iter().enumerate() {
+            for partition in 0..count {
+                let first = if begun { rng.i64(0..1000) } else { 0 };
+                writer.open(at(topic, partition), first);
+            }
+        }
+        writer
+    }
+
+    fn open(&mut self, place: TopicPartition, first: i64) {
+        self.logs.insert(place, Log { first, entries: Vec::new() });
+        self.next.insert(place, first);
+        let count = &mut self.partitions[place.topic.0];
+        *count = (*count).max(place.partition.0 + 1);
+    }
+
+    /// Now and then a topic gets a further partition.
+    fn grow(&mut self, rng: &mut Rng) {
+        if rng.u32(0..4) == 0 {
+            let topic = rng.usize(0..2);
+            self.open(at(topic, self.partitions[topic]), 0);
+            self.befallen.note(Fault::AddedPartition);
+        }
+    }
+
+    fn milestone(&mut self, rng: &mut Rng) -> Milestone {
+        let later_us = [0, HOUR_US, 3 * HOUR_US, DAY_US][rng.usize(0..4)];
+        let clock_us = self.now_us + IDLE_US + later_us;
+        Milestone {
+            ends: self.next.clone(),
+            partitions: self.partitions.clone(),
+            clock_us: (self.idles && rng.u32(0..4) > 0).then_some(clock_us),
+        }
+    }
+
+    /// Appends a record, with so many offsets behind it that the log does not hold.
+    fn push(&mut self, place: TopicPartition, record: Unplaced, hole: i64) {
+        let Unplaced { time_us, value, meaning } = record;
+        let offset = self.next[&place];
+        let entry = Entry { offset, time_us, value };
+        self.logs.get_mut(&place).unwrap().entries.push((entry, meaning));
+        self.next.insert(place, offset + 1 + hole);
+        self.befallen.note_if(hole > 0, Fault::Hole);
+        self.befallen.note_if(time_us.is_none(), Fault::Unstamped);
+        match meaning {
+            Meaning::Row { .. } => {}
+            Meaning::Rejected(reason) => self.befallen.note(Fault::Rejected(reason)),
+            Meaning::Skipped => self.befallen.note(Fault::Stranger),
+            Meaning::Heartbeat { .. } => self.befallen.note(Fault::Heartbeat),
+        }
+    }
+
+    fn record(&mut self, index: usize, rng: &mut Rng) {
+        self.now_us += self.step_us / 1000 * 1000;
+        if rng.u32(0..150) == 0 {
+            self.now_us += rng.i64(1..30) * HOUR_US;
+            self.befallen.note(Fault::Jump);
+        }
+        let topic = usize::from(rng.u32(0..4) == 0);
+        // The square leaves some partitions nearly silent.
+        let share = rng.f64() * rng.f64();
+        let partition = (share * f64::from(self.partitions[topic])) as i32;
+        let members = TOPICS[topic].1.len();
+        let member = usize::from(rng.u32(0..5) < 2).min(members - 1);
+        // A producer whose clock runs ahead, for one record.
+        let wrong_clock = self.producers[topic] && rng.u32(0..400) == 0;
+        self.befallen.note_if(wrong_clock, Fault::WrongClock);
+        let ahead_us = if wrong_clock { rng.i64(1..50) * HOUR_US } else { 0 };
+        let stamp_us = match self.producers[topic] {
+            true => self.now_us - rng.i64(0..60) * SECOND_US + ahead_us,
+            false => self.now_us,
+        };
+        let of = Of { topic, member, index, stamp_us };
+        let (value, meaning) = self.value(of, rng);
+        // Without a stamp nothing is too far ahead of it.
+        let unstamped =
+            rng.u32(0..1000) < self.mix.unstamped && meaning != Meaning::Rejected("future");
+        let time_us = (!unstamped).then_some(stamp_us);
+        let hole = if rng.u32(0..1000) < self.mix.holes { rng.i64(1..4) } else { 0 };
+        self.push(at(topic, partition), Unplaced { time_us, value, meaning }, hole);
+    }
+
+    /// What the next record holds, and what is meant to become of it.
+    fn value(&mut self, of: Of, rng: &mut Rng) -> (Option<Vec<u8>>, Meaning) {
+        let Of { topic, member, index, stamp_us } = of;
+        let kind = rng.u32(0..1000);
+        let mut bound = 0;
+        let mut below = |share: u32| {
+            bound += share;
+            kind < bound
+        };
+        if below(self.mix.broken) {
+            return broken(of, rng);
+        }
+        if below(self.mix.skipped) {
+            let name = ["nobody", "ghost"][rng.usize(0..2)];
+            return (Some(self.capture(name, stamp_us, index, rng)), Meaning::Skipped);
+        }
+        if below(self.mix.beats) {
+            let member = rng.bool().then_some(member);
+            let beat = heartbeat(member.map(|member| TOPICS[topic].1[member]), stamp_us);
+            return (Some(beat.into_bytes()), Meaning::Heartbeat { member, time_us: stamp_us });
+        }
+        let time_us = if below(self.mix.late) {
+            self.now_us - rng.i64(60..900) * MINUTE_US
+        } else if below(self.mix.ahead) {
+            self.befallen.note(Fault::RowAhead);
+            stamp_us + rng.i64(1..60) * MINUTE_US
+        } else {
+            stamp_us - rng.i64(0..(8 * 60)) * SECOND_US * i64::from(rng.bool())
+        };
+        let value = self.capture(TOPICS[topic].1[member], time_us, index, rng);
+        (Some(value), Meaning::Row { member, time_us })
+    }
+
+    fn beat_everywhere(&mut self) {
+        let end_us = self.now_us + 10 * DAY_US;
+        let places: Vec<TopicPartition> = self.logs.keys().copied().collect();
+        for place in places {
+            let meaning = Meaning::Heartbeat { member: None, time_us: end_us };
+            let value = Some(heartbeat(None, end_us).into_bytes());
+            self.push(place, Unplaced { time_us: Some(end_us), value, meaning }, 0);
+        }
+    }
+
+    fn capture(&self, model: &str, time_us: i64, index: usize, rng: &mut Rng) -> Vec<u8> {
+        let moved = index > self.records / 2;
+        let x = rng.i64(0..1000) + if moved { 700 } else { 0 };
+        let kind = ["a", "b", "c", "d"][rng.usize(0..if moved { 4 } else { 3 })];
+        let score = rng.f64() * if moved { 0.3 } else { 1.0 };
+        let status = if rng.u32(0..12) == 0 { 500 } else { 200 };
+        let version = rng.u32(1..4) * u32::from(moved) + 1;
+        let mut text = format!(
+            r#"{{"v":1,"model":"{model}","version":"{version}","id":"{index}","ts":{},"latency_us":{},"status":{status}"#,
+            time_us / 1000,
+            rng.u32(100..9000),
+        );
+        // Values of the wrong type and missing ones never cost a row.
+        match rng.u32(0..30) {
+            0 => text.push_str(r#","features":{"x":"wrong","kind":7}"#),
+            1 => text.push_str(r#","features":{"x":null,"further":1}"#),
+            2 => text.push_str(r#","features":{"x":NaN,"kind":null}"#),
+            3 => {}
+            _ => {
+                let _ = write!(text, r#","features":{{"x":{x},"kind":"{kind}"}}"#);
+            }
+        }
+        let _ = write!(text, r#","prediction":{{"score":{score}}}}}"#);
+        text.into_bytes()
+    }
+}
+
+/// A record whose envelope cannot be read.
+fn broken(of: Of, rng: &mut Rng) -> (Option<Vec<u8>>, Meaning) {
+    let (model, index) = (TOPICS[of.topic].1[0], of.index);
+    let ts = of.stamp_us / 1000;
+    let (value, reason): (Option<Vec<u8>>, _) = match rng.u32(0..9) {
+        0 => (None, "empty"),
+        1 => (Some(vec![b'{', 0xff, b'}']), "invalid_utf8"),
+        2 => (Some(format!(r#"{{"model":"{model}","ts":{ts}"#).into_bytes()), "invalid_json"),
+        3 => (Some(b"[1]".to_vec()), "not_an_object"),
+        4 => (Some(format!(r#"{{"v":1,"model":7,"ts":{ts}}}"#).into_bytes()), "missing_model"),
+        5 => (Some(format!(r#"{{"model":"{model}","id":"{index}"}}"#).into_bytes()), "missing_ts"),
+        6 => {
+            let seconds = ts / 1000;
+            let text = format!(r#"{{"model":"{model}","ts":{seconds}}}"#);
+            (Some(text.into_bytes()), "bad_timestamp")
+        }
+        7 => {
+            let text = format!(r#"{{"model":"{model}","ts":{}}}"#, ts + 90 * 60_000);
+            (Some(text.into_bytes()), "future")
+        }
+        _ => (Some(vec![b' '; 5000]), "too_large"),
+    };
+    (value, Meaning::Rejected(reason))
+}

@@ -1,0 +1,140 @@
+//! What people may change: accept an incident, silence messages.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use driftline_alerting::clock::now_us;
+use driftline_alerting::outbox::Silence;
+use driftline_alerting::{Acceptance, Class};
+use driftline_config::sha256_hex;
+use driftline_config::time::parse_instant_us;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::known_model;
+use crate::board::{Board, Command};
+use crate::live::Live;
+use crate::refusal::Refusal;
+
+/// Longest name of a person, in bytes.
+pub(crate) const BY_BYTES: usize = 200;
+/// Longest reason, in bytes.
+pub(crate) const REASON_BYTES: usize = 2000;
+
+/// Who changes something, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signature {
+    by: String,
+    reason: String,
+}
+
+/// What a silence is about: a model, a class, both or everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) model: Option<String>,
+    pub(crate) class: Option<Class>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcceptBody {
+    by: String,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilenceBody {
+    model: Option<String>,
+    class: Option<Class>,
+    until: String,
+    by: String,
+    reason: String,
+}
+
+/// `POST /api/v1/alerts/{id}/accept`: 202, the driver carries it out within a second.
+pub(crate) async fn accept(
+    State(board): State<Arc<Board>>,
+    incident: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let Path(incident) = incident?;
+    let AcceptBody { by, reason } = parse(body, "{\"by\": \"…\", \"reason\": \"…\"}")?;
+    let signature = Signature::new(&by, &reason)?;
+    if board.live().incident(&incident).is_none() {
+        return Err(Refusal::not_found(format!(
+            "no open incident has the id {incident}: it may have resolved; see /api/v1/alerts"
+        )));
+    }
+    let answer = json!({ "incident": incident });
+    board.command(Command::Accept { incident, acceptance: signature.acceptance() })?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// `POST /api/v1/silences`: 202 with the silence's id. The same silence posted twice is one.
+pub(crate) async fn silence(
+    State(board): State<Arc<Board>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let expected = "{\"model\": …, \"class\": …, \"until\": \"2026-11-02T00:00:00Z\", \"by\": \"…\", \"reason\": \"…\"}";
+    let SilenceBody { model, class, until, by, reason } = parse(body, expected)?;
+    let signature = Signature::new(&by, &reason)?;
+    let until_us = parse_instant_us(&until).map_err(|why| Refusal::bad(format!("until: {why}")))?;
+    if until_us <= now_us() {
+        return Err(Refusal::bad(format!("until must lie in the future, {until} does not")));
+    }
+    let silence = new_silence(&board.live(), Scope { model, class }, until_us, signature)?;
+    let answer = json!({ "id": silence.id });
+    board.command(Command::Silence(silence))?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// A silence whose id follows from what it says: sent twice, it is one.
+pub(crate) fn new_silence(
+    live: &Live,
+    Scope { model, class }: Scope,
+    until_us: i64,
+    Signature { by, reason }: Signature,
+) -> Result<Silence, Refusal> {
+    if let Some(model) = &model {
+        known_model(live, model)?;
+    }
+    let parts = json!([model, class, until_us, by, reason]).to_string();
+    let id = sha256_hex(parts).chars().take(32).collect();
+    Ok(Silence { id, model, class, until_us, by, reason })
+}
+
+impl Signature {
+    /// # Errors
+    /// Either says nothing, or too much.
+    pub(crate) fn new(by: &str, reason: &str) -> Result<Signature, Refusal> {
+        let (by, reason) = (by.trim(), reason.trim());
+        if by.is_empty() || reason.is_empty() {
+            return Err(Refusal::bad("both by and reason must say something"));
+        }
+        if by.len() > BY_BYTES || reason.len() > REASON_BYTES {
+            return Err(Refusal::bad(format!(
+                "by may have {BY_BYTES} bytes and reason {REASON_BYTES}"
+            )));
+        }
+        Ok(Signature { by: by.to_owned(), reason: reason.to_owned() })
+    }
+
+    /// An acceptance at this moment.
+    pub(crate) fn acceptance(self) -> Acceptance {
+        Acceptance { by: self.by, reason: self.reason, at_us: now_us() }
+    }
+}
+
+fn parse<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    expected: &str,
+) -> Result<T, Refusal> {
+    serde_json::from_slice(&body?)
+        .map_err(|error| Refusal::bad(format!("the body must be {expected}: {error}")))
+}

@@ -1,0 +1,121 @@
+//! What people change from the page: accept an incident, silence messages.
+//!
+//! A form needs the token like every write: in its own field, or shown by the browser as HTTP Basic
+//! where the page itself asks for it. There is no cookie, so no other page can borrow anything.
+
+use std::time::Duration;
+
+use axum::extract::rejection::{FormRejection, PathRejection};
+use axum::extract::{Form, Path};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use driftline_alerting::clock::now_us;
+use driftline_alerting::{Class, links};
+use serde::Deserialize;
+
+use super::parts::form::length_us;
+use super::respond::{Visit, respond};
+use super::views;
+use crate::api::commands::{Scope, Signature, new_silence};
+use crate::board::Command;
+use crate::live::Live;
+use crate::refusal::Refusal;
+
+/// How long an answer waits for the loop to carry a command out, so that the next view shows it.
+const CARRIED_OUT: Duration = Duration::from_secs(3);
+
+/// Fields of the form about an incident.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AcceptForm {
+    by: String,
+    reason: String,
+    token: String,
+}
+
+/// Fields of the form about silences.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SilenceForm {
+    model: String,
+    class: String,
+    length: String,
+    by: String,
+    reason: String,
+    token: String,
+}
+
+/// `POST /alerts/{id}/accept`
+pub(crate) async fn accept(
+    mut visit: Visit,
+    id: Result<Path<String>, PathRejection>,
+    form: Result<Form<AcceptForm>, FormRejection>,
+) -> Response {
+    let (id, form) = match (id, form) {
+        (Ok(Path(id)), Ok(Form(form))) => (id, form),
+        (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
+        (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
+    };
+    if let Err(refusal) = ask_to_accept(&visit, &id, &form) {
+        visit.forms.refuse(refusal, &form.by, &form.reason);
+        let answer = views::incident(visit.clone(), id).await;
+        return respond(&visit, answer);
+    }
+    let accepted = |live: &Live| live.incident(&id).is_none_or(|open| open.accepted.is_some());
+    visit.board.wait_until(CARRIED_OUT, accepted).await;
+    see_other(format!("../{}", links::segment(&id)))
+}
+
+fn ask_to_accept(visit: &Visit, id: &str, form: &AcceptForm) -> Result<(), Refusal> {
+    visit.check_form(&form.token)?;
+    let signature = Signature::new(&form.by, &form.reason)?;
+    if visit.live.incident(id).is_none() {
+        return Err(Refusal::not_found("this incident is no longer open"));
+    }
+    let acceptance = signature.acceptance();
+    visit.board.command(Command::Accept { incident: id.to_owned(), acceptance })
+}
+
+/// `POST /alerts/silences`
+pub(crate) async fn silence(
+    mut visit: Visit,
+    form: Result<Form<SilenceForm>, FormRejection>,
+) -> Response {
+    let form = match form {
+        Ok(Form(form)) => form,
+        Err(rejection) => return respond(&visit, Err(rejection.into())),
+    };
+    match ask_to_silence(&visit, &form) {
+        Err(refusal) => {
+            visit.forms.refuse(refusal, &form.by, &form.reason);
+            let answer = views::alerts(visit.clone(), ()).await;
+            respond(&visit, answer)
+        }
+        Ok(id) => {
+            let there = |live: &Live| live.silences.iter().any(|silence| silence.id == id);
+            visit.board.wait_until(CARRIED_OUT, there).await;
+            see_other("../alerts".to_owned())
+        }
+    }
+}
+
+/// Gives the id of the silence.
+fn ask_to_silence(visit: &Visit, form: &SilenceForm) -> Result<String, Refusal> {
+    visit.check_form(&form.token)?;
+    let chosen = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let class = chosen(&form.class).map(|name| {
+        let mut all = Class::ALL.into_iter();
+        all.find(|class| class.name() == name).ok_or_else(|| Refusal::bad("no such class"))
+    });
+    let length_us = length_us(&form.length).ok_or_else(|| Refusal::bad("choose how long"))?;
+    let signature = Signature::new(&form.by, &form.reason)?;
+    let scope = Scope { model: chosen(&form.model), class: class.transpose()? };
+    let silence = new_silence(&visit.live, scope, now_us() + length_us, signature)?;
+    let id = silence.id.clone();
+    visit.board.command(Command::Silence(silence))?;
+    Ok(id)
+}
+
+fn see_other(path: String) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
+}

@@ -1,0 +1,41 @@
+//! The listener: which path leads where and who may take it, how connections are bounded and encrypted.
+
+pub(crate) mod connections;
+pub(crate) mod router;
+mod tls;
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use crate::board::Board;
+use connections::Bounds;
+
+pub use router::router;
+pub use tls::{Tls, TlsError};
+
+/// Answers on `listener` until `shutdown` ends, and a few seconds longer for answers in progress.
+/// With `tls` only encrypted connections are answered.
+///
+/// # Errors
+/// The listener cannot be used. A taken port is met earlier, by whoever binds it.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    board: Arc<Board>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let beyond_loopback = !listener.local_addr()?.ip().to_canonical().is_loopback();
+    let router = router(Arc::clone(&board), beyond_loopback);
+    let shutdown = async move {
+        shutdown.await;
+        // Pages that listen would hold up the end for as long as they stay.
+        board.end_events();
+    };
+    let tls = tls.map(|tls| tls.0);
+    connections::serve(listener, tls, router, Bounds::default(), shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! A real listener with a real client: answers, bounds, and the end.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+struct Listening {
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+    _rig: Rig,
+}
+
+async fn listen(bounds: Bounds) -> Listening {
+    let rig = local();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = router(Arc::clone(&rig.board), false);
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async { stopped.await.unwrap_or_default() };
+    let ended = tokio::spawn(connections::serve(listener, None, router, bounds, shutdown));
+    Listening { address, stop, ended, _rig: rig }
+}
+
+/// Reads until `end` has come; the whole text where the connection ends before.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    let mut piece = [0; 1024];
+    while !text.contains(end) {
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => break,
+            Ok(length) => text.push_str(&String::from_utf8_lossy(&piece[..length])),
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_listener_answers_until_it_is_told_to_stop() {
+    let rig = local();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async { stopped.await.unwrap_or_default() };
+    let serving = tokio::spawn(serve(listener, None, Arc::clone(&rig.board), shutdown));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(ASK).await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\nok\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    stop.send(()).unwrap();
+    // The connection is idle: it ends at once, not after its grace.
+    assert_eq!(read_until(&mut stream, "never").await, "");
+    serving.await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn further_connections_wait_for_a_slot() {
+    let bounds = Bounds { connections: 1, ..Bounds::default() };
+    let listening = listen(bounds).await;
+    let mut first = TcpStream::connect(listening.address).await.unwrap();
+    first.write_all(ASK).await.unwrap();
+    assert!(read_until(&mut first, "ok\n").await.ends_with("ok\n"));
+    let mut second = TcpStream::connect(listening.address).await.unwrap();
+    second.write_all(ASK).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(100), second.readable()).await;
+    assert!(early.is_err(), "answered beyond the bound");
+    drop(first);
+    assert!(read_until(&mut second, "ok\n").await.ends_with("ok\n"));
+}
+
+/// Clients that send a byte now and then held every slot for ever.
+#[tokio::test]
+async fn a_client_that_never_finishes_asking_is_dropped() {
+    let short = Duration::from_millis(50);
+    for bounds in [
+        Bounds { head: short, ..Bounds::default() },
+        Bounds { life: short, grace: short, ..Bounds::default() },
+    ] {
+        let listening = listen(bounds).await;
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: loc").await.unwrap();
+        let told = read_until(&mut stream, "never").await;
+        assert!(!told.contains("200 OK"), "{told}");
+        listening.stop.send(()).unwrap();
+        listening.ended.await.unwrap();
+    }
+}

@@ -1,0 +1,183 @@
+//! The service put together: every part built from the configuration, and the checkpoint taken up.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use anyhow::Context;
+use driftline_alerting::clock::now_us;
+use driftline_batch::setups::BaselineReader;
+use driftline_capture::Reason;
+use driftline_config::Config;
+use driftline_pipeline::gate::Gate;
+use driftline_pipeline::snapshot::Committed;
+use driftline_pipeline::{Event, Pipeline, Settings};
+use driftline_store::{LOCK_WAIT, Store};
+use driftline_web::metrics::Metrics;
+use driftline_web::{self as web, Board, Tls};
+use tokio::runtime::Runtime;
+
+use super::candidates::Candidates;
+use super::clocks::Clocks;
+use super::intake::Intake;
+use super::limits::{Counted, columns_of_too_many_values};
+use super::newest::Newest;
+use super::outgoing::Outgoing;
+use super::prune::Pruner;
+use super::publisher::Publisher;
+use super::readiness::Readiness;
+use super::writer::Writer;
+use super::{Monitor, Options};
+use crate::delivery::Delivery;
+use crate::faults::Place;
+use crate::illustration;
+use crate::judge::Judge;
+
+/// Commands of people that wait for the loop.
+const COMMANDS: usize = 64;
+
+impl Monitor {
+    /// Builds every part. Nothing is read yet.
+    ///
+    /// # Errors
+    /// One sentence: what cannot be used, and what to do.
+    pub(crate) fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
+        let Options { rebuild, onnxruntime, listener, faults } = options;
+        let mut reader = BaselineReader::default();
+        let mut pipeline = pipeline(config, &mut reader)?;
+        let listener = match listener {
+            Some(listener) => listener,
+            None => bind(&config.http.listen)?,
+        };
+        let address = listener.local_addr().context("the HTTP listener has no address")?;
+        let tls = config.http.tls.as_ref().map(Tls::load).transpose()?;
+        let store = Arc::new(Store::open(&config.state, LOCK_WAIT, rebuild)?);
+        let effects = {
+            let saved = store.load(&|sha256| reader.know(sha256))?;
+            faults.pass(Place::Restart);
+            pipeline.restore(&saved, &config.limits)?
+        };
+        drop(reader);
+        pipeline.let_go_of_files();
+        if rebuild {
+            begin_again(&mut pipeline, &store)?;
+        }
+        let metrics = metrics(config, &pipeline);
+        let runtime = runtime()?;
+        let delivery = {
+            let _inside = runtime.enter();
+            let illustrate = illustration::from_store(Arc::clone(&store));
+            Delivery::start(runtime.handle(), &config.receivers, illustrate)?
+        };
+        delivery.silence(pipeline.silences());
+        let intake = Intake::prepare(config, &pipeline)?;
+        let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
+        let (requests, commands) = sync_channel(COMMANDS);
+        let board =
+            Arc::new(Board::new(config, Arc::clone(&store), Arc::clone(&metrics), requests));
+        let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = web::serve(listener, tls, Arc::clone(&board), async move {
+            let _ = stopped.await;
+        });
+        let (keep_us, most_bytes) = (config.reports.keep_us, config.limits.report_bytes);
+        let names = config.models.iter().map(|model| model.name.clone());
+        let mut readiness = Readiness::default();
+        readiness.restore(&store)?;
+        let mut monitor = Monitor {
+            intake,
+            judge: Judge::start()?,
+            writer: Writer::start(Arc::clone(&store), faults.clone())?,
+            faults,
+            gate: Gate::default(),
+            candidates: Candidates::start(&pipeline, onnxruntime, &config.limits),
+            outgoing: Outgoing::new(delivery, publisher),
+            receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
+            commands,
+            metrics,
+            board,
+            readiness,
+            newest: Newest::read(Arc::clone(&store), names.collect())?,
+            pruner: Pruner::new(store, keep_us, most_bytes),
+            clocks: Clocks::begin(Instant::now()),
+            limits: Counted::begin(&pipeline),
+            pipeline,
+            notices: Vec::new(),
+            hurried: false,
+            held_back: false,
+            runtime,
+            address,
+            http_stop: Some(http_stop),
+        };
+        monitor.carry_out(effects);
+        // Whoever asks meanwhile waits: nobody is told that a configured model is unknown.
+        monitor.publish();
+        monitor.runtime.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+        Ok(monitor)
+    }
+}
+
+/// The models with their baselines, none of which has seen anything.
+fn pipeline(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Pipeline> {
+    reader.read_ahead(&config.models);
+    let mut setups = Vec::new();
+    for model in &config.models {
+        setups.push(Arc::new(reader.load(model, &config.limits)?));
+    }
+    let settings = Settings::new(config, Intake::retention_us(config), now_us());
+    Ok(Pipeline::new(settings, setups))
+}
+
+/// Begins where the windows of the checkpoint that was moved aside began, and writes that down before
+/// anything is read: a crash right after a rebuild must not go back to the beginning of the topic.
+fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
+    let begun = match store.load_aside() {
+        Ok(Some(lost)) => pipeline.begin_again(&lost).map_err(anyhow::Error::from),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = begun {
+        tracing::warn!(
+            %error,
+            "the checkpoint that was moved aside does not say where windows began: reading begins \
+             at captures.start"
+        );
+    }
+    if let Some(snapshot) = pipeline.snapshot() {
+        let sizes = store.commit(&snapshot)?;
+        pipeline.handle(Event::Committed(Committed { epoch: snapshot.epoch, sizes }), now_us());
+    }
+    Ok(())
+}
+
+fn metrics(config: &Config, pipeline: &Pipeline) -> Arc<Metrics> {
+    let rejections: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    let metrics = Metrics::new(config, &rejections);
+    for (_, topic, facts) in pipeline.topics() {
+        metrics.begin(topic, &facts.ledger);
+    }
+    metrics.limit_reached("categories", columns_of_too_many_values(pipeline));
+    Arc::new(metrics)
+}
+
+/// What HTTP, mail and webhooks run on.
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .context("the operating system refuses threads")
+}
+
+fn bind(listen: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).with_context(|| {
+        format!(
+            "http.listen {listen}: the address cannot be bound; stop what uses it or choose another"
+        )
+    })
+}

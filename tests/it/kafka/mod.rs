@@ -1,0 +1,8 @@
+//! What befalls reading and writing on real brokers: their topics, their network, their locks and bad data.
+
+mod broker;
+mod cluster;
+mod large_reports;
+mod network;
+mod poison;
+mod secure;

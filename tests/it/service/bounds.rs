@@ -1,0 +1,292 @@
+//! What must stay small: memory while a long backlog is read, while one partition is far slower than the
+//! others, and over hours of a steady load.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use driftline_config::time::DAY_US;
+use serde_json::{Value, json};
+
+use crate::rig::PATIENCE;
+use crate::rig::kafka::{self, Kafka};
+use crate::rig::scene::Scene;
+use crate::rig::service::Service;
+use crate::rig::traffic::{self, Log, MODELS, Meaning, Plan, Record};
+use crate::rig::webhook::Webhook;
+
+/// Records of the short form; `make soak` asks for five million. The ledger is put together twice a second:
+/// of fewer, a busy machine has read half before anybody could look.
+const BACKLOG: u64 = 1_200_000;
+/// Seconds of the short form; `make soak` asks for an hour.
+const SOAK_S: u64 = 40;
+/// Days of windows of five minutes, 120 000 records each; `make soak` asks for a week.
+const SLOW_DAYS: u64 = 2;
+/// 64 may be open before partitions wait; what is on its way still opens some.
+const OPEN_WINDOWS: u64 = 96;
+/// How much faster than the clock the event time of the steady load goes: a day in three seconds.
+const SPEED: i64 = 28_800;
+/// What may be kept of a record for good, bytes.
+const KEPT_OF_A_RECORD: u64 = 8;
+/// What memory differs by without anything being kept: pages that an allocator has not given back.
+const SLACK_BYTES: u64 = 8 << 20;
+/// A service is at rest when so many looks in a row have not found it smaller.
+const LOOKS_AT_REST: usize = 50;
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// What a service needs when it has nothing to do: what it fetched in advance, and all that chance had it hold,
+/// is gone.
+fn bytes_at_rest(service: &Service) -> u64 {
+    service.wait_for_an_empty_outbox();
+    let (mut lowest, mut looks) = (u64::MAX, 0);
+    while looks < LOOKS_AT_REST {
+        thread::sleep(ASK_EVERY);
+        let bytes = service.resident_bytes();
+        looks = if bytes < lowest { 0 } else { looks + 1 };
+        lowest = lowest.min(bytes);
+    }
+    lowest
+}
+
+/// That of `records` no more is kept than may be. Says what was found.
+fn hold_to_what_is_kept(what: &str, before: u64, after: u64, records: u64) {
+    let grown = after.saturating_sub(before);
+    let of_each = grown as f64 / records as f64;
+    println!(
+        "{what}: {} MiB, and {} MiB after {records} records more, {of_each:.1} bytes of each",
+        before >> 20,
+        after >> 20
+    );
+    let most = SLACK_BYTES + KEPT_OF_A_RECORD * records;
+    assert!(
+        grown <= most,
+        "{what}: grown by {grown} bytes over {records} records, {of_each:.1} of each"
+    );
+}
+
+/// The service reads until the ledger shows `records`; calls `look` whenever it has looked at it.
+fn read_to_the_end(
+    service: &Service,
+    topic: &str,
+    records: u64,
+    mut look: impl FnMut(u64),
+) -> Value {
+    let mut last = (0, Instant::now());
+    loop {
+        let ledger = service.ledger(topic);
+        let read = ledger["total"]["read"].as_u64().unwrap_or(0);
+        look(read);
+        if read >= records {
+            return ledger;
+        }
+        if read > last.0 {
+            last = (read, Instant::now());
+        }
+        assert!(last.1.elapsed() < PATIENCE, "nothing more is read: {ledger}");
+        thread::sleep(ASK_EVERY);
+    }
+}
+
+/// Sends a log without holding it: how many records, and how many of them cannot be read.
+fn preload(kafka: &Kafka, topic: &str, log: impl Iterator<Item = Record>) -> (u64, u64) {
+    let producer = traffic::producer(kafka);
+    let (mut sent, mut rejected) = (0, 0);
+    for record in log {
+        traffic::send(&producer, topic, &record);
+        sent += 1;
+        rejected += u64::from(matches!(record.meaning, Meaning::Broken(_)));
+    }
+    producer.flush(PATIENCE).expect("the broker has every record");
+    (sent, rejected)
+}
+
+/// What the metrics say of the windows of a model that were closed.
+fn windows_closed(service: &Service, model: &str) -> u64 {
+    let metrics = service.get("/metrics");
+    let of_model = metrics.lines().filter(|line| {
+        line.starts_with("driftline_windows_total{") && line.contains(&format!("\"{model}\""))
+    });
+    of_model.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>() as u64
+}
+
+/// Reads a backlog of so many records with a service of its own: bytes at rest afterwards.
+fn bytes_after_a_backlog(kafka: &Kafka, records: u64) -> u64 {
+    let plan = Plan { records, partitions: 6, days: 8, ..Plan::default() };
+    let scene = Scene::new(kafka, "backlog", plan.partitions, "");
+    let (sent, rejected) = preload(kafka, &scene.topic, Log::new(&plan));
+    let service = scene.start();
+    let (mut most, begun) = (0, Instant::now());
+    let look = |_| most = most.max(service.resident_bytes());
+    let ledger = read_to_the_end(&service, &scene.topic, sent, look);
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("backlog: {sent} records in {seconds:.1} s, at most {} MiB", most >> 20);
+    assert_eq!(ledger["imbalance"], 0, "{ledger}");
+    assert_eq!(ledger["total"]["rejected"], rejected, "{ledger}");
+    for model in MODELS {
+        service.wait_for_reports(model, plan.days as usize);
+    }
+    bytes_at_rest(&service)
+}
+
+#[test]
+fn a_long_backlog_is_read_in_the_memory_of_a_short_one() {
+    let Some(kafka) = kafka::broker() else { return };
+    let records = number("DRIFTLINE_BACKLOG_RECORDS").unwrap_or(BACKLOG);
+    let short = records / 4;
+    let before = bytes_after_a_backlog(kafka, short);
+    let after = bytes_after_a_backlog(kafka, records);
+    hold_to_what_is_kept("backlog", before, after, records - short);
+}
+
+/// Reads days of windows of five minutes of which one of six partitions is far slower: its records are ten
+/// times as large. Returns the records, the most windows that were open, and bytes at rest afterwards.
+fn after_days_with_a_slow_partition(kafka: &Kafka, days: u64) -> [u64; 3] {
+    let plan = Plan {
+        records: days * 120_000,
+        partitions: 6,
+        days: days as i64,
+        broken: 0,
+        late: 0,
+        ..Plan::default()
+    };
+    let scene = Scene::new(kafka, "slow", plan.partitions, "")
+        .with("every: 1d, lateness: 1h", "every: 5m, lateness: 1h")
+        // Windows of minutes are not compared with the baseline's days.
+        .with("defaults:\n", "defaults:\n  tolerance: {ks: 0.9}\n");
+    let slow = |record: Record| if record.partition == 5 { padded(record) } else { record };
+    let (sent, _) = preload(kafka, &scene.topic, Log::new(&plan).map(slow));
+    let service = scene.start();
+    let mut open = 0;
+    let ledger = read_to_the_end(&service, &scene.topic, sent, |_| {
+        open = open.max(most_open_windows(&service));
+    });
+    assert_eq!(ledger["imbalance"], 0, "{ledger}");
+    // The last may wait for a further one to be joined with.
+    service.wait_until("to close its windows", |service| {
+        (most_open_windows(service) <= 1).then_some(())
+    });
+    [sent, open, bytes_at_rest(&service)]
+}
+
+/// Every window waits for the slow partition, so the other partitions must wait for it too, or they would
+/// open windows without end.
+#[test]
+fn one_slow_partition_holds_the_others_back_and_memory_too() {
+    let Some(kafka) = kafka::broker() else { return };
+    let days = number("DRIFTLINE_SLOW_DAYS").unwrap_or(SLOW_DAYS);
+    let [short, _, before] = after_days_with_a_slow_partition(kafka, 1);
+    let [sent, open, after] = after_days_with_a_slow_partition(kafka, days);
+    println!("slow partition: at most {open} open windows");
+    assert!(open <= OPEN_WINDOWS, "{open} open windows");
+    hold_to_what_is_kept("slow partition", before, after, sent - short);
+}
+
+/// Open windows of the model that has most.
+fn most_open_windows(service: &Service) -> u64 {
+    let models = service.json("/api/v1/models");
+    let of_models = models.as_array().unwrap().iter();
+    of_models.filter_map(|model| model["open_windows"].as_u64()).max().unwrap()
+}
+
+/// Fills a record up to four kilobytes with a field that nobody reads.
+fn padded(mut record: Record) -> Record {
+    if record.value.last() == Some(&b'}') {
+        record.value.pop();
+        record.value.extend(format!(r#","note":"{}"}}"#, "x".repeat(4_000)).into_bytes());
+    }
+    record
+}
+
+/// Memory at moments of a steady load, each with how many records had been sent.
+#[derive(Debug, Default)]
+struct Memory(Vec<(u64, u64)>);
+
+impl Memory {
+    /// The lowest where so many records had been sent: what comes and goes is left out.
+    fn lowest(&self, within: impl Fn(u64) -> bool) -> u64 {
+        let looks = self.0.iter().filter(|(sent, _)| within(*sent)).map(|(_, bytes)| *bytes);
+        looks.min().unwrap_or_else(|| panic!("memory was not looked at in a quarter: {self:?}"))
+    }
+}
+
+/// Records a second of a steady load. The short form sends so many that fifty bytes kept of each would show;
+/// at that rate an hour would fill a disk.
+fn rate(seconds: u64) -> u64 {
+    if seconds < 600 { 10_000 } else { 2_000 }
+}
+
+/// Traffic at a steady rate, windows that close, incidents that open and resolve, a receiver of messages,
+/// and somebody who reads every page all the time.
+#[test]
+fn a_steady_load_needs_no_more_memory_the_longer_it_lasts() {
+    let Some(kafka) = kafka::broker() else { return };
+    let Some(hook) = Webhook::start(&json!({})) else { return };
+    let seconds = number("DRIFTLINE_SOAK_SECONDS").unwrap_or(SOAK_S);
+    let days = (seconds as i64 * 1_000_000 * SPEED / DAY_US).max(3);
+    let plan = Plan {
+        records: seconds * rate(seconds),
+        partitions: 4,
+        days,
+        older: Some((2, 8)),
+        older_days: Some(4),
+        ..Plan::default()
+    };
+    let receiver =
+        format!("receivers:\n  - {{name: hook, webhook: {{url: \"{}\"}}}}\n", hook.url());
+    let scene = Scene::new(kafka, "soak", plan.partitions, &receiver);
+    let service = scene.start();
+    let (sent, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let mut memory = Memory::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            send_steadily(kafka, &scene.topic, &plan, &sent, rate(seconds));
+            over.store(true, Ordering::Release);
+        });
+        while !over.load(Ordering::Acquire) {
+            look_at_everything(&service);
+            memory.0.push((sent.load(Ordering::Relaxed), service.resident_bytes()));
+            thread::sleep(ASK_EVERY);
+        }
+    });
+    let sent = sent.into_inner();
+    // The first quarter warms up.
+    let early = memory.lowest(|at| (sent / 4..sent / 2).contains(&at));
+    let late = memory.lowest(|at| at >= sent / 4 * 3);
+    hold_to_what_is_kept("steady load", early, late, sent / 2);
+    let ledger = service.wait_for_ledger(&scene.topic, sent);
+    assert_eq!(ledger["imbalance"], 0, "{ledger}");
+    for model in MODELS {
+        service.wait_until("to close every window", |service| {
+            (windows_closed(service, model) >= days as u64).then_some(())
+        });
+    }
+    service.wait_for_an_empty_outbox();
+    let deliveries = hook.deliveries(1, PATIENCE).len();
+    println!("{} looks, {deliveries} messages, {days} windows a model", memory.0.len());
+}
+
+/// Sends the log at so many records a second; the clock is what this load is about.
+fn send_steadily(kafka: &Kafka, topic: &str, plan: &Plan, sent: &AtomicU64, rate: u64) {
+    let (producer, begun) = (traffic::producer(kafka), Instant::now());
+    for (number, record) in (0..).zip(Log::new(plan)) {
+        let due = Duration::from_micros(number * 1_000_000 / rate);
+        if let Some(early) = due.checked_sub(begun.elapsed()) {
+            thread::sleep(early);
+        }
+        traffic::send(&producer, topic, &record);
+        sent.fetch_add(1, Ordering::Relaxed);
+    }
+    producer.flush(PATIENCE).expect("the broker has every record");
+}
+
+fn look_at_everything(service: &Service) {
+    let paths =
+        ["/metrics", "/", "/models/credit", "/api/v1/models", "/api/v1/alerts", "/api/v1/ledger"];
+    for path in paths {
+        service.get(path);
+    }
+}

@@ -1,0 +1,12 @@
+//! The built binary as a whole: started, loaded, killed, starved, asked; over a real broker where it needs one.
+
+mod bounds;
+mod chaos;
+mod crash;
+mod demo;
+mod errors;
+mod idle;
+mod secrets;
+mod serving;
+mod store;
+mod way;

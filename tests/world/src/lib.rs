@@ -1,0 +1,29 @@
+//! The one world that all tests, fuzz targets and benchmarks build: a baseline, captures, what a decoder
+//! is told, and a pipeline over them. Everything in it is the same in every run.
+//!
+//! ```text
+//! captures (JSON) ─► baseline ─► World: settings + set-ups ─► pipeline
+//!        └────────────────────────► chunk (by the real decoder) ─┘
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod baseline;
+mod captures;
+mod log;
+mod pipeline;
+mod world;
+
+pub use baseline::{
+    Answers, BASELINE_ROWS, baseline, baseline_of, decode_all, numeric_batch, schema,
+};
+pub use captures::{capture, heartbeat};
+pub use log::{Entry, Log, Stretch, at};
+pub use world::World;
+
+/// 2026-01-05T00:00:00Z, a Monday: the first event of every log.
+pub const T0: i64 = 1_767_571_200_000_000;
