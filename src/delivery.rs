@@ -30,7 +30,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What became of a message.
 #[derive(Debug)]
 pub(crate) struct Settled {
-    /// Its sequence number.
     pub(crate) sequence: u64,
     /// It is an alert that was delivered and still fires: its row stays, to be sent again.
     pub(crate) stands: bool,
@@ -39,9 +38,7 @@ pub(crate) struct Settled {
 /// One attempt, for metrics and the terminal.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
-    /// The message.
     pub(crate) row: OutboxRow,
-    /// How it went.
     pub(crate) receipt: Receipt,
     /// The receiver had it before, and was told again that it still fires.
     pub(crate) again: bool,

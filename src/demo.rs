@@ -77,9 +77,20 @@ pub(crate) struct DemoArgs {
 
 /// How far reading has come, for the producer: it never outruns what the broker keeps.
 #[derive(Debug, Default)]
-struct Progress {
-    read: AtomicU64,
+struct ReadSoFar {
+    records: AtomicU64,
     waiting_for_candidates: AtomicU64,
+}
+
+/// The running service, what feeds it, and what is told of it.
+struct Replay {
+    monitor: Monitor,
+    traffic: Traffic,
+    job: TrainingJob,
+    story: Story,
+    read: Arc<ReadSoFar>,
+    /// Since when everything that was produced has been read.
+    all_read: Option<Instant>,
 }
 
 /// Runs the command: 0 where the replay was told to its end.
@@ -101,58 +112,35 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let port = args.port.unwrap_or(if args.exit_after_replay { 0 } else { 9464 });
     let listener = TcpListener::bind(("127.0.0.1", port))
         .with_context(|| format!("port {port} cannot be bound; choose another with --port"))?;
-    let values = Values {
+    let filled = Filled {
         bootstrap: broker.bootstrap(),
         port: listener.local_addr().context("the listener has no address")?.port(),
         token: &token()?,
         job: &job,
     };
-    let config = lay_out(&folder, &values)?;
+    let config = lay_out(&folder, &filled)?;
 
     let listener = Some(listener);
     let options = Options { onnxruntime: libraries, listener, ..Options::default() };
     let mut monitor = Monitor::build(&config, options)?;
     let mut story = Story::new(args.exit_after_replay);
-    story.begin(monitor.address(), values.token, &folder);
+    story.begin(monitor.address(), filled.token, &folder);
     monitor.start()?;
 
-    let progress = Arc::new(Progress::default());
+    let read = Arc::new(ReadSoFar::default());
     let pace = Pace { speed: args.speed, until_us: args.until.unwrap_or(i64::MAX) };
-    let traffic = Traffic::start(broker.bootstrap(), &runtime, pace, Arc::clone(&progress))?;
+    let traffic = Traffic::start(broker.bootstrap(), &runtime, pace, Arc::clone(&read))?;
+    let mut replay = Replay { monitor, traffic, job, story, read, all_read: None };
     let stop = stop_on_signal()?;
-    let mut all_read: Option<Instant> = None;
     while !stop.load(Ordering::Relaxed) {
-        monitor.turn()?;
-        monitor.take_notices().iter().for_each(|notice| story.tell(notice));
-        let read = monitor.pipeline().topics().map(|(_, _, facts)| facts.ledger.total().read).sum();
-        progress.read.store(read, Ordering::Relaxed);
-        progress.waiting_for_candidates.store(monitor.shadow_queued(), Ordering::Relaxed);
-        for request in job.take_requests() {
-            story.requested(&request);
-        }
-        if all_read.is_none() && traffic.is_finished() && read >= traffic.produced() {
-            all_read = Some(Instant::now());
-        }
-        let Some(since) = all_read else { continue };
-        if !story.is_over() {
-            monitor.hurry();
-        }
-        let settled = monitor.is_settled() && monitor.pipeline().outbox_open() == 0;
-        if settled || since.elapsed() > PATIENCE {
-            if !story.is_over() {
-                for request in job.take_requests() {
-                    story.requested(&request);
-                }
-                story.end(traffic.quality(), monitor.shadow_rows());
-            }
-            if args.exit_after_replay {
-                break;
-            }
+        let told = replay.turn()?;
+        if told && args.exit_after_replay {
+            break;
         }
     }
-    let sums = sums(&monitor, &story);
-    traffic.stop()?;
-    monitor.finish()?;
+    let sums = replay.sums();
+    replay.traffic.stop()?;
+    replay.monitor.finish()?;
     if args.exit_after_replay {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{sums}").context("stdout")?;
@@ -160,23 +148,59 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sums(monitor: &Monitor, story: &Story) -> serde_json::Value {
-    let mut ledger = Ledger::default();
-    for (_, _, facts) in monitor.pipeline().topics() {
-        ledger += facts.ledger.total();
+impl Replay {
+    /// One turn of the service; says whether the replay was told to its end.
+    fn turn(&mut self) -> anyhow::Result<bool> {
+        self.monitor.turn()?;
+        self.monitor.take_notices().iter().for_each(|notice| self.story.tell(notice));
+        let topics = self.monitor.pipeline().topics();
+        let read = topics.map(|(_, _, facts)| facts.ledger.total().read).sum();
+        self.read.records.store(read, Ordering::Relaxed);
+        self.read.waiting_for_candidates.store(self.monitor.shadow_queued(), Ordering::Relaxed);
+        self.tell_requests();
+        if self.all_read.is_none() && self.traffic.is_finished() && read >= self.traffic.produced()
+        {
+            self.all_read = Some(Instant::now());
+        }
+        let Some(since) = self.all_read else { return Ok(false) };
+        if !self.story.is_over() {
+            self.monitor.hurry();
+        }
+        let settled = self.monitor.is_settled() && self.monitor.pipeline().outbox_open() == 0;
+        if !settled && since.elapsed() <= PATIENCE {
+            return Ok(false);
+        }
+        if !self.story.is_over() {
+            self.tell_requests();
+            self.story.end(self.traffic.quality(), self.monitor.shadow_rows());
+        }
+        Ok(true)
     }
-    json!({
-        "windows": story.windows(),
-        "alarms": story.alarms(),
-        "mails": story.mails(),
-        "webhooks": story.webhooks(),
-        "shadow_rows": monitor.shadow_rows(),
-        "ledger": ledger,
-    })
+
+    fn tell_requests(&mut self) {
+        for request in self.job.take_requests() {
+            self.story.requested(&request);
+        }
+    }
+
+    fn sums(&self) -> serde_json::Value {
+        let mut ledger = Ledger::default();
+        for (_, _, facts) in self.monitor.pipeline().topics() {
+            ledger += facts.ledger.total();
+        }
+        json!({
+            "windows": self.story.windows(),
+            "alarms": self.story.alarms(),
+            "mails": self.story.mails(),
+            "webhooks": self.story.webhooks(),
+            "shadow_rows": self.monitor.shadow_rows(),
+            "ledger": ledger,
+        })
+    }
 }
 
 /// What the demo fills into its configuration.
-struct Values<'a> {
+struct Filled<'a> {
     bootstrap: &'a str,
     port: u16,
     token: &'a str,
@@ -192,7 +216,7 @@ fn token() -> anyhow::Result<String> {
 }
 
 /// Writes the configuration and everything it names into the folder, and reads it as an operator's.
-fn lay_out(folder: &Path, filled: &Values<'_>) -> anyhow::Result<Config> {
+fn lay_out(folder: &Path, filled: &Filled<'_>) -> anyhow::Result<Config> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let files: [(&str, &[u8]); 4] = [
         ("driftline.yaml", CONFIG.as_bytes()),

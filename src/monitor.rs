@@ -76,7 +76,6 @@ pub(crate) struct Options {
 pub(crate) enum Notice {
     /// A window was judged.
     Report(Arc<Report>),
-    /// Retraining was requested.
     Request(Arc<RetrainRequest>),
     /// A message was attempted.
     Attempt(Box<Attempt>),

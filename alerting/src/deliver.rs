@@ -24,7 +24,6 @@ mod smtp;
 pub enum Outcome {
     /// The receiver has it. Recipients whom the server refuses for good are logged.
     Delivered,
-    /// Not now.
     Retry {
         /// How long the receiver asked us to wait.
         after: Option<Duration>,

@@ -191,7 +191,6 @@ pub fn is_too_old(at_us: i64, now_us: i64, max_age_us: Option<i64>) -> bool {
 /// Keeps messages about a model, a class, or both from people until an instant of wall time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Unique.
     pub id: String,
     /// Only this model; all where absent.
     #[serde(default)]

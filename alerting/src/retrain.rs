@@ -73,7 +73,6 @@ pub struct TrainOn {
     pub select: Select,
     pub rows: u64,
     pub history: History,
-    /// Reserved.
     pub labels: Option<serde_json::Value>,
     /// Whether retention has left all of it.
     pub complete: bool,

@@ -9,13 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Rules {
     /// Drift opens after this many windows at alarm …
     pub drift_windows: u32,
-    /// … of this many.
     pub drift_of: u32,
     /// A drift whose bound is over this many tolerances opens at once.
     pub at_once: f64,
     /// Broken input opens after this many panes at alarm (or one window) …
     pub broken_panes: u32,
-    /// … of this many.
     pub broken_of: u32,
     /// An incident raised by windows clears after this many under tolerance.
     pub clear_windows: u32,

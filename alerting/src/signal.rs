@@ -14,7 +14,6 @@ pub enum Class {
     /// missing, wrong_type, absent, new_category, volume, rejected.
     #[serde(rename = "broken input")]
     BrokenInput,
-    /// latency, errors.
     #[serde(rename = "serving")]
     Serving,
     /// Predictions moved in a window in which the versions changed.
@@ -112,7 +111,6 @@ pub struct Evidence {
     /// Level of this finding alone. Subjects at `Alarm` make incidents; those at `Warn` or
     /// `NotComputable` only say whether an incident that holds them is over.
     pub level: Level,
-    /// The effect.
     pub value: Option<f64>,
     /// Its lower confidence bound.
     pub bound: Option<f64>,

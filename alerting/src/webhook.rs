@@ -86,7 +86,6 @@ pub struct AlertData {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertSubject {
     pub subject: Subject,
-    /// As in reports.
     pub check: String,
     pub value: Option<f64>,
     pub bound: Option<f64>,

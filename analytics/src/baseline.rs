@@ -92,7 +92,6 @@ pub struct NumericBaseline {
     /// N: values that are neither missing nor of the wrong type.
     #[serde(with = "number::count")]
     pub n: u64,
-    /// Null or NaN.
     #[serde(with = "number::count")]
     pub missing: u64,
     /// NaN alone; part of `missing`.
@@ -139,7 +138,6 @@ pub struct CategoricalBaseline {
     /// N: values that are neither missing nor of the wrong type.
     #[serde(with = "number::count")]
     pub n: u64,
-    /// Null.
     #[serde(with = "number::count")]
     pub missing: u64,
     /// Values that are no category (objects, lists).
@@ -153,7 +151,6 @@ pub struct CategoricalBaseline {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Moments {
-    /// Finite values.
     #[serde(with = "number::count")]
     pub n: u64,
     /// Mean; at least one value.
@@ -162,10 +159,8 @@ pub struct Moments {
     /// Variance with n - 1; at least two values.
     #[serde(with = "number::maybe_value")]
     pub variance: Option<f64>,
-    /// Smallest finite value.
     #[serde(with = "number::maybe_value")]
     pub min: Option<f64>,
-    /// Largest finite value.
     #[serde(with = "number::maybe_value")]
     pub max: Option<f64>,
     #[serde(with = "number::count")]

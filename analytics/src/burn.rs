@@ -41,7 +41,6 @@ struct Sums {
     requests: u64,
     /// Requests, each weighted by what it stands for.
     weighted: f64,
-    /// Failures, weighted.
     failures: f64,
     /// Requests with a latency.
     timed: u64,
@@ -61,9 +60,7 @@ pub struct BurnFinding {
     pub speed: f64,
     /// Share of requests that the objective allows to fail.
     pub allowed: f64,
-    /// The short stretch.
     pub short: Spent,
-    /// The long stretch.
     pub long: Spent,
     /// One sentence, without the full stop.
     pub because: String,
@@ -99,7 +96,6 @@ pub enum PaneCheck {
 pub struct BrokenInput {
     /// `feature:X`, `prediction:X` (all versions together), or `model` for rejected records.
     pub subject: Subject,
-    /// What is wrong.
     pub check: PaneCheck,
     /// The share above the baseline's.
     pub value: f64,

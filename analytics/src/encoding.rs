@@ -15,10 +15,7 @@ pub enum DecodeError {
     },
     /// Bytes are left over.
     #[error("stored state has {left} bytes after its end")]
-    TooLong {
-        /// How many.
-        left: usize,
-    },
+    TooLong { left: usize },
     /// Written by a newer Driftline.
     #[error(
         "stored state has encoding {found}, this program reads up to {known}: use the newer program"

@@ -41,15 +41,12 @@ pub const CONFIDENCE: f64 = 0.99;
 pub struct JudgeInput<'a> {
     /// The settings in force when the window opened.
     pub model: &'a Model,
-    /// Their sha256.
     pub config_sha256: &'a str,
     /// What the window was counted by.
     pub layout: &'a Layout,
     /// What it is compared with.
     pub baselines: &'a Baselines,
-    /// What was counted.
     pub state: &'a WindowState,
-    /// Which window it is.
     pub window: WindowMeta,
     /// What is known of earlier windows.
     pub history: &'a History,

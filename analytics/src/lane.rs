@@ -41,11 +41,9 @@ pub struct LaneSettings {
 /// The rows of one partition in offset order, as three columns of one length.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rows<'a> {
-    /// Kafka offsets, ascending.
     pub offsets: &'a [i64],
     /// Event times.
     pub times_us: &'a [i64],
-    /// Kafka record timestamps.
     pub record_times_us: &'a [i64],
 }
 
@@ -59,7 +57,6 @@ impl<'a> From<&'a CaptureBatch> for Rows<'a> {
 /// A record that only moves the watermark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Its offset.
     pub offset: i64,
     /// Its event time.
     pub time_us: i64,
@@ -122,7 +119,6 @@ pub struct Closed {
     pub start_us: i64,
     /// Exclusive end.
     pub end_us: i64,
-    /// Counted rows.
     pub rows: u64,
     /// How many windows of the declared length it holds.
     pub parts: u32,

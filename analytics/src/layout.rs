@@ -41,34 +41,20 @@ pub enum LayoutError {
     #[error(
         "model {model}: feature {feature} is configured, but its baseline has no such feature: correct the name or build the baseline anew"
     )]
-    UnknownFeature {
-        /// The model.
-        model: String,
-        /// The feature.
-        feature: String,
-    },
+    UnknownFeature { model: String, feature: String },
     /// More columns than `limits.columns`.
     #[error("model {model}: its baseline has {columns} columns, limits.columns is {limit}")]
     TooManyColumns {
-        /// The model.
         model: String,
         /// Columns of the baseline.
         columns: usize,
-        /// The limit.
         limit: usize,
     },
     /// A version's baseline has a prediction of another kind than the default one.
     #[error(
         "model {model}: {subject} is numeric in one of the baselines default and {version}, categorical in the other: build them from columns of one kind"
     )]
-    KindsDiffer {
-        /// The model.
-        model: String,
-        /// The version.
-        version: String,
-        /// The prediction column.
-        subject: Subject,
-    },
+    KindsDiffer { model: String, version: String, subject: Subject },
 }
 
 /// How a version of the model is counted. Smaller ones are kept when there are too many: the named

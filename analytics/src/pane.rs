@@ -31,9 +31,7 @@ pub struct PaneState {
 pub struct ColumnHealth {
     /// Neither missing nor of the wrong type.
     pub n: u64,
-    /// Null or NaN.
     pub missing: u64,
-    /// Of the wrong type.
     pub wrong_type: u64,
 }
 

@@ -32,7 +32,6 @@ pub const RULES: u32 = 1;
 pub struct Report {
     /// [`FORMAT`].
     pub driftline: u32,
-    /// Name of the model.
     pub model: String,
     /// Requests by version of the model that answered.
     pub versions: BTreeMap<String, u64>,
@@ -54,7 +53,6 @@ pub struct Report {
     pub baseline_sha256: String,
     /// sha256 of the model's own settings.
     pub config_sha256: String,
-    /// [`RULES`].
     pub rules: u32,
     /// sha256 of the baselines of versions that have their own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -75,7 +73,6 @@ pub struct Window {
     pub start: String,
     /// Exclusive.
     pub end: String,
-    /// Counted rows.
     pub rows: u64,
     /// Windows of the declared length that it holds.
     pub parts: u32,
@@ -125,7 +122,6 @@ pub struct Ledger {
     /// Records of models that the topic is not configured for.
     #[serde(default)]
     pub skipped: u64,
-    /// Heartbeats.
     #[serde(default)]
     pub control: u64,
 }
@@ -190,18 +186,15 @@ pub struct Release {
     pub new: Vec<String>,
     /// Versions whose share of the requests moved by more than 10 points.
     pub moved: Vec<MovedVersion>,
-    /// One sentence.
     pub because: String,
 }
 
 /// A version whose share moved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MovedVersion {
-    /// Its name.
     pub version: String,
     /// Its share of the requests of the window before.
     pub from: f64,
-    /// Its share now.
     pub to: f64,
 }
 
@@ -210,13 +203,11 @@ pub struct MovedVersion {
 pub struct Latency {
     /// Requests with a latency.
     pub n: u64,
-    /// The median.
     pub p50_us: Percentile,
     /// The 90 % quantile.
     pub p90_us: Percentile,
     /// The 99 % quantile.
     pub p99_us: Percentile,
-    /// The largest.
     pub max_us: u64,
     /// Share of the requests that took longer than the objective allows; `None` without one.
     pub over_objective: Option<f64>,

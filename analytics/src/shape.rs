@@ -16,13 +16,11 @@ const RESERVED: usize = 4;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Shape {
-    /// Of numbers.
     Numeric {
         /// At most [`POINTS`], ascending in all three numbers. The first has the share 0 on both
         /// sides, the last 1.
         points: Vec<NumericPoint>,
     },
-    /// Of texts.
     Categorical {
         /// The baseline's largest [`CATEGORIES`] in their order, and last all others together.
         categories: Vec<CategoryPoint>,

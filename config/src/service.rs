@@ -52,7 +52,6 @@ pub struct Kafka {
 pub enum DeadLetters {
     /// `<topic>.driftline.dead-letter`.
     Topic,
-    /// Counted and dropped.
     Off,
     /// One JSON Lines file per topic in this folder.
     Folder(PathBuf),
@@ -124,7 +123,6 @@ pub struct DriftRule {
 /// Somebody or something that is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receiver {
-    /// Unique.
     pub name: String,
     /// What it wants, as the operator ordered it: both where none was named for a webhook, alerts
     /// for a mail and an Alertmanager.
@@ -179,7 +177,6 @@ pub enum MailTransport {
         server: String,
         /// User name for AUTH.
         user: Option<String>,
-        /// Password for AUTH.
         password: Option<Secret>,
         /// PEM file of a certificate authority to trust beside the built-in roots.
         ca: Option<PathBuf>,

@@ -51,7 +51,6 @@ pub struct RecentDeadLetter {
     /// Its timestamp in microseconds, where it had one.
     pub timestamp_us: Option<i64>,
     pub reason: Reason,
-    /// What and where.
     pub detail: String,
 }
 

@@ -41,7 +41,6 @@ pub struct TopicPlan {
 /// The bounds that reading keeps: RULES §7.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Of one record.
     pub record: RecordLimits,
     /// Bytes of decoded rows, in builders and in the channel, that wait to be absorbed.
     pub batch_bytes: usize,

@@ -48,9 +48,7 @@ pub(crate) enum State {
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// What was looked at.
     pub(crate) check: String,
-    /// How it ended.
     pub(crate) state: State,
     /// One sentence: what was found, and what to do.
     pub(crate) says: String,

@@ -142,12 +142,12 @@ impl Source {
     /// The topic of a model. What the other models on it declare decides which records are skipped.
     pub(crate) fn new(config: &Config, setup: &Setup) -> Source {
         let model = &setup.model;
-        let ours = plan(model, setup.layout.schema().clone());
+        let ours = ModelPlan::new(model, setup.layout.schema().clone());
         let on_topic = |other: &&Model| {
             other.captures.topic == model.captures.topic && other.name != model.name
         };
         let others = config.models.iter().filter(on_topic);
-        let others = others.map(|other| plan(other, CaptureSchema::default()));
+        let others = others.map(|other| ModelPlan::new(other, CaptureSchema::default()));
         Source {
             connection: Connection::from(&config.kafka),
             plan: TopicPlan {
@@ -159,7 +159,6 @@ impl Source {
         }
     }
 
-    /// The topic.
     pub(crate) fn topic(&self) -> &str {
         &self.plan.topic
     }
@@ -185,10 +184,6 @@ impl Source {
         gaps.sort_unstable();
         Ok(gaps)
     }
-}
-
-fn plan(model: &Model, schema: CaptureSchema) -> ModelPlan {
-    ModelPlan { name: model.name.clone(), schema, max_ahead_us: model.captures.max_ahead_us }
 }
 
 /// The rows of the model that is wanted, where the chunk has any.

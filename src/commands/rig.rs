@@ -8,23 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use driftline_alerting::Rules;
-use driftline_alerting::repeat::RepeatRules;
+use driftline_batch::setups::load_setup;
+use driftline_capture::Chunk;
 use driftline_config::time::{DAY_US, format_instant, parse_instant_us};
-use driftline_config::{Config, Start};
+use driftline_config::{Config, Partition, Start, TopicId};
 use driftline_formats::ModelPlan;
 use driftline_ingest::{
     Capture, CaptureProducer, Connection, EmbeddedBroker, OffsetRange, RangeEvent, ReadLimits,
     TopicPlan, read_ranges, topic_offsets,
 };
+use driftline_pipeline::inline::Inline;
+use driftline_pipeline::setup::Setup;
+use driftline_pipeline::{Event, Read};
+use driftline_store::Store;
+use driftline_world::World;
 
 use super::{baseline, configured, produce};
-use driftline_pipeline::inline::Inline;
-use driftline_pipeline::messages::Messages;
-use driftline_pipeline::setup::Setup;
-use driftline_pipeline::unit::Unit;
-use driftline_pipeline::{Event, Pipeline, Settings};
-use driftline_store::Store;
 
 /// The topic of all models.
 pub(super) const TOPIC: &str = "captures";
@@ -164,21 +163,17 @@ impl Rig {
     pub(crate) fn serve(&self) -> Inline {
         let config = self.config();
         let store = Store::open(&config.state, Duration::ZERO, false).unwrap();
-        let setups = config.models.iter().map(|model| Setup::load(model, &config.limits).unwrap());
-        let units: Vec<Unit> = setups.map(|setup| Unit::new(Arc::new(setup), 0, 0)).collect();
-        let models: Vec<ModelPlan> = units.iter().map(|unit| model_plan(&unit.setup)).collect();
-        let settings = Settings {
-            rules: Rules::new(&config.alerts),
-            repeats: RepeatRules::new(&config.alerts),
-            messages: Messages::new(&config, std::collections::BTreeMap::new()),
-            open_windows_limit: 64,
-            outbox_limit: 100_000,
-        };
-        let mut inline = Inline::new(Pipeline::new(settings, vec![TOPIC.to_owned()], units));
+        let setups = config.models.iter();
+        let setups: Vec<Arc<Setup>> =
+            setups.map(|model| Arc::new(load_setup(model, &config.limits).unwrap())).collect();
+        let world = World::of(config, setups);
+        let mut inline = Inline::new(world.pipeline_over(PARTITIONS));
         let mut keep = |snapshot: &_| {
             store.commit(snapshot).unwrap();
         };
-        self.read(models, &mut |event| inline.feed_keeping(Event::Read(event), 0, &mut keep));
+        self.read(world.plans(TopicId(0)), &mut |chunk| {
+            inline.feed_keeping(Event::Read(Read::Chunk(chunk)), 0, &mut keep);
+        });
         let last = inline.pipeline.snapshot();
         if let Some(snapshot) = last {
             keep(&snapshot);
@@ -187,33 +182,19 @@ impl Rig {
     }
 
     /// Everything that the broker holds.
-    pub(crate) fn read(
-        &self,
-        models: Vec<ModelPlan>,
-        each: &mut dyn FnMut(driftline_ingest::Event),
-    ) {
+    pub(crate) fn read(&self, models: Vec<ModelPlan>, each: &mut dyn FnMut(Chunk)) {
         let plan = TopicPlan { topic: TOPIC.to_owned(), models, start: Start::Earliest };
-        each(driftline_ingest::Event::Partitions { topic: 0, count: PARTITIONS });
         let ends = topic_offsets(&self.connection, TOPIC).unwrap();
-        let ranges =
-            (0i32..).zip(&ends).map(|(partition, &(from, to))| OffsetRange { partition, from, to });
+        let ranges = (0i32..).map(Partition).zip(&ends);
+        let ranges = ranges.map(|(partition, &(from, to))| OffsetRange { partition, from, to });
         let ranges: Vec<OffsetRange> = ranges.filter(|range| range.from < range.to).collect();
         read_ranges(&self.connection, &plan, &ReadLimits::default(), &ranges, |event| {
             if let RangeEvent::Chunk(chunk) = event {
-                each(driftline_ingest::Event::Chunk(chunk));
+                each(chunk);
             }
             ControlFlow::Continue(())
         })
         .unwrap();
-    }
-}
-
-/// How the rows of a model are read.
-pub(crate) fn model_plan(setup: &Setup) -> ModelPlan {
-    ModelPlan {
-        name: setup.model.name.clone(),
-        schema: setup.layout.schema().clone(),
-        max_ahead_us: setup.model.captures.max_ahead_us,
     }
 }
 

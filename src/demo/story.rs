@@ -57,27 +57,22 @@ impl Story {
         }
     }
 
-    /// Closed windows.
     pub(super) fn windows(&self) -> u64 {
         self.windows
     }
 
-    /// Windows at alarm.
     pub(super) fn alarms(&self) -> u64 {
         self.alarms
     }
 
-    /// Mails written.
     pub(super) fn mails(&self) -> u64 {
         self.mails
     }
 
-    /// Webhooks delivered.
     pub(super) fn webhooks(&self) -> u64 {
         self.webhooks
     }
 
-    /// Whether the end was told.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }

@@ -15,7 +15,7 @@ use driftline_shadow::{Model, Runtime};
 
 use super::flights::{Departures, Flights, NUMBERS, TEXTS};
 use super::quality::Quality;
-use super::{CHAMPION, PARTITIONS, Progress, RECENT, SPRING, TOPIC};
+use super::{CHAMPION, PARTITIONS, RECENT, ReadSoFar, SPRING, TOPIC};
 
 /// Requests that the server answers at once, as a server under load does.
 const TOGETHER: usize = 8;
@@ -58,13 +58,13 @@ pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
 /// The running producer.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTraffic>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    produced: AtomicU64,
+struct SharedTraffic {
+    records: AtomicU64,
     stop: AtomicBool,
     quality: Mutex<Quality>,
 }
@@ -78,10 +78,10 @@ impl Traffic {
         bootstrap: &str,
         runtime: &Runtime,
         Pace { speed, until_us }: Pace,
-        progress: Arc<Progress>,
+        read: Arc<ReadSoFar>,
     ) -> anyhow::Result<Traffic> {
         let connection = Connection { bootstrap: bootstrap.to_owned(), ..Connection::default() };
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedTraffic::default());
         let server = Server {
             champion: load("champion", CHAMPION, runtime)?,
             others: vec![
@@ -90,7 +90,7 @@ impl Traffic {
             ],
             producer: CaptureProducer::start(&connection)?,
             shared: Arc::clone(&shared),
-            progress,
+            read,
             until_us,
             pace: match speed {
                 Speed::Max => None,
@@ -109,9 +109,8 @@ impl Traffic {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Records produced so far.
     pub(super) fn produced(&self) -> u64 {
-        self.shared.produced.load(Ordering::Relaxed)
+        self.shared.records.load(Ordering::Relaxed)
     }
 
     /// How good the models were on the flights that were produced.
@@ -156,8 +155,8 @@ struct Server {
     champion: Model,
     others: Vec<(&'static str, Model)>,
     producer: CaptureProducer,
-    shared: Arc<Shared>,
-    progress: Arc<Progress>,
+    shared: Arc<SharedTraffic>,
+    read: Arc<ReadSoFar>,
     /// Flights that depart from here on are left out.
     until_us: i64,
     /// Factor, and the wall and event time of the first flight.
@@ -202,7 +201,8 @@ impl Server {
             for ((&row, label), score) in together.iter().zip(&labels).zip(&of_these) {
                 let row = row as usize;
                 self.keep_pace(departures.departed_us.get(row).copied().unwrap_or(0));
-                write_capture(&mut value, departures, row, (latency_us, label, *score))?;
+                let answer = Answer { latency_us, label, score: *score };
+                write_capture(&mut value, departures, row, &answer)?;
                 self.send(departures, row, &value)?;
             }
             scores.extend(of_these);
@@ -211,10 +211,10 @@ impl Server {
     }
 
     fn send(&self, departures: &Departures, row: usize, value: &str) -> anyhow::Result<()> {
-        let number = self.shared.produced.load(Ordering::Relaxed);
+        let number = self.shared.records.load(Ordering::Relaxed);
         while !self.shared.stop.load(Ordering::Relaxed)
-            && (number >= self.progress.read.load(Ordering::Relaxed) + AHEAD
-                || self.progress.waiting_for_candidates.load(Ordering::Relaxed) > CANDIDATE_ROWS)
+            && (number >= self.read.records.load(Ordering::Relaxed) + AHEAD
+                || self.read.waiting_for_candidates.load(Ordering::Relaxed) > CANDIDATE_ROWS)
         {
             std::thread::sleep(REST);
         }
@@ -226,7 +226,7 @@ impl Server {
             value: value.as_bytes(),
             timestamp_us: departures.departed_us.get(row).copied(),
         })?;
-        self.shared.produced.fetch_add(1, Ordering::Relaxed);
+        self.shared.records.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -286,10 +286,17 @@ impl Server {
                 value: value.as_bytes(),
                 timestamp_us: Some(time_us),
             })?;
-            self.shared.produced.fetch_add(1, Ordering::Relaxed);
+            self.shared.records.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
+}
+
+/// What the champion answered a request, and how long that took.
+struct Answer<'a> {
+    latency_us: u128,
+    label: &'a str,
+    score: f64,
 }
 
 /// One capture in `driftline-json`. Identifiers, carriers and airports are letters and digits.
@@ -297,7 +304,7 @@ fn write_capture(
     value: &mut String,
     departures: &Departures,
     row: usize,
-    (latency_us, label, score): (u128, &str, f64),
+    Answer { latency_us, label, score }: &Answer<'_>,
 ) -> anyhow::Result<()> {
     value.clear();
     let time_ms = departures.departed_us.get(row).copied().unwrap_or(0) / 1000;

@@ -1,44 +1,40 @@
 //! Which of the two threads judges what.
 
-use driftline_analytics::report::Ledger;
+use driftline_analytics::judgement::History;
+use driftline_analytics::report::WindowMeta;
+use driftline_analytics::window::WindowState;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
+use driftline_config::{ModelId, WindowId};
+use driftline_pipeline::setup::Setup;
+use driftline_world::World;
 
 use super::*;
-use crate::commands::rig::Rig;
+
+const CONFIG: &str = "kafka: {bootstrap: \"localhost:1\"}\nmodels:\n  - {name: m, captures: {topic: captures}, baseline: baseline.json}\n";
+
+fn setup() -> Arc<Setup> {
+    let world = World::new(CONFIG, &driftline_world::baseline(200, 8));
+    Arc::clone(&world.setups[0])
+}
 
 /// A window without a row.
 fn job(setup: &Arc<Setup>) -> Box<Job> {
-    let (start_us, end_us) = (ALIGNMENT_US, ALIGNMENT_US + DAY_US);
-    let (incomplete, cuts) = (Vec::new(), BTreeMap::new());
-    let window = WindowMeta {
-        id: "a window".to_owned(),
-        start_us,
-        end_us,
-        parts: 1,
-        incomplete: Vec::new(),
-        previous: None,
-        ledger: Ledger::default(),
-        cuts: BTreeMap::new(),
-    };
+    let day_us = ALIGNMENT_US..ALIGNMENT_US + DAY_US;
     Box::new(Job {
-        unit: 0,
-        closed: Closed { start_us, end_us, rows: 0, parts: 1, incomplete, cuts },
+        model: ModelId(0),
         setup: Arc::clone(setup),
-        state: Arc::new(WindowState::new(&setup.layout)),
-        window,
+        state: Arc::new(WindowState::default()),
+        window: WindowMeta::new(WindowId::from("a window"), day_us),
         history: History::default(),
     })
 }
 
 /// A judge whose first thread never gets a core, and what lies before that thread.
 fn starved() -> (Judge, Arc<Setup>, Receiver<Turn>) {
-    let rig = Rig::new(50);
-    let config = rig.config();
-    let setup = Arc::new(Setup::load(&config.models[0], &config.limits).unwrap());
     let mut judge = Judge::start().unwrap();
     let (jobs, turns) = sync_channel(AHEAD);
     judge.standing_back = Seat { jobs: Some(jobs), turns: 0, thread: None };
-    (judge, setup, turns)
+    (judge, setup(), turns)
 }
 
 fn shares(judge: &Judge) -> (usize, usize, usize) {
@@ -95,9 +91,7 @@ fn in_a_hurry_both_threads_judge() {
 /// The same with threads that both run: every window is judged once.
 #[test]
 fn each_window_is_judged_by_one_of_the_threads() {
-    let rig = Rig::new(50);
-    let config = rig.config();
-    let setup = Arc::new(Setup::load(&config.models[0], &config.limits).unwrap());
+    let setup = setup();
     let mut judge = Judge::start().unwrap();
     let then = Instant::now();
     for turn in 0..50 {

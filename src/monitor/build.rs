@@ -12,7 +12,7 @@ use driftline_capture::Reason;
 use driftline_config::Config;
 use driftline_pipeline::gate::Gate;
 use driftline_pipeline::snapshot::Committed;
-use driftline_pipeline::{Event, Pipeline, Settings};
+use driftline_pipeline::{Effect, Event, Pipeline, Settings};
 use driftline_store::{LOCK_WAIT, Store};
 use driftline_web::metrics::Metrics;
 use driftline_web::{self as web, Board, Tls};
@@ -30,7 +30,7 @@ use super::readiness::Readiness;
 use super::writer::Writer;
 use super::{Monitor, Options};
 use crate::delivery::Delivery;
-use crate::faults::Place;
+use crate::faults::{Faults, Place};
 use crate::illustration;
 use crate::judge::Judge;
 
@@ -46,20 +46,11 @@ impl Monitor {
         let Options { rebuild, onnxruntime, listener, faults } = options;
         let mut reader = BaselineReader::default();
         let mut pipeline = pipeline(config, &mut reader)?;
-        let listener = match listener {
-            Some(listener) => listener,
-            None => bind(&config.http.listen)?,
-        };
+        let listener = listener.map_or_else(|| bind(&config.http.listen), Ok)?;
         let address = listener.local_addr().context("the HTTP listener has no address")?;
         let tls = config.http.tls.as_ref().map(Tls::load).transpose()?;
         let store = Arc::new(Store::open(&config.state, LOCK_WAIT, rebuild)?);
-        let effects = {
-            let saved = store.load(&|sha256| reader.know(sha256))?;
-            faults.pass(Place::Restart);
-            pipeline.restore(&saved, &config.limits)?
-        };
-        drop(reader);
-        pipeline.let_go_of_files();
+        let effects = take_up(&mut pipeline, &store, reader, config, &faults)?;
         if rebuild {
             begin_again(&mut pipeline, &store)?;
         }
@@ -130,6 +121,22 @@ fn pipeline(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Pipe
     }
     let settings = Settings::new(config, Intake::retention_us(config), now_us());
     Ok(Pipeline::new(settings, setups))
+}
+
+/// Continues from what the store holds. Files that the configuration names and the store has are kept once.
+fn take_up(
+    pipeline: &mut Pipeline,
+    store: &Store,
+    files: BaselineReader,
+    config: &Config,
+    faults: &Faults,
+) -> anyhow::Result<Vec<Effect>> {
+    let saved = store.load(&|sha256| files.know(sha256))?;
+    faults.pass(Place::Restart);
+    let effects = pipeline.restore(&saved, &config.limits)?;
+    drop((saved, files));
+    pipeline.let_go_of_files();
+    Ok(effects)
 }
 
 /// Begins where the windows of the checkpoint that was moved aside began, and writes that down before

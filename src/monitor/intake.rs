@@ -255,11 +255,7 @@ fn positions(pipeline: &Pipeline) -> BTreeMap<TopicPartition, Position> {
 
 /// How the captures of a model are decoded.
 pub(crate) fn plan(setup: &Setup) -> ModelPlan {
-    ModelPlan {
-        name: setup.model.name.clone(),
-        schema: setup.layout.schema().clone(),
-        max_ahead_us: setup.model.captures.max_ahead_us,
-    }
+    ModelPlan::new(&setup.model, setup.layout.schema().clone())
 }
 
 fn earlier(one: Start, other: Start) -> Start {

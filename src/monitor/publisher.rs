@@ -22,7 +22,6 @@ const REST: Duration = Duration::from_secs(1);
 pub(super) struct Record {
     /// Its place in the outbox.
     pub sequence: u64,
-    /// Name of the model.
     pub key: String,
     /// The report, byte for byte.
     pub value: String,

@@ -14,7 +14,6 @@ pub(super) enum Answer {
     SendAndHang(String),
     /// Reads the request and says nothing, for ever.
     Hang,
-    /// Closes at once.
     HangUp,
 }
 
@@ -23,7 +22,6 @@ pub(super) enum Answer {
 pub(super) struct Request {
     /// Method, path and version.
     pub(super) line: String,
-    /// Lower-case names.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }

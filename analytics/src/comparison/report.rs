@@ -53,7 +53,6 @@ pub struct ScoreDifference {
 /// Latency of rows scored one by one, in microseconds, within 0.8 %.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SingleLatency {
-    /// Rows measured.
     pub n: u64,
     pub p50: f64,
     pub p99: f64,

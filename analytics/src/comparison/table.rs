@@ -13,7 +13,6 @@ const OTHER: &str = "other";
 pub(super) struct LabelTable {
     /// Configured classes, in their order.
     fixed: Vec<String>,
-    /// Further classes, sorted.
     found: Vec<String>,
     /// Whether a class was counted as `other`.
     overflowed: bool,

@@ -20,11 +20,9 @@ pub(super) struct Draft {
 /// How the level of a finding comes about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Basis {
-    /// By itself.
     Fixed(Level),
     /// By a test that could have alarmed.
     Tested {
-        /// Unadjusted, unrounded.
         p_tolerance: f64,
         /// The effect is over its tolerance, or its bound over half of it.
         warns: bool,

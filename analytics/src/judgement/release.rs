@@ -19,7 +19,6 @@ pub(super) struct Version<'a> {
     pub(super) label: &'a str,
     /// As the layout knows it; `None` for the versions beyond the limit.
     pub(super) key: Option<&'a str>,
-    /// What was counted.
     pub(super) state: &'a VersionState,
 }
 

@@ -15,7 +15,6 @@ use crate::statistics::{at_least, lower_bound};
 /// The exact test of "the share is at most `allowed`".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShareTest {
-    /// The share found.
     pub value: f64,
     /// Its lower confidence bound, by Clopper and Pearson.
     pub bound: f64,

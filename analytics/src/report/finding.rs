@@ -23,7 +23,6 @@ pub enum Check {
     Absent,
     /// A column that the baseline does not know.
     NewColumn,
-    /// Number of requests.
     Volume,
     /// Share of requests slower than the objective allows.
     Latency,
@@ -45,7 +44,6 @@ pub struct Finding {
     pub n: u64,
     /// The same of the baseline; 0 where it has none.
     pub m: u64,
-    /// Its level.
     pub level: Level,
     /// Decides for numeric columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +51,6 @@ pub struct Finding {
     /// Decides for categorical columns, shown for numeric ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
-    /// Decides for shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
     /// Number of requests, for `volume`.
@@ -87,9 +84,7 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Numbers.
     Numeric,
-    /// Texts.
     Categorical,
 }
 
@@ -158,7 +153,6 @@ pub struct Psi {
     /// The smallest debiased PSI that would have alarmed alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detectable: Option<f64>,
-    /// The ordinary p-value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p: Option<f64>,
     /// How `p` was computed.
@@ -232,20 +226,16 @@ pub struct Share {
 /// How far a finding is from its baseline, in the unit of its tolerance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effect {
-    /// What was found.
     pub value: f64,
     /// What it is at least, with 99 % confidence.
     pub bound: f64,
-    /// What is tolerated.
     pub tolerance: f64,
 }
 
 /// A name and how often it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameCount {
-    /// The text.
     pub name: String,
-    /// How often.
     pub count: u64,
 }
 
@@ -289,7 +279,6 @@ pub struct Shift {
 /// Mean and standard deviation of the finite values; `None` where there are too few.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeanAndSd {
-    /// The mean.
     pub mean: Option<f64>,
     /// The standard deviation, with n - 1.
     pub sd: Option<f64>,

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// Which values the two shares at a cut point count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
-    /// Strictly above it.
     #[serde(rename = ">")]
     Above,
     #[serde(rename = ">=")]

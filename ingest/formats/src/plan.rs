@@ -1,6 +1,7 @@
 //! What a decoder is told once: the models of a topic, and how large a record may be.
 
 use driftline_capture::CaptureSchema;
+use driftline_config::Model;
 
 /// One model whose captures stand on a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,13 @@ pub struct ModelPlan {
     pub schema: CaptureSchema,
     /// How far `ts` may lie beyond the record timestamp, in microseconds.
     pub max_ahead_us: i64,
+}
+
+impl ModelPlan {
+    /// A configured model, read into these columns.
+    pub fn new(model: &Model, schema: CaptureSchema) -> ModelPlan {
+        ModelPlan { name: model.name.clone(), schema, max_ahead_us: model.captures.max_ahead_us }
+    }
 }
 
 /// The bounds of one record: RULES §7.

@@ -55,7 +55,6 @@ pub enum Against {
         /// Columns whose values are categories whatever they look like.
         categorical: Vec<String>,
     },
-    /// A baseline file.
     Baseline(PathBuf),
 }
 

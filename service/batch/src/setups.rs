@@ -23,16 +23,8 @@ pub struct BaselineReader {
 /// Why a model cannot be monitored.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A baseline file cannot be read.
     #[error("model {model}: baseline {}: {source}", path.display())]
-    Read {
-        /// Name of the model.
-        model: String,
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    Read { model: String, path: PathBuf, source: std::io::Error },
     /// What was read is of no use.
     #[error(transparent)]
     Setup(#[from] SetupError),

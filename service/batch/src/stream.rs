@@ -116,7 +116,6 @@ fn alike(batches: &[CaptureBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
 /// The log: chunk after chunk, each beginning where the one before ended.
 pub(crate) struct Chunks {
     stream: Stream,
-    /// The next offset.
     next: i64,
     /// Rows that were given out.
     given: usize,

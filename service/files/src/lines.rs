@@ -44,7 +44,6 @@ pub struct PassedOver {
     pub rejected: u64,
     /// Lines of other models.
     pub skipped: u64,
-    /// Heartbeats.
     pub control: u64,
     /// Place of the first rejected line, and what is wrong with it.
     pub first_rejection: Option<String>,

@@ -35,14 +35,12 @@ pub struct Profile {
 pub struct ColumnProfile {
     /// As the file names it.
     pub name: String,
-    /// NaN not counted.
     pub numbers: u64,
     pub booleans: u64,
     /// Texts that are no dates.
     pub texts: u64,
     /// Dates and timestamps, typed or as ISO 8601 text.
     pub instants: u64,
-    /// Lists and objects.
     pub nested: u64,
     /// Hashes of the distinct values, until they are more than matter.
     distinct: HashSet<u64>,

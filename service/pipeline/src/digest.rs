@@ -28,9 +28,7 @@ pub struct LastWindow {
     pub start: String,
     /// RFC 3339.
     pub end: String,
-    /// Counted rows.
     pub rows: u64,
-    /// Its level.
     pub level: Level,
     /// Versions that answered in it.
     pub versions: Vec<String>,
@@ -46,7 +44,6 @@ pub struct LastWindow {
 pub struct Spark {
     /// Start of the window, microseconds.
     pub start_us: i64,
-    /// Its level.
     pub level: Level,
     /// How many times its tolerance the largest effect is; `None` where nothing was measured.
     pub strength: Option<f64>,
@@ -73,15 +70,12 @@ pub struct WindowDigest {
     pub start_us: i64,
     /// Exclusive, microseconds.
     pub end_us: i64,
-    /// Counted rows.
     pub rows: u64,
-    /// Its level.
     pub level: Level,
     /// Windows of the declared length that it holds.
     pub parts: u32,
     /// Whether all rows of it can have been read.
     pub complete: bool,
-    /// Requests by version.
     pub versions: BTreeMap<String, u64>,
     /// What changed about the versions, in a sentence.
     pub release: Option<String>,
@@ -89,7 +83,6 @@ pub struct WindowDigest {
     pub latency_us: Option<[u64; 3]>,
     /// Share of requests that failed; `None` without any.
     pub errors: Option<f64>,
-    /// Its findings.
     pub cells: Cells,
 }
 
@@ -107,7 +100,6 @@ pub struct Cells {
     pub values: Vec<Option<f64>>,
     /// Their lower confidence bounds.
     pub bounds: Vec<Option<f64>>,
-    /// What is tolerated.
     pub tolerances: Vec<Option<f64>>,
 }
 
@@ -118,13 +110,11 @@ pub struct Cell<'a> {
     pub subject: &'a Subject,
     /// What was looked at.
     pub check: Check,
-    /// Its level.
     pub level: Level,
     /// The effect in the unit of its tolerance.
     pub value: Option<f64>,
     /// Its lower confidence bound.
     pub bound: Option<f64>,
-    /// What is tolerated.
     pub tolerance: Option<f64>,
 }
 
@@ -134,7 +124,6 @@ pub struct Cell<'a> {
 pub enum IncidentEntry {
     /// It opened, changed or resolved.
     Step(Box<Transition>),
-    /// Somebody accepted it.
     Accepted(Acceptance),
 }
 
@@ -143,13 +132,11 @@ pub enum IncidentEntry {
 pub struct ReceiptDigest {
     /// When it ended, wall time in microseconds.
     pub at_us: i64,
-    /// To whom.
     pub receiver: String,
     /// `mail`, the event of a webhook, `alert` or `end of an alert`.
     pub what: String,
     /// The subject of a mail.
     pub title: Option<String>,
-    /// Name of the model.
     pub model: String,
     /// Class of the incident.
     pub class: Class,
@@ -161,7 +148,6 @@ pub struct ReceiptDigest {
     pub outcome: String,
     /// Why it was not delivered.
     pub why: Option<String>,
-    /// Attempts so far.
     pub attempt: u32,
     /// When it is tried again, wall time in microseconds.
     pub next_at_us: Option<i64>,

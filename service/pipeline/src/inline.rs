@@ -17,7 +17,6 @@ use crate::{Effect, Event, Pipeline};
 /// committed as it is taken.
 #[derive(Debug)]
 pub struct Inline {
-    /// The pipeline.
     pub pipeline: Pipeline,
     /// Reports in the order of decision, with their bytes.
     pub reports: Vec<(Arc<Report>, String)>,

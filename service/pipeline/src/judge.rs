@@ -17,7 +17,6 @@ pub struct Job {
     pub model: ModelId,
     /// What it was opened under.
     pub setup: Arc<Setup>,
-    /// What it counted.
     pub state: Arc<WindowState>,
     /// The report's `window` section.
     pub window: WindowMeta,
@@ -31,7 +30,6 @@ pub struct Verdict {
     pub model: ModelId,
     /// What it was opened under.
     pub setup: Arc<Setup>,
-    /// The finding.
     pub report: Report,
     /// The report as it is published, byte for byte.
     pub json: String,

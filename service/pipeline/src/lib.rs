@@ -83,18 +83,35 @@ pub enum Event {
     /// A snapshot is in the store.
     Committed(Committed),
     /// A message is done: delivered, given up or refused for good.
-    Done { sequence: u64 },
+    Done {
+        sequence: u64,
+    },
     /// A message was attempted: its receipt is kept, under a number that counts receipts, as JSON.
-    Attempted { number: u64, receipt: Vec<u8> },
+    Attempted {
+        number: u64,
+        receipt: Vec<u8>,
+    },
     /// A candidate's record of a window is final: as it is published.
-    Scored { model: ModelId, start_us: i64, record: String },
+    Scored {
+        model: ModelId,
+        start_us: i64,
+        record: String,
+    },
     /// A candidate was loaded, or cannot be scored and why.
-    Candidate { model: ModelId, candidate: String, problem: Option<String> },
+    Candidate {
+        model: ModelId,
+        candidate: String,
+        problem: Option<String>,
+    },
     /// Dead letters do not arrive and why, or do again.
-    DeadLetters { trouble: Option<String> },
+    DeadLetters {
+        trouble: Option<String>,
+    },
     /// Somebody accepted an incident.
-    Accept { incident: String, acceptance: Acceptance },
-    /// Somebody silenced messages.
+    Accept {
+        incident: String,
+        acceptance: Acceptance,
+    },
     Silence(Silence),
     /// The wall clock went on.
     Tick,
@@ -108,7 +125,6 @@ pub enum Read {
     /// Everything up to `offset` was told and the log held no more at `wall_us`.
     EndOfPartition {
         at: TopicPartition,
-        /// The next offset.
         offset: i64,
         /// When the end was reached, in wall-clock microseconds.
         wall_us: i64,
@@ -116,11 +132,7 @@ pub enum Read {
     /// Records after the position wait for the end of a transaction: the partition is not at its end.
     HeldBack { at: TopicPartition },
     /// The topic has this many partitions.
-    Partitions {
-        topic: TopicId,
-        /// Number of partitions.
-        count: i32,
-    },
+    Partitions { topic: TopicId, count: i32 },
     /// Records were gone before they could be read; reading goes on at `to`.
     Gap {
         at: TopicPartition,
@@ -149,6 +161,7 @@ pub enum Read {
 
 /// What whoever drives the pipeline must do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "they live for a moment, and most are rows")]
 pub enum Effect {
     /// Judge a window and answer with [`Event::Judged`].
     Judge(Box<Job>),

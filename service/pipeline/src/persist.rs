@@ -41,11 +41,7 @@ pub enum RestoreError {
     #[error(
         "model {model}: {what} changed while windows are open; set it back until they have closed, or start with `--rebuild` to count the open windows again under the new setting"
     )]
-    Grid {
-        model: String,
-        /// Which settings.
-        what: &'static str,
-    },
+    Grid { model: String, what: &'static str },
 }
 
 #[derive(Serialize, Deserialize)]

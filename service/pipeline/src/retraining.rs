@@ -18,7 +18,6 @@ const REASONS: usize = 10;
 /// Where the rows are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
-    /// Kafka topic.
     pub topic: &'a str,
     /// How long it keeps records, where that is known and bounded.
     pub retention_us: Option<i64>,

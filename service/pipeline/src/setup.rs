@@ -51,23 +51,17 @@ pub enum SetupError {
     /// A baseline file is not one.
     #[error("model {model}: baseline {}: {source}", path.display())]
     Baseline {
-        /// Name of the model.
         model: String,
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: BaselineError,
     },
     /// There is no baseline for versions without one of their own.
     #[error("model {model}: baseline {DEFAULT_BASELINE} is missing")]
-    NoDefault {
-        /// Name of the model.
-        model: String,
-    },
+    NoDefault { model: String },
     /// The settings do not fit the baseline; the sentence names the model.
     #[error("{source}")]
     Layout {
-        /// Name of the model.
         model: String,
         /// What does not fit.
         source: LayoutError,
@@ -79,7 +73,6 @@ pub enum SetupError {
          {every}, or set window.every to 1d or more, or a fixed tolerance"
     )]
     MixedHours {
-        /// Name of the model.
         model: String,
         /// Length of its windows.
         every: String,

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 /// Names a window in the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowKey {
-    /// Name of the model.
     pub model: String,
     /// Which lane it belongs to.
     pub lane: LaneKind,
@@ -23,9 +22,7 @@ pub struct WindowKey {
 /// The two lanes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LaneKind {
-    /// The drift windows.
     Drift,
-    /// The operations panes.
     Operations,
 }
 
@@ -58,11 +55,9 @@ pub type Encode = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
 /// What has been counted in a window since the last snapshot.
 pub struct Increment {
-    /// Whose.
     pub window: WindowKey,
     /// Whether it is the whole state and replaces what is stored, rather than adding to it.
     pub replaces: bool,
-    /// The state.
     pub encode: Encode,
 }
 
@@ -132,7 +127,6 @@ impl Snapshot {
 /// A snapshot that is in the store.
 #[derive(Debug)]
 pub struct Committed {
-    /// Which.
     pub epoch: u64,
     /// Bytes added per window.
     pub sizes: BTreeMap<WindowKey, usize>,
@@ -143,9 +137,7 @@ pub struct Committed {
 pub struct PageDocuments {
     /// Digests of the windows whose reports are in the same snapshot.
     pub digests: Vec<WindowDocument>,
-    /// Shadow records.
     pub shadow: Vec<WindowDocument>,
-    /// Panes that closed.
     pub panes: Vec<Pane>,
     /// What happened to incidents.
     pub entries: Vec<IncidentDocument>,
@@ -156,9 +148,7 @@ pub struct PageDocuments {
 /// A document about a window.
 #[derive(Debug)]
 pub struct WindowDocument {
-    /// Name of the model.
     pub model: String,
-    /// Start of the window.
     pub start_us: i64,
     /// JSON.
     pub document: Vec<u8>,
@@ -176,15 +166,11 @@ impl WindowDocument {
 /// A pane of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pane {
-    /// Name of the model.
     pub model: String,
     /// Length of its panes.
     pub every_us: i64,
-    /// Its start.
     pub start_us: i64,
-    /// Captured requests.
     pub requests: u64,
-    /// Those that failed.
     pub errors: u64,
     /// Median and 99 % quantile of their latencies, microseconds.
     pub latency_us: Option<(u64, u64)>,
@@ -193,7 +179,6 @@ pub struct Pane {
 /// A document about an incident.
 #[derive(Debug)]
 pub struct IncidentDocument {
-    /// Id of the incident.
     pub incident: String,
     /// When it was decided, wall time.
     pub wall_us: i64,
@@ -217,7 +202,6 @@ impl PageDocuments {
 /// A report as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredReport {
-    /// Name of the model.
     pub model: String,
     /// Window start, the key together with the model.
     pub start_us: i64,
@@ -247,7 +231,6 @@ pub enum OutboxBody {
     Message(Box<OutboxRow>),
     /// A record for the reports topic.
     Report {
-        /// Name of the model.
         key: String,
         /// The report or the shadow record, byte for byte.
         value: String,
@@ -262,7 +245,6 @@ pub type Increments = Vec<Vec<u8>>;
 pub struct Saved {
     /// Small state by key.
     pub documents: BTreeMap<String, Vec<u8>>,
-    /// Open windows.
     pub windows: BTreeMap<WindowKey, Increments>,
     /// Baselines and settings by sha256; no bytes where these are known.
     pub named: BTreeMap<String, Vec<u8>>,
@@ -282,7 +264,6 @@ impl Saved {
 /// The distributions of one window as they are kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredShapes {
-    /// Name of the model.
     pub model: String,
     /// Window start, the key together with the model.
     pub start_us: i64,

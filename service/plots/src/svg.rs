@@ -12,9 +12,7 @@ pub(super) const RIGHT: f64 = 350.0;
 /// A place in the picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// To the right.
     pub(super) x: f64,
-    /// Down.
     pub(super) y: f64,
 }
 

@@ -19,7 +19,6 @@ pub struct Timeline<'a> {
     pub name: &'a str,
     /// Which number: `KS`.
     pub statistic: &'a str,
-    /// Ascending in time.
     pub points: &'a [TimelinePoint],
 }
 

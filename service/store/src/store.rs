@@ -45,7 +45,6 @@ pub enum StoreError {
     /// The folder cannot be made or written.
     #[error("state folder {}: {source}; make it writable or set `state` to another folder", folder.display())]
     Folder {
-        /// The state folder.
         folder: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
@@ -53,7 +52,6 @@ pub enum StoreError {
     /// Another process holds the folder.
     #[error("state folder {} is in use by another driftline process (waited {} s); stop it, or give this one a folder of its own", folder.display(), wait.as_secs())]
     Locked {
-        /// The state folder.
         folder: PathBuf,
         /// How long we waited.
         wait: Duration,
@@ -61,20 +59,13 @@ pub enum StoreError {
     /// The file cannot be read or written.
     #[error("checkpoint {}: {source}; free or mend the disk and start again, or start with `--rebuild`", file.display())]
     Database {
-        /// The redb file.
         file: PathBuf,
-        /// What redb said.
         #[source]
         source: Box<redb::Error>,
     },
     /// A later release wrote it.
     #[error("checkpoint {} has format {found}, this release reads up to {FORMAT}; run the newer release, or start with `--rebuild`", file.display())]
-    Newer {
-        /// The redb file.
-        file: PathBuf,
-        /// Its format.
-        found: u64,
-    },
+    Newer { file: PathBuf, found: u64 },
     /// A snapshot that is not whole: nothing of it is stored.
     #[error(
         "the checkpoint cannot be written whole: {lacks}; what was committed before is safe, a restart goes on from there"
@@ -86,7 +77,6 @@ pub enum StoreError {
     /// A document in it cannot be read back.
     #[error("checkpoint document {key}: {why}; start with `--rebuild`")]
     Document {
-        /// Which.
         key: String,
         /// What is wrong with it.
         why: String,

@@ -173,7 +173,6 @@ pub(crate) enum ReadError {
     /// The request was wrong.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The store was.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

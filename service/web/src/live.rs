@@ -30,9 +30,7 @@ pub struct Live {
     pub incidents: Vec<Arc<IncidentStatus>>,
     /// The last transitions, newest first.
     pub history: Arc<[Step]>,
-    /// Those in force.
     pub silences: Vec<Silence>,
-    /// By name.
     pub topics: BTreeMap<String, TopicStatus>,
     /// What `/readyz` says. Not ready while there are none.
     pub checks: Vec<ReadyCheck>,
@@ -162,7 +160,6 @@ pub struct Step {
     /// When it was decided, wall time.
     #[serde(rename = "decided", serialize_with = "instant")]
     pub decided_us: Option<i64>,
-    /// The strongest subjects.
     pub subjects: Vec<Evidence>,
     pub subjects_total: usize,
 }
@@ -170,13 +167,10 @@ pub struct Step {
 /// The ledger of one topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicStatus {
-    /// All partitions together.
     pub total: Ledger,
     /// Zero, if and only if nothing was lost and nothing was counted twice.
     pub imbalance: i64,
-    /// By number.
     pub partitions: BTreeMap<Partition, PartitionStatus>,
-    /// By reason.
     pub rejected: BTreeMap<String, u64>,
     /// By the model they name.
     pub skipped: BTreeMap<String, u64>,

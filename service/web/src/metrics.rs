@@ -70,13 +70,13 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Kept {
     table: Table,
-    models: BTreeMap<String, OfModel>,
+    models: BTreeMap<String, KnownModel>,
     /// Each topic's ledger when this process began to count.
     ledgers: BTreeMap<String, TopicLedger>,
 }
 
 #[derive(Debug)]
-struct OfModel {
+struct KnownModel {
     owner: String,
     requests: Requests,
 }
@@ -84,7 +84,6 @@ struct OfModel {
 /// What became of the rows that a candidate was shown, since its lane started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShadowRows {
-    /// With both predictions.
     pub paired: u64,
     /// Dropped because the candidate was too slow.
     pub shed: u64,
@@ -138,7 +137,7 @@ impl Metrics {
             }
             let under_us = model.latency.as_ref().map(|latency| latency.under_us);
             let requests = Requests::new(under_us, &own, config.limits.versions);
-            models.insert(model.name.clone(), OfModel { owner, requests });
+            models.insert(model.name.clone(), KnownModel { owner, requests });
         }
         Metrics { kept: Mutex::new(Kept { table, models, ledgers: BTreeMap::new() }) }
     }

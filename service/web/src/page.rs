@@ -13,8 +13,10 @@
 mod respond;
 mod shell;
 pub(crate) mod views;
+mod visit;
 
 mod parts;
+mod root;
 mod stored;
 mod words;
 

@@ -73,11 +73,7 @@ impl CapturedRows {
             .collect();
         let sharing: Vec<&Model> =
             config.models.iter().filter(|other| other.captures.topic == topic).collect();
-        let models = sharing.iter().map(|other| ModelPlan {
-            name: other.name.clone(),
-            schema: CaptureSchema::default(),
-            max_ahead_us: other.captures.max_ahead_us,
-        });
+        let models = sharing.iter().map(|other| ModelPlan::new(other, CaptureSchema::default()));
         Ok(CapturedRows {
             limits: ReadLimits::from(&config.limits),
             models: models.collect(),

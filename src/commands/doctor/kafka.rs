@@ -52,7 +52,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             Err(error) => findings.push(Finding::fail(check, error.to_string())),
             Ok(facts) => {
                 findings.extend(topic_findings(&check, &facts, &models, config));
-                findings.extend(clock(&connection, config, (topic, &check), &facts));
+                findings.extend(clock(&connection, config, topic, &facts));
             }
         }
         if config.kafka.dead_letters == DeadLetters::Topic {
@@ -118,7 +118,7 @@ fn retention(check: &str, facts: &TopicDescription, model: &Model) -> Finding {
 fn clock(
     connection: &Connection,
     config: &Config,
-    (topic, check): (&str, &str),
+    topic: &str,
     facts: &TopicDescription,
 ) -> Option<Finding> {
     let last = (0..).map(Partition).zip(&facts.partitions).filter(|(_, (from, to))| from < to);
@@ -136,7 +136,7 @@ fn clock(
             }
             ControlFlow::Continue(())
         });
-    let check = format!("{check}: clock");
+    let check = format!("topic {topic}: clock");
     if let Err(error) = read {
         return Some(Finding::warn(check, format!("the last records cannot be read: {error}")));
     }

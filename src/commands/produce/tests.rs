@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
-use driftline_capture::columns::{Column, Kind};
-use driftline_formats::{Decoder, Outcome, Record};
-use driftline_ingest::TopicPlan;
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use driftline_capture::{CaptureBatch, Column, Kind};
+use driftline_formats::{Decoder, ModelPlan, Outcome, Record, RecordLimits};
 use serde_json::Value;
 
 use super::*;
 use crate::commands::rig::{PARTITIONS, ROWS_A_DAY, Rig, TOPIC, arguments};
 
 fn schema() -> CaptureSchema {
-    let column = |subject: &str, kind| Column { subject: subject.to_owned(), kind, coerce: false };
+    let column = |subject: &str, kind| Column { subject: subject.into(), kind, coerce: false };
     CaptureSchema {
         columns: vec![
             column("feature:x", Kind::Numeric),
@@ -23,7 +22,7 @@ fn schema() -> CaptureSchema {
     }
 }
 
-fn batch() -> RecordBatch {
+fn batch() -> CaptureBatch {
     let numbers =
         [Some(1.0), Some(f64::NAN), None, Some(f64::NEG_INFINITY), Some(-0.0), Some(0.25)];
     let others = [None, None, Some("n/a \"quoted\""), None, None, None];
@@ -32,23 +31,24 @@ fn batch() -> RecordBatch {
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("offset", Arc::new(Int64Array::from(vec![0; rows]))),
         ("time_us", Arc::new(Int64Array::from(vec![1_767_323_045_678_901; rows]))),
+        ("record_time_us", Arc::new(Int64Array::from(vec![0; rows]))),
         ("id", Arc::new(StringArray::from(ids))),
         ("version", Arc::new(StringArray::from(vec![Some("3"); rows]))),
         ("latency_us", Arc::new(Int64Array::from(vec![Some(12); rows]))),
         ("status", Arc::new(Int32Array::from(vec![None; rows]))),
         ("sample_rate", Arc::new(Float64Array::from(vec![0.5; rows]))),
         ("feature:x", Arc::new(Float64Array::from(numbers.to_vec()))),
-        ("wrong_type:feature:x", Arc::new(StringArray::from(others.to_vec()))),
         ("feature:carrier", Arc::new(StringArray::from(vec![Some("UA"); rows]))),
         ("prediction:score", Arc::new(Float64Array::from(vec![0.5; rows]))),
+        ("wrong_type:feature:x", Arc::new(StringArray::from(others.to_vec()))),
     ];
     let columns = columns.into_iter().map(|(name, array)| (name, array, true));
-    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    CaptureBatch::new(RecordBatch::try_from_iter_with_nullable(columns).unwrap()).unwrap()
 }
 
 fn written(row: usize, timed: bool) -> String {
-    let events_schema = schema();
-    let events = Events::new("m", &events_schema, &batch(), timed);
+    let (schema, batch) = (schema(), batch());
+    let events = Events::new("m", &schema, &batch, timed);
     let mut out = Vec::new();
     events.write(row, 1_800_000_000_000_000, &mut out);
     String::from_utf8(out).unwrap()
@@ -80,16 +80,9 @@ fn a_row_is_written_as_the_contract_says() {
 /// What is written is read back as the same row.
 #[test]
 fn every_row_is_accepted_by_the_decoder() {
-    let plan =
-        driftline_ingest::ModelPlan { name: "m".into(), schema: schema(), max_ahead_us: i64::MAX };
-    let plan = TopicPlan {
-        topic: TOPIC.into(),
-        models: vec![plan],
-        start: driftline_config::Start::Earliest,
-    };
-    let layout = Arc::new(driftline_ingest::TopicLayout::new(&plan));
-    let mut decoder = Decoder::with_layout(layout, &driftline_ingest::ReadLimits::default());
-    for row in 0..batch().num_rows() {
+    let plan = ModelPlan { name: "m".into(), schema: schema(), max_ahead_us: i64::MAX };
+    let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
+    for row in 0..batch().rows() {
         let value = written(row, true);
         let record = Record { value: Some(value.as_bytes()), offset: 0, time_us: None };
         assert_eq!(decoder.decode(&record), Outcome::Row(0), "{value}");

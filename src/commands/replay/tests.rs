@@ -79,7 +79,7 @@ fn what_differs_or_is_gone_is_named() {
     assert_eq!((difference.path.as_str(), difference.stored.as_str()), ("window.rows", "1"));
     assert_eq!(difference.computed, report.window.rows.to_string());
 
-    let cut = report.window.cuts.values().next().unwrap()[&1];
+    let cut = report.window.cuts.values().next().unwrap()[&Partition(1)];
     let to = format!("\"to\":{}", cut.to);
     let changed = change(&|stored| stored.report = stored.report.replace(&to, "\"to\":100000"));
     // Nothing was compared: that is no difference, and the exit code is 2.
@@ -97,7 +97,11 @@ fn what_differs_or_is_gone_is_named() {
 
 #[test]
 fn threads_share_every_offset_once() {
-    let range = |partition: i32, from: i64, to: i64| OffsetRange { partition, from, to };
+    let range = |partition: i32, from: i64, to: i64| OffsetRange {
+        partition: Partition(partition),
+        from,
+        to,
+    };
     let ranges = [range(0, 10, 21), range(1, 0, 2), range(2, 5, 6)];
     for threads in 1..8 {
         let shares = shares(&ranges, threads);

@@ -231,7 +231,7 @@ fn the_html_is_one_file_in_which_nothing_that_is_planted_runs() {
     for planted in ["<script", "<img", "<b>"] {
         assert!(!page.contains(planted), "{planted} in {page}");
     }
-    assert!(page.contains("feature:&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"), "{page}");
+    assert!(page.contains("feature:&lt;script&gt;alert('x')&lt;/script&gt;"), "{page}");
     // Nothing is fetched: the one address is the name of a format.
     let addresses = page.matches("http").count() - page.matches("http-equiv").count();
     assert_eq!(addresses, page.matches("http://www.w3.org/2000/svg").count(), "{page}");
@@ -249,7 +249,8 @@ fn the_html_is_one_file_in_which_nothing_that_is_planted_runs() {
     for finding in report["findings"].as_array().unwrap() {
         let because = finding["because"].as_str().unwrap();
         if finding["level"] == "alarm" {
-            let escaped = driftline_plots::escaped(because);
+            // Text of an element may hold an apostrophe.
+            let escaped = driftline_plots::escaped(because).replace("&#39;", "'");
             assert!(page.contains(&escaped), "{because} in {page}");
         }
     }

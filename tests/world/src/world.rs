@@ -56,13 +56,14 @@ impl World {
                 topics.push(setup.model.captures.topic.clone());
             }
         }
-        let layouts = topics.iter().map(|topic| {
-            let of_topic = setups.iter().filter(|setup| setup.model.captures.topic == *topic);
-            let plans: Vec<ModelPlan> = of_topic.map(|setup| model_plan(setup)).collect();
-            Arc::new(TopicLayout::new(&plans))
-        });
+        let layouts = topics.iter().map(|topic| Arc::new(TopicLayout::new(&plans(topic, &setups))));
         let (layouts, limits) = (layouts.collect(), RecordLimits::from(&config.limits));
         World { config, setups, topics, layouts, limits }
+    }
+
+    /// How the captures on a topic are read.
+    pub fn plans(&self, topic: TopicId) -> Vec<ModelPlan> {
+        plans(&self.topics[topic.0], &self.setups)
     }
 
     /// What decodes the records of a partition of this topic.
@@ -82,11 +83,8 @@ impl World {
     }
 }
 
-/// How the captures of a model are read.
-fn model_plan(setup: &Setup) -> ModelPlan {
-    ModelPlan {
-        name: setup.model.name.clone(),
-        schema: setup.layout.schema().clone(),
-        max_ahead_us: setup.model.captures.max_ahead_us,
-    }
+fn plans(topic: &str, setups: &[Arc<Setup>]) -> Vec<ModelPlan> {
+    let of_topic = setups.iter().filter(|setup| setup.model.captures.topic == topic);
+    let plan = |setup: &Arc<Setup>| ModelPlan::new(&setup.model, setup.layout.schema().clone());
+    of_topic.map(plan).collect()
 }

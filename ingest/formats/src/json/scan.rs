@@ -24,7 +24,6 @@ pub(crate) struct Fault {
 pub(crate) struct Text<'a> {
     /// The bytes between the quotes; checked.
     pub(crate) raw: &'a [u8],
-    /// Where they start.
     pub(crate) start: usize,
     /// Whether some of them are escapes.
     pub(crate) escaped: bool,
@@ -34,7 +33,6 @@ pub(crate) struct Text<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number<'a> {
     pub(crate) raw: &'a [u8],
-    /// Where they start.
     pub(crate) start: usize,
     /// The nearest double; infinite where it is beyond their range.
     pub(crate) value: f64,

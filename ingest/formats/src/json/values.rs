@@ -32,7 +32,6 @@ pub(crate) struct Filling<'r> {
     pub(crate) layout: &'r ModelLayout,
     pub(crate) seen: &'r mut LastSeen,
     pub(crate) row: &'r mut Row,
-    /// The whole record.
     pub(crate) text: &'r str,
     /// Bytes that a string may have.
     pub(crate) string_bytes: usize,

@@ -22,7 +22,6 @@ pub(crate) struct ClosedWindow {
     pub(crate) closed: Closed,
     /// What it was opened under.
     pub(crate) setup: Arc<Setup>,
-    /// What it counted.
     pub(crate) state: Arc<WindowState>,
     /// What became of the records of its strip.
     pub(crate) ledger: Ledger,
@@ -36,7 +35,6 @@ pub(crate) struct ClosedPane {
     pub(crate) start_us: i64,
     /// What it was opened under.
     pub(crate) setup: Arc<Setup>,
-    /// What it counted.
     pub(crate) state: Arc<PaneState>,
     /// Whether the store has it as it is.
     pub(crate) saved: bool,

@@ -48,7 +48,6 @@ pub(crate) struct ChunkOutcomes {
     pub(crate) late: Vec<i64>,
     pub(crate) rejected: Vec<i64>,
     pub(crate) skipped: Vec<i64>,
-    /// Heartbeats.
     pub(crate) control: Vec<i64>,
 }
 

@@ -42,7 +42,6 @@ pub struct TopicFacts {
 /// How far a partition was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The next offset.
     pub position: i64,
     /// Offset and hash of the last record before it.
     pub fingerprint: Option<(i64, u64)>,

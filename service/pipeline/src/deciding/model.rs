@@ -64,7 +64,6 @@ pub(crate) struct ModelDecider {
 /// What the checkpoint keeps of a model's decisions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecidingFacts {
-    /// Incidents.
     pub alerts: ModelAlerts,
     /// What was last sent about each incident.
     pub sent: Sent,
@@ -110,7 +109,6 @@ pub struct Logged {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastWindow {
     pub id: WindowId,
-    /// Where and when it was.
     pub closed: Closed,
     /// Versions that answered in it; `None` where there were too many to name.
     pub versions: Option<Vec<String>>,

@@ -11,7 +11,6 @@ use driftline_config::sha256_hex;
 pub struct BaselineFile {
     /// What the checkpoint keeps; nothing once it does.
     bytes: Mutex<Vec<u8>>,
-    /// What they say.
     pub baseline: Arc<Baseline>,
 }
 

@@ -365,7 +365,6 @@ struct Entry {
     stretch: usize,
     partition: i32,
     value: Option<String>,
-    /// Kafka timestamp.
     time_us: i64,
 }
 

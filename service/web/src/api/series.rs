@@ -64,7 +64,6 @@ enum Statistic {
     /// Those that decide about its distribution, or the only ones it has.
     Deciding,
     Ks,
-    /// The debiased one.
     Psi,
     /// Those of another check, by its name.
     Check(String),

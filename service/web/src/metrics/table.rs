@@ -28,7 +28,6 @@ pub(super) enum Rank {
     Warn,
     /// A column at alarm.
     Alarm,
-    /// Not a column's.
     Fixed,
 }
 

@@ -400,6 +400,22 @@ fn alert_states_follow_the_incidents() {
 }
 
 #[test]
+fn bounds_on_names_that_a_report_met_are_counted() {
+    let metrics = metrics("");
+    let mut new_names = finding("feature:amount", "new_category", "warn");
+    new_names["share"]["names_truncated"] = json!(true);
+    let mut met = report("fraud", "warn", &[new_names]);
+    met.names_truncated = ["version", "new_column"].map(str::to_owned).to_vec();
+    metrics.report(&met);
+    for limit in ["versions", "new_columns", "new_categories"] {
+        check(
+            &metrics,
+            &[(&format!("driftline_limit_reached_total{{limit=\"{limit}\"}}"), Some(1.0))],
+        );
+    }
+}
+
+#[test]
 fn shadows_and_notifications_move() {
     let metrics = metrics("");
     metrics.shadow_rows("fraud", "spring", ShadowRows { paired: 5, shed: 1, failed: 0 });

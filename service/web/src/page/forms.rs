@@ -14,8 +14,9 @@ use driftline_alerting::{Class, links};
 use serde::Deserialize;
 
 use super::parts::form::length_us;
-use super::respond::{Visit, respond};
+use super::respond::respond;
 use super::views;
+use super::visit::Visit;
 use crate::api::commands::{Scope, Signature, new_silence};
 use crate::board::Command;
 use crate::live::Live;
@@ -56,6 +57,8 @@ pub(crate) async fn accept(
         (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
         (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
     };
+    // A form may take its time to arrive.
+    visit.live = visit.board.live();
     if let Err(refusal) = ask_to_accept(&visit, &id, &form) {
         visit.forms.refuse(refusal, &form.by, &form.reason);
         let answer = views::incident(visit.clone(), id).await;
@@ -85,6 +88,7 @@ pub(crate) async fn silence(
         Ok(Form(form)) => form,
         Err(rejection) => return respond(&visit, Err(rejection.into())),
     };
+    visit.live = visit.board.live();
     match ask_to_silence(&visit, &form) {
         Err(refusal) => {
             visit.forms.refuse(refusal, &form.by, &form.reason);

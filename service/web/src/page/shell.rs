@@ -11,7 +11,7 @@ use driftline_plots as plots;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::respond::{Section, View, Visit};
+use super::visit::{Section, View, Visit};
 use crate::live::CheckState;
 
 const STYLE: &str = include_str!("style.css");

@@ -321,6 +321,31 @@ async fn every_view_escapes_what_it_shows_under_a_strict_policy() {
     }
 }
 
+/// `check --html`: the same parts in a file that has no server behind it.
+#[test]
+fn a_comparison_stands_alone_and_lets_nothing_run() {
+    let report = report();
+    let page = standalone::findings_page(&standalone::ComparedFiles {
+        report: &report,
+        shapes: &Default::default(),
+        notes: &[planted("left out ")],
+        reference: &planted("reference "),
+        current: &planted("current "),
+        found: "2 at alarm",
+        command: &planted("driftline check "),
+    });
+    assert!(!page.contains("<script") && !page.contains("href="), "{page}");
+    assert!(page.contains("content=\"default-src 'none'; style-src 'sha256-"), "{page}");
+    for kind in ["left out ", "reference ", "current ", "driftline check ", "because ", "new "] {
+        assert!(page.contains(&format!("{kind}{ESCAPED}")), "{kind} in {page}");
+    }
+    for finding in &report.findings {
+        assert!(page.contains(finding.check.name().split('_').next().unwrap()), "{page}");
+    }
+    let ids: Vec<&str> = page.split(" id=\"").skip(1).collect();
+    assert_eq!(ids, [""; 0], "parts that a page has once stand here several times");
+}
+
 #[tokio::test]
 async fn every_link_of_a_view_leads_to_a_view() {
     let rig = eventful();
@@ -578,86 +603,4 @@ async fn listeners_are_bounded_and_counted() {
     assert!(metrics.contains(counted), "{metrics}");
     listening.pop();
     assert_eq!(listen(&rig).await.status(), 200, "a place that was left is free");
-}
-
-#[tokio::test]
-async fn dump_everything() {
-    let Some(folder) = std::env::var_os("DUMP_PAGES") else { return };
-    let folder = std::path::PathBuf::from(folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    let window = report().window.id;
-    let mut paths: Vec<String> = views().into_iter().map(|(path, _)| path).collect();
-    paths.extend([
-        links::model("nobody"),
-        links::window(MODEL, "x"),
-        links::finding(MODEL, "feature:weather", None),
-        links::finding(MODEL, "latency", Some("x")),
-        links::candidate(MODEL, "nobody"),
-        links::incident("nobody"),
-        "/models/%ff".to_owned(),
-        "/models/%ff/windows/x".to_owned(),
-        "/alerts/%ff".to_owned(),
-        "/models/%ff/findings/x".to_owned(),
-        "/models/%ff/candidates/x".to_owned(),
-        "/?page=x".to_owned(),
-        "/?find=zzz&page=3".to_owned(),
-        links::window(MODEL, &window_id(1)),
-        links::finding(MODEL, "feature:dep_delay", Some(&window_id(1))),
-        "/nowhere".to_owned(),
-        "/icon.svg".to_owned(),
-        "/livez".to_owned(),
-        "/readyz".to_owned(),
-        "/metrics".to_owned(),
-        "/api/v1/models".to_owned(),
-        "/api/v1/alerts".to_owned(),
-        "/api/v1/ledger".to_owned(),
-        "/api/v1/dead-letters".to_owned(),
-        format!("/api/v1/reports/{window}"),
-        "/api/v1/reports/%ff".to_owned(),
-        "/api/v1/reports/x".to_owned(),
-        format!("/api/v1/models/{MODEL}/reports"),
-        format!("/api/v1/models/{MODEL}/reports?limit=x"),
-        format!("/api/v1/models/{MODEL}/verdict"),
-        format!("/api/v1/models/{MODEL}/series?subject=feature:dep_delay"),
-        format!("/api/v1/models/{MODEL}/series?subject=feature:dep_delay&statistic=missing"),
-        format!("/api/v1/models/{MODEL}/series?subject=feature:dep_delay&statistic=psi"),
-        format!("/models/{MODEL}/candidates/spring/"),
-        "/alerts/abc/accept".to_owned(),
-        "/alerts/silences".to_owned(),
-    ]);
-    for (name, rig) in [
-        ("eventful", eventful()),
-        ("empty", {
-            let rig = local();
-            rig.board.publish(Live::default());
-            rig
-        }),
-        ("plain", local()),
-    ] {
-        if name == "eventful" {
-            store(&rig, 1..=3);
-        }
-        for (place, path) in paths.iter().enumerate() {
-            let (status, headers, body) = get_page(&rig, path).await;
-            let text = format!("{path}\n{status}\n{headers:?}\n{body}\n").replace("><", ">\n<");
-            std::fs::write(folder.join(format!("{name}-{place:02}.txt")), text).unwrap();
-        }
-        for (place, (path, form)) in [
-            ("/alerts/abc/accept", "by=Ada&reason=a+known+sale&token=guess"),
-            ("/alerts/abc/accept", "by=Ada&token=planted-token"),
-            ("/alerts/%ff/accept", "by=Ada&token=planted-token"),
-            ("/alerts/gone/accept", "by=Ada&reason=x&token=planted-token"),
-            ("/alerts/silences", "by=Ada&reason=x&token=planted-token&length=3d"),
-            ("/alerts/silences", "by=Ada&reason=x&token=planted-token&length=1d&class=weather"),
-            ("/alerts/silences", "by=%ff&reason=x&token=guess&length=1d"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let (status, headers, body) = send_form(&rig, path, &OURS, form).await;
-            let text =
-                format!("{path} {form}\n{status}\n{headers:?}\n{body}\n").replace("><", ">\n<");
-            std::fs::write(folder.join(format!("{name}-form-{place:02}.txt")), text).unwrap();
-        }
-    }
 }

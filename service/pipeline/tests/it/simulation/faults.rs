@@ -9,7 +9,6 @@ use super::run::Outcome;
 /// Something that may befall a log or its reading, or that must follow from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
-    /// The process dies.
     Crash,
     /// It dies while a window that closed has not been judged.
     DeathBeforeJudgement,

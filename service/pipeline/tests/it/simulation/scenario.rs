@@ -19,13 +19,18 @@ use super::variants::{IDLE_US, TOPICS, idles};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// A row of the topic's model at this index.
-    Row { member: usize, time_us: i64 },
-    /// A dead letter.
+    Row {
+        member: usize,
+        time_us: i64,
+    },
     Rejected(&'static str),
     /// A row of a model that is not configured.
     Skipped,
     /// A heartbeat of one model, or of all.
-    Heartbeat { member: Option<usize>, time_us: i64 },
+    Heartbeat {
+        member: Option<usize>,
+        time_us: i64,
+    },
 }
 
 /// The log of one partition.
@@ -108,7 +113,6 @@ impl Scenario {
 
 /// A record that has no offset yet.
 struct Unplaced {
-    /// Kafka timestamp.
     time_us: Option<i64>,
     value: Option<Vec<u8>>,
     meaning: Meaning,

@@ -11,7 +11,6 @@ use driftline_pipeline::snapshot::{
 pub(super) struct MemoryStore {
     documents: BTreeMap<String, Vec<u8>>,
     named: BTreeMap<String, Vec<u8>>,
-    /// Increments by number.
     windows: BTreeMap<WindowKey, BTreeMap<u64, Vec<u8>>>,
     reports: BTreeMap<(String, i64), StoredReport>,
     outbox: BTreeMap<u64, OutboxItem>,

@@ -4,7 +4,7 @@ use driftline_alerting::links;
 use driftline_analytics::report::Ledger;
 use maud::{Markup, PreEscaped, html};
 
-use crate::page::respond::Root;
+use crate::page::root::Root;
 use crate::page::words;
 
 /// The way to a view of a model.

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use crate::api::commands::{BY_BYTES, REASON_BYTES};
 use crate::live::Live;
-use crate::page::respond::Root;
+use crate::page::root::Root;
 use crate::refusal::Refusal;
 
 /// How long a silence may be from the page; programs choose any.

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::blocks::stack_head;
 use crate::live::IncidentStatus;
-use crate::page::respond::Root;
+use crate::page::root::Root;
 use crate::page::words;
 
 /// Findings that a card lists, and a step.

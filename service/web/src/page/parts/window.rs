@@ -8,7 +8,7 @@ use driftline_pipeline::digest::strongest;
 use maud::{Markup, html};
 
 use super::blocks::{fact, outcomes, scrolled};
-use crate::page::respond::Root;
+use crate::page::root::Root;
 use crate::page::words;
 
 /// Findings that are shown with their sentence; further ones are counted.

@@ -6,7 +6,8 @@ use maud::{Markup, html};
 use crate::live::{Live, Step};
 use crate::page::parts::blocks::stack_head;
 use crate::page::parts::incident::{card, receipts, step_badge};
-use crate::page::respond::{Follows, Root, Section, View, Visit};
+use crate::page::root::Root;
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use crate::board::ReadError;
 use crate::live::{CandidateStatus, CheckState};
 use crate::page::parts::blocks::{crumbs_of_model, fact, figure, scrolled};
-use crate::page::respond::{Follows, Root, Section, View, Visit};
+use crate::page::root::Root;
 use crate::page::stored::{WINDOWS, model_of};
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 
@@ -42,10 +43,14 @@ struct OverWindows<'a> {
     windows: Vec<CandidateWindow>,
 }
 
-pub(crate) async fn view(
-    visit: Visit,
-    (name, candidate): (String, String),
-) -> Result<View, Refusal> {
+#[derive(Debug, Deserialize)]
+pub(crate) struct CandidatePath {
+    model: String,
+    candidate: String,
+}
+
+pub(crate) async fn view(visit: Visit, path: CandidatePath) -> Result<View, Refusal> {
+    let CandidatePath { model: name, candidate } = path;
     let status = model_of(&visit.live, &name)?;
     let configured = status.candidates.iter().find(|known| known.name == candidate);
     let of = name.clone();

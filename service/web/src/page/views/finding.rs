@@ -18,10 +18,16 @@ use crate::page::parts::finding::{
 };
 use crate::page::parts::incident::card;
 use crate::page::parts::window::span;
-use crate::page::respond::{Follows, Section, View, Visit};
 use crate::page::stored::{digests, gone, model_of, report_of, report_of_last};
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct FindingPath {
+    model: String,
+    subject: Subject,
+}
 
 /// `?window=`
 #[derive(Debug, Default, Deserialize)]
@@ -36,7 +42,8 @@ struct StoredSubject {
     shape: Option<Shape>,
 }
 
-pub(crate) async fn view(visit: Visit, (name, subject): (String, String)) -> Result<View, Refusal> {
+pub(crate) async fn view(visit: Visit, path: FindingPath) -> Result<View, Refusal> {
+    let FindingPath { model: name, subject } = path;
     let FindingQuery { window } = visit.query()?;
     model_of(&visit.live, &name)?;
     let (of, about, wanted) = (name.clone(), subject.clone(), window.clone());
@@ -48,14 +55,13 @@ pub(crate) async fn view(visit: Visit, (name, subject): (String, String)) -> Res
         };
         let Some(report) = report else { return Ok::<Option<StoredSubject>, ReadError>(None) };
         let start_us = parse_instant_us(&report.window.start).unwrap_or(0);
-        let shape = store.shape(&of, start_us, &about)?;
+        let shape = store.shape(&of, start_us, about.as_str())?;
         Ok(Some(StoredSubject { report, windows, shape }))
     });
     let stored = read.await?.ok_or_else(|| match &window {
         Some(id) => gone(id),
         None => Refusal::not_found("No window of this model has closed yet."),
     })?;
-    let subject = Subject::from(subject);
     if stored.report.findings.iter().all(|finding| finding.subject != subject) {
         let sentence = format!("The window of {} says nothing of {subject}.", span(&stored.report));
         return Err(Refusal::not_found(sentence));

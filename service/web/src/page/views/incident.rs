@@ -9,7 +9,8 @@ use crate::board::ReadError;
 use crate::live::IncidentStatus;
 use crate::page::parts::blocks::stack_head;
 use crate::page::parts::incident::{NAMED, receipts, step_badge};
-use crate::page::respond::{Follows, Root, Section, View, Visit};
+use crate::page::root::Root;
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 

@@ -17,8 +17,9 @@ use crate::live::ModelStatus;
 use crate::page::parts::blocks::{fact, figure_per, scrolled};
 use crate::page::parts::incident::card;
 use crate::page::parts::window::{Findings, account, findings, headline};
-use crate::page::respond::{Follows, Root, Section, View, Visit};
+use crate::page::root::Root;
 use crate::page::stored::{digests, model_of, report_of_last};
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 

@@ -9,7 +9,8 @@ use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 
 use crate::live::{Live, ModelStatus};
-use crate::page::respond::{Follows, Root, Section, View, Visit};
+use crate::page::root::Root;
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 

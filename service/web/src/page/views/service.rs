@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::live::{CheckState, Live, TopicStatus};
 use crate::page::parts::blocks::{fact, outcomes, scrolled, stack_head};
-use crate::page::respond::{Follows, Section, View, Visit};
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 

@@ -2,14 +2,22 @@
 
 use driftline_alerting::links;
 use maud::html;
+use serde::Deserialize;
 
 use crate::page::parts::blocks::crumbs_of_model;
 use crate::page::parts::window::{Findings, account, findings, headline, span};
-use crate::page::respond::{Follows, Section, View, Visit};
 use crate::page::stored::{gone, model_of, report_of};
+use crate::page::visit::{Follows, Section, View, Visit};
 use crate::refusal::Refusal;
 
-pub(crate) async fn view(visit: Visit, (name, id): (String, String)) -> Result<View, Refusal> {
+#[derive(Debug, Deserialize)]
+pub(crate) struct WindowPath {
+    model: String,
+    window: String,
+}
+
+pub(crate) async fn view(visit: Visit, path: WindowPath) -> Result<View, Refusal> {
+    let WindowPath { model: name, window: id } = path;
     let Visit { board, live, root, .. } = &visit;
     model_of(live, &name)?;
     let (of, wanted) = (name.clone(), id.clone());
