@@ -63,13 +63,15 @@ fn head(batches: &[CaptureBatch]) -> Vec<CaptureBatch> {
 fn compare(reference: &[CaptureBatch], current: &[CaptureBatch]) -> Outcome<Report> {
     let fields = reference.first().ok_or("no rows")?.record_batch().schema();
     let names = fields.fields().iter().skip(ENVELOPE_COLUMNS).map(|field| field.name().clone());
-    let column = |subject| Column { subject, kind: Kind::Numeric, coerce: false };
+    let column = |name: String| {
+        Column { subject: name.into(), kind: Kind::Numeric, coerce: false }
+    };
     let schema = CaptureSchema { columns: names.map(column).collect(), ignored: Vec::new() };
     let baseline = Arc::new(baseline_of(schema, reference, CutPoints::All));
     let baselines = Baselines { default: baseline, by_version: BTreeMap::new() };
     let model = model();
     let layout = Layout::new(&model, &baselines, &Limits::default())?;
-    let mut state = WindowState::new(&layout);
+    let mut state = WindowState::default();
     for batches in current.chunks(BATCHES) {
         state.absorb_all(&layout, batches);
     }

@@ -22,7 +22,7 @@ fn main() -> std::io::Result<()> {
     let rows = [1, 2, 4, 8, 16, 32, 64].map(|batches| (batches * BATCH_ROWS, batches));
     measure(&mut out, "rows", &rows, |batches| {
         let mut decoder = decode::decoder();
-        let mut window = WindowState::new(&case.layout);
+        let mut window = WindowState::default();
         (0..batches).for_each(|batch| {
             decode::ours(&mut decoder, &captures);
             case.absorb(&mut window, batch);
@@ -34,14 +34,14 @@ fn main() -> std::io::Result<()> {
         (0..).zip(&cases).map(|(i, (size, _))| (*size, i)).collect();
     measure(&mut out, "features", &features, |index| {
         let Some((_, case)) = cases.get(index) else { return };
-        let mut window = WindowState::new(&case.layout);
+        let mut window = WindowState::default();
         (0..4).for_each(|batch| case.absorb(&mut window, batch));
     })?;
 
     // Each model has a window of its own, and a batch of 512 rows.
     let models = [1, 4, 16, 64, 256, 1024].map(|models| (models, models));
     measure(&mut out, "models", &models, |models| {
-        let mut windows = vec![WindowState::new(&case.layout); models];
+        let mut windows = vec![WindowState::default(); models];
         windows.iter_mut().for_each(|window| case.absorb_first(window, 512));
     })
 }

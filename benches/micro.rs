@@ -45,7 +45,7 @@ fn decode_floor(bencher: Bencher<'_, '_>, numbers: Numbers) {
 #[divan::bench]
 fn absorb_driftline(bencher: Bencher<'_, '_>) {
     let case = Case::new(FEATURES, 4);
-    let mut window = WindowState::new(&case.layout);
+    let mut window = WindowState::default();
     let mut turn = 0;
     bencher.counter(ItemsCount::new(FEATURES * BATCH_ROWS)).bench_local(|| {
         turn += 1;

@@ -85,7 +85,7 @@ fn decoding_poison(out: &mut impl Write) -> std::io::Result<()> {
 
 fn absorbing(out: &mut impl Write) -> std::io::Result<()> {
     let case = Case::new(FEATURES, 4);
-    let mut window = WindowState::new(&case.layout);
+    let mut window = WindowState::default();
     let (mut turn, mut other_turn) = (0, 0);
     let mut contenders = [
         Contender::new("slice::partition_point", || {

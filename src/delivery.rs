@@ -160,7 +160,6 @@ struct Message {
 struct Worker {
     /// By time of the next attempt, then by sequence number.
     waiting: BTreeMap<(i64, u64), Message>,
-    /// Sequence numbers by id and receiver.
     on_their_way: BTreeMap<(String, String), (u64, Message)>,
     /// The newest alert of each receiver and incident; those before it are out of date.
     latest: BTreeMap<(String, String), u64>,

@@ -123,7 +123,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let listener = Some(listener);
     let options = Options { onnxruntime: libraries, listener, ..Options::default() };
     let mut monitor = Monitor::build(&config, options)?;
-    let mut story = Story::new(args.exit_after_replay);
+    let story = Story::new(args.exit_after_replay);
     story.begin(monitor.address(), filled.token, &folder);
     monitor.start()?;
 

@@ -53,7 +53,6 @@ enum Who {
 /// A window's turn at a thread.
 struct Turn {
     job: Shared,
-    /// Whether the thread rests after it.
     rests: bool,
 }
 

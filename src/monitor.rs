@@ -67,19 +67,15 @@ pub(crate) struct Options {
     pub(crate) onnxruntime: Vec<PathBuf>,
     /// A listener that is bound already; else the configuration's address is bound.
     pub(crate) listener: Option<TcpListener>,
-    /// Where the process dies, in tests.
     pub(crate) faults: Faults,
 }
 
 /// Something that may be shown: it is in the store.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// A window was judged.
     Report(Arc<Report>),
     Request(Arc<RetrainRequest>),
-    /// A message was attempted.
     Attempt(Box<Attempt>),
-    /// Candidates were compared over a window.
     Shadow(Box<ShadowRecord>),
 }
 

@@ -64,7 +64,6 @@ pub struct RetrainReason {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainOn {
     pub topic: String,
-    /// How its values are encoded.
     pub format: String,
     #[serde(with = "crate::instant")]
     pub since: i64,
@@ -135,9 +134,7 @@ struct Asked {
 /// The operator's limits, in event time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrainLimits {
-    /// Least time between two requests.
     pub cooldown_us: i64,
-    /// Most requests in any 24 hours.
     pub max_per_day: u32,
 }
 

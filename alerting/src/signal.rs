@@ -96,7 +96,6 @@ pub enum Measure {
     Microseconds,
     /// How many times too fast an objective's allowance is spent.
     BurnRate,
-    /// A number of rows or requests.
     Count,
 }
 
@@ -112,9 +111,7 @@ pub struct Evidence {
     /// `NotComputable` only say whether an incident that holds them is over.
     pub level: Level,
     pub value: Option<f64>,
-    /// Its lower confidence bound.
     pub bound: Option<f64>,
-    /// The effect that is tolerated.
     pub tolerance: Option<f64>,
     pub unit: Measure,
     /// One sentence in shares of requests, without p-values and without the full stop.

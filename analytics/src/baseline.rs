@@ -59,7 +59,6 @@ pub struct Provenance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineWindows {
-    /// Their length in microseconds.
     pub every_us: i64,
     /// Rows below which a window was carried into the next.
     #[serde(with = "number::count")]
@@ -185,7 +184,6 @@ pub struct PsiBin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnWindows {
-    /// Length of the windows in microseconds.
     pub every_us: i64,
     /// One value per own window that had values and left a rest, in order of start.
     #[serde(with = "number::values")]

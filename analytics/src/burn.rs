@@ -69,7 +69,6 @@ pub struct BurnFinding {
 /// One stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Its length in microseconds.
     pub over_us: i64,
     /// Requests in it that the objective is about.
     pub requests: u64,

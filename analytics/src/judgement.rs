@@ -42,13 +42,10 @@ pub struct JudgeInput<'a> {
     /// The settings in force when the window opened.
     pub model: &'a Model,
     pub config_sha256: &'a str,
-    /// What the window was counted by.
     pub layout: &'a Layout,
-    /// What it is compared with.
     pub baselines: &'a Baselines,
     pub state: &'a WindowState,
     pub window: WindowMeta,
-    /// What is known of earlier windows.
     pub history: &'a History,
 }
 

@@ -24,7 +24,6 @@ use open::OpenWindow;
 /// The fixed figures of a lane, in microseconds and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneSettings {
-    /// Length of a window.
     pub every_us: i64,
     /// How long after its end a window waits for rows.
     pub lateness_us: i64,
@@ -42,7 +41,6 @@ pub struct LaneSettings {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rows<'a> {
     pub offsets: &'a [i64],
-    /// Event times.
     pub times_us: &'a [i64],
     pub record_times_us: &'a [i64],
 }
@@ -58,9 +56,7 @@ impl<'a> From<&'a CaptureBatch> for Rows<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
     pub offset: i64,
-    /// Its event time.
     pub time_us: i64,
-    /// Its Kafka record timestamp.
     pub record_time_us: i64,
 }
 
@@ -69,7 +65,6 @@ pub struct Heartbeat {
 pub struct Assignment {
     /// Window start and the indices of its rows, in order of first appearance.
     pub windows: Vec<(i64, Vec<u32>)>,
-    /// Offsets of the late rows.
     pub late: Vec<i64>,
     /// Boundaries that were crossed, with the offset that crossed them.
     pub crossed: Vec<Crossing>,
@@ -79,7 +74,6 @@ pub struct Assignment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Incomplete {
-    /// Reading began inside the window.
     Started,
     /// Retention removed records before they were read.
     RetentionGap,
@@ -104,7 +98,6 @@ pub struct Cut {
     pub from: i64,
     /// The first offset that no longer belongs to the window.
     pub to: i64,
-    /// How it came about.
     pub by: CutBy,
     /// Offset of the first row that the window counted here, where it counted one. It may lie
     /// before `from`, since rows may arrive before the previous window was cut.
@@ -115,9 +108,7 @@ pub struct Cut {
 /// A window that has closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
-    /// Inclusive start.
     pub start_us: i64,
-    /// Exclusive end.
     pub end_us: i64,
     pub rows: u64,
     /// How many windows of the declared length it holds.
@@ -139,7 +130,6 @@ pub enum Step {
         /// Start of the window that goes on.
         into_us: i64,
     },
-    /// This window is final.
     Close(Closed),
 }
 

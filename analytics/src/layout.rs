@@ -16,7 +16,6 @@ use crate::names::keyed_hash;
 pub struct Baselines {
     /// For features, and for the predictions of versions without one of their own.
     pub default: Arc<Baseline>,
-    /// For the predictions of these versions.
     pub by_version: BTreeMap<String, Arc<Baseline>>,
 }
 
@@ -25,7 +24,6 @@ pub struct Baselines {
 pub struct Layout {
     schema: CaptureSchema,
     baselines: Baselines,
-    /// Per column of the schema.
     references: Vec<Reference>,
     /// Per named version with a baseline of its own: per prediction column.
     by_version: BTreeMap<String, Vec<Reference>>,
@@ -46,7 +44,6 @@ pub enum LayoutError {
     #[error("model {model}: its baseline has {columns} columns, limits.columns is {limit}")]
     TooManyColumns {
         model: String,
-        /// Columns of the baseline.
         columns: usize,
         limit: usize,
     },

@@ -22,7 +22,6 @@ pub struct PaneState {
     columns: Vec<ColumnHealth>,
     /// Records of the pane's stretch of the log, of all models of the topic.
     read: u64,
-    /// Those of them that were rejected.
     rejected: u64,
 }
 

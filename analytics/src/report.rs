@@ -49,9 +49,7 @@ pub struct Report {
     pub latency: Option<Latency>,
     /// Requests by class of status: `2xx`, …, `none`.
     pub status: BTreeMap<String, u64>,
-    /// sha256 of the default baseline's file.
     pub baseline_sha256: String,
-    /// sha256 of the model's own settings.
     pub config_sha256: String,
     pub rules: u32,
     /// sha256 of the baselines of versions that have their own.
@@ -78,11 +76,9 @@ pub struct Window {
     pub parts: u32,
     /// Whether all rows of it can have been read.
     pub complete: bool,
-    /// Id of the window before it.
     pub previous: Option<WindowId>,
     /// What became of the records of its stretch of the log.
     pub ledger: Ledger,
-    /// The stretch, by topic and partition.
     pub cuts: BTreeMap<String, BTreeMap<Partition, Cut>>,
     /// Why rows may be missing, where some may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,11 +97,9 @@ pub struct WindowMeta {
     pub parts: u32,
     /// Why rows may be missing; empty where none can be.
     pub incomplete: Vec<Incomplete>,
-    /// Id of the window before it.
     pub previous: Option<WindowId>,
     /// What became of the records of its stretch of the log.
     pub ledger: Ledger,
-    /// The stretch, by topic and partition.
     pub cuts: BTreeMap<String, BTreeMap<Partition, Cut>>,
 }
 
@@ -201,12 +195,9 @@ pub struct MovedVersion {
 /// Latency of the requests, in microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Requests with a latency.
     pub n: u64,
     pub p50_us: Percentile,
-    /// The 90 % quantile.
     pub p90_us: Percentile,
-    /// The 99 % quantile.
     pub p99_us: Percentile,
     pub max_us: u64,
     /// Share of the requests that took longer than the objective allows; `None` without one.

@@ -33,9 +33,7 @@ pub enum Shape {
 pub struct NumericPoint {
     /// The value: a cut point of the baseline, or an end.
     pub x: Ordered,
-    /// Share of the baseline's values.
     pub reference: f64,
-    /// Share of the window's values.
     pub window: f64,
 }
 
@@ -44,9 +42,7 @@ pub struct NumericPoint {
 pub struct CategoryPoint {
     /// Its text; `None` for all others together, and for private columns.
     pub category: Option<String>,
-    /// Share of the baseline's values.
     pub reference: f64,
-    /// Share of the window's values.
     pub window: f64,
 }
 

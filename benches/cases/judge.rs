@@ -25,7 +25,7 @@ pub(crate) struct Full {
 impl Full {
     pub(crate) fn new() -> Full {
         let case = Case::new(FEATURES, 4);
-        let mut state = WindowState::new(&case.layout);
+        let mut state = WindowState::default();
         (0..4).for_each(|batch| case.absorb(&mut state, batch));
         let baselines = case.layout.baselines().clone();
         Full { case, model: model(), baselines, state }

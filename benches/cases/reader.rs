@@ -43,11 +43,11 @@ pub(crate) fn read(
         limits,
     };
     let readers = Readers::start(plan, letters, sender)?;
-    let (mut window, mut pane) = (WindowState::new(&layout), PaneState::new(&layout));
+    let (mut window, mut pane) = (WindowState::default(), PaneState::default());
     let all: Vec<u32> = (0..BATCH_ROWS as u32).collect();
     let mut left = rows as u64;
     while left > 0 {
-        let Event::Chunk(chunk) = events.recv()? else { continue };
+        let Event::Chunk { chunk, lease: _lease } = events.recv()? else { continue };
         if left == rows as u64 {
             begun();
         }

@@ -12,9 +12,7 @@ use crate::mark::Mark;
 pub struct Chunk {
     pub topic: TopicId,
     pub partition: Partition,
-    /// First offset of the stretch.
     pub from: i64,
-    /// First offset after it.
     pub to: i64,
     /// Records read, marks included. Offsets may have holes (compaction, transaction markers), so
     /// this is never `to - from` by right.

@@ -46,7 +46,6 @@ pub struct Complaint {
 pub enum About {
     /// The baseline of a version, or `default`.
     Baseline(String),
-    /// What is set for a feature.
     Feature(String),
 }
 

@@ -12,11 +12,9 @@ use crate::time::HOUR_US;
 /// A whole, valid configuration. Relative paths have been resolved against the file they stand in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The file it was read from.
     pub path: PathBuf,
     /// The broker and our topics on it.
     pub kafka: Kafka,
-    /// Folder of the checkpoint.
     pub state: PathBuf,
     pub http: Http,
     /// At least one model; names are unique. Those of the file itself first, then those of the
@@ -24,10 +22,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// When incidents open and how often they are repeated.
     pub alerts: AlertRules,
-    /// Who is told; names are unique.
     pub receivers: Vec<Receiver>,
     pub reports: ReportStore,
-    /// Every bound of RULES §7.
     pub limits: Limits,
     /// Path of the ONNX Runtime library, where the operator named one.
     pub onnxruntime: Option<PathBuf>,
@@ -231,7 +227,6 @@ pub struct Limits {
     pub category_hashes: usize,
     /// Model versions told apart; the rest is `other`.
     pub versions: usize,
-    /// Open windows per model and lane.
     pub open_windows: usize,
     pub record_bytes: usize,
     pub string_bytes: usize,
@@ -243,7 +238,6 @@ pub struct Limits {
     pub series: usize,
     pub report_bytes: u64,
     pub onnx_bytes: u64,
-    /// Rows that wait for one candidate.
     pub shadow_rows: usize,
 }
 

@@ -27,7 +27,6 @@ const LETTER_BYTES: usize = 256;
 /// A rejected record as it was, and why it was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Topic that it stood on.
     pub topic: String,
     pub partition: Partition,
     pub offset: i64,
@@ -44,7 +43,6 @@ pub struct DeadLetter {
 /// One of the last dead letters, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentDeadLetter {
-    /// Topic that the record stood on.
     pub topic: String,
     pub partition: Partition,
     pub offset: i64,

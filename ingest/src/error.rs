@@ -30,7 +30,6 @@ pub enum IngestError {
         why: String,
         bootstrap: String,
         partitions: i32,
-        /// The setting to do without it.
         instead: &'static str,
     },
     #[error("topic {topic} did not take a record: {why}")]
@@ -49,7 +48,6 @@ pub enum IngestError {
     /// The folder of dead letters cannot be written.
     #[error("dead letters cannot be written to {path}: {source}")]
     Folder {
-        /// The file or folder.
         path: PathBuf,
         source: std::io::Error,
     },

@@ -40,7 +40,6 @@ pub enum Event {
     Recreated {
         topic: TopicId,
         partition: Partition,
-        /// Where reading would have gone on.
         position: i64,
         /// Where it goes on in the new log.
         offset: i64,

@@ -40,7 +40,6 @@ pub struct CandidateLane<S: Sums> {
 #[derive(Debug, Clone)]
 pub struct FinishedWindow<S> {
     pub start_us: i64,
-    /// Rows that the sample chose.
     pub sampled: u64,
     pub paired: u64,
     pub shed: u64,
@@ -56,7 +55,6 @@ pub struct FinishedWindow<S> {
 pub enum Health {
     /// The model is being loaded; rows wait in the queue.
     Loading,
-    /// The last run succeeded.
     Ready,
     /// Rows fail, and why. A model that could not be loaded stays so; one whose runs failed is
     /// ready again after a run that succeeds.

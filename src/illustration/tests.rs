@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::*;
 use driftline_pipeline::snapshot::{Snapshot, StoredReport, StoredShapes};
-use driftline_pipeline::translate::window_id;
 
 const MODEL: &str = "flight-delay";
 
@@ -74,15 +73,15 @@ fn shapes(day: i64) -> StoredShapes {
     StoredShapes {
         model: MODEL.to_owned(),
         start_us: ALIGNMENT_US + day * DAY_US,
-        shapes: BTreeMap::from([("feature:dep_delay".to_owned(), Shape::Numeric { points })]),
+        shapes: BTreeMap::from([("feature:dep_delay".into(), Shape::Numeric { points })]),
     }
 }
 
 fn mail(day: i64, subjects: &[(&str, &str)]) -> Mail {
-    let window = window_id(MODEL, ALIGNMENT_US + day * DAY_US, DAY_US);
+    let window = WindowId::new(MODEL, ALIGNMENT_US + day * DAY_US, DAY_US);
     let pictured = subjects.iter().map(|(subject, check)| Pictured {
         window: window.clone(),
-        subject: (*subject).to_owned(),
+        subject: (*subject).into(),
         check: (*check).to_owned(),
     });
     Mail {

@@ -72,9 +72,7 @@ struct OpenRecord {
 /// What is shown of the candidates of one model.
 #[derive(Debug, Default)]
 pub(super) struct ModelCandidates {
-    /// In the order of the configuration.
     pub(super) statuses: Vec<CandidateStatus>,
-    /// Records that were taken.
     pub(super) records: u64,
 }
 
@@ -293,16 +291,18 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
-    use arrow::array::{ArrayRef, StringArray};
     use driftline_config::{CandidateOutput, Config, Purpose};
+    use driftline_capture::CaptureSchema;
+    use driftline_formats::{Decoder, ModelPlan, Record, RecordLimits};
     use driftline_shadow::ShadowError;
 
     use super::*;
 
+    const M: ModelId = ModelId(0);
     const PATIENCE: Duration = Duration::from_secs(30);
 
     /// A lane whose candidate turns out to be none once it is told so: its rows fail, and are counted.
-    fn lane(name: &str, told: Receiver<()>) -> CandidateLane {
+    fn lane(name: &str, told: Receiver<()>) -> CandidateLane<Compared> {
         let candidate = Candidate {
             name: name.to_owned(),
             onnx: PathBuf::from("next.onnx"),
@@ -313,28 +313,36 @@ mod tests {
             trained_until_us: None,
             sample: 1.0,
         };
-        CandidateLane::spawn(candidate, 1000, move |_| {
+        CandidateLane::spawn(candidate, 1000, Compared(ModelComparison::new(&[])), move |_| {
             let _ = told.recv();
             Err(ShadowError::ExternalData)
         })
     }
 
-    fn candidates(lanes: Vec<CandidateLane>) -> Candidates {
-        let (purposes, records, open, told) = Default::default();
-        let names = BTreeMap::from([(0, "fraud".to_owned())]);
-        let lanes = BTreeMap::from([(0, lanes)]);
-        Candidates { lanes, names, purposes, records, open, told }
+    fn candidates(lanes: Vec<CandidateLane<Compared>>) -> Candidates {
+        let lanes = lanes.into_iter().map(|lane| (lane, None)).collect();
+        let model = OfModel { name: "fraud".to_owned(), lanes, records: 0 };
+        Candidates { models: [(M, model)].into(), open: BTreeMap::new() }
     }
 
     fn offer(candidates: &Candidates, start_us: i64, rows: u32) {
-        let ids = StringArray::from_iter_values((0..rows).map(|row| row.to_string()));
-        let ids = (driftline_capture::columns::ID, Arc::new(ids) as ArrayRef);
-        let batch = RecordBatch::try_from_iter([ids]).unwrap();
-        candidates.offer(0, start_us, &batch, &Vec::from_iter(0..rows));
+        let records: Vec<String> =
+            (0..rows).map(|row| format!(r#"{{"id":"{row}","ts":1767571200}}"#)).collect();
+        let plan = ModelPlan {
+            name: "fraud".to_owned(),
+            schema: CaptureSchema::default(),
+            max_ahead_us: i64::MAX,
+        };
+        let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
+        for (offset, record) in (0..).zip(&records) {
+            decoder.decode(&Record { value: Some(record.as_bytes()), offset, time_us: None });
+        }
+        let batch = decoder.take().unwrap().rows.remove(0).rows;
+        candidates.offer(M, &batch, &[(start_us, Vec::from_iter(0..rows))]);
     }
 
     /// The next records.
-    fn records(candidates: &mut Candidates, metrics: &Metrics) -> Vec<(i64, ShadowRecord)> {
+    fn records(candidates: &mut Candidates, metrics: &Metrics) -> Vec<ShadowRecord> {
         let until = Instant::now() + PATIENCE;
         loop {
             let records = candidates.take_records(metrics);
@@ -362,11 +370,11 @@ mod tests {
             let lanes = ["c", "a", "b"].into_iter().zip(told).map(|(name, told)| lane(name, told));
             let mut candidates = candidates(lanes.collect());
             offer(&candidates, 0, 5);
-            candidates.close(0, 0, "window");
+            candidates.close(M, 0, "window".into());
             let mut tell: Vec<_> = tell.into_iter().map(Some).collect();
             let last = tell[late].take();
             drop(tell);
-            let reports_of = |candidates: &Candidates| candidates.open[&(0, 0)].reports.len();
+            let reports_of = |candidates: &Candidates| candidates.open[&(M, 0)].reports.len();
             let until = Instant::now() + PATIENCE;
             while reports_of(&candidates) < 2 {
                 assert_eq!(candidates.take_records(&metrics).len(), 0, "one is missing");
@@ -374,7 +382,7 @@ mod tests {
                 thread::yield_now();
             }
             drop(last);
-            let (_, record) = records(&mut candidates, &metrics).remove(0);
+            let record = records(&mut candidates, &metrics).remove(0);
             let names: Vec<&str> =
                 record.shadow.iter().map(|report| report.candidate.as_str()).collect();
             assert_eq!(names, ["c", "a", "b"], "{late} is done last");
@@ -389,19 +397,19 @@ mod tests {
         for (start_us, rows) in [(0, 1), (10, 20), (20, 300), (30, 4000)] {
             offer(&candidates, start_us, rows);
         }
-        candidates.carry(0, 10, 0);
-        candidates.carry(0, 20, 0);
-        candidates.close(0, 0, "first");
-        candidates.close(0, 30, "second");
+        candidates.carry(M, 10, 0);
+        candidates.carry(M, 20, 0);
+        candidates.close(M, 0, "first".into());
+        candidates.close(M, 30, "second".into());
         drop(tell);
         let mut found = Vec::new();
         while !candidates.is_settled() {
-            for (start_us, record) in records(&mut candidates, &metrics) {
+            for record in records(&mut candidates, &metrics) {
                 let sampled = record.shadow.iter().map(|report| report.sampled).sum::<u64>();
-                found.push((start_us, record.window.id, sampled));
+                found.push((record.of.1, record.window.id, sampled));
             }
         }
-        assert_eq!(found, [(0, "first".to_owned(), 321), (30, "second".to_owned(), 4000)]);
+        assert_eq!(found, [(0, "first".into(), 321), (30, "second".into(), 4000)]);
         assert!(candidates.take_records(&metrics).is_empty());
     }
 }

@@ -33,6 +33,10 @@ impl Monitor {
         for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {
             self.metrics.limit_reached(limit, times);
         }
+        match self.pipeline.take_defects() {
+            0 => {}
+            times => self.metrics.defects(times),
+        }
     }
 }
 

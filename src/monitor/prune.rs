@@ -12,7 +12,6 @@ use driftline_store::{Store, StoreError};
 #[derive(Debug)]
 pub(super) struct Pruner {
     store: Arc<Store>,
-    /// How far back reports are kept.
     keep_us: i64,
     /// How large they may be together, with their shapes.
     most_bytes: u64,
@@ -24,7 +23,6 @@ pub(super) struct Pruner {
 pub(super) struct Pruned {
     /// Reports that were too many.
     pub(super) reports: u64,
-    /// Baselines and settings by their sha256.
     pub(super) names: BTreeSet<String>,
 }
 

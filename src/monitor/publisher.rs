@@ -20,17 +20,14 @@ const REST: Duration = Duration::from_secs(1);
 /// A record of the reports topic.
 #[derive(Debug)]
 pub(super) struct Record {
-    /// Its place in the outbox.
     pub sequence: u64,
     pub key: String,
-    /// The report, byte for byte.
     pub value: String,
 }
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fate {
-    /// Its place in the outbox.
     pub sequence: u64,
     /// Whether it was given up because the topic takes no record of its size.
     pub too_large: bool,

@@ -40,7 +40,6 @@ pub(super) struct Readiness {
 #[derive(Debug)]
 pub(super) struct Surroundings {
     pub(super) candidates: BTreeMap<ModelId, ModelCandidates>,
-    /// The last dead letters.
     pub(super) dead_letters: Vec<RecentDeadLetter>,
     /// Why dead letters do not arrive.
     pub(super) trouble: Option<String>,

@@ -93,7 +93,7 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     let mut monitor = monitor(&rig);
     let models = monitor.pipeline.models().map(|model| plan(model.setup())).collect();
     // Verdicts are heard in turns alone.
-    rig.read(models, &mut |event| monitor.read(event).unwrap());
+    rig.read(models, &mut |chunk| monitor.feed(Event::Read(Read::Chunk(chunk))));
     assert!(monitor.pipeline.is_behind(false));
 
     for partition in 0..PARTITIONS {

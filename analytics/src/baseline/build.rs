@@ -50,7 +50,6 @@ impl Default for CutPoints {
 /// How rows are cut into own windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnWindowRule {
-    /// Length in microseconds; positive.
     pub every_us: i64,
     /// Rows below which a window is carried into the next. Too few rows at the end stand in the
     /// baseline and in no own window.

@@ -12,7 +12,6 @@ pub struct CandidateReport {
     /// Rows that the sample chose: requests that succeeded (status below 400), not older than
     /// `trained_until`.
     pub sampled: u64,
-    /// Rows with both predictions.
     pub paired: u64,
     /// Rows dropped because the candidate was too slow.
     pub shed: u64,

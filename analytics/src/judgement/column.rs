@@ -16,7 +16,6 @@ use crate::statistics::at_least;
 
 /// One column of the window: a feature, or a prediction of one version.
 pub(super) struct Column<'a> {
-    /// As in the report.
     pub(super) subject: Subject,
     /// The name alone, as sentences use it.
     pub(super) name: &'a str,

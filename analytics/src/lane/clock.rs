@@ -28,7 +28,6 @@ const CROSSINGS_SPARED: usize = 16;
 pub struct Crossing {
     /// The last window end that was passed.
     pub through_us: i64,
-    /// The record that passed it.
     pub offset: i64,
 }
 

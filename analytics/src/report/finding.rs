@@ -13,7 +13,6 @@ use crate::statistics::Comparison;
 pub enum Check {
     /// Whether the values are spread as in the baseline.
     Distribution,
-    /// Share of missing values.
     Missing,
     /// Share of values of the wrong type.
     WrongType,
@@ -26,7 +25,6 @@ pub enum Check {
     Volume,
     /// Share of requests slower than the objective allows.
     Latency,
-    /// Share of requests that failed.
     Errors,
 }
 
@@ -97,11 +95,8 @@ pub struct Ks {
     pub certified: [f64; 2],
     /// Lower confidence bound of the distance; may be negative.
     pub bound: f64,
-    /// Confidence of `bound`.
     pub confidence: f64,
-    /// The distance that is tolerated.
     pub tolerance: f64,
-    /// Where the tolerance comes from.
     pub tolerance_from: String,
     /// What the baseline's own sampling may contribute.
     pub baseline_error: f64,
@@ -109,13 +104,10 @@ pub struct Ks {
     pub detectable: f64,
     /// Where the distance is: a cut point; `None` for equal distributions and private columns.
     pub at: Option<Ordered>,
-    /// Share of the baseline above `at`.
     pub share_reference: Option<f64>,
-    /// Share of the window above `at`.
     pub share_window: Option<f64>,
     /// The ordinary two-sample p-value.
     pub p: f64,
-    /// How `p` was computed.
     pub p_method: String,
     /// Probability of such a window under a distance within the tolerance: it decides.
     pub p_tolerance: f64,
@@ -141,13 +133,10 @@ pub struct Psi {
     /// Categories, the baseline's largest first, and last all others together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<CategoryShare>,
-    /// Confidence of `bound`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// The debiased PSI that is tolerated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
-    /// Where the tolerance comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance_from: Option<String>,
     /// The smallest debiased PSI that would have alarmed alone.
@@ -155,7 +144,6 @@ pub struct Psi {
     pub detectable: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p: Option<f64>,
-    /// How `p` was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_method: Option<String>,
     /// Probability of such a window under a PSI within the tolerance: it decides.
@@ -171,11 +159,8 @@ pub struct Psi {
 pub struct BinShare {
     /// Its upper edge, which belongs to it; `None` for the last bin and for private columns.
     pub to: Option<Ordered>,
-    /// Share of the baseline's values.
     pub reference: f64,
-    /// Share of the window's values.
     pub window: f64,
-    /// Its part of the PSI.
     pub contribution: f64,
 }
 
@@ -184,26 +169,19 @@ pub struct BinShare {
 pub struct CategoryShare {
     /// Its text; `None` for all others together, and for private columns.
     pub category: Option<String>,
-    /// Share of the baseline's values.
     pub reference: f64,
-    /// Share of the window's values.
     pub window: f64,
-    /// Its part of the PSI.
     pub contribution: f64,
 }
 
 /// A share of rows against the baseline's, by the exact binomial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// The share in the window.
     pub value: f64,
-    /// Lower confidence bound of the share.
     pub bound: f64,
-    /// Confidence of `bound`.
     pub confidence: f64,
     /// How far above `reference` is tolerated.
     pub tolerance: f64,
-    /// Where the tolerance comes from.
     pub tolerance_from: String,
     /// The share in the baseline, or what the objective allows.
     pub reference: f64,
@@ -213,7 +191,6 @@ pub struct Share {
     pub p_tolerance: Option<f64>,
     /// `p_tolerance` adjusted over the window's columns.
     pub p_adjusted: Option<f64>,
-    /// How many there were.
     pub count: u64,
     /// Names of new categories, or examples of values of the wrong type, with their counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -264,9 +241,7 @@ pub struct Shift {
     pub mann_whitney: Option<f64>,
     /// Jensen-Shannon divergence in bits, over bins or categories.
     pub jensen_shannon: f64,
-    /// Hellinger distance over bins or categories.
     pub hellinger: f64,
-    /// Total variation over bins or categories.
     pub total_variation: f64,
     /// Of the baseline, for numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

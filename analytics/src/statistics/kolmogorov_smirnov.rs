@@ -19,7 +19,6 @@ pub enum Comparison {
 pub struct Location {
     /// Index into the cut points.
     pub cut: usize,
-    /// Which values the two shares count.
     pub comparison: Comparison,
     /// Share of the reference above, between 0 and 1.
     pub share_reference: f64,
@@ -34,9 +33,7 @@ pub struct Location {
 /// F is the reference's distribution function, G the window's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KolmogorovSmirnov {
-    /// Values of the reference.
     pub reference: u64,
-    /// Values of the window.
     pub window: u64,
     /// sup |F - G| over all slot borders: the distance itself, or its certified lower end.
     pub distance: f64,

@@ -6,7 +6,6 @@ use driftline_config::Model;
 /// One model whose captures stand on a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPlan {
-    /// The name that captures carry.
     pub name: String,
     pub schema: CaptureSchema,
     /// How far `ts` may lie beyond the record timestamp, in microseconds.

@@ -41,7 +41,6 @@ const WATCHED: usize = 64;
 struct Hand {
     inbox: Inbox,
     thread: JoinHandle<()>,
-    /// How many partitions it reads.
     load: usize,
 }
 
@@ -50,7 +49,6 @@ struct Hand {
 struct Known {
     /// Partitions that were told to the other end.
     told: i32,
-    /// Partitions that workers read.
     read: BTreeSet<Partition>,
     /// Whether the topic was there once.
     seen: bool,

@@ -53,14 +53,12 @@ pub(crate) struct Status {
 #[derive(Debug)]
 pub(crate) struct Shared {
     stop: AtomicBool,
-    /// Events that were handed over.
     sent: AtomicU64,
     budget: Budget,
     partitions: Mutex<BTreeMap<TopicPartition, Status>>,
     /// By topic: the event time beyond which a partition waits for a word, in microseconds.
     horizons_us: Vec<AtomicI64>,
     troubles: Mutex<BTreeSet<(Option<TopicId>, Cause)>>,
-    /// Who reads a partition.
     owners: Mutex<BTreeMap<TopicPartition, Inbox>>,
     pub(crate) commits: Commits,
 }

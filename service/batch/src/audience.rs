@@ -13,7 +13,6 @@ pub struct Audience<'a> {
 pub enum Progress<'a> {
     /// A piece of work begins; `rows` is how many rows it has, where that is known.
     Begins { what: &'a str, rows: Option<u64> },
-    /// So many further rows have passed.
     Rows(u64),
     /// The piece of work is done, or given up.
     Ends,

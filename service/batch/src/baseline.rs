@@ -21,7 +21,6 @@ pub struct BaselineOptions<'a> {
     pub held_out_predictions: bool,
     /// Columns whose values are categories whatever they look like.
     pub categorical: Vec<String>,
-    /// Columns that are left out.
     pub ignore: Vec<String>,
 }
 

@@ -40,7 +40,6 @@ pub struct CheckOptions {
     pub limits: Limits,
     /// Instead of the model's.
     pub tolerance: Option<Tolerance>,
-    /// Columns that are left out.
     pub ignore: Vec<String>,
     /// As [`Mapping::parse_renames`] reads them.
     pub rename: Vec<String>,
@@ -62,7 +61,6 @@ pub enum Against {
 #[derive(Debug, Clone)]
 pub struct Compared {
     pub report: Report,
-    /// The distributions behind it, by subject.
     pub shapes: BTreeMap<Subject, Shape>,
 }
 

@@ -13,10 +13,8 @@ use crate::setups::LoadError;
 /// What stands in the way of a result.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// Rows cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The model cannot be monitored.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The model's settings do not fit its baseline.
@@ -25,10 +23,8 @@ pub enum BatchError {
     /// The rows do not become a baseline.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// A baseline file cannot be read.
     #[error("{}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    /// A baseline file is none.
     #[error("{}", path.display())]
     NotABaseline { path: PathBuf, source: BaselineError },
     /// Windows need the event time of every row.

@@ -19,7 +19,6 @@ const CHUNK_ROWS: usize = 8192;
 
 /// The rows of a table in order of time.
 pub(crate) enum Stream {
-    /// They stand in order.
     Sorted(Captures),
     /// They had to be read and sorted.
     Held(Held),
@@ -117,7 +116,6 @@ fn alike(batches: &[CaptureBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
 pub(crate) struct Chunks {
     stream: Stream,
     next: i64,
-    /// Rows that were given out.
     given: usize,
 }
 

@@ -32,7 +32,6 @@ pub(crate) struct Converter {
     /// Subjects of the file that are neither monitored nor known, with their places.
     unknown: Vec<(usize, String)>,
     reading: Reading,
-    /// Offset of the next row.
     next: i64,
 }
 
@@ -160,7 +159,6 @@ pub(crate) fn absent(kind: Kind, rows: usize) -> Converted {
 /// The columns of a capture batch.
 pub(crate) struct Parts {
     pub(crate) envelope: Vec<ArrayRef>,
-    /// In the order of the schema.
     pub(crate) values: Vec<Converted>,
     /// Names of unknown columns, where a row has any.
     pub(crate) unknown: Option<ArrayRef>,

@@ -22,9 +22,7 @@ const IDENTIFIER_BYTES: usize = 256;
 pub(crate) struct EnvelopeRows<'a> {
     /// File name or query, for errors.
     pub(crate) name: &'a str,
-    /// Offset of the first row.
     pub(crate) first: i64,
-    /// How many there are.
     pub(crate) rows: usize,
     /// Name, target and values of each column.
     pub(crate) columns: Vec<(&'a str, &'a Target, &'a ArrayRef)>,

@@ -19,7 +19,6 @@ use super::profile::{ColumnProfile, Profile};
 pub(crate) struct Survey {
     /// What stands in its columns; `feature:…` and `prediction:…` for captures.
     pub(crate) profile: Profile,
-    /// What a line is.
     pub(crate) shape: Shape,
     /// Lines that the stream would not have counted either.
     pub(crate) passed_over: PassedOver,
@@ -40,9 +39,7 @@ pub(crate) enum Shape {
 /// Lines of a file of captures that are no rows of its model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PassedOver {
-    /// Lines whose envelope cannot be read.
     pub rejected: u64,
-    /// Lines of other models.
     pub skipped: u64,
     pub control: u64,
     /// Place of the first rejected line, and what is wrong with it.

@@ -11,9 +11,7 @@ use super::error::FileError;
 /// What a column of a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A feature or a prediction.
     Subject(Subject),
-    /// Event time.
     Time,
     Id,
     Version,

@@ -48,7 +48,6 @@ pub struct Captures {
 enum Inbox {
     /// Columns of a file, to be converted.
     Columns(RawBatches, Box<Converter>),
-    /// Lines that were decoded.
     Lines(Receiver<Result<CaptureBatch, FileError>>),
 }
 
@@ -256,7 +255,6 @@ enum LineDecoder {
     Captures {
         decoder: Box<driftline_formats::Decoder>,
         name: String,
-        /// Offset of the next line.
         next: i64,
     },
 }

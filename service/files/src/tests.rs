@@ -201,6 +201,7 @@ fn exported_captures_are_read_back() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of kinds")]
 fn values_that_do_not_fit_are_kept_as_text() {
     let folder = Folder::new();
     let long = "ä".repeat(70);

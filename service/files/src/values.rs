@@ -32,7 +32,6 @@ pub(crate) struct Converted {
 pub(crate) struct Reading {
     /// Whether every value is text without a type, as in CSV.
     pub(crate) untyped: bool,
-    /// Bytes that a string may have.
     pub(crate) string_bytes: usize,
 }
 

@@ -30,11 +30,9 @@ pub struct LastWindow {
     pub end: String,
     pub rows: u64,
     pub level: Level,
-    /// Versions that answered in it.
     pub versions: Vec<String>,
     /// The sentence of its strongest finding, where something was found.
     pub because: Option<String>,
-    /// What that finding is about.
     #[serde(default)]
     pub subject: Option<Subject>,
 }
@@ -42,7 +40,6 @@ pub struct LastWindow {
 /// One window as a point of a sparkline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spark {
-    /// Start of the window, microseconds.
     pub start_us: i64,
     pub level: Level,
     /// How many times its tolerance the largest effect is; `None` where nothing was measured.
@@ -52,9 +49,7 @@ pub struct Spark {
 /// One operations pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaneFigures {
-    /// Its start, microseconds.
     pub start_us: i64,
-    /// Requests that were captured.
     pub requests: u64,
     /// Those of them that failed: status 400 and above.
     pub errors: u64,
@@ -98,7 +93,6 @@ pub struct Cells {
     pub levels: String,
     /// Effects in the unit of their tolerance.
     pub values: Vec<Option<f64>>,
-    /// Their lower confidence bounds.
     pub bounds: Vec<Option<f64>>,
     pub tolerances: Vec<Option<f64>>,
 }
@@ -106,14 +100,11 @@ pub struct Cells {
 /// One finding of [`Cells`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell<'a> {
-    /// What it is about.
     pub subject: &'a Subject,
-    /// What was looked at.
     pub check: Check,
     pub level: Level,
     /// The effect in the unit of its tolerance.
     pub value: Option<f64>,
-    /// Its lower confidence bound.
     pub bound: Option<f64>,
     pub tolerance: Option<f64>,
 }
@@ -122,7 +113,6 @@ pub struct Cell<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentEntry {
-    /// It opened, changed or resolved.
     Step(Box<Transition>),
     Accepted(Acceptance),
 }
@@ -138,15 +128,12 @@ pub struct ReceiptDigest {
     /// The subject of a mail.
     pub title: Option<String>,
     pub model: String,
-    /// Class of the incident.
     pub class: Class,
-    /// Id of the message.
     pub id: String,
     /// Id of the transition that caused it.
     pub caused_by: String,
     /// `delivered`, `retry`, …
     pub outcome: String,
-    /// Why it was not delivered.
     pub why: Option<String>,
     pub attempt: u32,
     /// When it is tried again, wall time in microseconds.

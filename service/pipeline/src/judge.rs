@@ -15,12 +15,10 @@ use crate::setup::Setup;
 #[derive(Debug)]
 pub struct Job {
     pub model: ModelId,
-    /// What it was opened under.
     pub setup: Arc<Setup>,
     pub state: Arc<WindowState>,
     /// The report's `window` section.
     pub window: WindowMeta,
-    /// What is known of earlier windows.
     pub history: History,
 }
 
@@ -28,7 +26,6 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Verdict {
     pub model: ModelId,
-    /// What it was opened under.
     pub setup: Arc<Setup>,
     pub report: Report,
     /// The report as it is published, byte for byte.

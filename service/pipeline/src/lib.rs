@@ -76,11 +76,9 @@ const CLOSED_WINDOWS: (usize, usize) = (2, 64);
 /// Everything the pipeline reacts to. Closed on purpose: to learn what can happen, read this list.
 #[derive(Debug)]
 pub enum Event {
-    /// What the readers tell.
     Read(Read),
     /// The judge has looked at a window.
     Judged(Box<Verdict>),
-    /// A snapshot is in the store.
     Committed(Committed),
     /// A message is done: delivered, given up or refused for good.
     Done {
@@ -107,20 +105,17 @@ pub enum Event {
     DeadLetters {
         trouble: Option<String>,
     },
-    /// Somebody accepted an incident.
     Accept {
         incident: String,
         acceptance: Acceptance,
     },
     Silence(Silence),
-    /// The wall clock went on.
     Tick,
 }
 
 /// What the readers tell, in order per partition.
 #[derive(Debug)]
 pub enum Read {
-    /// A stretch of one partition's log.
     Chunk(Chunk),
     /// Everything up to `offset` was told and the log held no more at `wall_us`.
     EndOfPartition {
@@ -131,7 +126,6 @@ pub enum Read {
     },
     /// Records after the position wait for the end of a transaction: the partition is not at its end.
     HeldBack { at: TopicPartition },
-    /// The topic has this many partitions.
     Partitions { topic: TopicId, count: i32 },
     /// Records were gone before they could be read; reading goes on at `to`.
     Gap {
@@ -145,7 +139,6 @@ pub enum Read {
         /// Where reading goes on in the new log.
         offset: i64,
     },
-    /// Reading is in trouble.
     Trouble {
         /// The topic, where it is one topic's trouble.
         topic: Option<TopicId>,
@@ -196,9 +189,7 @@ pub struct Pipeline {
 /// What the pipeline is told once.
 #[derive(Debug)]
 pub struct Settings {
-    /// When incidents open, change and clear.
     pub rules: Rules,
-    /// How often messages are repeated.
     pub repeats: RepeatRules,
     /// How messages are written, and for whom.
     pub messages: Messages,

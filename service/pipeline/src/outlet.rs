@@ -14,13 +14,10 @@ const ROWS_PER_SNAPSHOT: u64 = 2_000_000;
 /// Everything on its way out.
 #[derive(Debug, Default)]
 pub(crate) struct Outlet {
-    /// To be carried out at once.
     pub(crate) effects: Vec<Effect>,
-    /// What the next snapshot takes along.
     pub(crate) pending: Snapshot,
     /// What may be seen outside once `pending` is committed.
     pub(crate) after_commit: Vec<Effect>,
-    /// Somebody waits for the next commit.
     pub(crate) urgent: bool,
     /// Rows that were counted since the last snapshot.
     pub(crate) rows: u64,

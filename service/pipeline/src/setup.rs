@@ -21,15 +21,10 @@ pub const DEFAULT_BASELINE: &str = "default";
 /// Everything about one model that is fixed while a window is open.
 #[derive(Debug)]
 pub struct Setup {
-    /// What the operator declared.
     pub model: Model,
-    /// What the windows are compared with.
     pub baselines: Baselines,
-    /// What the windows count.
     pub layout: Layout,
-    /// sha256 of the model's own settings.
     pub config_sha256: String,
-    /// The baseline files by version.
     files: Files,
     /// sha256 of settings and files together.
     sha256: String,
@@ -48,12 +43,10 @@ struct Kept {
 /// Why a model cannot be monitored.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A baseline file is not one.
     #[error("model {model}: baseline {}: {source}", path.display())]
     Baseline {
         model: String,
         path: PathBuf,
-        /// What is wrong with it.
         source: BaselineError,
     },
     /// There is no baseline for versions without one of their own.
@@ -63,7 +56,6 @@ pub enum SetupError {
     #[error("{source}")]
     Layout {
         model: String,
-        /// What does not fit.
         source: LayoutError,
     },
     /// Windows of hours are compared with a baseline of all hours.
@@ -74,7 +66,6 @@ pub enum SetupError {
     )]
     MixedHours {
         model: String,
-        /// Length of its windows.
         every: String,
         /// What is known of the baseline's hours.
         hours: &'static str,
@@ -82,9 +73,7 @@ pub enum SetupError {
     /// A kept set-up cannot be read back.
     #[error("kept settings {sha256}: {why}")]
     Kept {
-        /// Under which sha256 it was kept.
         sha256: String,
-        /// What is wrong with it.
         why: String,
     },
 }

@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowKey {
     pub model: String,
-    /// Which lane it belongs to.
     pub lane: LaneKind,
-    /// Its start in microseconds.
     pub start_us: i64,
 }
 
@@ -74,27 +72,20 @@ impl std::fmt::Debug for Increment {
 /// Everything that changed since the last snapshot; committed as one.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Counts snapshots of this process.
     pub epoch: u64,
     /// Small state; an empty document removes its key.
     pub documents: Vec<(DocumentKey, Vec<u8>)>,
-    /// Rows counted since.
     pub increments: Vec<Increment>,
     /// Windows that became part of another one: from, into.
     pub carried: Vec<(WindowKey, WindowKey)>,
-    /// Windows that are no longer needed.
     pub dropped: Vec<WindowKey>,
     /// Baselines and settings by sha256, that open windows or kept reports name.
     pub named: Vec<(String, Vec<u8>)>,
-    /// Reports of windows that were judged.
     pub reports: Vec<StoredReport>,
-    /// The distributions behind those reports.
     pub shapes: Vec<StoredShapes>,
-    /// Messages to be delivered.
     pub outbox: Vec<OutboxItem>,
     /// Sequence numbers of messages that are done.
     pub outbox_done: Vec<u64>,
-    /// What the page shows later.
     pub shown: PageDocuments,
     /// What it should hold and does not: half of it would count rows twice, so none of it is stored.
     pub lacks: Option<String>,
@@ -128,7 +119,6 @@ impl Snapshot {
 #[derive(Debug)]
 pub struct Committed {
     pub epoch: u64,
-    /// Bytes added per window.
     pub sizes: BTreeMap<WindowKey, usize>,
 }
 
@@ -139,7 +129,6 @@ pub struct PageDocuments {
     pub digests: Vec<WindowDocument>,
     pub shadow: Vec<WindowDocument>,
     pub panes: Vec<Pane>,
-    /// What happened to incidents.
     pub entries: Vec<IncidentDocument>,
     /// Attempts to deliver, numbered.
     pub receipts: Vec<(u64, Vec<u8>)>,
@@ -248,7 +237,6 @@ pub struct Saved {
     pub windows: BTreeMap<WindowKey, Increments>,
     /// Baselines and settings by sha256; no bytes where these are known.
     pub named: BTreeMap<String, Vec<u8>>,
-    /// What is not done, in order.
     pub outbox: Vec<OutboxItem>,
     /// Sequence numbers of entries that cannot be read.
     pub unreadable: Vec<u64>,

@@ -29,7 +29,6 @@ pub struct TimelinePoint {
     pub time_us: i64,
     /// What was found; `None` breaks the line.
     pub value: Option<f64>,
-    /// What it is at least.
     pub bound: Option<f64>,
     pub tolerance: Option<f64>,
     pub level: Level,

@@ -46,7 +46,6 @@ pub enum StoreError {
     #[error("state folder {}: {source}; make it writable or set `state` to another folder", folder.display())]
     Folder {
         folder: PathBuf,
-        /// What the operating system said.
         source: std::io::Error,
     },
     /// Another process holds the folder.
@@ -63,7 +62,6 @@ pub enum StoreError {
         #[source]
         source: Box<redb::Error>,
     },
-    /// A later release wrote it.
     #[error("checkpoint {} has format {found}, this release reads up to {FORMAT}; run the newer release, or start with `--rebuild`", file.display())]
     Newer { file: PathBuf, found: u64 },
     /// A snapshot that is not whole: nothing of it is stored.
@@ -268,6 +266,13 @@ impl Store {
         past::make_tables(&transaction)?;
         transaction.commit()?;
         Ok(found)
+    }
+
+    #[cfg(test)]
+    pub(super) fn write_outbox_row(&self, sequence: u64, body: &[u8]) -> Result<(), redb::Error> {
+        let transaction = self.begin_write()?;
+        transaction.open_table(OUTBOX)?.insert(sequence, body)?;
+        Ok(transaction.commit()?)
     }
 
     #[cfg(test)]

@@ -69,6 +69,16 @@ fn a_restart_finds_documents_increments_and_outbox_in_order() {
     assert_eq!(saved.outbox, [item(2)]);
 }
 
+/// Such a row stayed in the store for ever and counted against `limits.outbox`.
+#[test]
+fn an_outbox_row_of_another_time_is_told_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.write_outbox_row(7, b"from another time").unwrap();
+    let saved = store.load(&|_| false).unwrap();
+    assert_eq!((saved.outbox.len(), saved.unreadable), (0, vec![7]));
+}
+
 /// What could not be written was left out, and what came with it was stored: rows would have counted twice.
 #[test]
 fn nothing_is_stored_of_a_snapshot_that_is_not_whole() {
@@ -152,7 +162,7 @@ fn shapes_are_found_by_subject_and_go_with_their_reports() {
         start_us: day * DAY_US,
         shapes: (1..)
             .zip(names)
-            .map(|(at, name)| (name.to_owned(), shape(f64::from(at))))
+            .map(|(at, name)| (name.into(), shape(f64::from(at))))
             .collect(),
     };
     let folder = tempfile::tempdir().unwrap();

@@ -24,7 +24,6 @@ const FIRING: &str = "firing";
 /// The present state. [`Live::default`] is that of a process that has not begun to read.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Live {
-    /// In the order of the configuration.
     pub models: Vec<Arc<ModelStatus>>,
     /// Those that are open.
     pub incidents: Vec<Arc<IncidentStatus>>,
@@ -34,7 +33,6 @@ pub struct Live {
     pub topics: BTreeMap<String, TopicStatus>,
     /// What `/readyz` says. Not ready while there are none.
     pub checks: Vec<ReadyCheck>,
-    /// The last [`DEAD_LETTERS`], newest first.
     pub dead_letters: VecDeque<DeadLetter>,
     /// The last attempts to deliver a message, newest first.
     pub receipts: Arc<VecDeque<ReceiptDigest>>,
@@ -44,10 +42,8 @@ pub struct Live {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ModelStatus {
     pub name: String,
-    /// Who answers for it.
     pub owner: Option<String>,
     pub topic: String,
-    /// The last window that was judged.
     pub last_window: Option<LastWindow>,
     /// Event time that its slowest partition has reached.
     #[serde(rename = "watermark", serialize_with = "instant")]
@@ -59,7 +55,6 @@ pub struct ModelStatus {
     /// Drift windows that are open. Beyond `limits.open_windows` its topic's partitions wait for their
     /// slowest.
     pub open_windows: usize,
-    /// Rows that windows took.
     pub counted: u64,
     /// Rows beyond their window's cut.
     pub late: u64,
@@ -68,7 +63,6 @@ pub struct ModelStatus {
     pub lag: Option<u64>,
     /// The largest effect of each of its last windows, oldest first.
     pub recent: Vec<RecentWindow>,
-    /// In the order of the configuration.
     pub candidates: Vec<CandidateStatus>,
     /// Length of its panes.
     #[serde(skip)]
@@ -128,7 +122,6 @@ pub struct IncidentStatus {
     /// Start of the first window over tolerance.
     #[serde(rename = "since", serialize_with = "instant")]
     pub since_us: Option<i64>,
-    /// The strongest subjects at their peak.
     pub subjects: Vec<Evidence>,
     pub subjects_total: usize,
     /// Ids of its windows at alarm, the last.
@@ -157,7 +150,6 @@ pub struct Step {
     /// Event time of its cause.
     #[serde(rename = "at", serialize_with = "instant")]
     pub at_us: Option<i64>,
-    /// When it was decided, wall time.
     #[serde(rename = "decided", serialize_with = "instant")]
     pub decided_us: Option<i64>,
     pub subjects: Vec<Evidence>,
@@ -172,13 +164,10 @@ pub struct TopicStatus {
     pub imbalance: i64,
     pub partitions: BTreeMap<Partition, PartitionStatus>,
     pub rejected: BTreeMap<String, u64>,
-    /// By the model they name.
     pub skipped: BTreeMap<String, u64>,
-    /// Unknown top-level keys that were ignored.
     pub unknown_keys: u64,
     /// Envelope fields that could not be used.
     pub unusable_fields: u64,
-    /// String values that were cut.
     pub cut_strings: u64,
 }
 
@@ -194,7 +183,6 @@ pub struct PartitionStatus {
 /// One thing that must be well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadyCheck {
-    /// Short: `broker`, `store`, `candidate spring`.
     pub name: String,
     pub state: CheckState,
     /// One sentence; where it is not well, what to do.

@@ -87,7 +87,6 @@ pub struct ShadowRows {
     pub paired: u64,
     /// Dropped because the candidate was too slow.
     pub shed: u64,
-    /// Without a usable prediction of either.
     pub failed: u64,
 }
 
@@ -269,6 +268,11 @@ impl Metrics {
     /// Counts an attempt to deliver a message, by its outcome: one of those that receipts name.
     pub fn notification(&self, receiver: &str, outcome: &str) {
         self.lock().table.add(Family::Notifications, &[receiver, outcome], 1.0);
+    }
+
+    /// Counts what cannot happen and did.
+    pub fn defects(&self, times: u64) {
+        self.lock().table.add(Family::Defects, &[], times as f64);
     }
 
     /// Counts what a bound held back, by its name in `limits`.

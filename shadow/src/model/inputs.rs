@@ -13,7 +13,6 @@ use crate::error::ShadowError;
 pub(crate) struct Binding {
     input: String,
     element: Element,
-    /// Dimensions: `[n]` or `[n, features]`.
     rank: usize,
     /// Positions among the configured features.
     features: Vec<usize>,

@@ -1,12 +1,16 @@
 //! A file gives what the same rows give as a stream, in whatever order it stands.
 
+use std::sync::Arc;
+
+use driftline_config::WindowId;
+
 use super::*;
 use crate::commands::rig::{ROWS_A_DAY, Rig, arguments};
 
 fn run_over(rig: &Rig, data: &str) -> Backtest {
     let config = rig.config.to_str().unwrap();
     let args = arguments(&["--config", config, "--model", "m", "--data", data, "--time", "at"]);
-    backtest(&args, &mut |_| {}).unwrap()
+    find(&args, &mut |_| {}).unwrap()
 }
 
 #[test]
@@ -25,12 +29,12 @@ fn the_windows_and_findings_are_those_of_the_stream() {
     let levels: Vec<bool> = found.windows.iter().map(|w| w.level == Level::Alarm).collect();
     assert_eq!(levels, [false, false, true, true, true]);
     let rows = u64::try_from(5 * ROWS_A_DAY).unwrap();
-    let ledger = Counts { read: rows, counted: rows, ..Counts::default() };
+    let ledger = Ledger { read: rows, counted: rows, ..Ledger::default() };
     assert_eq!(found.ledger, ledger);
     assert!(!found.transitions.is_empty() && !found.messages.is_empty());
-    let ids = |requests: &[Arc<RetrainRequest>]| -> Vec<(String, u64)> {
+    let ids = |requests: &[Arc<RetrainRequest>]| -> Vec<(Vec<WindowId>, u64)> {
         let of = |request: &Arc<RetrainRequest>| {
-            (request.data.windows.join(" "), request.data.train_on.rows)
+            (request.data.windows.clone(), request.data.train_on.rows)
         };
         requests.iter().map(of).collect()
     };
@@ -58,7 +62,7 @@ fn rows_without_a_time_are_refused() {
     let data = rig.days("days.csv", 0..1);
     let args =
         arguments(&["--config", rig.config.to_str().unwrap(), "--model", "m", "--data", &data]);
-    let error = backtest(&args, &mut |_| {}).unwrap_err().to_string();
+    let error = find(&args, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("write --time COLUMN"), "{error}");
 }
 

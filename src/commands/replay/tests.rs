@@ -84,7 +84,7 @@ fn what_differs_or_is_gone_is_named() {
     let changed = change(&|stored| stored.report = stored.report.replace(&to, "\"to\":100000"));
     // Nothing was compared: that is no difference, and the exit code is 2.
     let sentence = changed.unwrap_err().to_string();
-    assert!(sentence.starts_with(&report.window.id), "{sentence}");
+    assert!(sentence.starts_with(report.window.id.as_str()), "{sentence}");
     let end = topic_offsets(&rig.connection, TOPIC).unwrap()[1].1;
     // However many threads met the end of the log.
     let missing = format!("not hold offsets {end} to 99999 of partition 1 (any more)");

@@ -11,7 +11,7 @@ use super::*;
 
 fn report(sequence: u64) -> OutboxItem {
     let body = OutboxBody::Report { key: "flights".to_owned(), value: "{}".to_owned() };
-    OutboxItem { sequence, body: serde_json::to_string(&body).unwrap() }
+    OutboxItem { sequence, body }
 }
 
 fn message(sequence: u64) -> OutboxItem {
@@ -24,10 +24,7 @@ fn message(sequence: u64) -> OutboxItem {
         at_us: 0,
         created_by: String::new(),
     };
-    OutboxItem {
-        sequence,
-        body: serde_json::to_string(&OutboxBody::Message(Box::new(row))).unwrap(),
-    }
+    OutboxItem { sequence, body: OutboxBody::Message(Box::new(row)) }
 }
 
 /// A broker that never answers: port 9 of the loopback interface discards.
@@ -76,7 +73,7 @@ fn reports_that_nobody_publishes_any_more_are_done() {
     let runtime = Runtime::new().unwrap();
     let mut outgoing = outgoing(&runtime, None);
     outgoing.push(report(1));
-    outgoing.push(OutboxItem { sequence: 2, body: "from another time".to_owned() });
+    outgoing.push(report(2));
     outgoing.push(message(3));
     assert_eq!(outgoing.take_done(), [1, 2]);
     assert_eq!(outgoing.queues(), [("outbox", 1), ("reports", 0), ("delivery", 0)]);

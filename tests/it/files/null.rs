@@ -6,11 +6,12 @@ use std::path::Path;
 use std::thread;
 
 use arrow::compute::concat_batches;
-use arrow::record_batch::RecordBatch;
 use driftline_analytics::judgement::{ALPHA, History, JudgeInput, judge};
 use driftline_analytics::report::{Ledger, Report, WindowMeta};
 use driftline_analytics::window::WindowState;
-use driftline_config::{Config, Level, Tolerance, Tolerances};
+use driftline_batch::setups::load_setup;
+use driftline_capture::CaptureBatch;
+use driftline_config::{Config, Level, Tolerance, Tolerances, WindowId};
 use driftline_files::{Mapping, Table};
 use driftline_pipeline::setup::Setup;
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ fn random_halves_of_a_month_do_not_differ() {
 /// The example's model with its baseline, and the rows that the baseline was built from.
 struct Flights {
     setup: Setup,
-    rows: RecordBatch,
+    rows: CaptureBatch,
 }
 
 impl Flights {
@@ -77,20 +78,22 @@ impl Flights {
         let mut model = config.models[0].clone();
         // The weather too: of the baseline's own rows it is as it was.
         model.features.clear();
-        let setup = Setup::load(&model, &config.limits).unwrap();
+        let setup = load_setup(&model, &config.limits).unwrap();
         let table = Table::open(&format!("{EXAMPLE}/baseline-rows.parquet"), &|_| ()).unwrap();
         let mapping =
             Mapping { time: Some("departed".into()), envelope: true, ..Mapping::default() };
-        let batches = table.captures(setup.layout.schema(), &mapping, &(&config.limits).into());
-        let batches: Vec<RecordBatch> = batches.unwrap().map(Result::unwrap).collect();
-        let rows = concat_batches(&batches[0].schema(), &batches).unwrap();
+        let batches = table.captures(setup.layout.schema(), &mapping, &config.limits);
+        let batches: Vec<CaptureBatch> = batches.unwrap().map(Result::unwrap).collect();
+        let batches = batches.iter().map(CaptureBatch::record_batch);
+        let columns = batches.clone().next().unwrap().schema();
+        let rows = CaptureBatch::new(concat_batches(&columns, batches).unwrap()).unwrap();
         Flights { setup, rows }
     }
 
     fn judge(&self, tolerance: Tolerance, rows: &[u32]) -> Report {
         let mut model = self.setup.model.clone();
         model.tolerance = tolerance;
-        let mut state = WindowState::new(&self.setup.layout);
+        let mut state = WindowState::default();
         state.absorb(&self.setup.layout, &self.rows, rows);
         let n = rows.len() as u64;
         let drawn = WindowMeta::new(WindowId::from("drawn"), 0..model.window.every_us);
@@ -149,7 +152,7 @@ fn windows_drawn_from_the_baselines_own_rows_alarm_no_more_often_than_alpha() {
             let mut draws = Draws(n as u64);
             let mut alarms = Vec::new();
             for _ in 0..windows {
-                let drawn = draws.window(flights.rows.num_rows(), n);
+                let drawn = draws.window(flights.rows.rows(), n);
                 let report = flights.judge(tolerance.clone(), &drawn);
                 if report.level == Level::Alarm {
                     let alarm = report.findings.iter().find(|f| f.level == Level::Alarm).unwrap();

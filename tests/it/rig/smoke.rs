@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{self, PATIENCE, http, kafka, prometheus, python, smtp::Smtp, webhook::Webhook};
+use super::{PATIENCE, http, kafka, prometheus, python, smtp::Smtp, webhook::Webhook};
 
 #[test]
 fn a_record_goes_through_the_broker() {
@@ -122,7 +122,7 @@ fn prometheus_scrapes_and_judges_an_exposition() {
 
 #[test]
 fn the_onnx_runtime_library_is_there() {
-    let Some(library) = rig::onnx_runtime() else { return };
+    let Some(library) = super::onnx_runtime() else { return };
     let name = library.file_name().unwrap().to_string_lossy().into_owned();
     assert!(name.starts_with("libonnxruntime.so"), "{name}");
     assert_eq!(std::fs::read(&library).unwrap()[..4], *b"\x7fELF");

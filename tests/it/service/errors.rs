@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use driftline_config::sha256_hex as sha256;
 use driftline_ingest::{Capture, CaptureProducer, Connection, EmbeddedBroker};
-use driftline_pipeline::setup::sha256;
 use driftline_store::{Store, StoreError};
 use serde_json::{Value, json};
 
@@ -167,20 +167,22 @@ fn usage_and_missing_files_are_exit_code_2_and_one_sentence() {
         (&["produce", "--config", config, "--data", "gone.csv"], "gone.csv: no such file"),
     ];
     for (arguments, expected) in cases {
-        let mut binary = service::driftline();
-        let (code, stdout, stderr) = service::run(binary.args(*arguments).current_dir(folder));
-        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}\n{stderr}");
-        assert!(stderr.contains(expected), "{arguments:?}\n{stderr}");
-        // Usage errors are clap's and point to the help; ours are one sentence, after what is skipped.
-        if stderr.contains("--help") {
-            continue;
-        }
-        let last = stderr.lines().next_back().unwrap_or_default();
-        assert!(
-            last.contains(expected) && !last.contains("Error") && !last.ends_with('.'),
-            "{stderr}"
-        );
+        refused(arguments, expected, folder);
     }
+}
+
+/// A command ends with exit code 2 and says why in a sentence.
+fn refused(arguments: &[&str], expected: &str, folder: &str) {
+    let mut binary = service::driftline();
+    let (code, stdout, stderr) = service::run(binary.args(arguments).current_dir(folder));
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}\n{stderr}");
+    assert!(stderr.contains(expected), "{arguments:?}\n{stderr}");
+    // Usage errors are clap's and point to the help; ours are one sentence, after what is skipped.
+    if stderr.contains("--help") {
+        return;
+    }
+    let last = stderr.lines().next_back().unwrap_or_default();
+    assert!(last.contains(expected) && !last.contains("Error") && !last.ends_with('.'), "{stderr}");
 }
 
 #[test]

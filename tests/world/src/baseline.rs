@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, Float64Array, Int32Array, Int64Array, String
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use driftline_analytics::baseline::Baseline;
-use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints};
+use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints, OwnWindowRule};
 use driftline_capture::CaptureBatch;
 use driftline_capture::columns::{self, CaptureSchema, Column, ENVELOPE_COLUMNS, Kind};
 use driftline_config::Limits;
@@ -56,8 +56,17 @@ pub fn baseline_of(
     batches: &[CaptureBatch],
     cut_points: CutPoints,
 ) -> Baseline {
-    let (own_windows, held_out_predictions) = (None, true);
-    let limits = Limits::default();
+    baseline_with(schema, batches, cut_points, None)
+}
+
+/// The same, which knows by its own windows how days differ.
+pub fn baseline_with(
+    schema: CaptureSchema,
+    batches: &[CaptureBatch],
+    cut_points: CutPoints,
+    own_windows: Option<OwnWindowRule>,
+) -> Baseline {
+    let (held_out_predictions, limits) = (true, Limits::default());
     let options = BuildOptions { cut_points, own_windows, held_out_predictions, limits };
     let mut builder = Builder::new(schema, options).expect("the schema is sound");
     batches.iter().for_each(|batch| builder.observe(batch));

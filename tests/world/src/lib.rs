@@ -19,7 +19,7 @@ mod pipeline;
 mod world;
 
 pub use baseline::{
-    Answers, BASELINE_ROWS, baseline, baseline_of, decode_all, numeric_batch, schema,
+    Answers, BASELINE_ROWS, baseline, baseline_of, baseline_with, decode_all, numeric_batch, schema,
 };
 pub use captures::{capture, heartbeat};
 pub use log::{Entry, Log, Stretch, at};

@@ -134,9 +134,7 @@ pub(crate) struct Envelope<'a> {
     pub(crate) status: Option<i32>,
     pub(crate) sample_rate: Option<f64>,
     pub(crate) heartbeat: bool,
-    /// Where the value of `features` stands.
     pub(crate) features: Option<usize>,
-    /// Where the value of `prediction` stands.
     pub(crate) prediction: Option<usize>,
     /// The model for which the row was filled while reading.
     pub(crate) row_model: Option<u32>,

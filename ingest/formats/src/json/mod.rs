@@ -81,7 +81,6 @@ impl From<Fault> for Rejection {
 /// What was decoded since the last [`Decoder::take`].
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// Rows per model that has any.
     pub rows: Vec<ModelRows>,
     /// Records that are no rows, in the order of decoding.
     pub marks: Vec<Mark>,
@@ -106,7 +105,6 @@ pub struct Decoder {
     skipped_index: HashMap<Arc<str>, u32>,
     ignored: Ignored,
     count: usize,
-    /// Models that have rows.
     active: usize,
     bytes: usize,
     newest_us: i64,

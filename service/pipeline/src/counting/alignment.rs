@@ -18,7 +18,6 @@ const AWAITED_US: i64 = 5 * SECOND_US;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     pub at: TopicPartition,
-    /// Whether it waits from now on.
     pub paused: bool,
 }
 

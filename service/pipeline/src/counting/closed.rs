@@ -20,12 +20,10 @@ pub(crate) enum Closing {
 #[derive(Debug)]
 pub(crate) struct ClosedWindow {
     pub(crate) closed: Closed,
-    /// What it was opened under.
     pub(crate) setup: Arc<Setup>,
     pub(crate) state: Arc<WindowState>,
     /// What became of the records of its strip.
     pub(crate) ledger: Ledger,
-    /// Whether the judge has it.
     pub(crate) judging: bool,
 }
 
@@ -33,7 +31,6 @@ pub(crate) struct ClosedWindow {
 #[derive(Debug)]
 pub(crate) struct ClosedPane {
     pub(crate) start_us: i64,
-    /// What it was opened under.
     pub(crate) setup: Arc<Setup>,
     pub(crate) state: Arc<PaneState>,
     /// Whether the store has it as it is.

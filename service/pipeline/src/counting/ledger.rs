@@ -15,7 +15,6 @@ pub const OTHER: &str = "other";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicLedger {
     pub partitions: BTreeMap<Partition, Ledger>,
-    /// Rejected records by reason.
     pub reasons: BTreeMap<String, u64>,
     /// Skipped records by the model they name.
     pub skipped_names: BTreeMap<String, u64>,

@@ -26,7 +26,6 @@ const PANE_STRIPS: usize = 10_080;
 /// One model's lanes with what they count.
 #[derive(Debug)]
 pub(crate) struct ModelCounter {
-    /// What new windows are opened under.
     pub(crate) setup: Arc<Setup>,
     pub(crate) topic: TopicId,
     pub(crate) drift: Lane,
@@ -46,7 +45,6 @@ pub(crate) struct ModelCounter {
 pub struct CountingFacts {
     /// Rows that windows took, since the first record.
     pub counted: u64,
-    /// Rows beyond their window's cut.
     pub late: u64,
     /// Largest event time of an accepted row.
     pub last_event_us: Option<i64>,
@@ -64,7 +62,6 @@ pub struct Strip {
     pub partition: Partition,
     /// The first offset that is not in `counts`.
     pub offset: i64,
-    /// Outcomes of all records before it.
     pub counts: Ledger,
 }
 
@@ -73,7 +70,6 @@ pub struct Strip {
 pub struct LateRow {
     pub partition: Partition,
     pub offset: i64,
-    /// Event time.
     pub time_us: i64,
 }
 

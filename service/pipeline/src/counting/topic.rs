@@ -27,15 +27,12 @@ pub(crate) struct Topic {
 /// What the checkpoint keeps of a topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicFacts {
-    /// How far each partition was read.
     pub partitions: BTreeMap<Partition, Position>,
-    /// What became of every record.
     pub ledger: TopicLedger,
     /// Unknown top-level keys that were ignored in accepted rows.
     pub unknown_keys: u64,
     /// Envelope fields that could not be used and count as absent.
     pub unusable_fields: u64,
-    /// String values that were cut.
     pub cut_strings: u64,
 }
 

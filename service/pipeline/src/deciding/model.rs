@@ -45,7 +45,6 @@ const TRANSITIONS: usize = 500;
 #[derive(Debug)]
 pub(crate) struct ModelDecider {
     pub(crate) id: ModelId,
-    /// What new windows are opened under.
     pub(crate) setup: Arc<Setup>,
     pub(crate) topic: Arc<str>,
     /// Windows and panes that closed and have not been decided on, in order of closing.
@@ -67,11 +66,9 @@ pub struct DecidingFacts {
     pub alerts: ModelAlerts,
     /// What was last sent about each incident.
     pub sent: Sent,
-    /// Retraining requests so far.
     pub retrain: RetrainState,
     /// What the next judgement knows of the earlier ones.
     pub history: History,
-    /// Burn rates of the last hours.
     pub burn: BurnWindow,
     /// Windows that were decided on, oldest first.
     pub past: VecDeque<PastWindow>,
@@ -79,13 +76,11 @@ pub struct DecidingFacts {
     pub late_rows: VecDeque<LateRow>,
     /// Whether offsets of late rows had to be forgotten, and up to which event time.
     pub late_forgotten_us: Option<i64>,
-    /// The last window that closed.
     pub previous: Option<WindowId>,
     /// What changed in the settings and has not been told in a report.
     pub changed: Vec<String>,
     /// What the last report said of the quantities that mails list as not moved.
     pub unmoved: Vec<Unmoved>,
-    /// The last transitions, oldest first.
     pub transitions: VecDeque<Logged>,
     /// The last window, for those who look at all models.
     #[serde(default)]

@@ -1,4 +1,5 @@
-//! The pipeline from outside: logs with every accident of reading, and thousands of simulated runs.
+//! The pipeline from outside: logs with every accident of reading, the mails of it, and thousands of
+//! simulated runs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,5 +9,6 @@
 
 mod log;
 mod looks;
+mod mails;
 mod restore;
 mod simulation;

@@ -27,6 +27,7 @@ pub(super) enum Family {
     QueueDepth,
     LimitReached,
     SeriesDropped,
+    Defects,
     ModelInfo,
     BuildInfo,
 }
@@ -51,7 +52,7 @@ pub(super) struct Definition {
 impl Family {
     /// Every metric, in the order of the contract.
     #[cfg(test)]
-    pub(super) const ALL: [Family; 26] = [
+    pub(super) const ALL: [Family; 27] = [
         Family::Records,
         Family::Requests,
         Family::RequestLatency,
@@ -76,6 +77,7 @@ impl Family {
         Family::QueueDepth,
         Family::LimitReached,
         Family::SeriesDropped,
+        Family::Defects,
         Family::ModelInfo,
         Family::BuildInfo,
     ];
@@ -266,6 +268,12 @@ impl Family {
                 Counter,
                 &[],
                 "Metric series that the bound on series left out, those of columns at ok first.",
+            ),
+            Family::Defects => define(
+                "driftline_defects_total",
+                Counter,
+                &[],
+                "What cannot happen and did: each is in the log as an error. Absent until there is one.",
             ),
             _ => define(
                 "driftline_build_info",

@@ -20,13 +20,10 @@ pub(super) type Labels = Vec<String>;
 /// How dearly a series is held when there is no room: a lower one makes way for a higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// A column at ok.
     Ok,
     /// A column of which nothing can be said.
     NotComputable,
-    /// A column at warn.
     Warn,
-    /// A column at alarm.
     Alarm,
     Fixed,
 }
@@ -38,7 +35,6 @@ pub(super) struct Latencies {
     pub(super) bounds_us: Arc<[i64]>,
     /// Per bucket; the last is for what is beyond all bounds.
     pub(super) counts: Vec<u64>,
-    /// Sum of all latencies.
     pub(super) sum_us: f64,
 }
 

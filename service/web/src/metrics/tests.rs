@@ -131,6 +131,7 @@ fn moved() -> Metrics {
     metrics.queue_depth("chunks", 3);
     metrics.last_event("fraud", 1_500_000);
     metrics.watermark("fraud", 1_000_000);
+    metrics.defects(1);
     metrics
 }
 

@@ -42,7 +42,6 @@ pub(crate) struct View {
 pub(super) struct Follows {
     /// Those of this model; `*` stands for any.
     pub(super) model: Option<String>,
-    /// Those of incidents, silences and receipts.
     pub(super) alerts: bool,
 }
 

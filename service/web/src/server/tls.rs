@@ -23,10 +23,8 @@ impl std::fmt::Debug for Tls {
 /// Why the listener cannot encrypt. Nothing of the key is ever quoted.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate file is not one.
     #[error("http.tls.certificate {}: {why}; name a PEM file with the certificate and those that vouch for it", path.display())]
     Certificate { path: PathBuf, why: String },
-    /// The key file is not one.
     #[error("http.tls.key {}: {why}; name a PEM file with the private key, without a passphrase", path.display())]
     Key { path: PathBuf, why: String },
     /// Both can be read and do not belong together.

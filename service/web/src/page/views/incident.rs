@@ -21,7 +21,6 @@ const PEAKS: usize = 20;
 
 /// What the store knows of an incident.
 struct StoredIncident {
-    /// With the wall time of each.
     entries: Vec<(i64, IncidentEntry)>,
     receipts: Vec<ReceiptDigest>,
 }
