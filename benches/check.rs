@@ -63,9 +63,7 @@ fn head(batches: &[CaptureBatch]) -> Vec<CaptureBatch> {
 fn compare(reference: &[CaptureBatch], current: &[CaptureBatch]) -> Outcome<Report> {
     let fields = reference.first().ok_or("no rows")?.record_batch().schema();
     let names = fields.fields().iter().skip(ENVELOPE_COLUMNS).map(|field| field.name().clone());
-    let column = |name: String| {
-        Column { subject: name.into(), kind: Kind::Numeric, coerce: false }
-    };
+    let column = |name: String| Column { subject: name.into(), kind: Kind::Numeric, coerce: false };
     let schema = CaptureSchema { columns: names.map(column).collect(), ignored: Vec::new() };
     let baseline = Arc::new(baseline_of(schema, reference, CutPoints::All));
     let baselines = Baselines { default: baseline, by_version: BTreeMap::new() };

@@ -66,9 +66,6 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// Starts the task on `runtime`; `illustrate` draws the images of mails.
-    ///
-    /// # Errors
-    /// A receiver cannot be used as it was declared.
     pub(crate) fn start(
         runtime: &tokio::runtime::Handle,
         receivers: &[Receiver],
@@ -81,7 +78,7 @@ impl Delivery {
         let (settled, settled_inbox) = sync_channel(HANDED_OVER);
         let (attempts, attempts_inbox) = sync_channel(HANDED_OVER);
         let silences = Arc::new(RwLock::new(Vec::new()));
-        let worker = Worker {
+        let worker = Deliveries {
             waiting: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
             latest: BTreeMap::new(),
@@ -103,9 +100,6 @@ impl Delivery {
     }
 
     /// Hands a message over; `Err` gives it back when too many wait already.
-    ///
-    /// # Errors
-    /// The message, where it must be handed over later.
     pub(crate) fn submit(&self, sequence: u64, row: Box<OutboxRow>) -> Result<(), Box<OutboxRow>> {
         match &self.items {
             Some(items) => items.try_send((sequence, *row)).map_err(|refused| match refused {
@@ -157,18 +151,21 @@ struct Message {
     hushes: bool,
 }
 
-struct Worker {
+/// An incident and a receiver: of their alerts the last one counts.
+type AlertOf = (String, String);
+
+struct Deliveries {
     /// By time of the next attempt, then by sequence number.
     waiting: BTreeMap<(i64, u64), Message>,
     on_their_way: BTreeMap<(String, String), (u64, Message)>,
     /// The newest alert of each receiver and incident; those before it are out of date.
-    latest: BTreeMap<(String, String), u64>,
+    latest: BTreeMap<AlertOf, u64>,
     settled: SyncSender<Settled>,
     attempts: SyncSender<Attempt>,
     silences: Arc<RwLock<Vec<Silence>>>,
 }
 
-impl Worker {
+impl Deliveries {
     async fn run(
         mut self,
         dispatcher: Dispatcher,
@@ -223,7 +220,7 @@ impl Worker {
     }
 
     /// Settles the waiting alerts of an incident whose place another has taken.
-    fn drop_out_of_date(&mut self, incident: &(String, String)) {
+    fn drop_out_of_date(&mut self, incident: &AlertOf) {
         let latest = self.latest.get(incident).copied().unwrap_or(0);
         let old = |(key, message): (&(i64, u64), &Message)| {
             let is_old = key.1 < latest && incident_of(&message.row).as_ref() == Some(incident);
@@ -363,6 +360,6 @@ impl Worker {
 }
 
 /// The receiver and the incident of an alert.
-fn incident_of(row: &OutboxRow) -> Option<(String, String)> {
+fn incident_of(row: &OutboxRow) -> Option<AlertOf> {
     row.kind.alert().map(|alert| (row.receiver.clone(), alert.incident().to_owned()))
 }

@@ -53,7 +53,7 @@ const RECENT: &[u8] = include_bytes!("../examples/flights/recent.onnx");
 
 /// Runs the demo.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Replay nine months of real flights through the whole service")]
+#[command(about = "Replaying nine months of real flights through the whole service")]
 pub(crate) struct DemoArgs {
     /// How many times faster than it happened, such as 1x or 100000x, or "max"
     #[arg(long, value_name = "N|max", default_value = "max", value_parser = traffic::parse_speed)]
@@ -83,7 +83,7 @@ struct ReadSoFar {
 }
 
 /// The running service, what feeds it, and what is told of it.
-struct Replay {
+struct Replaying {
     monitor: Monitor,
     traffic: Traffic,
     job: TrainingJob,
@@ -94,9 +94,6 @@ struct Replay {
 }
 
 /// Runs the command: 0 where the replay was told to its end.
-///
-/// # Errors
-/// One sentence: what is missing, and what to do.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let libraries = libraries::paths(args.onnxruntime.as_deref());
     let runtime = Runtime::load(&libraries).context(
@@ -130,7 +127,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let read = Arc::new(ReadSoFar::default());
     let pace = Pace { speed: args.speed, until_us: args.until.unwrap_or(i64::MAX) };
     let traffic = Traffic::start(broker.bootstrap(), &runtime, pace, Arc::clone(&read))?;
-    let mut replay = Replay { monitor, traffic, job, story, read, all_read: None };
+    let mut replay = Replaying { monitor, traffic, job, story, read, all_read: None };
     let stop = stop_on_signal()?;
     while !stop.load(Ordering::Relaxed) {
         let told = replay.turn()?;
@@ -148,7 +145,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Replay {
+impl Replaying {
     /// One turn of the service; says whether the replay was told to its end.
     fn turn(&mut self) -> anyhow::Result<bool> {
         self.monitor.turn()?;

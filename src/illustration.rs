@@ -98,7 +98,7 @@ fn over_time(store: &Store, pictured: &Pictured) -> Result<Option<Picture>, Stor
     let mut statistic = "";
     let mut points = Vec::new();
     while points.len() < WINDOWS && bytes < REPORT_BYTES {
-        let found = store.reports(&model, (i64::MIN, before_us), 1)?;
+        let found = store.reports(&model, i64::MIN..before_us, 1)?;
         let Some(stored) = found.first() else { break };
         // Without its own window it would show another end than the mail is about.
         if points.is_empty() && stored.start_us != start_us {

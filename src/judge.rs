@@ -67,9 +67,6 @@ struct Seat {
 
 impl Judge {
     /// Starts the threads.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
     pub(crate) fn start() -> std::io::Result<Judge> {
         let (outbox, verdicts) = sync_channel(2 * AHEAD);
         Ok(Judge {

@@ -147,9 +147,6 @@ impl Monitor {
     }
 
     /// Starts reading and runs until `stop` is set. Everything that may be shown is shown to `watch`.
-    ///
-    /// # Errors
-    /// The checkpoint cannot be written, or reading cannot start.
     pub(crate) fn run(
         mut self,
         stop: &AtomicBool,
@@ -165,17 +162,11 @@ impl Monitor {
     }
 
     /// Starts reading where the checkpoint ends.
-    ///
-    /// # Errors
-    /// librdkafka refuses a property, or the operating system a thread.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.intake.start(&self.pipeline)
     }
 
     /// One turn of the loop.
-    ///
-    /// # Errors
-    /// The checkpoint cannot be written, or reading ended for good.
     pub(crate) fn turn(&mut self) -> anyhow::Result<()> {
         if self.is_held_back() {
             self.hear(TURN);
@@ -193,9 +184,6 @@ impl Monitor {
 
     /// Stops reading, decides on and commits what was read, and ends every part. Returns what may still be
     /// shown.
-    ///
-    /// # Errors
-    /// The checkpoint cannot be written.
     pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Notice>> {
         self.intake.stop();
         self.judge.hurry(true);

@@ -6,9 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 
 /// A flag that the first Ctrl-C or termination sets.
-///
-/// # Errors
-/// The operating system refuses a thread.
 pub(crate) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);

@@ -164,7 +164,9 @@ fn receipt(row: &OutboxRow, outcome: Outcome, attempt: u32, resend: Option<Durat
     let (outcome, next_at_us) = match (outcome, alert) {
         (Outcome::Retry { after, why }, _) => {
             let next_us = match alert {
-                Some(alert) => next_alert_attempt(attempt, at_us, after, alert),
+                Some((resend_us, stands)) => {
+                    next_alert_attempt(attempt, at_us, after, resend_us, stands)
+                }
                 None => next_attempt(attempt, at_us, after, seed(&row.id, &row.receiver)),
             };
             match next_us {

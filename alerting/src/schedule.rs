@@ -46,7 +46,8 @@ pub fn next_alert_attempt(
     attempt: u32,
     now_us: i64,
     retry_after: Option<Duration>,
-    (resend_us, is_standing): (i64, bool),
+    resend_us: i64,
+    is_standing: bool,
 ) -> Option<i64> {
     let resend_us = resend_us.max(1);
     let given_up = i64::from(attempt) > ALERT_PATIENCE_US / resend_us;

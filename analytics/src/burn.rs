@@ -212,7 +212,7 @@ pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<Bro
     for (check, tolerance) in
         [(PaneCheck::Missing, floor.missing), (PaneCheck::WrongType, floor.wrong_type)]
     {
-        found.extend(shares(model, layout, pane, (check, tolerance)));
+        found.extend(shares(model, layout, pane, check, tolerance));
     }
     let (records, rejected) = pane.records();
     if records >= REJECTED_OF && rejected as f64 > REJECTED * records as f64 {
@@ -237,7 +237,8 @@ fn shares(
     model: &Model,
     layout: &Layout,
     pane: &PaneState,
-    (check, tolerance): (PaneCheck, f64),
+    check: PaneCheck,
+    tolerance: f64,
 ) -> Vec<BrokenInput> {
     let default = &layout.baselines().default;
     let baselines: BTreeMap<&Subject, &crate::baseline::BaselineColumn> =
@@ -279,7 +280,7 @@ fn shares(
                 value: rounded(value),
                 bound: rounded(bound),
                 tolerance,
-                because: sentence::of_requests(&what, (reference, test.value), bound, tolerance),
+                because: sentence::of_requests(&what, reference, test.value, bound, tolerance),
             }
         })
         .collect()

@@ -279,7 +279,10 @@ impl Lane {
                 let candidate_us = time_us.min(record_time_us);
                 clock.row(candidate_us, producer_timestamps.then_some(self.settings.jump_us))
             });
-            self.moved(partition, moved, (offset, record_time_us), &mut assignment);
+            if let Some(watermark_us) = moved {
+                let crossed = self.moved(partition, watermark_us, offset, record_time_us);
+                assignment.crossed.extend(crossed);
+            }
         }
         for beat in beats {
             self.beat(partition, *beat, &mut assignment);
@@ -475,25 +478,25 @@ impl Lane {
         self.first_seen(partition, candidate_us);
         let clock = self.partitions.get_mut(&partition);
         let moved = clock.and_then(|clock| clock.heartbeat(candidate_us));
-        self.moved(partition, moved, (beat.offset, beat.record_time_us), assignment);
+        if let Some(watermark_us) = moved {
+            let crossed = self.moved(partition, watermark_us, beat.offset, beat.record_time_us);
+            assignment.crossed.extend(crossed);
+        }
     }
 
     fn moved(
         &mut self,
         partition: Partition,
-        watermark_us: Option<i64>,
-        (offset, record_time_us): (i64, i64),
-        assignment: &mut Assignment,
-    ) {
-        let Some(watermark_us) = watermark_us else { return };
+        watermark_us: i64,
+        offset: i64,
+        record_time_us: i64,
+    ) -> Option<Crossing> {
         if self.furthest.is_none_or(|(furthest_us, _)| watermark_us > furthest_us) {
             self.furthest = Some((watermark_us, record_time_us));
         }
         let LaneSettings { every_us, lateness_us, .. } = self.settings;
         let through_us = window_start_us(watermark_us.saturating_sub(lateness_us), every_us);
-        if let Some(clock) = self.partitions.get_mut(&partition) {
-            assignment.crossed.extend(clock.cross(through_us, offset));
-        }
+        self.partitions.get_mut(&partition)?.cross(through_us, offset)
     }
 
     fn is_due(&self, end_us: i64, now_us: i64, idle: &dyn Fn(Partition) -> bool) -> bool {

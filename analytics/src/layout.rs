@@ -42,11 +42,7 @@ pub enum LayoutError {
     UnknownFeature { model: String, feature: String },
     /// More columns than `limits.columns`.
     #[error("model {model}: its baseline has {columns} columns, limits.columns is {limit}")]
-    TooManyColumns {
-        model: String,
-        columns: usize,
-        limit: usize,
-    },
+    TooManyColumns { model: String, columns: usize, limit: usize },
     /// A version's baseline has a prediction of another kind than the default one.
     #[error(
         "model {model}: {subject} is numeric in one of the baselines default and {version}, categorical in the other: build them from columns of one kind"

@@ -78,7 +78,7 @@ impl Shape {
         if totals.reference == 0 || totals.window == 0 || reference.len() != window.len() {
             return None;
         }
-        let mut chosen = thinned(&baseline.cut_points, (reference, window), totals);
+        let mut chosen = thinned(&baseline.cut_points, reference, window, totals);
         if let Some(Furthest { cut, comparison }) = furthest {
             // Slot 2i + 1 ends at cut point i, slot 2i just below it.
             let up_to = |counts: &[u64], slot: usize| counts.iter().take(slot + 1).sum();
@@ -141,7 +141,8 @@ impl Shape {
 /// The cut points between which both sides together have equally much; all of them where they are few.
 fn thinned(
     cut_points: &[f64],
-    (reference, window): (&[u64], &[u64]),
+    reference: &[u64],
+    window: &[u64],
     totals: Totals,
 ) -> Vec<NumericPoint> {
     /// More than two shares change when they are written with seven digits.

@@ -261,9 +261,6 @@ pub(crate) fn no_answer(
 }
 
 /// The number of partitions of a topic; `None` where it does not exist.
-///
-/// # Errors
-/// What the broker says where it does not tell.
 pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Result<Option<i32>, String> {
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
         return Ok(None);

@@ -47,10 +47,7 @@ pub enum IngestError {
     },
     /// The folder of dead letters cannot be written.
     #[error("dead letters cannot be written to {path}: {source}")]
-    Folder {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Folder { path: PathBuf, source: std::io::Error },
     /// Reading made no progress.
     #[error(
         "topic {topic} partition {partition}: nothing came after offset {offset} for {seconds} s"

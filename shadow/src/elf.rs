@@ -2,9 +2,6 @@
 
 /// Checks an ELF file's loadable parts against its length. Files of other formats pass; the system's
 /// loader says what it thinks of them.
-///
-/// # Errors
-/// When a part lies beyond the end of the file.
 pub(crate) fn check_whole(head: &[u8], file_bytes: u64) -> Result<(), &'static str> {
     // 64-bit little-endian ELF, the only kind whose numbers are read here.
     if head.get(..6) != Some(b"\x7fELF\x02\x01") {

@@ -15,9 +15,6 @@ const REFUSED: [&str; 2] = ["EPContext", "PyOp"];
 const MAX_DEPTH: usize = 32;
 
 /// Checks that the bytes are one self-contained ONNX model of standard operators.
-///
-/// # Errors
-/// What is wrong with them.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), ShadowError> {
     // ONNX Runtime's own format would bypass this look.
     if bytes.get(4..8) == Some(b"ORTM") {

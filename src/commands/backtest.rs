@@ -46,9 +46,6 @@ pub(crate) struct BacktestArgs {
 }
 
 /// Runs the command: 0 where no window is at alarm, 1 where one is.
-///
-/// # Errors
-/// What cannot be read, in one sentence.
 pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let found = find(args, &mut |note| eprintln!("{note}"))?;
     let mut stdout = std::io::stdout().lock();

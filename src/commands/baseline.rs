@@ -84,9 +84,6 @@ fn cut_points(text: &str) -> Result<CutPoints, String> {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// What cannot be read, built or written, in one sentence.
 pub(crate) fn run(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
     let text = make(args, &mut |note| eprintln!("{note}"))?;
     super::write(&mut std::io::stdout().lock(), &text)?;

@@ -56,9 +56,6 @@ pub(crate) struct CheckArgs {
 }
 
 /// Runs the command: 0 where nothing is at alarm, 1 where something is.
-///
-/// # Errors
-/// What cannot be read or compared, in one sentence.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut notes = Vec::new();
     let compared = compare(args, &mut |note| {

@@ -69,9 +69,6 @@ impl Finding {
 }
 
 /// Runs the command: 0 where nothing fails, 2 where something does.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let findings = examine(args);
     let text = describe(&findings);

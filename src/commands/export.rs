@@ -62,9 +62,6 @@ struct Wanted {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// What cannot be read or written, or what the log no longer holds, in one sentence.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
     let rows = export(&config, args)?;
@@ -75,9 +72,6 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 
 /// Writes the file and returns how many rows it has. They are ordered by partition and offset. There
 /// is no file where not every row is found.
-///
-/// # Errors
-/// What cannot be read or written, or what the log no longer holds, in one sentence.
 pub(crate) fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u64> {
     if args.out.extension().is_none_or(|extension| extension != "parquet") {
         bail!("--out {}: the name must end in .parquet", args.out.display());

@@ -69,9 +69,6 @@ pub(crate) struct Produced {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// What cannot be read or sent, in one sentence.
 pub(crate) fn run(args: &ProduceArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
     let model = configured::model(&config, args.model.as_deref())?;
@@ -87,9 +84,6 @@ pub(crate) fn run(args: &ProduceArgs) -> anyhow::Result<ExitCode> {
 
 /// Sends every row and waits until the broker has them all. Rows with an `id` are keyed by it, the
 /// others go to the partitions in turn.
-///
-/// # Errors
-/// What cannot be read or sent, in one sentence.
 pub(crate) fn produce(
     args: &ProduceArgs,
     config: &Config,

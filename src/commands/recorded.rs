@@ -57,9 +57,6 @@ pub(crate) struct Source {
 
 impl RecordedWindow {
     /// The window of this id.
-    ///
-    /// # Errors
-    /// An id of another form, or a report that is not kept or cannot be read.
     pub(crate) fn find(state: &StoredState, id: &str, config: &Config) -> anyhow::Result<Self> {
         let (model, start_us) = WindowId::parse(id).ok_or_else(|| {
             anyhow!("--window {id}: write an id as reports have it, such as flight-delay@20261109T000000Z.1d")
@@ -165,9 +162,6 @@ impl Source {
 
     /// Reads the ranges, giving every chunk to `each` until it breaks. Returns what the log does
     /// not hold.
-    ///
-    /// # Errors
-    /// When the topic or the broker is not there, or a log is silent for a minute.
     pub(crate) fn read(
         &self,
         ranges: &[OffsetRange],

@@ -54,9 +54,6 @@ pub(crate) enum Replay {
 }
 
 /// Runs the command: 0 where the bytes are the same, 1 where they are not.
-///
-/// # Errors
-/// What cannot be read, in one sentence.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
     let (text, code) = match replay(&config, &args.window, args.threads)? {
@@ -76,9 +73,6 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 /// those were late is known by their windows' cuts alone, which this report does not have. So
 /// `rejected`, `skipped`, `control` and the sum of `counted` and `late` are computed; how the sum
 /// divides is taken from the stored report.
-///
-/// # Errors
-/// The report is not kept, the broker does not answer, or the log no longer holds the window's records.
 pub(crate) fn replay(
     config: &Config,
     window: &str,

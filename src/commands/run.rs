@@ -28,9 +28,6 @@ pub(crate) struct RunArgs {
 }
 
 /// Runs the command until SIGTERM or Ctrl-C.
-///
-/// # Errors
-/// One sentence: what cannot be used, and what to do.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = match configured::load(&args.config) {
         Ok(config) => config,
@@ -52,7 +49,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 fn log(notice: &Notice) {
     match notice {
         Notice::Report(report) => tracing::info!(
-            window = %report.window.id,
+            window = report.window.id.as_str(),
             rows = report.window.rows,
             level = ?report.level,
             "window judged"
@@ -70,7 +67,7 @@ fn log(notice: &Notice) {
             "message attempted"
         ),
         Notice::Shadow(record) => tracing::info!(
-            window = %record.window.id,
+            window = record.window.id.as_str(),
             candidates = record.shadow.len(),
             "candidates compared"
         ),

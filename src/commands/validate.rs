@@ -31,9 +31,6 @@ pub(crate) struct ValidateArgs {
 
 /// Runs the command: 0 where all is well, 2 where anything is not. Topics that keep their records for
 /// too short a time are warned of on stderr, where the broker answers.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     match configured::load_examined(&args.config) {
         Ok(config) => {

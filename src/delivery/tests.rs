@@ -12,7 +12,7 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Rig {
-    worker: Worker,
+    worker: Deliveries,
     settled: Inbox<Settled>,
     attempts: Inbox<Attempt>,
 }
@@ -21,7 +21,7 @@ impl Rig {
     fn new() -> Rig {
         let (settled, settled_inbox) = sync_channel(100);
         let (attempts, attempts_inbox) = sync_channel(100);
-        let worker = Worker {
+        let worker = Deliveries {
             waiting: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
             latest: BTreeMap::new(),

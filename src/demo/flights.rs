@@ -57,9 +57,6 @@ pub(super) struct Flights {
 
 impl Flights {
     /// Opens the embedded file.
-    ///
-    /// # Errors
-    /// The file is damaged.
     pub(super) fn open() -> anyhow::Result<Flights> {
         let bytes = bytes::Bytes::from_static(FLIGHTS);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
@@ -71,9 +68,6 @@ impl Flights {
     }
 
     /// The next departures; `None` after the last.
-    ///
-    /// # Errors
-    /// The file is damaged.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Departures>> {
         while let Some(batch) = self.reader.next() {
             let batch = batch.context("the embedded flights cannot be read")?;

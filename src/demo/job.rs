@@ -38,9 +38,6 @@ struct Inbox {
 
 impl TrainingJob {
     /// Listens on a free port of loopback.
-    ///
-    /// # Errors
-    /// The operating system refuses a port or a thread.
     pub(super) fn start() -> anyhow::Result<TrainingJob> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -43,9 +43,6 @@ pub(super) struct Pace {
 }
 
 /// Reads `max`, `1x` or `100000x`.
-///
-/// # Errors
-/// A sentence that says what was expected.
 pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
     let expected = || format!("\"{text}\" is no speed: write 1x, 100000x or max");
     if text == "max" {
@@ -71,9 +68,6 @@ struct SharedTraffic {
 
 impl Traffic {
     /// Loads the models and starts producing.
-    ///
-    /// # Errors
-    /// A model cannot be loaded, or the operating system refuses a thread.
     pub(super) fn start(
         bootstrap: &str,
         runtime: &Runtime,
@@ -119,9 +113,6 @@ impl Traffic {
     }
 
     /// Ends producing.
-    ///
-    /// # Errors
-    /// What ended it before.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.shared.stop.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {

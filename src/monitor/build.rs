@@ -39,9 +39,6 @@ const COMMANDS: usize = 64;
 
 impl Monitor {
     /// Builds every part. Nothing is read yet.
-    ///
-    /// # Errors
-    /// One sentence: what cannot be used, and what to do.
     pub(crate) fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
         let Options { rebuild, onnxruntime, listener, faults } = options;
         let mut reader = BaselineReader::default();

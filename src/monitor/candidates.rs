@@ -291,8 +291,8 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
-    use driftline_config::{CandidateOutput, Config, Purpose};
     use driftline_capture::CaptureSchema;
+    use driftline_config::{CandidateOutput, Config, Purpose};
     use driftline_formats::{Decoder, ModelPlan, Record, RecordLimits};
     use driftline_shadow::ShadowError;
 
@@ -327,7 +327,7 @@ mod tests {
 
     fn offer(candidates: &Candidates, start_us: i64, rows: u32) {
         let records: Vec<String> =
-            (0..rows).map(|row| format!(r#"{{"id":"{row}","ts":1767571200}}"#)).collect();
+            (0..rows).map(|row| format!(r#"{{"id":"{row}","ts":1767571200000}}"#)).collect();
         let plan = ModelPlan {
             name: "fraud".to_owned(),
             schema: CaptureSchema::default(),

@@ -70,9 +70,6 @@ impl Intake {
     }
 
     /// Plans the reading of the pipeline's topics.
-    ///
-    /// # Errors
-    /// librdkafka refuses a property, or the folder of dead letters cannot be written.
     pub(super) fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
         let connection = Connection::from(&config.kafka);
         let limits = ReadLimits::from(&config.limits);
@@ -101,9 +98,6 @@ impl Intake {
     }
 
     /// The producer of the reports topic, where reports are published.
-    ///
-    /// # Errors
-    /// librdkafka refuses a property.
     pub(super) fn report_producer(
         &self,
         config: &Config,
@@ -113,9 +107,6 @@ impl Intake {
     }
 
     /// Starts reading where the pipeline stands.
-    ///
-    /// # Errors
-    /// librdkafka refuses a property, or the operating system a thread.
     pub(super) fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
         let plan = ReadPlan {
             connection: self.connection.clone(),
@@ -134,9 +125,6 @@ impl Intake {
     }
 
     /// The next event, within `wait`.
-    ///
-    /// # Errors
-    /// Nobody reads any more, which only a panic of a reader's thread brings about.
     pub(super) fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Event>> {
         match self.inbox.recv_timeout(wait) {
             Ok(event) => {

@@ -19,14 +19,11 @@ pub(super) struct Newest {
 
 impl Newest {
     /// Reads one report of each model on a thread of its own: two thousand of them take seconds.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
     pub(super) fn read(store: Arc<Store>, models: Vec<String>) -> std::io::Result<Newest> {
         let (found, reports) = sync_channel(WAITING);
         let work = move || {
             for model in models {
-                let stored = match store.reports(&model, (i64::MIN, i64::MAX), 1) {
+                let stored = match store.reports(&model, i64::MIN..i64::MAX, 1) {
                     Ok(stored) => stored,
                     Err(error) => {
                         tracing::warn!(model, %error, "the last report cannot be shown");

@@ -33,9 +33,6 @@ impl Pruner {
 
     /// Looks through the store beside the loop, unless that is being done. `unused` are the names that
     /// nothing but kept reports can need, which nothing begins to use again.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
     pub(super) fn begin(&mut self, now_us: i64, unused: BTreeSet<String>) -> std::io::Result<()> {
         if self.running.is_some() {
             return Ok(());
@@ -50,9 +47,6 @@ impl Pruner {
     }
 
     /// What was found to be too old, once that is done.
-    ///
-    /// # Errors
-    /// The store cannot be read or written.
     pub(super) fn take(&mut self) -> anyhow::Result<Option<Pruned>> {
         let Some(done) = self.running.take_if(|thread| thread.is_finished()) else {
             return Ok(None);

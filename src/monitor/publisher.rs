@@ -43,9 +43,6 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// Starts the thread.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
     pub(super) fn start(producer: ReportProducer) -> std::io::Result<Publisher> {
         let (records, inbox) = sync_channel::<Record>(HANDED_OVER);
         let (outbox, fates) = sync_channel(2 * HANDED_OVER);
@@ -69,9 +66,6 @@ impl Publisher {
     }
 
     /// Hands a record over; gives it back when too many wait already.
-    ///
-    /// # Errors
-    /// The record, to be handed over later.
     pub(super) fn submit(&self, record: Record) -> Result<(), Record> {
         self.records.try_send(record).map_err(|refused| match refused {
             TrySendError::Full(record) | TrySendError::Disconnected(record) => record,

@@ -20,9 +20,6 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
     pub(super) fn start(store: Arc<Store>, faults: Faults) -> std::io::Result<Writer> {
         let (snapshots, inbox) = sync_channel::<Snapshot>(1);
         let (outbox, outcomes) = sync_channel(1);

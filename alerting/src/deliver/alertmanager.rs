@@ -25,8 +25,8 @@ impl AlertmanagerSender {
         to: &Alertmanager,
         settings: &DeliverySettings,
     ) -> Result<AlertmanagerSender, ReceiverProblem> {
-        let with = (&to.headers, to.ca.as_deref());
-        let endpoint = Endpoint::new("Alertmanager", &to.url, with, settings)?;
+        let (headers, ca) = (&to.headers, to.ca.as_deref());
+        let endpoint = Endpoint::new("Alertmanager", &to.url, headers, ca, settings)?;
         let resend = Duration::from_micros(u64::try_from(to.resend_us).unwrap_or_default());
         Ok(AlertmanagerSender { endpoint, resend })
     }

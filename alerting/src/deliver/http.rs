@@ -48,7 +48,7 @@ impl WebhookSender {
             key(secret.expose())?;
         }
         let ca = webhook.ca.as_deref();
-        let endpoint = Endpoint::new("webhook", &webhook.url, (&webhook.headers, ca), settings)?;
+        let endpoint = Endpoint::new("webhook", &webhook.url, &webhook.headers, ca, settings)?;
         Ok(WebhookSender { endpoint, secret: webhook.secret.clone() })
     }
 
@@ -83,7 +83,8 @@ impl Endpoint {
     pub(super) fn new(
         what: &'static str,
         url: &Secret,
-        (headers, ca): (&BTreeMap<String, Secret>, Option<&Path>),
+        headers: &BTreeMap<String, Secret>,
+        ca: Option<&Path>,
         settings: &DeliverySettings,
     ) -> Result<Endpoint, ReceiverProblem> {
         let parsed = Url::parse(url.expose()).map_err(|_| ReceiverProblem::Url { what })?;

@@ -168,7 +168,7 @@ fn a_silence_keeps_alerts_back_and_says_why_it_ends_them() {
 
 #[test]
 fn a_failed_alert_is_tried_again_soon_and_one_that_stands_for_ever() {
-    let wait_us = |attempt, stands| next_alert_attempt(attempt, 0, None, (MINUTE_US, stands));
+    let wait_us = |attempt, stands| next_alert_attempt(attempt, 0, None, MINUTE_US, stands);
     for (attempt, seconds) in [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (6, 60), (4000, 60)] {
         let waited_us = wait_us(attempt, false).unwrap();
         let least_us = seconds * SECOND_US;
@@ -176,10 +176,10 @@ fn a_failed_alert_is_tried_again_soon_and_one_that_stands_for_ever() {
     }
     assert_eq!(wait_us(75 * 60 + 1, false), None, "after 75 hours");
     assert!(wait_us(u32::MAX, true).is_some());
-    let often = next_alert_attempt(1, 0, None, (SECOND_US, true)).unwrap();
+    let often = next_alert_attempt(1, 0, None, SECOND_US, true).unwrap();
     assert!(often <= SECOND_US + SECOND_US / 10, "{often}");
     let asked = Some(Duration::from_secs(120));
-    assert!(next_alert_attempt(1, 0, asked, (MINUTE_US, true)).unwrap() >= 120 * SECOND_US);
+    assert!(next_alert_attempt(1, 0, asked, MINUTE_US, true).unwrap() >= 120 * SECOND_US);
 }
 
 fn answer(line: &str, body: &str) -> Answer {

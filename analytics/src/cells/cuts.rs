@@ -32,9 +32,15 @@ enum Before {
 /// A map from values to buckets that never falls: what lies in an earlier bucket is smaller.
 #[derive(Debug, Clone, Copy)]
 struct Grid {
-    /// Values beyond these share the buckets at the ends; both are finite.
-    ends: (f64, f64),
+    ends: Ends,
     steps: Steps,
+}
+
+/// Values beyond these share the buckets at the ends; both are finite.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    first: f64,
+    last: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -130,11 +136,11 @@ impl Grid {
     fn candidates(cut_points: &[f64], buckets: usize) -> [Grid; 2] {
         let mut finite = cut_points.iter().copied().filter(|cut| cut.is_finite());
         let first = finite.next().unwrap_or(0.0);
-        let ends = (first, finite.next_back().unwrap_or(first));
-        let width = ordered(ends.1).abs_diff(ordered(ends.0)) / buckets as u64;
+        let ends = Ends { first, last: finite.next_back().unwrap_or(first) };
+        let width = ordered(ends.last).abs_diff(ordered(ends.first)) / buckets as u64;
         let dropped = (u64::BITS - width.leading_zeros()).min(u64::BITS - 1);
         let by_bits = Grid { ends, steps: Steps::Bits(dropped) };
-        let range = ends.1 - ends.0;
+        let range = ends.last - ends.first;
         let per_unit = (buckets - 1) as f64 / range;
         let is_even = range.is_finite() && per_unit.is_normal();
         let evenly = if is_even { Steps::Even(per_unit) } else { by_bits.steps };
@@ -192,18 +198,19 @@ impl Grid {
 /// Every operation rounds without changing an order. Beyond 2^52 floats are whole numbers, and those
 /// below 2^53 have them in their lowest bits.
 #[inline(always)]
-fn even(value: f64, ends: (f64, f64), per_unit: f64) -> u32 {
+fn even(value: f64, ends: Ends, per_unit: f64) -> u32 {
     const WHOLE: f64 = (1_u64 << 52) as f64;
-    ((within(value, ends) - ends.0) * per_unit + WHOLE).to_bits() as u32
+    ((within(value, ends) - ends.first) * per_unit + WHOLE).to_bits() as u32
 }
 
 #[inline(always)]
-fn bits(value: f64, ends: (f64, f64), dropped: u32) -> u32 {
-    (ordered(within(value, ends)).wrapping_sub(ordered(ends.0)) as u64 >> dropped) as u32
+fn bits(value: f64, ends: Ends, dropped: u32) -> u32 {
+    (ordered(within(value, ends)).wrapping_sub(ordered(ends.first)) as u64 >> dropped) as u32
 }
 
 #[inline(always)]
-fn within(value: f64, (first, last): (f64, f64)) -> f64 {
+fn within(value: f64, ends: Ends) -> f64 {
+    let Ends { first, last } = ends;
     let value = if value > first { value } else { first };
     if value < last { value } else { last }
 }

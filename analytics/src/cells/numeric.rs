@@ -132,20 +132,20 @@ impl NumericCell {
     fn count_moments(&mut self, values: &[f64]) {
         let Some((min, max)) = range(values) else { return };
         if min.is_finite() && max.is_finite() {
-            self.count_finite(values, (min, max));
+            self.count_finite(values, min, max);
             return;
         }
         let count = |infinity: f64| values.iter().filter(|&&value| value == infinity).count();
         self.positive_infinities += count(f64::INFINITY) as u64;
         self.negative_infinities += count(f64::NEG_INFINITY) as u64;
         let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-        if let Some(range) = range(&finite) {
-            self.count_finite(&finite, range);
+        if let Some((min, max)) = range(&finite) {
+            self.count_finite(&finite, min, max);
         }
     }
 
     #[inline(always)]
-    fn count_finite(&mut self, values: &[f64], (min, max): (f64, f64)) {
+    fn count_finite(&mut self, values: &[f64], min: f64, max: f64) {
         let largest = max.max(-min);
         add_batch(&mut self.sum, &mut self.squares, values, largest);
         let (low, high) = self.finite.unwrap_or((min, max));

@@ -146,11 +146,11 @@ pub(super) fn drafts(input: &JudgeInput<'_>, scope: &Scope, column: &Column<'_>)
 
 fn distribution(input: &JudgeInput<'_>, scope: &Scope, column: &Column<'_>) -> Draft {
     match (column.baseline, column.reference, &*column.cell) {
-        (BaselineColumn::Numeric(baseline), Reference::Numeric(reference), Cell::Numeric(cell)) => {
-            distribution::numeric(input, scope, column, (baseline, reference, cell))
+        (BaselineColumn::Numeric(baseline), Reference::Numeric(_), Cell::Numeric(cell)) => {
+            distribution::numeric(input, scope, column, baseline, cell)
         }
         (BaselineColumn::Categorical(baseline), _, Cell::Categorical(cell)) => {
-            distribution::categorical(input, scope, column, (baseline, cell))
+            distribution::categorical(input, scope, column, baseline, cell)
         }
         // A layout is made of its baselines, so that their kinds agree.
         _ => {

@@ -10,7 +10,7 @@ use super::tolerance::Tolerated;
 use super::{ALPHA, CONFIDENCE, JudgeInput, sentence, tolerance};
 use crate::baseline;
 use crate::baseline::{CategoricalBaseline, NumericBaseline};
-use crate::cells::{CategoricalCell, NumericCell, NumericReference};
+use crate::cells::{CategoricalCell, NumericCell};
 use crate::report::{
     BinShare, CategoryShare, Check, Comparison, Finding, Ks, MeanAndSd, Ordered, Psi, Shift,
     rounded, rounded_or_none,
@@ -27,13 +27,14 @@ pub(super) fn numeric(
     input: &JudgeInput<'_>,
     scope: &Scope,
     column: &Column<'_>,
-    (baseline, reference, cell): (&NumericBaseline, &NumericReference, &NumericCell),
+    baseline: &NumericBaseline,
+    cell: &NumericCell,
 ) -> Draft {
     let floor = input.model.tolerance.floor().ks;
     let tolerated = tolerated(input, column, floor, baseline.own_windows.as_ref());
     let mut finding = start(column, cell.n(), baseline.n, &tolerated);
     finding.discrete = baseline.discrete;
-    let window = cell.counts(reference);
+    let window = cell.counts_of(baseline.cut_points.len());
     let Some(found) = baseline.counts.compare(&window) else {
         return nothing_to_compare(column, finding);
     };
@@ -58,7 +59,7 @@ pub(super) fn numeric(
         p_adjusted: None,
         comparison: at.map(|at| at.comparison),
     });
-    add_bins(&mut finding, column, (baseline, &window), cell.moments());
+    add_bins(&mut finding, column, baseline, &window, cell.moments());
     if let Some(shift) = &mut finding.shift {
         shift.kuiper = Some(rounded(found.kuiper));
         shift.mann_whitney = Some(rounded(found.exceedance));
@@ -71,8 +72,8 @@ pub(super) fn numeric(
             warns: found.distance > tolerated.value || test.bound > 0.5 * tolerated.value,
         },
     };
-    let because = moved_numbers(column, baseline, &found, (test.bound, tolerated.value));
-    finish(column, finding, judged, (test.needed, because))
+    let because = moved_numbers(column, baseline, &found, test.bound, tolerated.value);
+    finish(column, finding, judged, test.needed, because)
 }
 
 /// The KS test against a tolerance: RULES §4.
@@ -108,7 +109,8 @@ pub(super) fn categorical(
     input: &JudgeInput<'_>,
     scope: &Scope,
     column: &Column<'_>,
-    (baseline, cell): (&CategoricalBaseline, &CategoricalCell),
+    baseline: &CategoricalBaseline,
+    cell: &CategoricalCell,
 ) -> Draft {
     let floor = input.model.tolerance.floor().psi;
     let tolerated = tolerated(input, column, floor, baseline.own_windows.as_ref());
@@ -123,7 +125,7 @@ pub(super) fn categorical(
         return nothing_to_compare(column, finding);
     };
     let shares = Shares { reference: &reference, window: &window };
-    let test = PsiTest::of(&found, shares.effective(), tolerated.value, scope);
+    let test = PsiTest::of(&found, &shares, tolerated.value, scope);
     let category = |index: usize| {
         let named = baseline.categories.get(index).filter(|_| index < baseline.judged);
         named.filter(|_| !column.private).map(|(name, _)| name.clone())
@@ -162,12 +164,13 @@ pub(super) fn categorical(
             warns: found.psi_debiased > tolerated.value || test.bound > 0.5 * tolerated.value,
         },
     };
-    let because = moved_categories(column, baseline, (&found, &shares), (&test, tolerated.value));
-    finish(column, finding, judged, (test.needed, because))
+    let because = moved_categories(column, baseline, &found, &shares, &test);
+    finish(column, finding, judged, test.needed, because)
 }
 
 /// The PSI test against a tolerance: RULES §4. All figures are of the debiased PSI.
 struct PsiTest {
+    tolerance: f64,
     bound: f64,
     p_tolerance: f64,
     detectable: f64,
@@ -175,12 +178,8 @@ struct PsiTest {
 }
 
 impl PsiTest {
-    fn of(
-        found: &Divergences,
-        (reference, effective): (f64, f64),
-        tolerance: f64,
-        scope: &Scope,
-    ) -> PsiTest {
+    fn of(found: &Divergences, shares: &Shares<'_>, tolerance: f64, scope: &Scope) -> PsiTest {
+        let (reference, effective) = shares.effective();
         let degrees = (found.bins - 1) as f64;
         let spread = |psi: f64, effective: f64| {
             libm::sqrt(2.0 * degrees / (effective * effective) + 4.0 * psi / effective)
@@ -196,6 +195,7 @@ impl PsiTest {
         };
         let z_alone = normal_quantile(ALPHA / scope.tests(Check::Distribution) as f64);
         PsiTest {
+            tolerance,
             bound: value - Z_CONFIDENCE * spread(value.max(0.0), effective),
             p_tolerance,
             detectable: tolerance + z_alone * under_tolerance,
@@ -282,7 +282,8 @@ fn finish(
     column: &Column<'_>,
     mut finding: Finding,
     judged: Judged,
-    (needed, because): (Option<u64>, String),
+    needed: Option<u64>,
+    because: String,
 ) -> Draft {
     match basis(judged) {
         Some(basis) => {
@@ -300,7 +301,8 @@ fn moved_numbers(
     column: &Column<'_>,
     baseline: &NumericBaseline,
     found: &KolmogorovSmirnov,
-    (bound, tolerance): (f64, f64),
+    bound: f64,
+    tolerance: f64,
 ) -> String {
     let name = column.name;
     let Some(Location { cut, comparison, share_reference, share_window }) = found.at else {
@@ -314,14 +316,15 @@ fn moved_numbers(
         Some(&value) if !column.private => format!("have {name} {sign} {}", sentence::value(value)),
         _ => format!("have {name} above one value, which is private"),
     };
-    sentence::of_requests(&what, (share_reference, share_window), bound, tolerance)
+    sentence::of_requests(&what, share_reference, share_window, bound, tolerance)
 }
 
 fn moved_categories(
     column: &Column<'_>,
     baseline: &CategoricalBaseline,
-    (found, shares): (&Divergences, &Shares<'_>),
-    (test, tolerance): (&PsiTest, f64),
+    found: &Divergences,
+    shares: &Shares<'_>,
+    test: &PsiTest,
 ) -> String {
     let mut most = 0;
     for (index, contribution) in found.contributions.iter().enumerate() {
@@ -348,7 +351,7 @@ fn moved_categories(
         sentence::percent(reference),
         sentence::more_or_fewer(window - reference),
         sentence::statistic(found.psi_debiased.max(0.0)),
-        sentence::statistic(tolerance),
+        sentence::statistic(test.tolerance),
     )
 }
 
@@ -356,7 +359,8 @@ fn moved_categories(
 fn add_bins(
     finding: &mut Finding,
     column: &Column<'_>,
-    (baseline, window): (&NumericBaseline, &[u64]),
+    baseline: &NumericBaseline,
+    window: &[u64],
     moments: baseline::Moments,
 ) {
     let counts: Vec<u64> = baseline

@@ -4,6 +4,7 @@ use driftline_config::Level;
 
 use super::adjust::{Basis, Draft};
 use super::history::comparable_volume;
+use super::share::Counted;
 use super::{CONFIDENCE, JudgeInput, sentence, test_share};
 use crate::report::{Check, Finding, Latency, Percentile, Share, Volume, rounded};
 use crate::statistics::quantile_estimate;
@@ -90,12 +91,9 @@ pub(super) fn latency(input: &JudgeInput<'_>) -> Option<Draft> {
     let latency = input.state.latency();
     (latency.n() > 0).then_some(())?;
     let under = driftline_config::time::format_duration(objective.under_us);
-    Some(shown(
-        ("latency", Check::Latency),
-        (latency.over(), latency.n()),
-        1.0 - objective.objective,
-        |share| format!("{share} % of requests took longer than {under}"),
-    ))
+    let counted = Counted { count: latency.over(), of: latency.n() };
+    let slow = |share: String| format!("{share} % of requests took longer than {under}");
+    Some(shown("latency", Check::Latency, counted, 1.0 - objective.objective, slow))
 }
 
 /// The share of requests that failed; shown, since burn rates decide.
@@ -104,10 +102,10 @@ pub(super) fn errors(input: &JudgeInput<'_>) -> Option<Draft> {
     (requests.requests() > 0).then_some(())?;
     let allowed = input.model.errors.as_ref().map(|errors| 1.0 - errors.objective);
     let failed = |share: String| format!("{share} % of requests failed");
-    let counted = (requests.failures(), requests.requests());
-    let mut draft = shown(("status", Check::Errors), counted, allowed.unwrap_or(0.0), failed);
+    let counted = Counted { count: requests.failures(), of: requests.requests() };
+    let mut draft = shown("status", Check::Errors, counted, allowed.unwrap_or(0.0), failed);
     if allowed.is_none() {
-        draft.finding.because = failed(sentence::percent(counted.0 as f64 / counted.1 as f64));
+        draft.finding.because = failed(sentence::percent(counted.share()));
         if let Some(share) = &mut draft.finding.share {
             share.tolerance_from = "no objective".to_owned();
         }
@@ -116,14 +114,15 @@ pub(super) fn errors(input: &JudgeInput<'_>) -> Option<Draft> {
 }
 
 fn shown(
-    (subject, check): (&str, Check),
-    (count, of): (u64, u64),
+    subject: &str,
+    check: Check,
+    counted: Counted,
     allowed: f64,
     what: impl Fn(String) -> String,
 ) -> Draft {
-    let found = test_share(count, of, allowed);
+    let found = test_share(counted.count, counted.of, allowed);
     let mut finding = Finding::new(subject, check);
-    finding.n = of;
+    finding.n = counted.of;
     finding.judged = false;
     finding.because = format!(
         "{}, the objective allows {} %",
@@ -141,7 +140,7 @@ fn shown(
         detectable: None,
         p_tolerance: None,
         p_adjusted: None,
-        count,
+        count: counted.count,
         names: Vec::new(),
         names_truncated: false,
     });

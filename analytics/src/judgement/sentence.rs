@@ -48,8 +48,13 @@ pub(crate) fn at_least_points(bound: f64) -> Option<String> {
 /// `57 % of requests have X, in the baseline 41 %: 16 points more, at least 7 with 99 % confidence;
 /// tolerance 5`. `what` reads on from "of requests"; `bound` and `tolerance` are differences of
 /// shares.
-pub(crate) fn of_requests(what: &str, shares: (f64, f64), bound: f64, tolerance: f64) -> String {
-    let (reference, window) = shares;
+pub(crate) fn of_requests(
+    what: &str,
+    reference: f64,
+    window: f64,
+    bound: f64,
+    tolerance: f64,
+) -> String {
     format!(
         "{} % of requests {what}, in the baseline {} %: {}{}; tolerance {}",
         percent(window),
@@ -168,12 +173,12 @@ mod tests {
 
     #[test]
     fn the_sentence_of_the_contract() {
-        let sentence = of_requests("have dep_delay > 3.25", (0.41, 0.57), 0.0756, 0.05);
+        let sentence = of_requests("have dep_delay > 3.25", 0.41, 0.57, 0.0756, 0.05);
         assert_eq!(
             sentence,
             "57 % of requests have dep_delay > 3.25, in the baseline 41 %: 16 points more, at least 7 with 99 % confidence; tolerance 5"
         );
-        let fewer = of_requests("have x > 1", (0.02, 0.01), -0.1, 0.05);
+        let fewer = of_requests("have x > 1", 0.02, 0.01, -0.1, 0.05);
         assert_eq!(
             fewer,
             "1 % of requests have x > 1, in the baseline 2 %: 1 point fewer; tolerance 5"

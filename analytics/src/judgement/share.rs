@@ -130,9 +130,9 @@ pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) 
                 Some((name, _)) => format!("{what}, such as {}", sentence::quoted(name)),
                 None => what,
             };
-            let shares = (reference.share(), found.value);
-            let tolerance = tolerated.value;
-            (basis, sentence::of_requests(&what, shares, bound_over, tolerance))
+            let (reference, tolerance) = (reference.share(), tolerated.value);
+            let moved = sentence::of_requests(&what, reference, found.value, bound_over, tolerance);
+            (basis, moved)
         },
     );
     finding.because = because;

@@ -52,6 +52,13 @@ pub struct KolmogorovSmirnov {
     pub at: Option<Location>,
 }
 
+/// A count of the reference and one of the window.
+#[derive(Clone, Copy, Default)]
+struct Both<W> {
+    reference: W,
+    window: W,
+}
+
 /// The extreme slot border of one direction: slots `0..=slot` against the rest.
 #[derive(Clone, Copy, Default)]
 struct Extreme<W> {
@@ -72,7 +79,7 @@ struct Sweep<W> {
 
 /// Where a pass over the slots is.
 struct Pass<W> {
-    totals: (W, W),
+    totals: Both<W>,
     below_reference: W,
     difference: W,
 }
@@ -83,33 +90,29 @@ where
 {
     /// `wide` widens counts so that twice the product of both totals fits.
     fn over<N: Copy + Into<u64>>(
-        counts: (&[N], &[u64]),
-        totals: (u64, u64),
+        reference: &[N],
+        window: &[u64],
+        totals: Both<u64>,
         wide: impl Fn(u64) -> W,
     ) -> Sweep<W> {
+        let both = |reference, window| Both { reference: wide(reference), window: wide(window) };
         let mut sweep: Sweep<W> = Sweep::default();
         let mut pass = Pass {
-            totals: (wide(totals.0), wide(totals.1)),
+            totals: both(totals.reference, totals.window),
             below_reference: W::default(),
             difference: W::default(),
         };
         let (Some((first, reference)), Some((first_window, window))) =
-            (counts.0.split_first(), counts.1.split_first())
+            (reference.split_first(), window.split_first())
         else {
             return sweep;
         };
         // The gap below all cut points, as if behind one that counts nothing.
-        let nothing = (W::default(), W::default());
-        sweep.pair(&mut pass, 0, nothing, (wide((*first).into()), wide(*first_window)));
+        sweep.pair(&mut pass, 0, Both::default(), both((*first).into(), *first_window));
         let pairs = reference.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
         for (index, (&[at, between], &[at_window, between_window])) in pairs.enumerate() {
-            let at = (wide(at.into()), wide(at_window));
-            sweep.pair(
-                &mut pass,
-                2 * (index + 1),
-                at,
-                (wide(between.into()), wide(between_window)),
-            );
+            let (at, between) = (both(at.into(), at_window), both(between.into(), between_window));
+            sweep.pair(&mut pass, 2 * (index + 1), at, between);
         }
         sweep
     }
@@ -117,17 +120,19 @@ where
     /// Passes a cut point and the gap above it, which is `slot`; both with the counts of the
     /// reference and of the window.
     #[inline]
-    fn pair(&mut self, pass: &mut Pass<W>, slot: usize, at: (W, W), between: (W, W)) {
-        let (total_reference, total_window) = pass.totals;
-        let masses = (total_window * between.0, total_reference * between.1);
-        self.overlap = self.overlap.max(masses.0.min(masses.1));
-        let above_cut = pass.below_reference + at.0;
-        let above_gap = above_cut + between.0;
-        self.twice_exceeded +=
-            at.1 * (pass.below_reference + above_cut) + between.1 * (above_cut + above_gap);
+    fn pair(&mut self, pass: &mut Pass<W>, slot: usize, at: Both<W>, between: Both<W>) {
+        let totals = pass.totals;
+        let mass = totals.window * between.reference;
+        let mass_window = totals.reference * between.window;
+        self.overlap = self.overlap.max(mass.min(mass_window));
+        let above_cut = pass.below_reference + at.reference;
+        let above_gap = above_cut + between.reference;
+        self.twice_exceeded += at.window * (pass.below_reference + above_cut)
+            + between.window * (above_cut + above_gap);
         pass.below_reference = above_gap;
-        let with_cut = pass.difference + total_window * at.0 - total_reference * at.1;
-        let with_gap = with_cut + masses.0 - masses.1;
+        let with_cut =
+            pass.difference + totals.window * at.reference - totals.reference * at.window;
+        let with_gap = with_cut + mass - mass_window;
         pass.difference = with_gap;
         let highest = with_cut.max(with_gap);
         if highest > self.plus.numerator {
@@ -173,13 +178,13 @@ impl KolmogorovSmirnov {
             return None;
         }
         let (wide_reference, wide_window) = (i128::from(total_reference), i128::from(total_window));
-        let (counts, totals) = ((reference, window), (total_reference, total_window));
+        let totals = Both { reference: total_reference, window: total_window };
         // Nearly always 64 bits are enough, in a quarter of the time.
         let is_narrow = wide_reference * wide_window < 1 << 61;
         let Sweep { plus, minus, overlap, twice_exceeded } = if is_narrow {
-            Sweep::over(counts, totals, |count| count as i64).widen()
+            Sweep::over(reference, window, totals, |count| count as i64).widen()
         } else {
-            Sweep::over(counts, totals, i128::from)
+            Sweep::over(reference, window, totals, i128::from)
         };
         let scale = (wide_reference * wide_window) as f64;
         let share = |numerator: i128| numerator as f64 / scale;
@@ -194,7 +199,7 @@ impl KolmogorovSmirnov {
             minus: share(minus.numerator),
             kuiper: share(plus.numerator + minus.numerator),
             exceedance: twice_exceeded as f64 / (2.0 * scale),
-            at: extreme.location(counts, totals),
+            at: extreme.location(reference, window, totals),
         })
     }
 
@@ -209,8 +214,9 @@ impl KolmogorovSmirnov {
 impl Extreme<i128> {
     fn location<N: Copy + Into<u64>>(
         &self,
-        (reference, window): (&[N], &[u64]),
-        totals: (u64, u64),
+        reference: &[N],
+        window: &[u64],
+        totals: Both<u64>,
     ) -> Option<Location> {
         let above: u64 = reference.iter().skip(self.slot + 1).map(|&count| count.into()).sum();
         let above_window: u64 = window.iter().skip(self.slot + 1).sum();
@@ -218,8 +224,8 @@ impl Extreme<i128> {
         (self.numerator > 0).then(|| Location {
             cut: self.slot / 2,
             comparison: if self.slot % 2 == 1 { Comparison::Above } else { Comparison::AtOrAbove },
-            share_reference: above as f64 / totals.0 as f64,
-            share_window: above_window as f64 / totals.1 as f64,
+            share_reference: above as f64 / totals.reference as f64,
+            share_window: above_window as f64 / totals.window as f64,
         })
     }
 }

@@ -72,15 +72,24 @@ pub(crate) struct Coordinator {
     known: Vec<Known>,
 }
 
+/// What connects a coordinator with the broker and with those who wait for it.
+pub(crate) struct Ways {
+    /// Asks for partitions and offsets.
+    pub(crate) probe: Consumer,
+    pub(crate) outlet: Outlet,
+    pub(crate) dead_letters: DeadLetters,
+    /// Rung when somebody has an order.
+    pub(crate) bell: Receiver<()>,
+}
+
 impl Coordinator {
     pub(crate) fn new(
-        (plan, probe): (Arc<Plan>, Consumer),
+        plan: Arc<Plan>,
         positions: BTreeMap<TopicPartition, Position>,
-        outlet: Outlet,
-        dead_letters: DeadLetters,
-        bell: Receiver<()>,
+        ways: Ways,
     ) -> Coordinator {
         let known = plan.topics.iter().map(|_| Known::default()).collect();
+        let Ways { probe, outlet, dead_letters, bell } = ways;
         Coordinator { plan, probe, positions, outlet, dead_letters, bell, hands: Vec::new(), known }
     }
 

@@ -34,7 +34,7 @@ use crate::dead_letter::DeadLetters;
 use crate::error::IngestError;
 use crate::event::Event;
 use crate::plan::{Connection, ReadLimits, ReadPlan, TopicPlan};
-use coordinator::Coordinator;
+use coordinator::{Coordinator, Ways};
 use outlet::{Outlet, Shared};
 
 /// How long the threads may take to end.
@@ -125,7 +125,8 @@ impl Readers {
         // The coordinator asks questions; it reads nothing.
         let probe = consumer(&plan.connection, &consumer_settings(&plan.memory))?;
         let (bell, rung) = sync_channel(1);
-        let coordinator = Coordinator::new((plan, probe), positions, outlet, dead_letters, rung);
+        let coordinator =
+            Coordinator::new(plan, positions, Ways { probe, outlet, dead_letters, bell: rung });
         let name = "ingest-coordinator".to_owned();
         let coordinator = std::thread::Builder::new()
             .name(name.clone())

@@ -12,7 +12,10 @@ pub struct Audience<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
     /// A piece of work begins; `rows` is how many rows it has, where that is known.
-    Begins { what: &'a str, rows: Option<u64> },
+    Begins {
+        what: &'a str,
+        rows: Option<u64>,
+    },
     Rows(u64),
     /// The piece of work is done, or given up.
     Ends,

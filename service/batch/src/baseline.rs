@@ -3,9 +3,9 @@
 use driftline_analytics::baseline::build::{
     BuildOptions, Builder, Built, CutPoints, OwnWindowRule,
 };
-use driftline_capture::{CaptureBatch, CaptureSchema};
 use driftline_config::{Limits, Model};
 use driftline_files::Choices;
+use driftline_pipeline::capture::{CaptureBatch, CaptureSchema};
 
 use crate::prospect::Sample;
 use crate::reading::infer;

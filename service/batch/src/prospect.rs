@@ -10,8 +10,8 @@ use driftline_analytics::judgement::{History, JudgeInput, judge};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_analytics::report::{Report, WindowMeta};
 use driftline_analytics::window::WindowState;
-use driftline_capture::CaptureBatch;
 use driftline_config::{Level, Limits, Model, WindowId};
+use driftline_pipeline::capture::CaptureBatch;
 
 use crate::baseline::NewBaseline;
 

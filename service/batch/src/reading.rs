@@ -1,9 +1,9 @@
 //! Rows that are read as often as a computation needs them, from a file or from elsewhere.
 
 use driftline_analytics::report::Ledger;
-use driftline_capture::{CaptureBatch, CaptureSchema};
 use driftline_config::{Limits, Model, Subject};
 use driftline_files::{Choices, FileError, Inferred, Mapping, PassedOver, Profile, Table, Target};
+use driftline_pipeline::capture::{CaptureBatch, CaptureSchema};
 
 use crate::{Audience, BatchError};
 
@@ -13,21 +13,12 @@ pub trait RowSource {
     fn name(&self) -> String;
 
     /// Whether the rows have event times.
-    ///
-    /// # Errors
-    /// An option that does not fit the columns.
     fn has_time(&self) -> Result<bool, BatchError>;
 
     /// What stands in the columns; reads all rows.
-    ///
-    /// # Errors
-    /// What cannot be read.
     fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError>;
 
     /// Gives every batch of the rows, as captures of `schema`, to `see`.
-    ///
-    /// # Errors
-    /// What cannot be read.
     fn each(
         &self,
         schema: &CaptureSchema,

@@ -7,10 +7,10 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use driftline_capture::columns::OFFSET;
-use driftline_capture::{CaptureBatch, CaptureSchema, Chunk, Mark, MarkKind, ModelRows};
 use driftline_config::Model;
 use driftline_files::{Captures, FileError};
+use driftline_pipeline::capture::columns::OFFSET;
+use driftline_pipeline::capture::{CaptureBatch, CaptureSchema, Chunk, Mark, MarkKind, ModelRows};
 
 use crate::{Audience, BatchError, FileRows};
 

@@ -32,9 +32,6 @@ pub(crate) fn parse_instant_us(text: &str) -> Option<i64> {
 }
 
 /// Epoch milliseconds in microseconds.
-///
-/// # Errors
-/// A sentence where they can hardly be milliseconds.
 pub(crate) fn milliseconds(value: f64) -> Result<i64, &'static str> {
     let time_us = (value * 1000.0).round();
     if time_us.is_nan() {
@@ -50,9 +47,6 @@ pub(crate) fn milliseconds(value: f64) -> Result<i64, &'static str> {
 }
 
 /// An event time that is text: ISO 8601, or epoch milliseconds.
-///
-/// # Errors
-/// A sentence that says what was expected.
 pub(crate) fn text_us(text: &str) -> Result<i64, &'static str> {
     if let Some(time_us) = parse_instant_us(text.trim()) {
         return Ok(time_us);

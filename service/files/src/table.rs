@@ -252,11 +252,7 @@ impl Iterator for Captures {
 
 enum LineDecoder {
     Flat(Box<FlatDecoder>),
-    Captures {
-        decoder: Box<driftline_formats::Decoder>,
-        name: String,
-        next: i64,
-    },
+    Captures { decoder: Box<driftline_formats::Decoder>, name: String, next: i64 },
 }
 
 impl LineDecoder {

@@ -180,7 +180,7 @@ impl Counting {
         let Some(topic) = self.topics.get_mut(at.topic) else { return };
         let Some(beginning) = topic.begin(at.partition, from) else { return };
         let counts = topic.facts.ledger_of(at.partition);
-        self.each_model(at.topic, |model| model.meet(beginning, at.partition, (from, counts)));
+        self.each_model(at.topic, |model| model.meet(beginning, at.partition, from, counts));
     }
 
     /// Everything before `offset` was told, and the log held no more at `wall_us`.

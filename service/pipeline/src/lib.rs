@@ -61,6 +61,9 @@ use outlet::Outlet;
 use setup::Setup;
 use snapshot::{Committed, OutboxItem};
 
+/// What counting is fed, for those who drive a pipeline.
+pub use driftline_capture as capture;
+
 pub use counting::alignment::Change;
 pub use counting::ledger::{OTHER, TopicLedger};
 pub use counting::model::{CountingFacts, LateRow, Strip};
@@ -125,8 +128,13 @@ pub enum Read {
         wall_us: i64,
     },
     /// Records after the position wait for the end of a transaction: the partition is not at its end.
-    HeldBack { at: TopicPartition },
-    Partitions { topic: TopicId, count: i32 },
+    HeldBack {
+        at: TopicPartition,
+    },
+    Partitions {
+        topic: TopicId,
+        count: i32,
+    },
     /// Records were gone before they could be read; reading goes on at `to`.
     Gap {
         at: TopicPartition,

@@ -193,7 +193,7 @@ impl Pipeline {
             let Some(counted) = read::<CountingDocument>(saved, &key)? else { continue };
             let Some(decided) = read::<DecidingDocument>(saved, &key)? else { continue };
             if *counted.topic == *decider.topic {
-                let mut kept = Kept::new(saved, &counter.setup, &mut files, limits);
+                let mut kept = Restored::new(saved, &counter.setup, &mut files, limits);
                 let before = counted.setup.clone();
                 restore_counter(counter, counted, &mut kept)?;
                 restore_decider(decider, decided, counter, &mut kept)?;
@@ -292,7 +292,7 @@ fn save_open(counter: &mut ModelCounter, snapshot: &mut Snapshot) {
 }
 
 /// What the store holds of one model, with the set-ups that its windows were opened under.
-struct Kept<'a> {
+struct Restored<'a> {
     saved: &'a Saved,
     files: &'a mut BaselineFiles,
     limits: &'a Limits,
@@ -300,15 +300,15 @@ struct Kept<'a> {
     setups: BTreeMap<String, Arc<Setup>>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> Restored<'a> {
     fn new(
         saved: &'a Saved,
         in_force: &Arc<Setup>,
         files: &'a mut BaselineFiles,
         limits: &'a Limits,
-    ) -> Kept<'a> {
+    ) -> Restored<'a> {
         let setups = [(in_force.sha256().to_owned(), Arc::clone(in_force))].into();
-        Kept { saved, files, limits, model: in_force.model.name.clone(), setups }
+        Restored { saved, files, limits, model: in_force.model.name.clone(), setups }
     }
 
     fn setup(&mut self, name: &str) -> Result<Arc<Setup>, RestoreError> {
@@ -342,13 +342,15 @@ impl<'a> Kept<'a> {
 fn restore_counter(
     counter: &mut ModelCounter,
     document: CountingDocument,
-    kept: &mut Kept<'_>,
+    kept: &mut Restored<'_>,
 ) -> Result<(), RestoreError> {
     check_grid(counter, &document)?;
     for (start_us, (name, stored)) in document.windows {
         let increments = kept.increments(LaneKind::Drift, start_us);
-        let window = OpenWindow::decode(kept.setup(&name)?, increments, stored);
-        counter.windows.insert(start_us, window.map_err(kept.damaged(start_us))?);
+        let window = OpenWindow::decode(kept.setup(&name)?, increments);
+        let mut window = window.map_err(kept.damaged(start_us))?;
+        window.stored = stored;
+        counter.windows.insert(start_us, window);
     }
     for (start_us, name) in document.panes {
         let increments = kept.increments(LaneKind::Operations, start_us);
@@ -366,7 +368,7 @@ fn restore_decider(
     decider: &mut ModelDecider,
     document: DecidingDocument,
     counter: &mut ModelCounter,
-    kept: &mut Kept<'_>,
+    kept: &mut Restored<'_>,
 ) -> Result<(), RestoreError> {
     for entry in document.closing {
         decider.closing.push_back(match entry {
@@ -396,7 +398,7 @@ fn take_up_settings(
     counter: &mut ModelCounter,
     decider: &mut ModelDecider,
     before: &str,
-    kept: &mut Kept<'_>,
+    kept: &mut Restored<'_>,
 ) -> Result<(), RestoreError> {
     if before == counter.setup.sha256() {
         return Ok(());

@@ -35,9 +35,6 @@ pub(crate) enum NoRows {
 
 /// Builds the request for the windows of a transition: from the first to the last of them that follow
 /// any that are incomplete or had broken input.
-///
-/// # Errors
-/// [`NoRows`].
 pub(crate) fn request(
     model: &ModelDecider,
     transition: &Transition,

@@ -44,20 +44,13 @@ struct Kept {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("model {model}: baseline {}: {source}", path.display())]
-    Baseline {
-        model: String,
-        path: PathBuf,
-        source: BaselineError,
-    },
+    Baseline { model: String, path: PathBuf, source: BaselineError },
     /// There is no baseline for versions without one of their own.
     #[error("model {model}: baseline {DEFAULT_BASELINE} is missing")]
     NoDefault { model: String },
     /// The settings do not fit the baseline; the sentence names the model.
     #[error("{source}")]
-    Layout {
-        model: String,
-        source: LayoutError,
-    },
+    Layout { model: String, source: LayoutError },
     /// Windows of hours are compared with a baseline of all hours.
     #[error(
         "model {model}: windows of {every} are compared with a baseline {hours}, so every night \
@@ -72,10 +65,7 @@ pub enum SetupError {
     },
     /// A kept set-up cannot be read back.
     #[error("kept settings {sha256}: {why}")]
-    Kept {
-        sha256: String,
-        why: String,
-    },
+    Kept { sha256: String, why: String },
 }
 
 impl Setup {

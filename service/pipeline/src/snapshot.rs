@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use driftline_alerting::outbox::OutboxRow;
-use driftline_analytics::shape::Shape;
+pub use driftline_analytics::shape::Shape;
 use driftline_config::Subject;
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@ mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,10 +45,7 @@ const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
 pub enum StoreError {
     /// The folder cannot be made or written.
     #[error("state folder {}: {source}; make it writable or set `state` to another folder", folder.display())]
-    Folder {
-        folder: PathBuf,
-        source: std::io::Error,
-    },
+    Folder { folder: PathBuf, source: std::io::Error },
     /// Another process holds the folder.
     #[error("state folder {} is in use by another driftline process (waited {} s); stop it, or give this one a folder of its own", folder.display(), wait.as_secs())]
     Locked {
@@ -160,18 +158,19 @@ impl Store {
         bytes.map(|bytes| self.unpack(&bytes)).transpose()
     }
 
-    /// The newest `limit` reports of a model with a start in `[from_us, to_us)`, oldest first.
+    /// The newest `limit` reports of a model with a start in this range, oldest first.
     ///
     /// # Errors
     /// [`StoreError`]: the file or a report cannot be read.
     pub fn reports(
         &self,
         model: &str,
-        (from_us, to_us): (i64, i64),
+        starts_us: Range<i64>,
         limit: usize,
     ) -> Result<Vec<StoredReport>, StoreError> {
-        let packed =
-            self.try_reports(model, from_us, to_us, limit).map_err(|source| self.failed(source))?;
+        let packed = self
+            .try_reports(model, starts_us.start, starts_us.end, limit)
+            .map_err(|source| self.failed(source))?;
         let mut reports = Vec::with_capacity(packed.len());
         for bytes in packed.iter().rev() {
             reports.push(self.unpack(bytes)?);
@@ -367,7 +366,7 @@ impl Store {
 
     fn try_prune(&self, now_us: i64, keep_us: i64, most_bytes: u64) -> Result<u64, redb::Error> {
         let transaction = self.begin_write()?;
-        let removed = shapes::prune(&transaction, (now_us, keep_us), most_bytes)?;
+        let removed = shapes::prune(&transaction, now_us, keep_us, most_bytes)?;
         past::prune(&transaction, now_us.saturating_sub(keep_us))?;
         transaction.commit()?;
         Ok(removed)

@@ -138,15 +138,15 @@ fn reports_are_kept_by_age_and_by_bytes() {
     let store = open(folder.path());
     let reports: Vec<_> = (0..10).map(|day| report(day * DAY_US)).collect();
     store.commit(&Snapshot { reports: reports.clone(), ..Snapshot::default() }).unwrap();
-    let all = (i64::MIN, i64::MAX);
+    let all = || i64::MIN..i64::MAX;
     assert_eq!(store.report("flight-delay", DAY_US).unwrap().as_ref(), Some(&reports[1]));
-    assert_eq!(store.reports("flight-delay", all, 3).unwrap(), reports[7..]);
+    assert_eq!(store.reports("flight-delay", all(), 3).unwrap(), reports[7..]);
     let keep_us = 5 * DAY_US;
     assert_eq!(store.prune_reports(7 * DAY_US, keep_us, u64::MAX).unwrap(), 0);
-    assert_eq!(store.reports("flight-delay", all, 99).unwrap(), reports[2..]);
+    assert_eq!(store.reports("flight-delay", all(), 99).unwrap(), reports[2..]);
     // The events of a replay may be years old: their reports once went within minutes.
     assert_eq!(store.prune_reports(4000 * DAY_US, keep_us, u64::MAX).unwrap(), 0);
-    assert_eq!(store.reports("flight-delay", all, 99).unwrap(), reports[4..]);
+    assert_eq!(store.reports("flight-delay", all(), 99).unwrap(), reports[4..]);
     assert_eq!(store.prune_reports(0, keep_us, 0).unwrap(), 6, "what the bound removes is counted");
 }
 
@@ -160,10 +160,7 @@ fn shapes_are_found_by_subject_and_go_with_their_reports() {
     let of = |day: i64| StoredShapes {
         model: "flight-delay".to_owned(),
         start_us: day * DAY_US,
-        shapes: (1..)
-            .zip(names)
-            .map(|(at, name)| (name.into(), shape(f64::from(at))))
-            .collect(),
+        shapes: (1..).zip(names).map(|(at, name)| (name.into(), shape(f64::from(at)))).collect(),
     };
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -43,7 +43,7 @@ impl Store {
     fn is_reported(&self, model: &str, name: &str) -> Result<bool, StoreError> {
         let mut before_us = i64::MAX;
         loop {
-            let page = self.reports(model, (i64::MIN, before_us), PAGE)?;
+            let page = self.reports(model, i64::MIN..before_us, PAGE)?;
             let Some(oldest) = page.first() else { return Ok(false) };
             if page.iter().any(|report| report.config_sha256 == name) {
                 return Ok(true);

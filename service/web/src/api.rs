@@ -8,8 +8,6 @@ pub(crate) mod status;
 use crate::live::Live;
 use crate::refusal::Refusal;
 
-/// # Errors
-/// No model has this name.
 fn known_model(live: &Live, model: &str) -> Result<(), Refusal> {
     if live.model(model).is_some() {
         return Ok(());

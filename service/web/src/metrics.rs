@@ -16,9 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use driftline_alerting::{Class, ModelAlerts, State};
 use driftline_analytics::report::{Check, Effect, Finding, Ledger, Report};
-use driftline_capture::CaptureBatch;
 use driftline_config::{Config, Level, Partition};
 use driftline_pipeline::TopicLedger;
+use driftline_pipeline::capture::CaptureBatch;
 use prometheus::TextEncoder;
 
 use families::Family;

@@ -42,9 +42,6 @@ impl Champion {
 
     /// Pairs the scored rows; `rows` were to be scored. A row is paired when both models gave
     /// every prediction that the two have in common, and failed otherwise.
-    ///
-    /// # Errors
-    /// When the two have no prediction in common.
     pub(super) fn pair<S: Sums>(
         &self,
         ids: &Ids<'_>,

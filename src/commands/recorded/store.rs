@@ -40,9 +40,6 @@ struct ModelDocument {
 
 impl StoredState {
     /// Opens the checkpoint of a state folder, or a copy of it where a running service holds it.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be read.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<StoredState> {
         let file = Store::file_in(folder);
         if !file.is_file() {

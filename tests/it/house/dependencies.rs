@@ -30,7 +30,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("driftline-store", &["pipeline"]),
     ("driftline-files", &["capture", "formats"]),
     ("driftline-plots", &["analytics"]),
-    ("driftline-batch", &["analytics", "alerting", "files", "pipeline", "plots"]),
+    ("driftline-batch", &["analytics", "alerting", "files", "pipeline"]),
     ("driftline-web", &["analytics", "alerting", "pipeline", "store", "plots"]),
     (WORLD, &["alerting", "analytics", "capture", "formats", "pipeline"]),
     (BENCHES, &[]),
@@ -226,7 +226,7 @@ fn packages_know_those_that_the_house_lets_them_know() {
         package.dependencies.retain(|dependency| dependency.name != "driftline-plots");
         true
     });
-    assert_eq!(edges(&gone).len(), 2, "batch and web do without plots");
+    assert_eq!(edges(&gone).len(), 1, "web does without plots");
     found(&edges(&planted(&[("driftline-cellar", "serde")])), "has no place in the house");
     found(&never_shipped(&planted(&[(ROOT, WORLD)])), "for tests alone");
 }

@@ -169,9 +169,15 @@ impl ModelCounter {
 
     /// The first record after a start or a gap is at hand. After a gap the strip of an open window goes
     /// on: what was read before it counts.
-    pub(crate) fn meet(&mut self, beginning: Beginning, partition: Partition, at: (i64, Ledger)) {
+    pub(crate) fn meet(
+        &mut self,
+        beginning: Beginning,
+        partition: Partition,
+        from: i64,
+        counts: Ledger,
+    ) {
         if beginning.is_beginning {
-            self.begin(partition, at.0, at.1);
+            self.begin(partition, from, counts);
         }
         if let Some(why) = beginning.why {
             self.mark_until_a_row(partition, why);
@@ -400,6 +406,7 @@ impl ModelCounter {
     fn take_pane_records(&mut self, closed: &Closed) -> (u64, u64) {
         let mut records = (0, 0);
         for (partition, cut) in &closed.cuts {
+            // A partition that no record was read of has none.
             let Some(strips) = self.facts.pane_strips.get_mut(partition) else { continue };
             let at = |offset: i64| strips.get(&offset).copied().unwrap_or_default();
             let ((from_read, from_rejected), (read, rejected)) = (at(cut.from), at(cut.to));

@@ -40,14 +40,13 @@ impl OpenWindow {
         OpenWindow { setup, counted, fresh, dirty: false, stored: (0, 0) }
     }
 
-    /// The window that the store holds as these increments, whose sizes it knew as `stored`.
+    /// The window that the store holds as these increments.
     pub(crate) fn decode(
         setup: Arc<Setup>,
         increments: &[Vec<u8>],
-        stored: (usize, usize),
     ) -> Result<OpenWindow, DecodeError> {
         let counted = decode_window(&setup, increments)?;
-        Ok(OpenWindow { counted, stored, ..OpenWindow::new(setup) })
+        Ok(OpenWindow { counted, ..OpenWindow::new(setup) })
     }
 
     pub(crate) fn absorb(&mut self, rows: &CaptureBatch, indices: &[u32]) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use driftline_analytics::shape::Shape;
 use driftline_config::Subject;
+use driftline_pipeline::snapshot::Shape;
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition};
 
 use super::{Packer, REPORTS, Store, StoreError};
@@ -41,7 +41,8 @@ impl Store {
 /// Removes what `Store::prune_reports` says, from both tables.
 pub(super) fn prune(
     transaction: &redb::WriteTransaction,
-    (now_us, keep_us): (i64, i64),
+    now_us: i64,
+    keep_us: i64,
     most_bytes: u64,
 ) -> Result<u64, redb::Error> {
     let mut reports = transaction.open_table(REPORTS)?;

@@ -110,8 +110,6 @@ pub(crate) fn new_silence(
 }
 
 impl Signature {
-    /// # Errors
-    /// Either says nothing, or too much.
     pub(crate) fn new(by: &str, reason: &str) -> Result<Signature, Refusal> {
         let (by, reason) = (by.trim(), reason.trim());
         if by.is_empty() || reason.is_empty() {

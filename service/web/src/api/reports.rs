@@ -110,7 +110,7 @@ pub(super) fn newest_first(
     let Range { start: from_us, end: mut before_us } = starts_us;
     let mut left = limit;
     while from_us < before_us {
-        let some = store.reports(model, (from_us, before_us), UNPACKED)?;
+        let some = store.reports(model, from_us..before_us, UNPACKED)?;
         let Some(oldest) = some.first() else { break };
         before_us = oldest.start_us;
         for stored in some.into_iter().rev() {

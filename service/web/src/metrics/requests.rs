@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftline_analytics::cells::{StatusClass, weight};
-use driftline_capture::CaptureBatch;
+use driftline_pipeline::capture::CaptureBatch;
 
 use super::table::Latencies;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use driftline_alerting::{Acceptance, ClassSignal, Observation, Rules, Source, accept, decide};
-use driftline_capture::columns;
 use driftline_config::WindowId;
+use driftline_pipeline::capture::columns;
 use serde_json::{Value, json};
 
 use super::*;

@@ -12,8 +12,6 @@ use crate::refusal::Refusal;
 /// Windows that a view looks back on: a quarter of days.
 pub(super) const WINDOWS: usize = 90;
 
-/// # Errors
-/// No model has this name.
 pub(super) fn model_of<'a>(live: &'a Live, name: &str) -> Result<&'a ModelStatus, Refusal> {
     live.model(name).ok_or_else(|| {
         Refusal::not_found(format!(

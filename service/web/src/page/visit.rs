@@ -75,16 +75,11 @@ impl FromRequestParts<Arc<Board>> for Visit {
 
 impl Visit {
     /// What stands behind the question mark.
-    ///
-    /// # Errors
-    /// It cannot be understood.
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         let Query(query) = Query::try_from_uri(&self.uri)?;
         Ok(query)
     }
 
-    /// # Errors
-    /// The token is neither shown by the browser nor in the form's field.
     pub(super) fn check_form(&self, token: &str) -> Result<(), Refusal> {
         self.access.check_form(&self.headers, token)
     }
