@@ -137,7 +137,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     let sums = replay.sums();
     replay.traffic.stop()?;
-    replay.monitor.finish()?;
+    replay.monitor.finish(&mut |_| {})?;
     if args.exit_after_replay {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{sums}").context("stdout")?;

@@ -154,11 +154,12 @@ impl Monitor {
     ) -> anyhow::Result<()> {
         self.start()?;
         while !stop.load(Ordering::Relaxed) {
-            self.turn()?;
+            let turned = self.turn();
+            // What was committed before something failed is true, and shown.
             self.take_notices().iter().for_each(&mut *watch);
+            turned?;
         }
-        self.finish()?.iter().for_each(watch);
-        Ok(())
+        self.finish(watch)
     }
 
     /// Starts reading where the checkpoint ends.
@@ -182,27 +183,31 @@ impl Monitor {
         self.attend()
     }
 
-    /// Stops reading, decides on and commits what was read, and ends every part. Returns what may still be
-    /// shown.
-    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Notice>> {
+    /// Stops reading, decides on and commits what was read, and ends every part. What may still be shown is
+    /// shown to `watch`.
+    pub(crate) fn finish(mut self, watch: &mut dyn FnMut(&Notice)) -> anyhow::Result<()> {
         self.intake.stop();
         self.judge.hurry(true);
         let deadline = Instant::now() + SETTLE;
         while !(self.gate.is_empty() && self.pipeline.is_settled()) && Instant::now() < deadline {
             self.hurried = true;
-            self.attend()?;
+            let attended = self.attend();
+            self.take_notices().iter().for_each(&mut *watch);
+            attended?;
             std::thread::sleep(Duration::from_millis(1));
         }
         if let Some(stop) = self.http_stop.take() {
             let _ = stop.send(());
         }
         self.outgoing.delivery.stop(self.runtime.handle());
-        self.attend()?;
+        let attended = self.attend();
+        self.take_notices().iter().for_each(watch);
+        attended?;
         if let Some(outcome) = self.writer.wait() {
             outcome?;
         }
         self.runtime.shutdown_timeout(Duration::from_secs(5));
-        Ok(self.notices)
+        Ok(())
     }
 
     /// One thing that the readers tell: the pipeline learns of it, and so does `/readyz`.

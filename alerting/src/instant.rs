@@ -4,22 +4,22 @@ use driftline_config::time::{format_instant, parse_instant_us};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// For `#[serde(with = "crate::instant")]`.
-pub(crate) fn serialize<S: Serializer>(time_us: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn serialize<S: Serializer>(time_us: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_instant(*time_us))
 }
 
 /// For `#[serde(with = "crate::instant")]`.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_instant_us(&text).map_err(D::Error::custom)
 }
 
 /// The same for an instant that may be `null`.
-pub(crate) mod optional {
+pub mod optional {
     use super::{Deserialize, Deserializer, Error, Serializer, format_instant, parse_instant_us};
 
     /// For `#[serde(with = "crate::instant::optional")]`.
-    pub(crate) fn serialize<S: Serializer>(
+    pub fn serialize<S: Serializer>(
         time_us: &Option<i64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -30,7 +30,7 @@ pub(crate) mod optional {
     }
 
     /// For `#[serde(with = "crate::instant::optional")]`.
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<i64>, D::Error> {
         Option::<String>::deserialize(deserializer)?

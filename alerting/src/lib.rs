@@ -12,13 +12,13 @@
 pub mod clock;
 mod decide;
 mod incident;
-mod instant;
 mod rules;
 mod signal;
 
 pub mod alertmanager;
 pub mod deliver;
 pub mod dispatch;
+pub mod instant;
 pub mod links;
 pub mod mail;
 pub mod outbox;

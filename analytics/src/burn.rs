@@ -275,7 +275,7 @@ fn shares(
             };
             let (value, bound) = (test.value - reference, test.bound - reference);
             BrokenInput {
-                subject: column.subject.clone().into(),
+                subject: column.subject.clone(),
                 check,
                 value: rounded(value),
                 bound: rounded(bound),

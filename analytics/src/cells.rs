@@ -1,5 +1,6 @@
 //! What is counted per column, per version and per window: sums that merge in any order.
 
+mod absent;
 mod categorical;
 mod cut_list;
 mod cuts;

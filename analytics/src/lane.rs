@@ -70,6 +70,15 @@ pub struct Assignment {
     pub crossed: Vec<Crossing>,
 }
 
+impl Assignment {
+    fn add(&mut self, start_us: i64, index: u32) {
+        match self.windows.iter_mut().rev().find(|(start, _)| *start == start_us) {
+            Some((_, indices)) => indices.push(index),
+            None => self.windows.push((start_us, vec![index])),
+        }
+    }
+}
+
 /// Why rows of a window may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -274,7 +283,10 @@ impl Lane {
                 self.beat(partition, *beat, &mut assignment);
             }
             self.first_seen(partition, time_us);
-            self.place(partition, offset, time_us, index, &mut assignment);
+            match self.place(partition, offset, time_us) {
+                Some(start_us) => assignment.add(start_us, index),
+                None => assignment.late.push(offset),
+            }
             let moved = self.partitions.get_mut(&partition).and_then(|clock| {
                 let candidate_us = time_us.min(record_time_us);
                 clock.row(candidate_us, producer_timestamps.then_some(self.settings.jump_us))
@@ -435,21 +447,14 @@ impl Lane {
         why.is_some()
     }
 
-    fn place(
-        &mut self,
-        partition: Partition,
-        offset: i64,
-        time_us: i64,
-        index: u32,
-        assignment: &mut Assignment,
-    ) {
+    /// Counts a row into its window, and says where that starts; `None` where the row is late.
+    fn place(&mut self, partition: Partition, offset: i64, time_us: i64) -> Option<i64> {
         let start_us = window_start_us(time_us, self.settings.every_us);
         let end_us = start_us.saturating_add(self.settings.every_us);
         let clock = self.partitions.get(&partition);
         let passed_us = clock.map_or(i64::MIN, |clock| clock.passed_through_us);
         if end_us <= self.closed_through_us.max(passed_us) {
-            assignment.late.push(offset);
-            return;
+            return None;
         }
         let partitions = &self.partitions;
         let era = self.era;
@@ -467,10 +472,7 @@ impl Lane {
         window.rows += 1;
         let rows_from = window.rows_from.entry(partition).or_insert(offset);
         *rows_from = offset.min(*rows_from);
-        match assignment.windows.iter_mut().rev().find(|(start, _)| *start == start_us) {
-            Some((_, indices)) => indices.push(index),
-            None => assignment.windows.push((start_us, vec![index])),
-        }
+        Some(start_us)
     }
 
     fn beat(&mut self, partition: Partition, beat: Heartbeat, assignment: &mut Assignment) {

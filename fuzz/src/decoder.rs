@@ -5,9 +5,7 @@ use std::sync::OnceLock;
 
 use driftline_capture::Reason;
 use driftline_capture::columns::{CaptureSchema, Column, Kind};
-use driftline_config::Start;
-use driftline_formats::{Decoder, ModelPlan, Outcome, Record};
-use driftline_ingest::{ReadLimits, TopicPlan};
+use driftline_formats::{Decoder, ModelPlan, Outcome, Record, RecordLimits};
 use serde_json::Value;
 
 const RECORD_TIME_US: i64 = 1_767_323_045_678_000;
@@ -65,7 +63,7 @@ fn agrees_with_serde_json(outcome: &Outcome, data: &[u8]) {
 }
 
 fn plan(models: &[&str]) -> Vec<ModelPlan> {
-    let column = |subject: &str, kind, coerce| Column { subject: subject.to_owned(), kind, coerce };
+    let column = |subject: &str, kind, coerce| Column { subject: subject.into(), kind, coerce };
     let schema = CaptureSchema {
         columns: vec![
             column("feature:delay", Kind::Numeric, false),
@@ -74,7 +72,7 @@ fn plan(models: &[&str]) -> Vec<ModelPlan> {
             column("prediction:value", Kind::Numeric, false),
             column("prediction:label", Kind::Categorical, false),
         ],
-        ignored: vec!["feature:gate".to_owned()],
+        ignored: vec!["feature:gate".into()],
     };
     let models = models.iter().map(|name| ModelPlan {
         name: (*name).to_owned(),

@@ -128,7 +128,9 @@ fn options(args: &CheckArgs) -> anyhow::Result<CheckOptions> {
 
 fn tolerances(mut tolerances: Tolerances, values: &[String]) -> anyhow::Result<Tolerances> {
     for written in values {
-        let (name, value) = written.split_once('=').unwrap_or((written, ""));
+        let Some((name, value)) = written.split_once('=') else {
+            bail!("--tolerance: {written:?}: write NAME=VALUE");
+        };
         tolerances.set(name, value).map_err(|says| anyhow!("--tolerance: {says}"))?;
     }
     Ok(tolerances)

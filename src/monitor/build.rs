@@ -11,8 +11,9 @@ use driftline_batch::setups::BaselineReader;
 use driftline_capture::Reason;
 use driftline_config::Config;
 use driftline_pipeline::gate::Gate;
+use driftline_pipeline::setup::Setup;
 use driftline_pipeline::snapshot::Committed;
-use driftline_pipeline::{Effect, Event, Pipeline, Settings};
+use driftline_pipeline::{Event, Pipeline, Settings};
 use driftline_store::{LOCK_WAIT, Store};
 use driftline_web::metrics::Metrics;
 use driftline_web::{self as web, Board, Tls};
@@ -30,7 +31,7 @@ use super::readiness::Readiness;
 use super::writer::Writer;
 use super::{Monitor, Options};
 use crate::delivery::Delivery;
-use crate::faults::{Faults, Place};
+use crate::faults::Place;
 use crate::illustration;
 use crate::judge::Judge;
 
@@ -42,12 +43,20 @@ impl Monitor {
     pub(crate) fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
         let Options { rebuild, onnxruntime, listener, faults } = options;
         let mut reader = BaselineReader::default();
-        let mut pipeline = pipeline(config, &mut reader)?;
+        let setups = setups(config, &mut reader)?;
+        // What this machine refuses is said at once, and not after a wait for a broker.
         let listener = listener.map_or_else(|| bind(&config.http.listen), Ok)?;
         let address = listener.local_addr().context("the HTTP listener has no address")?;
         let tls = config.http.tls.as_ref().map(Tls::load).transpose()?;
         let store = Arc::new(Store::open(&config.state, LOCK_WAIT, rebuild)?);
-        let effects = take_up(&mut pipeline, &store, reader, config, &faults)?;
+        let saved = store.load(&|sha256| reader.know(sha256))?;
+        faults.pass(Place::Restart);
+        let retention_us = Intake::retention_us(config);
+        let mut pipeline = Pipeline::new(Settings::new(config, retention_us, now_us()), setups);
+        let effects = pipeline.restore(&saved, &config.limits)?;
+        // Files that the configuration names and the store has are kept once.
+        drop((saved, reader));
+        pipeline.let_go_of_files();
         if rebuild {
             begin_again(&mut pipeline, &store)?;
         }
@@ -65,9 +74,8 @@ impl Monitor {
         let board =
             Arc::new(Board::new(config, Arc::clone(&store), Arc::clone(&metrics), requests));
         let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = web::serve(listener, tls, Arc::clone(&board), async move {
-            let _ = stopped.await;
-        });
+        let stopped = async move { stopped.await.unwrap_or(()) };
+        let served = web::serve(listener, tls, Arc::clone(&board), stopped);
         let (keep_us, most_bytes) = (config.reports.keep_us, config.limits.report_bytes);
         let names = config.models.iter().map(|model| model.name.clone());
         let mut readiness = Readiness::default();
@@ -109,31 +117,14 @@ impl Monitor {
     }
 }
 
-/// The models with their baselines, none of which has seen anything.
-fn pipeline(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Pipeline> {
+/// The models with their baselines.
+fn setups(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Vec<Arc<Setup>>> {
     reader.read_ahead(&config.models);
     let mut setups = Vec::new();
     for model in &config.models {
         setups.push(Arc::new(reader.load(model, &config.limits)?));
     }
-    let settings = Settings::new(config, Intake::retention_us(config), now_us());
-    Ok(Pipeline::new(settings, setups))
-}
-
-/// Continues from what the store holds. Files that the configuration names and the store has are kept once.
-fn take_up(
-    pipeline: &mut Pipeline,
-    store: &Store,
-    files: BaselineReader,
-    config: &Config,
-    faults: &Faults,
-) -> anyhow::Result<Vec<Effect>> {
-    let saved = store.load(&|sha256| files.know(sha256))?;
-    faults.pass(Place::Restart);
-    let effects = pipeline.restore(&saved, &config.limits)?;
-    drop((saved, files));
-    pipeline.let_go_of_files();
-    Ok(effects)
+    Ok(setups)
 }
 
 /// Begins where the windows of the checkpoint that was moved aside began, and writes that down before

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use driftline_analytics::baseline::BaselineColumn;
 use driftline_capture::Reason;
-
 use driftline_pipeline::{OTHER, Pipeline};
 use driftline_web::metrics::REPORT_TOO_LARGE;
 

@@ -27,7 +27,7 @@ fn every_bounded_queue_has_a_depth() {
         let depth = values(&monitor, &format!("driftline_queue_depth{{queue=\"{queue}\"}}"));
         assert_eq!(depth, [0.0], "{queue}");
     }
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
 }
 
 /// The delay counted from the end of the window, before its late rows were due.
@@ -56,7 +56,7 @@ fn a_checkpoint_is_as_young_as_the_last_time_there_was_nothing_to_write() {
     monitor.snapshot();
     assert!(monitor.gate.is_empty(), "there was something to write");
     assert!(monitor.clocks.committed > committed);
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
 }
 
 /// The gauges and the last windows were empty until the next window closed: for a day.
@@ -76,7 +76,7 @@ fn the_newest_reports_of_before_are_shown_after_a_start_and_not_counted() {
     assert!(!monitor.readiness.has_reported("m"));
     monitor.readiness.reported(newest, 0, 0);
     assert!(monitor.readiness.has_reported("m"));
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
 }
 
 /// The rule was tested, and that the loop obeys it was not.
@@ -121,7 +121,7 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     assert!(held_back > 0);
     let times = values(&monitor, "driftline_limit_reached_total{limit=\"closed_windows\"}");
     assert_eq!(times, [1.0]);
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
 }
 
 /// The loop itself looked through all reports: for seconds, with gigabytes of them.
@@ -146,10 +146,10 @@ fn old_reports_are_dropped_beside_the_loop() {
         assert!(Instant::now() < deadline, "{:?} of {reports} reports", dropped(&monitor));
         monitor.turn().unwrap();
     }
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
     let monitor = Monitor::build(&config, options()).unwrap();
     assert!(monitor.newest.take_all().is_empty());
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
 }
 
 /// Readers that are gone were taken for readers that have nothing to say.
@@ -162,5 +162,5 @@ fn the_loop_ends_with_a_sentence_where_nobody_reads_any_more() {
     monitor.intake.stop();
     let error = monitor.turn().unwrap_err().to_string();
     assert!(error.starts_with("the thread of the reader ended by a panic"), "{error}");
-    monitor.finish().unwrap();
+    monitor.finish(&mut |_| {}).unwrap();
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, StringArray};
 
+use super::absent::Absent;
 use super::{Examples, Scratch, Slots, Values};
 use crate::encoding::{DecodeError, Reader, put_varint};
 use crate::names::{BottomK, keyed_hash};
@@ -25,9 +26,7 @@ pub struct CategoricalCell {
     other: u64,
     new: u64,
     new_names: BottomK,
-    missing: u64,
-    wrong_type: u64,
-    examples: Examples,
+    absent: Absent,
 }
 
 impl CategoricalReference {
@@ -75,7 +74,7 @@ impl CategoricalCell {
         for &row in column.rows.indices() {
             let row = row as usize;
             if column.values.is_null(row) {
-                self.count_null(column.wrong_type, row);
+                self.absent.count(column.wrong_type, row);
                 continue;
             }
             let value = column.values.value(row);
@@ -92,16 +91,6 @@ impl CategoricalCell {
         self.slots.count(reference.slots(), indices);
     }
 
-    fn count_null(&mut self, wrong_type: Option<&StringArray>, row: usize) {
-        match wrong_type.filter(|texts| texts.is_valid(row)) {
-            Some(texts) => {
-                self.wrong_type += 1;
-                self.examples.add(texts.value(row));
-            }
-            None => self.missing += 1,
-        }
-    }
-
     /// Adds everything `other` counted over the same categories.
     pub fn merge(&mut self, reference: &CategoricalReference, other: &CategoricalCell) {
         self.slots.merge(reference.slots(), &other.slots);
@@ -109,9 +98,7 @@ impl CategoricalCell {
         self.other += other.other;
         self.new += other.new;
         self.new_names.merge(&other.new_names);
-        self.missing += other.missing;
-        self.wrong_type += other.wrong_type;
-        self.examples.merge(&other.examples);
+        self.absent.merge(&other.absent);
     }
 
     /// Values that are neither missing nor of the wrong type: named, other and new.
@@ -136,17 +123,17 @@ impl CategoricalCell {
 
     /// Null.
     pub fn missing(&self) -> u64 {
-        self.missing
+        self.absent.missing
     }
 
     /// Values that are no category.
     pub fn wrong_type(&self) -> u64 {
-        self.wrong_type
+        self.absent.wrong_type
     }
 
     /// Examples of values that are no category.
     pub fn examples(&self) -> &Examples {
-        &self.examples
+        &self.absent.examples
     }
 
     /// Counts of the named categories, in the order of the baseline.
@@ -169,15 +156,15 @@ impl CategoricalCell {
 
     /// Heap bytes, about.
     pub fn bytes(&self) -> usize {
-        self.slots.bytes() + self.new_names.bytes() + self.examples.bytes()
+        self.slots.bytes() + self.new_names.bytes() + self.absent.examples.bytes()
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.n);
-        put_varint(out, self.missing);
-        put_varint(out, self.wrong_type);
-        if self.wrong_type > 0 {
-            self.examples.encode(out);
+        put_varint(out, self.absent.missing);
+        put_varint(out, self.absent.wrong_type);
+        if self.absent.wrong_type > 0 {
+            self.absent.examples.encode(out);
         }
         if self.n == 0 {
             return;
@@ -197,12 +184,15 @@ impl CategoricalCell {
         const WHAT: &str = "a categorical column";
         let mut cell = CategoricalCell {
             n: reader.count(WHAT)?,
-            missing: reader.count(WHAT)?,
-            wrong_type: reader.count(WHAT)?,
+            absent: Absent {
+                missing: reader.count(WHAT)?,
+                wrong_type: reader.count(WHAT)?,
+                ..Absent::default()
+            },
             ..CategoricalCell::default()
         };
-        if cell.wrong_type > 0 {
-            cell.examples = Examples::decode(reader)?;
+        if cell.absent.wrong_type > 0 {
+            cell.absent.examples = Examples::decode(reader)?;
         }
         if cell.n > 0 {
             cell.other = reader.count(WHAT)?;

@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, Float64Array};
 
+use super::absent::Absent;
 use super::cut_list::CutList;
 use super::cuts::Cuts;
 use super::{Examples, Scratch, Slots, Values, wide};
@@ -20,10 +21,8 @@ pub struct NumericReference {
 pub struct NumericCell {
     slots: Slots,
     n: u64,
-    missing: u64,
+    absent: Absent,
     nan: u64,
-    wrong_type: u64,
-    examples: Examples,
     sum: ExactSum,
     squares: ExactSum,
     finite: Option<(f64, f64)>,
@@ -98,13 +97,13 @@ impl NumericCell {
                     let values = &values[from + start..from + end];
                     present.extend(values.iter().map(|value| value + 0.0));
                 }
-                self.missing += (length - present.len()) as u64;
+                self.absent.missing += (length - present.len()) as u64;
             }
             _ => {
                 for &row in column.rows.indices() {
                     let row = row as usize;
                     match nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                        true => self.count_null(column.wrong_type, row),
+                        true => self.absent.count(column.wrong_type, row),
                         false => present.push(values[row] + 0.0),
                     }
                 }
@@ -113,18 +112,8 @@ impl NumericCell {
         let nan = present.iter().fold(0_u64, |nan, value| nan + u64::from(value.is_nan()));
         if nan > 0 {
             present.retain(|value| !value.is_nan());
-            self.missing += nan;
+            self.absent.missing += nan;
             self.nan += nan;
-        }
-    }
-
-    fn count_null(&mut self, wrong_type: Option<&arrow::array::StringArray>, row: usize) {
-        match wrong_type.filter(|texts| texts.is_valid(row)) {
-            Some(texts) => {
-                self.wrong_type += 1;
-                self.examples.add(texts.value(row));
-            }
-            None => self.missing += 1,
         }
     }
 
@@ -156,10 +145,8 @@ impl NumericCell {
     pub fn merge(&mut self, reference: &NumericReference, other: &NumericCell) {
         self.slots.merge(reference.slots(), &other.slots);
         self.n += other.n;
-        self.missing += other.missing;
+        self.absent.merge(&other.absent);
         self.nan += other.nan;
-        self.wrong_type += other.wrong_type;
-        self.examples.merge(&other.examples);
         self.sum.merge(&other.sum);
         self.squares.merge(&other.squares);
         self.finite = match (self.finite, other.finite) {
@@ -177,7 +164,7 @@ impl NumericCell {
 
     /// Null or NaN.
     pub fn missing(&self) -> u64 {
-        self.missing
+        self.absent.missing
     }
 
     /// NaN alone.
@@ -187,12 +174,12 @@ impl NumericCell {
 
     /// Values that are no numbers.
     pub fn wrong_type(&self) -> u64 {
-        self.wrong_type
+        self.absent.wrong_type
     }
 
     /// Examples of values that are no numbers.
     pub fn examples(&self) -> &Examples {
-        &self.examples
+        &self.absent.examples
     }
 
     /// All 2k+1 counts.
@@ -221,18 +208,18 @@ impl NumericCell {
 
     /// Heap bytes, about.
     pub fn bytes(&self) -> usize {
-        self.slots.bytes() + self.sum.bytes() + self.squares.bytes() + self.examples.bytes()
+        self.slots.bytes() + self.sum.bytes() + self.squares.bytes() + self.absent.examples.bytes()
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.n);
-        put_varint(out, self.missing);
-        put_varint(out, self.wrong_type);
-        if self.missing > 0 {
+        put_varint(out, self.absent.missing);
+        put_varint(out, self.absent.wrong_type);
+        if self.absent.missing > 0 {
             put_varint(out, self.nan);
         }
-        if self.wrong_type > 0 {
-            self.examples.encode(out);
+        if self.absent.wrong_type > 0 {
+            self.absent.examples.encode(out);
         }
         if self.n == 0 {
             return;
@@ -256,15 +243,18 @@ impl NumericCell {
         let invalid = || DecodeError::Invalid { what: WHAT };
         let mut cell = NumericCell {
             n: reader.count(WHAT)?,
-            missing: reader.count(WHAT)?,
-            wrong_type: reader.count(WHAT)?,
+            absent: Absent {
+                missing: reader.count(WHAT)?,
+                wrong_type: reader.count(WHAT)?,
+                ..Absent::default()
+            },
             ..NumericCell::default()
         };
-        if cell.missing > 0 {
+        if cell.absent.missing > 0 {
             cell.nan = reader.count(WHAT)?;
         }
-        if cell.wrong_type > 0 {
-            cell.examples = Examples::decode(reader)?;
+        if cell.absent.wrong_type > 0 {
+            cell.absent.examples = Examples::decode(reader)?;
         }
         if cell.n > 0 {
             cell.positive_infinities = reader.count(WHAT)?;
@@ -284,7 +274,7 @@ impl NumericCell {
             }
             cell.slots = Slots::decode(reader, reference.slots())?;
         }
-        if cell.nan > cell.missing || cell.slots.checked_total() != Some(cell.n) {
+        if cell.nan > cell.absent.missing || cell.slots.checked_total() != Some(cell.n) {
             return Err(invalid());
         }
         Ok(cell)

@@ -21,7 +21,7 @@ pub fn shapes(input: &JudgeInput<'_>, report: &Report) -> BTreeMap<Subject, Shap
         .collect();
     let shaped = columns(input).into_iter().filter_map(|column| {
         let shape = shape(&column, distances.get(column.subject.as_str()).copied())?;
-        Some((column.subject.into(), shape))
+        Some((column.subject, shape))
     });
     shaped.collect()
 }

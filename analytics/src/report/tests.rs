@@ -111,6 +111,10 @@ fn finding(subject: &str, check: Check, level: Level) -> Finding {
 /// `UPDATE_GOLDEN=1` rewrites the file: then read its difference, and raise [`RULES`] where a rule
 /// changed.
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "golden files are files, and rewritten when asked for"
+)]
 fn the_golden_report() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/report.json");
     let written = serde_json::to_string_pretty(&example()).unwrap() + "\n";

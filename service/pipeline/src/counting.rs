@@ -8,8 +8,9 @@
 //!                                       ledger, position ─► what is due closes ─► deciding
 //! ```
 //!
-//! To deciding pass late rows and what closed; back comes nothing but the next event. Of the wall clock
-//! counting knows `now_us` alone, for idle partitions and for who must wait.
+//! To deciding pass late rows and what closed; back comes that a window is decided on, so that its strips
+//! may be forgotten. Of the wall clock counting knows `now_us` alone, for idle partitions and for who must
+//! wait.
 
 pub(crate) mod alignment;
 pub(crate) mod closed;
@@ -18,6 +19,8 @@ pub(crate) mod model;
 pub(crate) mod open;
 mod quiet;
 pub(crate) mod topic;
+
+use std::collections::BTreeMap;
 
 use driftline_analytics::lane::{Crossing, Heartbeat, Incomplete};
 use driftline_capture::{CaptureBatch, Chunk};
@@ -35,11 +38,14 @@ use topic::{Beat, Topic, heartbeats_of, outcomes_of_marks};
 pub(crate) struct Counting {
     pub(crate) topics: Table<TopicId, Topic>,
     pub(crate) models: Table<ModelId, ModelCounter>,
+    by_name: BTreeMap<String, ModelId>,
     alignment: Alignment,
     /// Open windows of one lane at which a topic's other partitions wait for the slowest.
     open_windows_limit: usize,
     /// How often that was so, since it was last asked for.
     crowded: u64,
+    /// Rows of chunks that belonged to no model of the topic, since it was last asked for.
+    unclaimed: u64,
 }
 
 /// What a chunk brought.
@@ -76,13 +82,22 @@ impl Counting {
         models: Vec<ModelCounter>,
         open_windows_limit: usize,
     ) -> Counting {
+        let models = Table::new(models);
+        let by_name = models.iter().map(|(id, model)| (model.name().to_owned(), id)).collect();
         Counting {
             topics: Table::new(topics),
-            models: Table::new(models),
+            models,
+            by_name,
             alignment: Alignment::default(),
             open_windows_limit,
             crowded: 0,
+            unclaimed: 0,
         }
+    }
+
+    /// The model of this name.
+    pub(crate) fn id_of(&self, name: &str) -> Option<ModelId> {
+        self.by_name.get(name).copied()
     }
 
     /// Counts a chunk; `None` where all of it was counted before.
@@ -125,6 +140,11 @@ impl Counting {
                 counted.crossed.push(id);
                 crossings.push((id, crossed, panes_crossed));
             }
+        }
+        for rows in rows {
+            let (member, rows) = (rows.model, rows.rows.rows());
+            self.unclaimed += 1;
+            tracing::error!(member, rows, "rows of no model of the topic, a defect: they are lost");
         }
         outcomes.sort();
         for (id, crossed, panes_crossed) in crossings {
@@ -245,9 +265,9 @@ impl Counting {
     /// Notes how many bytes of an open window a commit brought into the store. One that has closed meanwhile
     /// needs no note.
     pub(crate) fn note_stored(&mut self, window: &WindowKey, bytes: usize) {
-        let mut models = self.models.iter_mut().map(|(_, model)| model);
         if window.lane == LaneKind::Drift
-            && let Some(model) = models.find(|model| model.name() == window.model)
+            && let Some(id) = self.id_of(&window.model)
+            && let Some(model) = self.models.get_mut(id)
             && let Some(open) = model.windows.get_mut(&window.start_us)
         {
             open.note_stored(bytes);
@@ -275,6 +295,11 @@ impl Counting {
     /// the last call.
     pub(crate) fn take_crowded(&mut self) -> u64 {
         std::mem::take(&mut self.crowded)
+    }
+
+    /// How often rows belonged to no model of their topic, since the last call.
+    pub(crate) fn take_unclaimed(&mut self) -> u64 {
+        std::mem::take(&mut self.unclaimed)
     }
 
     fn each_model(&mut self, topic: TopicId, mut each: impl FnMut(&mut ModelCounter)) {

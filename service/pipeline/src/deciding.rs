@@ -165,6 +165,11 @@ impl Deciding {
         outlet.urgent = true;
     }
 
+    /// How often an index named none of its models or topics, since the last call.
+    pub(crate) fn take_missed(&self) -> u64 {
+        self.models.take_missed() + self.topics.take_missed()
+    }
+
     /// Windows that closed and are not in the store as reports, counted anew.
     pub(crate) fn count_unreported(&self, outlet: &Outlet) -> usize {
         let unjudged = self.models.iter().map(|(_, model)| model.unjudged_windows());

@@ -9,8 +9,7 @@ use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::report::Report;
 
 use crate::judge;
-use crate::snapshot::OutboxBody;
-use crate::snapshot::{Committed, Snapshot};
+use crate::snapshot::{Committed, OutboxBody, Snapshot};
 use crate::{Effect, Event, Pipeline};
 
 /// A pipeline whose effects happen at once: windows are judged on the spot, every snapshot is

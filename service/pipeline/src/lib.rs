@@ -235,12 +235,14 @@ impl Pipeline {
         let (mut counters, mut deciders) = (Vec::new(), Vec::new());
         for (id, setup) in (0..).map(ModelId).zip(setups) {
             let name = &setup.model.captures.topic;
-            let known = topics.iter().position(|topic| topic.name == *name);
-            let topic = known.unwrap_or(topics.len());
-            if known.is_none() {
-                topics.push(Topic::new(name.clone(), Vec::new()));
-            }
-            topics.iter_mut().skip(topic).take(1).for_each(|topic| topic.models.push(id));
+            let known = topics.iter_mut().enumerate().find(|(_, topic)| topic.name == *name);
+            let topic = if let Some((index, topic)) = known {
+                topic.models.push(id);
+                index
+            } else {
+                topics.push(Topic::new(name.clone(), vec![id]));
+                topics.len() - 1
+            };
             let named = Arc::from(name.as_str());
             deciders.push(ModelDecider::new(id, Arc::clone(&setup), named, settings.started_us));
             counters.push(ModelCounter::new(setup, TopicId(topic)));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use driftline_alerting::outbox::Silence;
 use driftline_analytics::DecodeError;
 use driftline_analytics::lane::{Closed, Lane};
+use driftline_analytics::report::Ledger;
 use driftline_config::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -94,8 +95,17 @@ struct DecidingDocument {
 
 #[derive(Serialize, Deserialize)]
 enum ClosingDocument {
-    Window { closed: Closed, setup: String },
-    Pane { start_us: i64, setup: String },
+    Window {
+        closed: Closed,
+        setup: String,
+        /// Where the strips of its cuts do not give it any more: the log was replaced after it closed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ledger: Option<Ledger>,
+    },
+    Pane {
+        start_us: i64,
+        setup: String,
+    },
 }
 
 impl Pipeline {
@@ -251,8 +261,9 @@ fn save(
     for entry in &mut decider.closing {
         let setup = name_of(entry.setup(), snapshot);
         closing.push(match entry {
-            Closing::Window(ClosedWindow { closed, .. }) => {
-                ClosingDocument::Window { closed: closed.clone(), setup }
+            Closing::Window(ClosedWindow { closed, ledger, .. }) => {
+                let ledger = (counter.ledger(closed) != *ledger).then_some(*ledger);
+                ClosingDocument::Window { closed: closed.clone(), setup, ledger }
             }
             Closing::Pane(ClosedPane { start_us, state, saved, .. }) => {
                 if !std::mem::replace(saved, true) {
@@ -372,12 +383,13 @@ fn restore_decider(
 ) -> Result<(), RestoreError> {
     for entry in document.closing {
         decider.closing.push_back(match entry {
-            ClosingDocument::Window { closed, setup } => {
+            ClosingDocument::Window { closed, setup, ledger } => {
                 let setup = kept.setup(&setup)?;
                 let increments = kept.increments(LaneKind::Drift, closed.start_us);
                 let state =
                     decode_window(&setup, increments).map_err(kept.damaged(closed.start_us))?;
-                let (ledger, state) = (counter.ledger(&closed), Arc::new(state));
+                let ledger = ledger.unwrap_or_else(|| counter.ledger(&closed));
+                let state = Arc::new(state);
                 counter.undecided.push_back(closed.clone());
                 Closing::Window(ClosedWindow { closed, setup, state, ledger, judging: false })
             }

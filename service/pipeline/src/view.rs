@@ -108,7 +108,9 @@ impl Pipeline {
 
     /// A model by its name.
     pub fn model(&self, name: &str) -> Option<ModelView<'_>> {
-        self.models().find(|model| model.name() == name)
+        let id = self.counting.id_of(name)?;
+        let (counter, decider) = (self.counting.models.get(id)?, self.deciding.models.get(id)?);
+        Some(ModelView { id, counter, decider })
     }
 
     /// What is known of each topic, with its name, in the order of their indices.
@@ -162,8 +164,8 @@ impl Pipeline {
     /// How often something named a model or a topic that is not there, since the last call: each is a defect
     /// and in the log.
     pub fn take_defects(&mut self) -> u64 {
-        let counting = &self.counting;
+        let counting = &mut self.counting;
         let missed = counting.models.take_missed() + counting.topics.take_missed();
-        missed + self.deciding.models.take_missed()
+        missed + counting.take_unclaimed() + self.deciding.take_missed()
     }
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftline_alerting::instant::optional as instant;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::{Acceptance, Class, Evidence, Incident, Transition, TransitionState};
 use driftline_analytics::report::{Ledger, rounded};
-use driftline_config::time::format_instant;
 use driftline_config::{Level, Partition, WindowId};
 use driftline_pipeline::TopicFacts;
 use driftline_pipeline::digest::{LastWindow, PaneFigures, ReceiptDigest, Spark};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// Dead letters that are shown, the last.
 pub const DEAD_LETTERS: usize = 100;
@@ -46,10 +46,10 @@ pub struct ModelStatus {
     pub topic: String,
     pub last_window: Option<LastWindow>,
     /// Event time that its slowest partition has reached.
-    #[serde(rename = "watermark", serialize_with = "instant")]
+    #[serde(rename = "watermark", serialize_with = "instant::serialize")]
     pub watermark_us: Option<i64>,
     /// Largest event time of an accepted row.
-    #[serde(rename = "last_event", serialize_with = "instant")]
+    #[serde(rename = "last_event", serialize_with = "instant::serialize")]
     pub last_event_us: Option<i64>,
     pub open_incidents: usize,
     /// Drift windows that are open. Beyond `limits.open_windows` its topic's partitions wait for their
@@ -78,7 +78,7 @@ pub struct ModelStatus {
 /// The last pane of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PaneStatus {
-    #[serde(rename = "start", serialize_with = "instant")]
+    #[serde(rename = "start", serialize_with = "instant::serialize")]
     pub start_us: Option<i64>,
     /// Captured requests per second of event time.
     pub requests_per_second: f64,
@@ -91,7 +91,7 @@ pub struct PaneStatus {
 /// A window as a point of a sparkline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RecentWindow {
-    #[serde(rename = "start", serialize_with = "instant")]
+    #[serde(rename = "start", serialize_with = "instant::serialize")]
     pub start_us: Option<i64>,
     pub level: Level,
     /// How many times its tolerance the largest effect was.
@@ -117,10 +117,10 @@ pub struct IncidentStatus {
     pub class: Class,
     /// `firing` or `accepted`.
     pub state: &'static str,
-    #[serde(rename = "opened", serialize_with = "instant")]
+    #[serde(rename = "opened", serialize_with = "instant::serialize")]
     pub opened_us: Option<i64>,
     /// Start of the first window over tolerance.
-    #[serde(rename = "since", serialize_with = "instant")]
+    #[serde(rename = "since", serialize_with = "instant::serialize")]
     pub since_us: Option<i64>,
     pub subjects: Vec<Evidence>,
     pub subjects_total: usize,
@@ -134,7 +134,7 @@ pub struct IncidentStatus {
 pub struct AcceptanceStatus {
     pub by: String,
     pub reason: String,
-    #[serde(rename = "at", serialize_with = "instant")]
+    #[serde(rename = "at", serialize_with = "instant::serialize")]
     pub at_us: Option<i64>,
 }
 
@@ -148,9 +148,9 @@ pub struct Step {
     pub class: Class,
     pub state: TransitionState,
     /// Event time of its cause.
-    #[serde(rename = "at", serialize_with = "instant")]
+    #[serde(rename = "at", serialize_with = "instant::serialize")]
     pub at_us: Option<i64>,
-    #[serde(rename = "decided", serialize_with = "instant")]
+    #[serde(rename = "decided", serialize_with = "instant::serialize")]
     pub decided_us: Option<i64>,
     pub subjects: Vec<Evidence>,
     pub subjects_total: usize,
@@ -330,13 +330,5 @@ impl TopicStatus {
             unusable_fields: facts.unusable_fields,
             cut_strings: facts.cut_strings,
         }
-    }
-}
-
-/// Writes microseconds as RFC 3339.
-fn instant<S: Serializer>(time_us: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time_us {
-        Some(time_us) => serializer.serialize_str(&format_instant(*time_us)),
-        None => serializer.serialize_none(),
     }
 }

@@ -26,7 +26,7 @@ fn what_cannot_be_meant_is_said_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let file = file(&folder, "a.csv", 0);
     let table: [(&[&str], &str); 7] = [
-        (&["--tolerance", "ks"], "--tolerance: ks: \"\" is not a number"),
+        (&["--tolerance", "ks"], "--tolerance: \"ks\": write NAME=VALUE"),
         (&["--tolerance", "ks=-1"], "--tolerance: ks: \"-1\" is not above 0"),
         (&["--tolerance", "js=1"], "--tolerance: \"js\" is not a tolerance"),
         (&["--categorical", "y"], "no column y (--categorical)"),

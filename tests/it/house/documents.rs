@@ -8,6 +8,8 @@ use super::{Document, documents, files_with, found, none, read, root};
 
 const METRICS: &str = "service/web/src/metrics/golden/metrics.txt";
 const FAILURES: &str = "docs/failures.md";
+/// Endings of files that documents may name by their path, if they are there.
+const ENDINGS: [&str; 8] = ["rs", "py", "sh", "toml", "md", "yaml", "yml", "html"];
 /// Names of crates, which documents spell like metrics.
 const CRATES: [&str; 14] = [
     "alerting",
@@ -77,11 +79,11 @@ fn dead_links(documents: &[Document]) -> Vec<String> {
     faults
 }
 
-/// Sources between backquotes that are not there; a path may leave out its first folders. What was is told in
+/// Files between backquotes that are not there; a path may leave out its first folders. What was is told in
 /// the change log and in decisions, in the words of its time.
 fn dead_paths(documents: &[Document]) -> Vec<String> {
     let paths: Vec<String> =
-        files_with(&["rs", "py", "sh"]).into_iter().map(|file| format!("/{}", file.path)).collect();
+        files_with(&ENDINGS).into_iter().map(|file| format!("/{}", file.path)).collect();
     let of_today = documents
         .iter()
         .filter(|file| file.path != "CHANGELOG.md" && !file.path.starts_with("docs/decisions/"));
@@ -89,11 +91,12 @@ fn dead_paths(documents: &[Document]) -> Vec<String> {
     for Document { path, text } in of_today {
         for name in text.split('`').skip(1).step_by(2) {
             let is_path = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
-            let is_source = [".rs", ".py", ".sh"].iter().any(|ending| name.ends_with(ending))
+            let known = |(_, ending): (&str, &str)| ENDINGS.contains(&ending);
+            let is_file = name.rsplit_once('.').is_some_and(known)
                 && name.contains('/')
                 && name.chars().all(is_path);
             let ending = format!("/{name}");
-            if is_source && !paths.iter().any(|path| path.ends_with(&ending)) {
+            if is_file && !paths.iter().any(|path| path.ends_with(&ending)) {
                 faults.push(format!("{path}: there is no {name}: correct or remove it"));
             }
         }
@@ -145,6 +148,7 @@ fn every_link_between_documents_leads_somewhere() {
     found(&dead_links(&document("[a](planted.md#b)")), "planted.md#b leads nowhere");
     none(&dead_paths(&files_with(&["md"])));
     found(&dead_paths(&document("see `src/planted.rs`")), "there is no src/planted.rs");
+    found(&dead_paths(&document("see `planted/Cargo.toml`")), "there is no planted/Cargo.toml");
 }
 
 #[test]

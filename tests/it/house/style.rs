@@ -93,7 +93,7 @@ fn items(source: &Source) -> Vec<Item<'_>> {
     let mut items = Vec::new();
     for (index, line) in source.code.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
-        let mut words = line.trim_start().split(|c: char| c == ' ' || c == '<' || c == '(');
+        let mut words = line.trim_start().split([' ', '<', '(']);
         let mut word = words.next().unwrap_or_default();
         let public = line.trim_start().starts_with("pub ");
         while ["pub", "crate)", "super)", "const", "async", "unsafe"].contains(&word) {

@@ -126,8 +126,8 @@ fn the_demo_fills_every_panel_and_every_rule() {
     every_metric_that_may_be_named_exists(&demo.get("/metrics"));
 }
 
-/// `tidy` looks up every name that is written anywhere in the golden file; the demo shows all of those, and
-/// the contract promises them.
+/// `tests/it/house/documents.rs` looks up every name that is written anywhere in the golden file; the demo
+/// shows all of those but what never happens, and the contract promises them.
 fn every_metric_that_may_be_named_exists(scraped: &str) {
     let families = |text: &str| -> BTreeSet<String> {
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -135,7 +135,9 @@ fn every_metric_that_may_be_named_exists(scraped: &str) {
     };
     let read = |path: &str| fs::read_to_string(rig::repository(path)).unwrap();
     let golden = families(&read("service/web/src/metrics/golden/metrics.txt"));
-    assert_eq!(families(scraped), golden);
+    let in_order: BTreeSet<String> =
+        golden.iter().filter(|name| *name != "driftline_defects_total").cloned().collect();
+    assert_eq!(families(scraped), in_order);
     let contract = read("docs/contracts.md");
     let unpromised = golden.iter().filter(|name| !contract.contains(&format!("`{name}")));
     assert_eq!(unpromised.collect::<Vec<_>>(), Vec::<&String>::new());

@@ -236,7 +236,9 @@ impl ModelDecider {
                     model = self.name(),
                     "a verdict came for which no window waits, which is a defect: it is dropped"
                 );
-                self.closing.extend(other);
+                if let Some(other) = other {
+                    self.closing.push_front(other);
+                }
                 return false;
             }
         };
