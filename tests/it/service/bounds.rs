@@ -20,8 +20,10 @@ use crate::rig::webhook::Webhook;
 const BACKLOG: u64 = 1_200_000;
 /// Seconds of the short form; `make soak` asks for an hour.
 const SOAK_S: u64 = 40;
-/// Days of windows of five minutes, 120 000 records each; `make soak` asks for a week.
+/// Days of windows of five minutes; `make soak` asks for a week.
 const SLOW_DAYS: u64 = 2;
+/// Records of such a day.
+const SLOW_DAY: u64 = 120_000;
 /// 64 may be open before partitions wait; what is on its way still opens some.
 const OPEN_WINDOWS: u64 = 96;
 /// How much faster than the clock the event time of the steady load goes: a day in three seconds.
@@ -30,6 +32,8 @@ const SPEED: i64 = 28_800;
 const KEPT_OF_A_RECORD: u64 = 8;
 /// What memory differs by without anything being kept: pages that an allocator has not given back.
 const SLACK_BYTES: u64 = 8 << 20;
+/// What is held at once of a backlog that is longer by so much is less than this part of it.
+const HELD_OF_A_BACKLOG: u64 = 4;
 /// A service is at rest when so many looks in a row have not found it smaller.
 const LOOKS_AT_REST: usize = 50;
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -56,7 +60,7 @@ fn bytes_at_rest(service: &Service) -> u64 {
 fn hold_to_what_is_kept(what: &str, before: u64, after: u64, records: u64) {
     let grown = after.saturating_sub(before);
     let of_each = grown as f64 / records as f64;
-    println!(
+    eprintln!(
         "{what}: {} MiB, and {} MiB after {records} records more, {of_each:.1} bytes of each",
         before >> 20,
         after >> 20
@@ -91,17 +95,27 @@ fn read_to_the_end(
     }
 }
 
-/// Sends a log without holding it: how many records, and how many of them cannot be read.
-fn preload(kafka: &Kafka, topic: &str, log: impl Iterator<Item = Record>) -> (u64, u64) {
+/// What was sent of a log.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sent {
+    records: u64,
+    /// Those that cannot be read.
+    rejected: u64,
+    bytes: u64,
+}
+
+/// Sends a log without holding it.
+fn preload(kafka: &Kafka, topic: &str, log: impl Iterator<Item = Record>) -> Sent {
     let producer = traffic::producer(kafka);
-    let (mut sent, mut rejected) = (0, 0);
+    let mut sent = Sent::default();
     for record in log {
         traffic::send(&producer, topic, &record);
-        sent += 1;
-        rejected += u64::from(matches!(record.meaning, Meaning::Broken(_)));
+        sent.records += 1;
+        sent.bytes += record.value.len() as u64;
+        sent.rejected += u64::from(matches!(record.meaning, Meaning::Broken(_)));
     }
     producer.flush(PATIENCE).expect("the broker has every record");
-    (sent, rejected)
+    sent
 }
 
 /// What the metrics say of the windows of a model that were closed.
@@ -113,40 +127,58 @@ fn windows_closed(service: &Service, model: &str) -> u64 {
     of_model.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>() as u64
 }
 
-/// Reads a backlog of so many records with a service of its own: bytes at rest afterwards.
-fn bytes_after_a_backlog(kafka: &Kafka, records: u64) -> u64 {
-    let plan = Plan { records, partitions: 6, days: 8, ..Plan::default() };
-    let scene = Scene::new(kafka, "backlog", plan.partitions, "");
-    let (sent, rejected) = preload(kafka, &scene.topic, Log::new(&plan));
-    let service = scene.start();
-    let (mut most, begun) = (0, Instant::now());
-    let look = |_| most = most.max(service.resident_bytes());
-    let ledger = read_to_the_end(&service, &scene.topic, sent, look);
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("backlog: {sent} records in {seconds:.1} s, at most {} MiB", most >> 20);
-    assert_eq!(ledger["imbalance"], 0, "{ledger}");
-    assert_eq!(ledger["total"]["rejected"], rejected, "{ledger}");
-    for model in MODELS {
-        service.wait_for_reports(model, plan.days as usize);
-    }
-    bytes_at_rest(&service)
+/// What a service needed for a part of a log.
+#[derive(Debug, Clone, Copy)]
+struct Needed {
+    most_bytes: u64,
+    at_rest_bytes: u64,
 }
 
+/// Reads until the ledger shows so many records, and rests.
+fn read_a_part(service: &Service, topic: &str, upto: u64, mut look: impl FnMut()) -> Needed {
+    let mut most_bytes = 0;
+    read_to_the_end(service, topic, upto, |_| {
+        most_bytes = most_bytes.max(service.resident_bytes());
+        look();
+    });
+    Needed { most_bytes, at_rest_bytes: bytes_at_rest(service) }
+}
+
+/// The rest finds the memory that the first quarter left, so that only what is kept, or held at once, differs.
 #[test]
 fn a_long_backlog_is_read_in_the_memory_of_a_short_one() {
     let Some(kafka) = kafka::broker() else { return };
     let records = number("DRIFTLINE_BACKLOG_RECORDS").unwrap_or(BACKLOG);
-    let short = records / 4;
-    let before = bytes_after_a_backlog(kafka, short);
-    let after = bytes_after_a_backlog(kafka, records);
-    hold_to_what_is_kept("backlog", before, after, records - short);
+    let plan = Plan { records, partitions: 6, days: 8, ..Plan::default() };
+    let scene = Scene::new(kafka, "backlog", plan.partitions, "");
+    let mut log = Log::new(&plan);
+    let short = preload(kafka, &scene.topic, log.by_ref().take(records as usize / 4));
+    let service = scene.start();
+    let before = read_a_part(&service, &scene.topic, short.records, || ());
+    let long = preload(kafka, &scene.topic, log);
+    let all = short.records + long.records;
+    let after = read_a_part(&service, &scene.topic, all, || ());
+    let ledger = service.wait_for_ledger(&scene.topic, all);
+    assert_eq!(ledger["imbalance"], 0, "{ledger}");
+    assert_eq!(ledger["total"]["rejected"], short.rejected + long.rejected, "{ledger}");
+    for model in MODELS {
+        service.wait_for_reports(model, plan.days as usize);
+    }
+    eprintln!("backlog: {before:?}, then {after:?} for {long:?}");
+    hold_to_what_is_kept("backlog", before.at_rest_bytes, after.at_rest_bytes, long.records);
+    let held = after.most_bytes.saturating_sub(before.most_bytes);
+    assert!(held < long.bytes / HELD_OF_A_BACKLOG, "{held} bytes more for {long:?}");
 }
 
 /// Reads days of windows of five minutes of which one of six partitions is far slower: its records are ten
-/// times as large. Returns the records, the most windows that were open, and bytes at rest afterwards.
-fn after_days_with_a_slow_partition(kafka: &Kafka, days: u64) -> [u64; 3] {
+/// times as large. Every window waits for the slow partition, so the other partitions must wait for it too,
+/// or they would open windows without end.
+#[test]
+fn one_slow_partition_holds_the_others_back_and_memory_too() {
+    let Some(kafka) = kafka::broker() else { return };
+    let days = number("DRIFTLINE_SLOW_DAYS").unwrap_or(SLOW_DAYS);
     let plan = Plan {
-        records: days * 120_000,
+        records: days * SLOW_DAY,
         partitions: 6,
         days: days as i64,
         broken: 0,
@@ -158,31 +190,25 @@ fn after_days_with_a_slow_partition(kafka: &Kafka, days: u64) -> [u64; 3] {
         // Windows of minutes are not compared with the baseline's days.
         .with("defaults:\n", "defaults:\n  tolerance: {ks: 0.9}\n");
     let slow = |record: Record| if record.partition == 5 { padded(record) } else { record };
-    let (sent, _) = preload(kafka, &scene.topic, Log::new(&plan).map(slow));
+    let mut log = Log::new(&plan).map(slow);
+    let first = preload(kafka, &scene.topic, log.by_ref().take(SLOW_DAY as usize));
     let service = scene.start();
     let mut open = 0;
-    let ledger = read_to_the_end(&service, &scene.topic, sent, |_| {
-        open = open.max(most_open_windows(&service));
-    });
+    let mut look = || open = open.max(most_open_windows(&service));
+    let before = read_a_part(&service, &scene.topic, first.records, &mut look);
+    let more = preload(kafka, &scene.topic, log);
+    let after = read_a_part(&service, &scene.topic, first.records + more.records, &mut look);
+    let ledger = service.wait_for_ledger(&scene.topic, first.records + more.records);
     assert_eq!(ledger["imbalance"], 0, "{ledger}");
     // The last may wait for a further one to be joined with.
     service.wait_until("to close its windows", |service| {
         (most_open_windows(service) <= 1).then_some(())
     });
-    [sent, open, bytes_at_rest(&service)]
-}
-
-/// Every window waits for the slow partition, so the other partitions must wait for it too, or they would
-/// open windows without end.
-#[test]
-fn one_slow_partition_holds_the_others_back_and_memory_too() {
-    let Some(kafka) = kafka::broker() else { return };
-    let days = number("DRIFTLINE_SLOW_DAYS").unwrap_or(SLOW_DAYS);
-    let [short, _, before] = after_days_with_a_slow_partition(kafka, 1);
-    let [sent, open, after] = after_days_with_a_slow_partition(kafka, days);
-    println!("slow partition: at most {open} open windows");
+    eprintln!(
+        "slow partition: at most {open} open windows; {before:?}, then {after:?} for {more:?}"
+    );
     assert!(open <= OPEN_WINDOWS, "{open} open windows");
-    hold_to_what_is_kept("slow partition", before, after, sent - short);
+    hold_to_what_is_kept("slow partition", before.at_rest_bytes, after.at_rest_bytes, more.records);
 }
 
 /// Open windows of the model that has most.
@@ -266,7 +292,7 @@ fn a_steady_load_needs_no_more_memory_the_longer_it_lasts() {
     }
     service.wait_for_an_empty_outbox();
     let deliveries = hook.deliveries(1, PATIENCE).len();
-    println!("{} looks, {deliveries} messages, {days} windows a model", memory.0.len());
+    eprintln!("{} looks, {deliveries} messages, {days} windows a model", memory.0.len());
 }
 
 /// Sends the log at so many records a second; the clock is what this load is about.
