@@ -61,8 +61,13 @@ use outlet::Outlet;
 use setup::Setup;
 use snapshot::{Committed, OutboxItem};
 
-/// What counting is fed, for those who drive a pipeline.
-pub use driftline_capture as capture;
+/// What of captures stands in [`Event`] and [`Effect`], for those who drive a pipeline and have no other
+/// business with captures.
+pub mod capture {
+    pub use driftline_capture::{
+        CaptureBatch, CaptureSchema, Chunk, Mark, MarkKind, ModelRows, columns,
+    };
+}
 
 pub use counting::alignment::Change;
 pub use counting::ledger::{OTHER, TopicLedger};

@@ -101,7 +101,7 @@ struct Life {
     world: World,
     pipeline: Pipeline,
     store: Store,
-    judging: Vec<Box<Job>>,
+    judging: Vec<Job>,
     said: Said,
 }
 
@@ -246,7 +246,7 @@ impl Life {
     fn carry_out(&mut self, effects: Vec<Effect>, events: &mut VecDeque<Event>) {
         for effect in effects {
             match effect {
-                Effect::Judge(job) => self.judging.push(job),
+                Effect::Judge(job) => self.judging.push(*job),
                 Effect::Deliver(item) => {
                     let body = serde_json::to_value(&item.body).unwrap();
                     self.said.messages.insert(item.sequence, body);
@@ -287,9 +287,9 @@ impl Life {
         let windows: BTreeMap<_, _> = saved
             .windows
             .iter()
-            .map(|(key, increments)| (format!("{key:?}"), sha256_hex(&increments.concat())))
+            .map(|(key, increments)| (format!("{key:?}"), sha256_hex(increments.concat())))
             .collect();
-        let body = |item: &OutboxItem| sha256_hex(&serde_json::to_vec(&item.body).unwrap());
+        let body = |item: &OutboxItem| sha256_hex(serde_json::to_vec(&item.body).unwrap());
         let waiting: BTreeMap<_, _> =
             saved.outbox.iter().map(|item| (item.sequence, body(item))).collect();
         let named: BTreeMap<_, _> =
