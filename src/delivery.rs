@@ -27,7 +27,6 @@ const LOOK_AGAIN_US: i64 = 1_000_000;
 /// How long messages on their way may take when the process stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What became of a message.
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) sequence: u64,
@@ -54,7 +53,6 @@ impl Attempt {
     }
 }
 
-/// The handle of the delivering task.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     items: Option<mpsc::Sender<(u64, OutboxRow)>>,
@@ -120,7 +118,6 @@ impl Delivery {
         self.attempts.try_iter().collect()
     }
 
-    /// The silences from now on.
     pub(crate) fn silence(&self, silences: &[Silence]) {
         *self.silences.write().unwrap_or_else(PoisonError::into_inner) = silences.to_vec();
     }
@@ -139,7 +136,6 @@ impl Delivery {
     }
 }
 
-/// A message that is not settled.
 #[derive(Debug)]
 struct Message {
     row: OutboxRow,

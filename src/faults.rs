@@ -37,7 +37,6 @@ impl Place {
         Place::AfterSend,
     ];
 
-    /// Its name in the environment.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Place::Restart => "restart",
@@ -57,7 +56,6 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// What the environment asks for.
     pub(crate) fn from_environment() -> Faults {
         std::env::var(VARIABLE).map_or_else(|_| Faults::default(), |text| Faults::parse(&text))
     }

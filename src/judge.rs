@@ -43,7 +43,6 @@ pub(crate) struct Judge {
 /// A window that is judged by whoever takes it first.
 type Shared = Arc<Mutex<Option<Box<Job>>>>;
 
-/// Which thread judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     StandingBack,
@@ -66,7 +65,6 @@ struct Seat {
 }
 
 impl Judge {
-    /// Starts the threads.
     pub(crate) fn start() -> std::io::Result<Judge> {
         let (outbox, verdicts) = sync_channel(2 * AHEAD);
         Ok(Judge {
@@ -92,7 +90,6 @@ impl Judge {
         self.hand_over(now);
     }
 
-    /// The next verdict, within `wait`.
     pub(crate) fn next(&mut self, wait: Duration) -> Option<Verdict> {
         loop {
             let (who, verdict) = self.verdicts.recv_timeout(wait).ok()?;

@@ -79,7 +79,6 @@ pub(crate) enum Notice {
     Shadow(Box<ShadowRecord>),
 }
 
-/// The service.
 pub(crate) struct Monitor {
     pipeline: Pipeline,
     intake: Intake,
@@ -111,7 +110,6 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Where HTTP is served.
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.address
     }
@@ -162,12 +160,10 @@ impl Monitor {
         self.finish(watch)
     }
 
-    /// Starts reading where the checkpoint ends.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.intake.start(&self.pipeline)
     }
 
-    /// One turn of the loop.
     pub(crate) fn turn(&mut self) -> anyhow::Result<()> {
         if self.is_held_back() {
             self.hear(TURN);

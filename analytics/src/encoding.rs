@@ -54,7 +54,6 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Appends the bits of a float.
 pub(crate) fn put_float(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
@@ -119,7 +118,6 @@ impl<'a> Reader<'a> {
         Ok(((value >> 1) as i64) ^ -((value & 1) as i64))
     }
 
-    /// A count of rows.
     pub(crate) fn count(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         let value = self.varint(what)?;
         if value > MOST_COUNT {
@@ -160,7 +158,6 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Invalid { what })
     }
 
-    /// Refuses bytes after the end.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),

@@ -37,7 +37,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Gives a file its number.
     pub(crate) fn add_file(&self, path: PathBuf) -> usize {
         let mut files = self.files.borrow_mut();
         files.push(path);

@@ -26,7 +26,6 @@ pub(crate) struct At {
     pub(crate) column: usize,
 }
 
-/// A value and its place.
 #[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) at: At,

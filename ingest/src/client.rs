@@ -142,7 +142,6 @@ impl ConsumerContext for Context {}
 
 pub(crate) type Consumer = BaseConsumer<Context>;
 
-/// Driftline's settings, then the operator's.
 pub(crate) fn settings(connection: &Connection, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "driftline");
@@ -206,7 +205,6 @@ fn recreated_topic<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
     (before != NOT_SEEN).then_some(topic.rsplit(' ').next()?)
 }
 
-/// Makes any client.
 pub(crate) fn create<X, T: FromClientConfigAndContext<X>>(
     config: &ClientConfig,
     connection: &Connection,
@@ -275,7 +273,6 @@ pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Result<Option
     }
 }
 
-/// Asks for one topic.
 pub(crate) fn partitions_of(
     client: &Consumer,
     connection: &Connection,

@@ -14,7 +14,6 @@ pub struct Pair<'a> {
 /// What is kept of the paired rows of a window: sums, so that parts of it that are counted apart, in
 /// any order, merge to the whole. One is copied per slice of rows, so it is bounded however many come.
 pub trait Sums: Clone + Send + Sync + 'static {
-    /// Adds a row.
     fn add(&mut self, pair: &Pair<'_>);
 
     /// Adds the time of so many rows that were scored at once.

@@ -68,7 +68,6 @@ pub(crate) struct BaselineArgs {
     pub(crate) out: PathBuf,
 }
 
-/// How predictions were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Predictions {
     /// By a model that was not trained on these rows: held-out or out-of-fold.

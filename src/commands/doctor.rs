@@ -45,7 +45,6 @@ pub(crate) enum State {
     Fail,
 }
 
-/// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) check: String,

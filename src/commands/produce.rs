@@ -59,7 +59,6 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Produced {
     /// Captures that the broker acknowledged.

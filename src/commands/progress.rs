@@ -52,7 +52,6 @@ impl RowsBar {
         RowsBar { bar }
     }
 
-    /// Further rows have passed.
     pub(crate) fn add(&self, rows: u64) {
         self.bar.inc(rows);
     }

@@ -56,7 +56,6 @@ pub(crate) struct Source {
 }
 
 impl RecordedWindow {
-    /// The window of this id.
     pub(crate) fn find(state: &StoredState, id: &str, config: &Config) -> anyhow::Result<Self> {
         let (model, start_us) = WindowId::parse(id).ok_or_else(|| {
             anyhow!("--window {id}: write an id as reports have it, such as flight-delay@20261109T000000Z.1d")

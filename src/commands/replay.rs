@@ -44,7 +44,6 @@ pub(crate) struct ReplayArgs {
     pub(crate) threads: NonZeroUsize,
 }
 
-/// How a replay ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Replay {
     /// The same bytes: the report.
@@ -169,7 +168,6 @@ fn joined(mut gaps: Vec<OffsetRange>) -> Vec<OffsetRange> {
     joined
 }
 
-/// What is counted while reading.
 struct Counting<'a> {
     recorded: &'a RecordedWindow,
     cuts: BTreeMap<Partition, Cut>,

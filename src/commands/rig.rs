@@ -131,7 +131,6 @@ impl Rig {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Sends a file by the command.
     pub(super) fn produce(&self, model: &str, data: &str) -> produce::Produced {
         let config = self.config();
         let model = configured::model(&config, Some(model)).unwrap();
@@ -140,7 +139,6 @@ impl Rig {
         produce::produce(&args, &config, model, &mut |_| {}).unwrap()
     }
 
-    /// Sends values as they are.
     pub(crate) fn send(&self, partition: i32, values: &[String]) {
         for value in values {
             let value = value.as_bytes();
@@ -181,7 +179,6 @@ impl Rig {
         inline
     }
 
-    /// Everything that the broker holds.
     pub(crate) fn read(&self, models: Vec<ModelPlan>, each: &mut dyn FnMut(Chunk)) {
         let plan = TopicPlan { topic: TOPIC.to_owned(), models, start: Start::Earliest };
         let ends = topic_offsets(&self.connection, TOPIC).unwrap();
@@ -198,12 +195,10 @@ impl Rig {
     }
 }
 
-/// Start of a day.
 pub(crate) fn day_us(day: i64) -> i64 {
     parse_instant_us(FIRST_DAY).unwrap() + day * DAY_US
 }
 
-/// A capture of a model.
 pub(crate) fn capture(model: &str, id: &str, time_us: i64) -> String {
     let ts = format_instant(time_us);
     format!(

@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 
 use driftline_config::Level;
 
-/// A table of text.
 #[derive(Debug)]
 pub(crate) struct TextTable {
     right: Vec<bool>,
@@ -26,12 +25,10 @@ impl TextTable {
         TextTable { right, rows: vec![headings] }
     }
 
-    /// Adds a row.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    /// One line per row.
     pub(crate) fn render(&self) -> String {
         let columns = self.right.len();
         let mut widths = vec![0; columns];
@@ -58,7 +55,6 @@ impl TextTable {
 }
 
 impl Paint {
-    /// Colours where `on`.
     #[cfg(test)]
     pub(crate) fn on(on: bool) -> Paint {
         Paint { on }

@@ -48,7 +48,6 @@ pub(super) struct Departures {
     pub(crate) features: RecordBatch,
 }
 
-/// All departures of the replay.
 pub(super) struct Flights {
     reader: ParquetRecordBatchReader,
     since_us: i64,
@@ -56,7 +55,6 @@ pub(super) struct Flights {
 }
 
 impl Flights {
-    /// Opens the embedded file.
     pub(super) fn open() -> anyhow::Result<Flights> {
         let bytes = bytes::Bytes::from_static(FLIGHTS);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)

@@ -22,7 +22,6 @@ const WAITING: usize = 1024;
 /// Longest body that is read: a request names offsets, not rows.
 const BODY_BYTES: usize = 1 << 20;
 
-/// The running server.
 #[derive(Debug)]
 pub(super) struct TrainingJob {
     url: String,
@@ -54,7 +53,6 @@ impl TrainingJob {
         Ok(TrainingJob { url, requests, _runtime: runtime })
     }
 
-    /// Where requests go.
     pub(super) fn url(&self) -> &str {
         &self.url
     }

@@ -15,7 +15,6 @@ use driftline_config::time::parse_instant_us;
 use super::quality::Quality;
 use crate::monitor::{Notice, ShadowRecord};
 
-/// Counts and remembers what was told.
 #[derive(Debug)]
 pub(super) struct Story {
     started: Instant,
@@ -77,7 +76,6 @@ impl Story {
         self.over
     }
 
-    /// The opening.
     pub(super) fn begin(&self, page: SocketAddr, token: &str, folder: &Path) {
         say(
             "Flights from New York, April to December 2013: will this one arrive more than 15 minutes late?",
@@ -91,7 +89,6 @@ impl Story {
         }
     }
 
-    /// Something that is in the store.
     pub(super) fn tell(&mut self, notice: &Notice) {
         match notice {
             Notice::Report(report) => self.window(report),

@@ -26,7 +26,6 @@ const CANDIDATE_ROWS: u64 = 16_384;
 /// Rest while reader or candidates are behind.
 const REST: Duration = Duration::from_millis(1);
 
-/// How fast the flights are replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Speed {
     /// As fast as the service reads.
@@ -52,7 +51,6 @@ pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
     if times > 0.0 && times.is_finite() { Ok(Speed::Times(times)) } else { Err(expected()) }
 }
 
-/// The running producer.
 #[derive(Debug)]
 pub(super) struct Traffic {
     shared: Arc<SharedTraffic>,
@@ -67,7 +65,6 @@ struct SharedTraffic {
 }
 
 impl Traffic {
-    /// Loads the models and starts producing.
     pub(super) fn start(
         bootstrap: &str,
         runtime: &Runtime,
@@ -98,7 +95,6 @@ impl Traffic {
         Ok(Traffic { shared, thread: Some(thread) })
     }
 
-    /// Whether everything was produced.
     pub(super) fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -112,7 +108,6 @@ impl Traffic {
         self.shared.quality.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends producing.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.shared.stop.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {

@@ -117,7 +117,6 @@ impl Monitor {
     }
 }
 
-/// The models with their baselines.
 fn setups(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Vec<Arc<Setup>>> {
     reader.read_ahead(&config.models);
     let mut setups = Vec::new();

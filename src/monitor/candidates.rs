@@ -27,7 +27,6 @@ pub(super) struct Candidates {
     open: BTreeMap<(ModelId, i64), OpenRecord>,
 }
 
-/// The candidates of one model.
 #[derive(Debug)]
 struct OfModel {
     name: String,
@@ -88,7 +87,6 @@ pub(crate) struct ShadowRecord {
     pub(super) of: (ModelId, i64),
 }
 
-/// Names a window.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ShadowWindow {
     pub(crate) id: WindowId,
@@ -207,7 +205,6 @@ impl Candidates {
         records
     }
 
-    /// Whether every record has been taken.
     pub(super) fn is_settled(&self) -> bool {
         self.open.is_empty()
     }
@@ -341,7 +338,6 @@ mod tests {
         candidates.offer(M, &batch, &[(start_us, Vec::from_iter(0..rows))]);
     }
 
-    /// The next records.
     fn records(candidates: &mut Candidates, metrics: &Metrics) -> Vec<ShadowRecord> {
         let until = Instant::now() + PATIENCE;
         loop {

@@ -106,7 +106,6 @@ impl Intake {
         Ok(topic.map(|topic| ReportProducer::start(&self.connection, topic)).transpose()?)
     }
 
-    /// Starts reading where the pipeline stands.
     pub(super) fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
         let plan = ReadPlan {
             connection: self.connection.clone(),
@@ -124,7 +123,6 @@ impl Intake {
         Ok(())
     }
 
-    /// The next event, within `wait`.
     pub(super) fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Event>> {
         match self.inbox.recv_timeout(wait) {
             Ok(event) => {

@@ -11,7 +11,6 @@ use driftline_store::Store;
 /// Reports that wait to be shown: each may be megabytes, and the loop takes them in every turn.
 const WAITING: usize = 8;
 
-/// The reports as they are read.
 #[derive(Debug)]
 pub(super) struct Newest {
     reports: Receiver<Report>,
@@ -53,7 +52,6 @@ impl Newest {
         self.reports.try_iter().collect()
     }
 
-    /// All of them.
     #[cfg(test)]
     pub(super) fn take_all(&self) -> Vec<Report> {
         self.reports.iter().collect()

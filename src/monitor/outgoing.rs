@@ -48,7 +48,6 @@ impl Outgoing {
         }
     }
 
-    /// Takes an entry of the outbox.
     pub(super) fn push(&mut self, item: OutboxItem) {
         let OutboxItem { sequence, body } = item;
         match body {

@@ -66,12 +66,10 @@ impl Overviews {
         }
     }
 
-    /// Every model.
     pub(super) fn models(&self) -> Vec<Arc<ModelStatus>> {
         self.models.iter().map(|model| Arc::clone(&model.status)).collect()
     }
 
-    /// Every open incident.
     pub(super) fn incidents(&self) -> Vec<Arc<IncidentStatus>> {
         self.models.iter().flat_map(|model| &model.incidents).cloned().collect()
     }
@@ -107,7 +105,6 @@ impl Overviews {
     }
 }
 
-/// What is known around a model.
 #[derive(Debug)]
 pub(super) struct Around<'a> {
     pub(super) topic: &'a str,

@@ -17,7 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Rest after a refused report.
 const REST: Duration = Duration::from_secs(1);
 
-/// A record of the reports topic.
 #[derive(Debug)]
 pub(super) struct Record {
     pub sequence: u64,
@@ -25,7 +24,6 @@ pub(super) struct Record {
     pub value: String,
 }
 
-/// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fate {
     pub sequence: u64,
@@ -42,7 +40,6 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts the thread.
     pub(super) fn start(producer: ReportProducer) -> std::io::Result<Publisher> {
         let (records, inbox) = sync_channel::<Record>(HANDED_OVER);
         let (outbox, fates) = sync_channel(2 * HANDED_OVER);

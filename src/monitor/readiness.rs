@@ -63,7 +63,6 @@ impl Readiness {
         }
     }
 
-    /// Forgets trouble that is over.
     pub(super) fn recovered(&mut self, topic: &str) {
         if self.troubles.remove(topic).is_some() {
             tracing::info!(topic, "reading goes on");

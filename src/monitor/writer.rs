@@ -19,7 +19,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
     pub(super) fn start(store: Arc<Store>, faults: Faults) -> std::io::Result<Writer> {
         let (snapshots, inbox) = sync_channel::<Snapshot>(1);
         let (outbox, outcomes) = sync_channel(1);

@@ -12,7 +12,6 @@ use crate::alertmanager::{Alert, body, lease_us};
 /// Bytes of an answer that are read to learn who answers.
 const STATUS_BYTES: usize = 256 << 10;
 
-/// An Alertmanager.
 #[derive(Debug)]
 pub(super) struct AlertmanagerSender {
     endpoint: Endpoint,

@@ -9,7 +9,6 @@ use super::message::Letterhead;
 use super::{Outcome, unwritable};
 use crate::mail::Letter;
 
-/// A folder that takes mails.
 #[derive(Debug, Clone)]
 pub(super) struct FolderSender {
     pub(super) name: String,

@@ -31,7 +31,6 @@ pub(super) struct Endpoint {
     limit: Duration,
 }
 
-/// A webhook receiver.
 #[derive(Debug)]
 pub(super) struct WebhookSender {
     endpoint: Endpoint,

@@ -17,7 +17,6 @@ pub(super) struct Letterhead {
 }
 
 impl Letterhead {
-    /// Checks the addresses.
     pub(super) fn new(from: &str, to: &[String]) -> Result<Letterhead, ReceiverProblem> {
         let to = to.iter().map(|address| mailbox(address)).collect::<Result<Vec<_>, _>>()?;
         if to.is_empty() {

@@ -71,7 +71,6 @@ impl Server {
         Ok(Server { host, port: url.port().unwrap_or(default_port), security, credentials })
     }
 
-    /// Connects, encrypts and logs in.
     async fn connect(&self, limit: Duration) -> Result<AsyncSmtpConnection, Error> {
         let hello = ClientId::default();
         let at_once = match &self.security {
@@ -107,7 +106,6 @@ fn tls(host: &str, ca: Option<&Path>) -> Result<TlsParameters, ReceiverProblem> 
     builder.build().map_err(|error| ReceiverProblem::Tls(error.to_string()))
 }
 
-/// A mail receiver behind a server.
 pub(super) struct SmtpSender {
     server: Server,
     letterhead: Letterhead,

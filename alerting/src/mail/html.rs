@@ -2,7 +2,6 @@
 
 use super::{Letter, Story};
 
-/// A whole document.
 pub(super) fn page(story: &Story) -> String {
     let mut body =
         format!("<h2>{}</h2>\n<p>{}</p>\n", escaped(&story.title), escaped(&story.sentence));

@@ -67,7 +67,6 @@ pub struct Builder {
     values: Vec<Collected>,
 }
 
-/// The values of one column.
 #[derive(Debug)]
 enum Collected {
     Numbers(Vec<f64>),

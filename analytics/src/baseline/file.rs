@@ -85,7 +85,6 @@ pub(super) fn sha256_of(baseline: &Baseline) -> String {
     hashed.map_or_else(|_| String::new(), |digest| hex(&digest))
 }
 
-/// Hashes what is written to it.
 struct Hashing(Sha256);
 
 impl Write for Hashing {

@@ -25,7 +25,6 @@ impl Absent {
         }
     }
 
-    /// Adds everything `other` counted.
     pub(super) fn merge(&mut self, other: &Absent) {
         self.missing += other.missing;
         self.wrong_type += other.wrong_type;

@@ -66,7 +66,6 @@ impl Cuts {
         Cuts { points, grid, before }
     }
 
-    /// The cut points.
     pub(super) fn points(&self) -> &[f64] {
         &self.points
     }

@@ -131,7 +131,6 @@ pub(super) fn columns<'a>(input: &'a JudgeInput<'a>) -> Vec<Column<'a>> {
     columns
 }
 
-/// The findings of one column.
 pub(super) fn drafts(input: &JudgeInput<'_>, scope: &Scope, column: &Column<'_>) -> Vec<Draft> {
     let mut drafts = vec![distribution(input, scope, column)];
     if let Some(draft) = absent(input, column) {

@@ -148,7 +148,6 @@ impl Case {
         Layout::new(&self.model, &self.baselines(), &Limits::default()).unwrap()
     }
 
-    /// An operations pane of `count` rows.
     pub(crate) fn pane(&self, count: usize, row: impl Fn(usize) -> CaseRow) -> PaneState {
         let layout = self.layout();
         let rows: Vec<CaseRow> = (0..count).map(row).collect();
@@ -201,7 +200,6 @@ impl Case {
     }
 }
 
-/// The finding, which must be there.
 #[track_caller]
 pub(crate) fn finding<'a>(report: &'a Report, subject: &str, check: Check) -> &'a Finding {
     let found = report.finding(subject, check);

@@ -94,7 +94,6 @@ pub(super) struct Question<'a> {
     pub(super) names: (Vec<(&'a str, u64)>, bool),
 }
 
-/// Tests one share of a column.
 pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) -> Draft {
     let Question { check, window, reference, tolerated, what, names } = question;
     let level = ALPHA / scope.tests(check) as f64;

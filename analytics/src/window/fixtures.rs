@@ -89,7 +89,6 @@ pub(crate) fn batch(rows: &[Row]) -> CaptureBatch {
     CaptureBatch::new(batch).expect("an envelope")
 }
 
-/// Builds a baseline of these rows.
 pub(crate) fn build(
     rows: &[Row],
     cut_points: CutPoints,

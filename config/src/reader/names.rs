@@ -14,7 +14,6 @@ impl Value<'_> {
         })
     }
 
-    /// A Kafka topic.
     pub(crate) fn topic(self) -> super::Read<String> {
         self.text_where(is_topic, || {
             self.not("a topic name")

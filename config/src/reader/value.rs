@@ -22,7 +22,6 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
-    /// Adds what would be right.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Wrong {
         Wrong { hint: Some(hint.into()), ..self }
     }
@@ -127,7 +126,6 @@ impl<'n> Value<'n> {
         if valid(number) { Ok(number) } else { Err(self.not(range)) }
     }
 
-    /// `true` or `false`.
     pub(crate) fn boolean(self) -> Read<bool> {
         match self.text()?.as_str() {
             "true" => Ok(true),
@@ -178,7 +176,6 @@ impl<'n> Value<'n> {
         if line.is_empty() { Err(unreadable(&"it is empty")) } else { Ok(Secret::new(line)) }
     }
 
-    /// The elements of a list.
     pub(crate) fn list(self) -> Read<Vec<Value<'n>>> {
         match &self.node.value {
             Written::List(items) => {
@@ -188,7 +185,6 @@ impl<'n> Value<'n> {
         }
     }
 
-    /// The entries of a map.
     pub(crate) fn map(self) -> Read<&'n [Entry]> {
         match &self.node.value {
             Written::Map(entries) => Ok(entries),

@@ -31,7 +31,6 @@ pub(crate) struct Topic {
     partitions: Mutex<BTreeMap<String, i32>>,
 }
 
-/// A letter on its way.
 struct Sending {
     letter: DeadLetter,
     /// Whether only the beginning of its value is sent.

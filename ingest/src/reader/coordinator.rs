@@ -44,7 +44,6 @@ struct Hand {
     load: usize,
 }
 
-/// What is known of one topic.
 #[derive(Default)]
 struct Known {
     /// Partitions that were told to the other end.

@@ -32,7 +32,6 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes all orders.
     pub(crate) fn take(&self) -> Orders {
         std::mem::take(&mut *self.orders())
     }

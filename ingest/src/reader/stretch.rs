@@ -57,7 +57,6 @@ impl Stretch {
         }
     }
 
-    /// The next offset to read.
     pub(crate) fn position(&self) -> i64 {
         self.position
     }
@@ -79,7 +78,6 @@ impl Stretch {
         self.decoder.newest_us()
     }
 
-    /// When the first of them came.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }

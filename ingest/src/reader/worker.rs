@@ -29,7 +29,6 @@ const RECORDS_PER_LOOK: u32 = 64;
 /// Least time between two looks at the ages of all chunks: there may be many partitions.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A partition to read and where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Assignment {
     pub(crate) log: TopicPartition,
@@ -38,7 +37,6 @@ pub(crate) struct Assignment {
     pub(crate) check: Option<Fingerprint>,
 }
 
-/// A partition that this worker reads.
 pub(super) struct Reading {
     pub(super) log: TopicPartition,
     pub(super) stretch: Stretch,

@@ -80,7 +80,6 @@ impl Sample {
         Sample { rows, seen: 0, batches: Vec::new() }
     }
 
-    /// Takes its share of a batch.
     pub(crate) fn see(&mut self, batch: &CaptureBatch) {
         let rows = self.rows.max(1);
         let place = |row: u64| u128::from(row) * u128::from(SAMPLE.min(rows)) / u128::from(rows);

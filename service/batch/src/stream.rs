@@ -24,7 +24,6 @@ pub(crate) enum Stream {
     Held(Held),
 }
 
-/// Rows in memory.
 pub(crate) struct Held {
     batches: Vec<RecordBatch>,
     /// Batch and row, in order of time; rows of one instant as they stood in the file.
@@ -50,7 +49,6 @@ impl Stream {
         Ok(Stream::Held(Held::new(&batches)?))
     }
 
-    /// The chunks of the log.
     pub(crate) fn chunks(self) -> Chunks {
         Chunks { stream: self, next: 0, given: 0 }
     }

@@ -156,7 +156,6 @@ pub(crate) fn absent(kind: Kind, rows: usize) -> Converted {
     Converted { values: new_null_array(&data_type, rows), wrong: None }
 }
 
-/// The columns of a capture batch.
 pub(crate) struct Parts {
     pub(crate) envelope: Vec<ArrayRef>,
     pub(crate) values: Vec<Converted>,

@@ -168,7 +168,6 @@ fn is_nested(text: &str) -> bool {
 }
 
 impl ColumnProfile {
-    /// An empty column.
     pub(crate) fn new(name: &str) -> ColumnProfile {
         ColumnProfile { name: name.to_owned(), ..ColumnProfile::default() }
     }

@@ -39,7 +39,6 @@ pub(crate) fn schema(source: &Source) -> Result<SchemaRef, FileError> {
     Ok(Arc::clone(frame.schema().inner()))
 }
 
-/// Starts to read a source.
 pub(crate) fn batches(source: &Source) -> Result<RawBatches, FileError> {
     let runtime = runtime(source)?;
     let source = source.clone();

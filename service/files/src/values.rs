@@ -36,7 +36,6 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Reads the values of one column.
     pub(crate) fn convert(
         self,
         column: &Column,

@@ -48,7 +48,6 @@ pub(crate) struct Counting {
     unclaimed: u64,
 }
 
-/// What a chunk brought.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// By model, those without rows left out.
@@ -95,7 +94,6 @@ impl Counting {
         }
     }
 
-    /// The model of this name.
     pub(crate) fn id_of(&self, name: &str) -> Option<ModelId> {
         self.by_name.get(name).copied()
     }

@@ -47,7 +47,6 @@ pub(crate) struct Deciding {
     pub(crate) unreported: usize,
 }
 
-/// A topic as messages name it.
 #[derive(Debug)]
 pub(crate) struct WatchedTopic {
     pub(crate) name: Arc<str>,
@@ -66,7 +65,6 @@ pub(crate) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Puts rows into the outbox.
     pub(crate) fn say(&mut self, rows: impl IntoIterator<Item = OutboxRow>) {
         self.outbox.put_rows(rows, self.outlet);
     }

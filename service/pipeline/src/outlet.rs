@@ -61,7 +61,6 @@ impl Outlet {
         reports
     }
 
-    /// Reports that wait for a commit.
     pub(crate) fn uncommitted_reports(&self) -> usize {
         let written = self.in_flight.as_ref().map_or(0, |(_, effects)| published(effects));
         self.pending.reports.len() + written

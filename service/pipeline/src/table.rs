@@ -18,7 +18,6 @@ impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
         Table { things, missed: AtomicU64::new(0), index: PhantomData }
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.things.len()
     }
@@ -33,7 +32,6 @@ impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
         found
     }
 
-    /// The same, to be changed.
     pub(crate) fn get_mut(&mut self, index: I) -> Option<&mut T> {
         if index.into() >= self.things.len() {
             self.miss(index);
@@ -41,14 +39,12 @@ impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
         self.things.get_mut(index.into())
     }
 
-    /// All of them.
     pub(crate) fn iter(
         &self,
     ) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator + Clone {
         self.things.iter().enumerate().map(|(index, thing)| (I::from(index), thing))
     }
 
-    /// All of them, to be changed.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
         self.things.iter_mut().enumerate().map(|(index, thing)| (I::from(index), thing))
     }

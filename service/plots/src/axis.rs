@@ -17,7 +17,6 @@ pub(super) struct Scale {
     to: f64,
 }
 
-/// The area between the axes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panel {
     pub(super) left: f64,

@@ -23,7 +23,6 @@ pub enum Bars<'a> {
     Categories(&'a [CategoryShare]),
 }
 
-/// One bar or pair of bars.
 struct Bar {
     label: String,
     reference: f64,

@@ -97,7 +97,6 @@ fn layer(svg: &mut String, class: &str, rows: &[HeatRow], with: impl Fn(Level) -
     }
 }
 
-/// Dates above the cells.
 fn dates(svg: &mut String, starts_us: &[i64]) {
     let (Some(&from_us), Some(&to_us)) = (starts_us.first(), starts_us.last()) else { return };
     for (at_us, text) in time_ticks(from_us, to_us, 3) {

@@ -28,7 +28,6 @@ pub(super) enum Anchor {
     End,
 }
 
-/// A picture that is being drawn.
 #[derive(Debug)]
 pub(super) struct Drawing {
     width: f64,

@@ -160,7 +160,6 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Er
     Ok(())
 }
 
-/// Adds what a snapshot brings.
 pub(super) fn write(
     transaction: &WriteTransaction,
     shown: &PageDocuments,

@@ -477,7 +477,6 @@ fn next_number(windows: &WindowTable<'_>, window: &WindowKey) -> Result<u64, red
     Ok(last.map_or(0, |(key, _)| key.value().3 + 1))
 }
 
-/// One key of the windows table.
 type RowKey<'k> = (&'k str, u8, i64, u64, u32);
 
 fn window_range(window: &WindowKey) -> (RowKey<'_>, RowKey<'_>) {

@@ -13,7 +13,6 @@ use subtle::ConstantTimeEq;
 
 use crate::refusal::Refusal;
 
-/// The rules of one listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     token: Option<Secret>,
@@ -102,7 +101,6 @@ impl Access {
         if self.beyond_loopback { self.check_token(headers) } else { Ok(()) }
     }
 
-    /// Whether writes are possible at all.
     pub(crate) fn has_token(&self) -> bool {
         self.token.is_some()
     }

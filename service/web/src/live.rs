@@ -226,7 +226,6 @@ impl Live {
         self.models.iter().map(AsRef::as_ref).find(|model| model.name == name)
     }
 
-    /// An open incident.
     pub(crate) fn incident(&self, id: &str) -> Option<&IncidentStatus> {
         self.incidents.iter().map(AsRef::as_ref).find(|incident| incident.id == id)
     }

@@ -142,7 +142,6 @@ impl<S: Sums> Queue<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sums of no rows.
     pub(super) fn nothing(&self) -> S {
         self.nothing.clone()
     }
@@ -367,7 +366,6 @@ impl<S: Sums> Queue<S> {
         drop(waiting);
     }
 
-    /// Marks the lane's thread as ended.
     pub(super) fn stopped(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();

@@ -18,7 +18,6 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// What ours answers to `/livez`, at the end.
 const ALIVE: &[u8] = b"\r\n\r\nok\n";
 
-/// Looks at the machine.
 pub(super) fn examine(config: &Config, named_library: Option<&Path>) -> Vec<Finding> {
     let mut findings = vec![state_folder(&config.state)];
     let http = &config.http;

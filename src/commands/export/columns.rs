@@ -58,7 +58,6 @@ impl Columns {
         Columns { topic: topic.to_owned(), schema: Arc::new(Schema::new(fields)) }
     }
 
-    /// The schema of the file.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
     }

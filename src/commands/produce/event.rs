@@ -17,7 +17,6 @@ pub(super) struct Events<'a> {
     predictions: Vec<Values<'a>>,
 }
 
-/// One value column.
 struct Values<'a> {
     /// The key, as JSON.
     key: String,
@@ -48,7 +47,6 @@ impl<'a> Events<'a> {
         self.batch.rows()
     }
 
-    /// The identifier of a row.
     pub(super) fn id(&self, row: usize) -> Option<&str> {
         self.batch.id(row)
     }
@@ -146,7 +144,6 @@ fn text(column: Option<&StringArray>, row: usize) -> Option<&str> {
     column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
 }
 
-/// A text as JSON.
 fn json(text: &str) -> String {
     // Every text can be written as JSON.
     serde_json::to_string(text).unwrap_or_default()

@@ -24,7 +24,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The first bytes of the database: which of its two roots is in force is written in them.
 const HEADER_BYTES: u64 = 4096;
 
-/// The checkpoint of a state folder.
 #[derive(Debug)]
 pub(crate) struct StoredState {
     store: Store,
@@ -56,7 +55,6 @@ impl StoredState {
         }
     }
 
-    /// The report of a window.
     pub(crate) fn report(
         &self,
         model: &str,
@@ -86,7 +84,6 @@ impl StoredState {
         Ok(late.map(|row| (row.partition, row.offset)).collect())
     }
 
-    /// The retraining request of this id.
     pub(crate) fn request(&self, id: &str) -> anyhow::Result<RetrainRequest> {
         let document = self.store.document(&DocumentKey::Retrain(id.to_owned()))?;
         let document =

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// Where two reports differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Keys and indices from the top, such as `findings[3].ks.value`.

@@ -123,7 +123,6 @@ impl Keys {
     }
 }
 
-/// One model's part of a [`TopicLayout`].
 #[derive(Debug)]
 pub(crate) struct ModelLayout {
     pub(crate) name: Box<str>,
@@ -135,7 +134,6 @@ pub(crate) struct ModelLayout {
     pub(crate) schema: Arc<Schema>,
 }
 
-/// One value column.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnLayout {
     pub(crate) kind: Kind,

@@ -241,7 +241,6 @@ impl Rows {
         bytes
     }
 
-    /// Hands the rows over.
     pub(crate) fn finish(
         mut self,
         layout: &ModelLayout,

@@ -71,7 +71,6 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// The next byte.
     #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
@@ -84,7 +83,6 @@ impl<'a> Scanner<'a> {
         Err(Fault { at: self.at, what })
     }
 
-    /// Passes blanks.
     #[inline]
     pub(crate) fn blanks(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {

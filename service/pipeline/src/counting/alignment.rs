@@ -21,7 +21,6 @@ pub struct Change {
     pub paused: bool,
 }
 
-/// How far each partition has come.
 #[derive(Debug, Default)]
 pub(crate) struct Alignment {
     progress: BTreeMap<TopicPartition, Progress>,

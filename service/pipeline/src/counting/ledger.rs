@@ -75,7 +75,6 @@ impl ChunkOutcomes {
         }
     }
 
-    /// The outcomes of all its records.
     pub(crate) fn total(&self) -> Ledger {
         self.before(i64::MAX)
     }

@@ -26,7 +26,6 @@ pub(crate) struct OpenWindow {
     pub(crate) stored: (usize, usize),
 }
 
-/// An operations pane that takes rows.
 #[derive(Debug)]
 pub(crate) struct OpenPane {
     pub(crate) setup: Arc<Setup>,
@@ -54,14 +53,12 @@ impl OpenWindow {
         self.dirty = true;
     }
 
-    /// Adds all that another one counted.
     pub(crate) fn take_in(&mut self, from: &OpenWindow) {
         self.counted.merge(&self.setup.layout, &from.counted);
         self.fresh.merge(&self.setup.layout, &from.fresh);
         self.dirty = true;
     }
 
-    /// All that was counted.
     pub(crate) fn into_state(mut self) -> WindowState {
         self.counted.merge(&self.setup.layout, &self.fresh);
         self.counted
@@ -142,7 +139,6 @@ pub(crate) fn whole(window: WindowKey, state: Arc<PaneState>) -> Increment {
     Increment { window, replaces: true, encode }
 }
 
-/// The sum of a window's increments.
 pub(crate) fn decode_window(
     setup: &Setup,
     increments: &[Vec<u8>],
@@ -154,7 +150,6 @@ pub(crate) fn decode_window(
     Ok(sum)
 }
 
-/// The sum of a pane's increments.
 pub(crate) fn decode_pane(setup: &Setup, increments: &[Vec<u8>]) -> Result<PaneState, DecodeError> {
     let mut sum = PaneState::default();
     for bytes in increments {

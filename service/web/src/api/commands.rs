@@ -26,7 +26,6 @@ pub(crate) const BY_BYTES: usize = 200;
 /// Longest reason, in bytes.
 pub(crate) const REASON_BYTES: usize = 2000;
 
-/// Who changes something, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signature {
     by: String,
@@ -123,7 +122,6 @@ impl Signature {
         Ok(Signature { by: by.to_owned(), reason: reason.to_owned() })
     }
 
-    /// An acceptance at this moment.
     pub(crate) fn acceptance(self) -> Acceptance {
         Acceptance { by: self.by, reason: self.reason, at_us: now_us() }
     }

@@ -25,7 +25,6 @@ const MOST_BYTES: usize = 64 << 20;
 /// Reports that are unpacked at once.
 const UNPACKED: usize = 16;
 
-/// `?limit=`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportsQuery {
@@ -59,7 +58,6 @@ pub(crate) async fn list(
     Ok(json(body))
 }
 
-/// `GET /api/v1/reports/{id}`
 pub(crate) async fn one(
     State(board): State<Arc<Board>>,
     id: Result<Path<String>, PathRejection>,

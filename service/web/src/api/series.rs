@@ -18,7 +18,6 @@ use crate::refusal::Refusal;
 /// Points of one series.
 const MOST_POINTS: usize = 1000;
 
-/// `?subject=&statistic=&from=&to=`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeriesQuery {
@@ -28,7 +27,6 @@ pub(crate) struct SeriesQuery {
     to: Option<String>,
 }
 
-/// One window of a series.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct SeriesPoint {
     /// Start of the window, RFC 3339.

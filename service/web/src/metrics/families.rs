@@ -1,6 +1,5 @@
 //! Every metric by name, kind, labels and help: CONTRACTS §7.
 
-/// A metric of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Family {
     Records,
@@ -32,7 +31,6 @@ pub(super) enum Family {
     BuildInfo,
 }
 
-/// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,

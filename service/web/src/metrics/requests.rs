@@ -53,12 +53,10 @@ impl Requests {
         Requests { bounds_us: bounds_us.into(), under_us, versions, versions_limit }
     }
 
-    /// Whether there is a latency objective.
     pub(super) fn has_objective(&self) -> bool {
         self.under_us.is_some()
     }
 
-    /// Sums a batch by version.
     pub(super) fn count(&mut self, rows: &CaptureBatch) -> Vec<(String, Counted)> {
         let mut counted: Vec<(String, Counted)> = Vec::new();
         let mut last = 0;

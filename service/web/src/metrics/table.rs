@@ -28,7 +28,6 @@ pub(super) enum Rank {
     Fixed,
 }
 
-/// Captured latencies as a histogram.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Latencies {
     /// Upper bounds of the buckets in microseconds, ascending, each within its bucket.
@@ -44,7 +43,6 @@ enum Sample {
     Latencies(Latencies),
 }
 
-/// All series.
 #[derive(Debug)]
 pub(super) struct Table {
     families: BTreeMap<Family, BTreeMap<Labels, Sample>>,
@@ -58,7 +56,6 @@ pub(super) struct Table {
     by_rank: BTreeSet<(Rank, String, String)>,
 }
 
-/// A column that is shown.
 #[derive(Debug)]
 struct Column {
     rank: Rank,
@@ -323,7 +320,6 @@ fn histogram_metric(latencies: &Latencies) -> proto::Metric {
     metric
 }
 
-/// Microseconds in the base unit.
 pub(super) fn seconds(time_us: f64) -> f64 {
     time_us / 1e6
 }

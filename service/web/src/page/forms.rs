@@ -103,7 +103,6 @@ pub(crate) async fn silence(
     }
 }
 
-/// Gives the id of the silence.
 fn ask_to_silence(visit: &Visit, form: &SilenceForm) -> Result<String, Refusal> {
     visit.check_form(&form.token)?;
     let chosen = |text: &str| (!text.is_empty()).then(|| text.to_owned());

@@ -17,7 +17,6 @@ use super::visit::{Follows, Section, View, Visit};
 use crate::board::Board;
 use crate::refusal::Refusal;
 
-/// The handler of a view.
 pub(crate) fn show<P, F>(view: fn(Visit, P) -> F) -> MethodRouter<Arc<Board>>
 where
     P: DeserializeOwned + Send + 'static,

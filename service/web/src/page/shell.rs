@@ -58,7 +58,6 @@ pub(crate) async fn icon() -> Response {
     ([(header::CONTENT_TYPE, "image/svg+xml")], ICON).into_response()
 }
 
-/// A whole document.
 pub(super) fn document(visit: &Visit, view: View) -> impl IntoResponse + use<> {
     let View { title, section, follows, body } = view;
     let root = &visit.root;

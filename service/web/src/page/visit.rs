@@ -29,7 +29,6 @@ pub(crate) struct Visit {
     headers: HeaderMap,
 }
 
-/// What a view gives.
 pub(crate) struct View {
     pub(super) title: String,
     pub(super) section: Section,

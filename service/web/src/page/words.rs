@@ -136,7 +136,6 @@ pub(super) fn subject(subject: &Subject) -> String {
     })
 }
 
-/// What a subject is.
 pub(super) fn kind(subject: &Subject) -> &'static str {
     if subject.is_feature() {
         "feature"
@@ -147,7 +146,6 @@ pub(super) fn kind(subject: &Subject) -> &'static str {
     }
 }
 
-/// What was looked at, in words.
 pub(super) fn check(check: Check) -> &'static str {
     match check {
         Check::Distribution => "distribution",

@@ -25,7 +25,6 @@ pub(in crate::page) fn stack_head(names: &[&str]) -> Markup {
     }
 }
 
-/// A picture of our own making.
 pub(in crate::page) fn figure(picture: &str) -> Markup {
     html! { figure { (PreEscaped(picture)) } }
 }

@@ -66,7 +66,6 @@ impl Forms {
         html! { @if let Some(form) = &self.refused { p.said.alarm role="alert" { "Nothing was changed: " (form.sentence) } } }
     }
 
-    /// The form on an incident's page.
     pub(in crate::page) fn accept(&self, id: &str, root: &Root) -> Markup {
         let path = root.to(&format!("{}/accept", links::incident(id)));
         html! {

@@ -41,7 +41,6 @@ pub(in crate::page) fn step_badge(state: TransitionState) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-/// Attempts to deliver.
 pub(in crate::page) fn receipts<'a>(
     receipts: impl Iterator<Item = &'a ReceiptDigest>,
     caption: &str,

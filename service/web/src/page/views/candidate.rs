@@ -28,14 +28,12 @@ struct ShadowWindow {
     id: String,
 }
 
-/// One window of the candidate.
 struct CandidateWindow {
     id: String,
     start_us: i64,
     report: CandidateReport,
 }
 
-/// A candidate, for the view.
 struct OverWindows<'a> {
     model: &'a str,
     name: &'a str,

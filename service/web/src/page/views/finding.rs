@@ -29,7 +29,6 @@ pub(crate) struct FindingPath {
     subject: Subject,
 }
 
-/// `?window=`
 #[derive(Debug, Default, Deserialize)]
 struct FindingQuery {
     window: Option<String>,
@@ -118,7 +117,6 @@ fn series(model: &str, subject: &Subject) -> String {
     format!("/api/v1/models/{model}/series?subject={subject}")
 }
 
-/// One check of the subject.
 fn one(stored: &StoredSubject, finding: &Finding, name: &str) -> Markup {
     let points = over_time(&stored.windows, finding);
     let drawn = Drawn { name, shape: stored.shape.as_ref(), points: &points };

@@ -19,7 +19,6 @@ const PER_PAGE: usize = 100;
 /// Letters of a sentence in the list; the whole of it stands in the model's own view.
 const BECAUSE: usize = 160;
 
-/// `?find=&page=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ModelsQuery {
