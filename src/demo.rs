@@ -35,7 +35,6 @@ use job::TrainingJob;
 use story::Story;
 use traffic::{Pace, Speed, Traffic};
 
-/// Topic of the captures.
 const TOPIC: &str = "flights.captures";
 /// Its partitions: the embedded broker keeps 5 MiB of each.
 const PARTITIONS: i32 = 6;

@@ -11,7 +11,6 @@ use driftline_plots::{self as plots, Bars, Theme, Timeline, TimelinePoint};
 use driftline_store::{Store, StoreError};
 use serde::Deserialize;
 
-/// Windows of a timeline.
 const WINDOWS: usize = 30;
 /// Bytes of reports that are read for one timeline: those of two thousand columns have ten megabytes.
 const REPORT_BYTES: usize = 64 << 20;
@@ -20,7 +19,6 @@ const CATEGORIES: usize = 8;
 /// Width of every picture that goes into a mail, in pixels of a page.
 const WIDTH: u32 = 360;
 
-/// The part of a report that pictures need.
 #[derive(Debug, Deserialize)]
 struct Judged {
     window: Started,

@@ -49,13 +49,11 @@ enum Who {
     Prompt,
 }
 
-/// A window's turn at a thread.
 struct Turn {
     job: Shared,
     rests: bool,
 }
 
-/// One thread and what it has before it.
 #[derive(Debug)]
 struct Seat {
     jobs: Option<SyncSender<Turn>>,

@@ -261,7 +261,6 @@ impl Monitor {
         self.judge.hand_over(Instant::now());
     }
 
-    /// Everything but reading.
     fn attend(&mut self) -> anyhow::Result<()> {
         self.hear(Duration::ZERO);
         if let Some(outcome) = self.writer.poll() {

@@ -61,7 +61,6 @@ impl Retention {
         Retention::Enough(kept)
     }
 
-    /// The sentence, where something is amiss.
     fn warning(self) -> Option<String> {
         match self {
             Retention::Enough(_) => None,

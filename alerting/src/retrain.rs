@@ -121,7 +121,6 @@ pub struct RetrainState {
     requests_us: Vec<i64>,
 }
 
-/// What one incident has asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Asked {
     incident: String,

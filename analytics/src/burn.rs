@@ -35,7 +35,6 @@ pub struct BurnWindow {
     sums: BTreeMap<i64, Sums>,
 }
 
-/// What burn rates need of a pane.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
     requests: u64,

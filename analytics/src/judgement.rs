@@ -94,7 +94,6 @@ pub fn judge(input: &JudgeInput<'_>) -> (Report, History) {
     (report, history)
 }
 
-/// The highest level of the judged findings.
 fn level(findings: &[Finding]) -> Level {
     let judged = findings.iter().filter(|finding| finding.judged).map(|finding| finding.level);
     judged.reduce(Level::higher).unwrap_or(Level::Ok)

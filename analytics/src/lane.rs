@@ -374,14 +374,6 @@ impl Lane {
         end_us.saturating_add(self.settings.lateness_us)
     }
 
-    /// The event time at which the next window would be due, where one is open.
-    pub fn next_due_us(&self) -> Option<i64> {
-        let next = self.open.values().next().map(|window| window.end_us);
-        let deadline = self.carried.as_ref().map(|window| self.deadline_us(window));
-        let end_us = [next, deadline].into_iter().flatten().min()?;
-        Some(end_us.saturating_add(self.settings.lateness_us))
-    }
-
     /// Starts of the windows that hold rows and are not closed; a carried one included.
     pub fn open_starts_us(&self) -> impl Iterator<Item = i64> + '_ {
         self.carried.iter().map(|window| window.start_us).chain(self.open.keys().copied())

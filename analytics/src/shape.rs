@@ -55,7 +55,6 @@ pub struct Furthest {
     pub comparison: Comparison,
 }
 
-/// How many values both sides have.
 #[derive(Clone, Copy)]
 struct Totals {
     reference: u64,

@@ -215,7 +215,6 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// The text a tree was read from.
 struct Source<'a> {
     text: &'a str,
     file: usize,

@@ -28,7 +28,6 @@ mod tests;
 
 use columns::Columns;
 
-/// Batches that wait to be written.
 const QUEUE: usize = 4;
 
 /// Writes counted rows to a file.
@@ -51,7 +50,6 @@ pub(crate) struct ExportArgs {
     pub(crate) out: PathBuf,
 }
 
-/// Which rows, and how they are read.
 struct Wanted {
     setup: Setup,
     selection: Selection,
@@ -136,7 +134,6 @@ fn setup(state: &StoredState, request: &RetrainRequest, config: &Config) -> anyh
     Ok(load_setup(model, &config.limits)?)
 }
 
-/// Reads on one thread and writes on another.
 fn write(wanted: &Wanted, source: &Source, file: &Path) -> anyhow::Result<(u64, Vec<OffsetRange>)> {
     let columns = Columns::new(source.topic(), wanted.setup.layout.schema());
     let progress = RowsBar::new("exporting", Some(wanted.rows));

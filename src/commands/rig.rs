@@ -25,13 +25,10 @@ use driftline_world::World;
 
 use super::{baseline, configured, produce};
 
-/// The topic of all models.
 pub(super) const TOPIC: &str = "captures";
 /// Partitions of the topic.
 pub(crate) const PARTITIONS: i32 = 3;
-/// Rows of a day.
 pub(super) const ROWS_A_DAY: i64 = 240;
-/// Start of day 0.
 const FIRST_DAY: &str = "2026-11-02T00:00:00Z";
 /// No acknowledgement is awaited longer.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -31,7 +31,6 @@ pub(super) const NUMBERS: [&str; 9] = [
 /// Categorical features of a capture.
 pub(super) const TEXTS: [&str; 3] = ["carrier", "origin", "dest"];
 
-/// A batch of departures in order of time.
 #[derive(Debug)]
 pub(super) struct Departures {
     /// Identifiers.
@@ -65,7 +64,6 @@ impl Flights {
         Ok(Flights { reader, since_us, before_us })
     }
 
-    /// The next departures; `None` after the last.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Departures>> {
         while let Some(batch) = self.reader.next() {
             let batch = batch.context("the embedded flights cannot be read")?;

@@ -36,7 +36,6 @@ struct Inbox {
 }
 
 impl TrainingJob {
-    /// Listens on a free port of loopback.
     pub(super) fn start() -> anyhow::Result<TrainingJob> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -57,12 +56,10 @@ impl TrainingJob {
         &self.url
     }
 
-    /// What signs them.
     pub(super) fn secret(&self) -> &str {
         SECRET
     }
 
-    /// Requests that arrived since the last call, each once.
     pub(super) fn take_requests(&self) -> Vec<RetrainRequest> {
         self.requests.try_iter().collect()
     }

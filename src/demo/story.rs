@@ -111,7 +111,6 @@ impl Story {
         }
     }
 
-    /// A request that the training job received.
     pub(super) fn requested(&mut self, request: &RetrainRequest) {
         let data = &request.data;
         if !self.requests.insert(data.retrain_id.clone()) {
@@ -242,7 +241,6 @@ fn week(start: &str) -> String {
     format!("week of {:>6}", parse_instant_us(start).map_or_else(|_| start.to_owned(), day))
 }
 
-/// `24 Jun`
 fn day(time_us: i64) -> String {
     jiff::Timestamp::from_microsecond(time_us).map_or_else(
         |_| String::from("?"),

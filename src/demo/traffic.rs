@@ -34,14 +34,12 @@ pub(crate) enum Speed {
     Times(f64),
 }
 
-/// How fast, and up to which event time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     pub(super) speed: Speed,
     pub(super) until_us: i64,
 }
 
-/// Reads `max`, `1x` or `100000x`.
 pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
     let expected = || format!("\"{text}\" is no speed: write 1x, 100000x or max");
     if text == "max" {

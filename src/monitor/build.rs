@@ -158,7 +158,6 @@ fn metrics(config: &Config, pipeline: &Pipeline) -> Arc<Metrics> {
     Arc::new(metrics)
 }
 
-/// What HTTP, mail and webhooks run on.
 fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -19,7 +19,6 @@ use crate::priority::give_way;
 /// How long after the close of a window its shadow record is final (`shadow.grace`).
 const GRACE: Duration = Duration::from_secs(60);
 
-/// The lanes of every model that has candidates.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     models: BTreeMap<ModelId, OfModel>,
@@ -59,7 +58,6 @@ impl Sums for Compared {
     }
 }
 
-/// A record that waits for candidates.
 #[derive(Debug)]
 struct OpenRecord {
     id: WindowId,
@@ -68,7 +66,6 @@ struct OpenRecord {
     reports: BTreeMap<usize, CandidateReport>,
 }
 
-/// What is shown of the candidates of one model.
 #[derive(Debug, Default)]
 pub(super) struct ModelCandidates {
     pub(super) statuses: Vec<CandidateStatus>,
@@ -92,7 +89,6 @@ pub(crate) struct ShadowWindow {
     pub(crate) id: WindowId,
 }
 
-/// A candidate that was loaded or degraded.
 #[derive(Debug)]
 pub(super) struct Changed {
     pub(super) model: ModelId,
@@ -209,7 +205,6 @@ impl Candidates {
         self.open.is_empty()
     }
 
-    /// Rows that were paired, over all candidates.
     pub(super) fn paired(&self) -> u64 {
         self.all_lanes().map(|lane| lane.counters().paired).sum()
     }
@@ -242,7 +237,6 @@ impl Candidates {
         changes
     }
 
-    /// What is shown of the candidates, by model.
     pub(super) fn statuses(&self) -> BTreeMap<ModelId, ModelCandidates> {
         let of_model = |(id, model): (&ModelId, &OfModel)| {
             let statuses = model.lanes.iter().map(|(lane, _)| status(lane)).collect();
@@ -271,7 +265,6 @@ fn status(lane: &CandidateLane<Compared>) -> CandidateStatus {
     CandidateStatus { name: lane.name().to_owned(), purpose, state, says }
 }
 
-/// What `/readyz` says of a candidate.
 pub(super) fn check(candidate: &CandidateStatus, model: &str) -> ReadyCheck {
     let name = format!("candidate {} of {model}", candidate.name);
     ReadyCheck { name, state: candidate.state, says: candidate.says.clone() }

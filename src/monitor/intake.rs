@@ -26,7 +26,6 @@ const WAITING: usize = 8;
 /// How often it is looked whether the readers have stopped.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The readers and what belongs to them.
 pub(super) struct Intake {
     connection: Connection,
     topics: Vec<TopicPlan>,
@@ -69,7 +68,6 @@ impl Intake {
         retention_us
     }
 
-    /// Plans the reading of the pipeline's topics.
     pub(super) fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
         let connection = Connection::from(&config.kafka);
         let limits = ReadLimits::from(&config.limits);
@@ -146,7 +144,6 @@ impl Intake {
         plan.map_or_else(String::new, |plan| plan.topic.clone())
     }
 
-    /// Lets a partition wait, or go on.
     pub(super) fn align(&self, change: Change) {
         match (&self.readers, change.paused) {
             (Some(readers), true) => readers.pause(change.at),

@@ -39,12 +39,10 @@ impl Monitor {
     }
 }
 
-/// How much of each figure has been counted.
 #[derive(Debug, Default)]
 pub(super) struct Counted(BTreeMap<&'static str, u64>);
 
 impl Counted {
-    /// Takes what an earlier process counted as counted.
     pub(super) fn begin(pipeline: &Pipeline) -> Counted {
         Counted(of_records(pipeline).into())
     }

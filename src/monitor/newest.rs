@@ -47,7 +47,6 @@ impl Newest {
         Ok(Newest { reports })
     }
 
-    /// The reports that were read since the last call.
     pub(super) fn take(&self) -> Vec<Report> {
         self.reports.try_iter().collect()
     }

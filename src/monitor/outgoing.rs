@@ -34,7 +34,6 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Both ways out, with nothing on them.
     pub(super) fn new(delivery: Delivery, publisher: Option<Publisher>) -> Outgoing {
         Outgoing {
             delivery,
@@ -60,7 +59,6 @@ impl Outgoing {
         }
     }
 
-    /// Hands over what there is room for.
     pub(super) fn hand_over(&mut self) {
         if let Some(publisher) = &self.publisher {
             while let Some(record) = self.reports.pop_front() {

@@ -9,7 +9,6 @@ use driftline_web::{IncidentStatus, ModelStatus, PaneStatus, RecentWindow, Step}
 
 use super::candidates::ModelCandidates;
 
-/// Steps of incidents that are shown.
 const STEPS: usize = 200;
 
 /// What was last shown of every model, in their order.

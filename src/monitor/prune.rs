@@ -18,7 +18,6 @@ pub(super) struct Pruner {
     running: Option<JoinHandle<Result<Pruned, StoreError>>>,
 }
 
-/// What the store has no longer.
 #[derive(Debug)]
 pub(super) struct Pruned {
     /// Reports that were too many.

@@ -14,7 +14,6 @@ use serde::Deserialize;
 pub(super) const HANDED_OVER: usize = 256;
 /// How long one acknowledgement may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Rest after a refused report.
 const REST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -69,7 +68,6 @@ impl Publisher {
         })
     }
 
-    /// What became of records since the last call.
     pub(super) fn take_fates(&self) -> Vec<Fate> {
         self.fates.try_iter().collect()
     }

@@ -20,7 +20,6 @@ use crate::delivery::Attempt;
 /// Receipts that are shown; the store keeps more for the pages of incidents.
 const RECEIPTS_SHOWN: usize = 200;
 
-/// What the loop remembers for those who ask.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     /// Trouble of readers, by topic; the empty name is the broker's.
@@ -111,7 +110,6 @@ impl Readiness {
         self.reported.contains(model)
     }
 
-    /// Everything that is shown, as of now.
     pub(super) fn live(
         &mut self,
         pipeline: &Pipeline,

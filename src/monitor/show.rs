@@ -11,7 +11,6 @@ use super::readiness::Surroundings;
 
 /// How often readers of the board see something new.
 const BOARD_EVERY: Duration = Duration::from_millis(500);
-/// How often old reports are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 impl Monitor {
@@ -38,7 +37,6 @@ impl Monitor {
         Ok(())
     }
 
-    /// Shows readers of the board what stands now.
     pub(super) fn publish(&mut self) {
         let lag = self.intake.lag(&self.pipeline, &self.metrics);
         let (dead_letters, trouble) = self.intake.dead_letters();

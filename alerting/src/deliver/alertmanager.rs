@@ -49,7 +49,6 @@ impl AlertmanagerSender {
         }
     }
 
-    /// Posts the alerts as they stand now.
     pub(super) async fn send(&self, alerts: &[&Alert]) -> Outcome {
         let (now, now_us) = now();
         let resend_us = i64::try_from(self.resend.as_micros()).unwrap_or(i64::MAX);

@@ -162,7 +162,6 @@ impl SmtpSender {
         }
     }
 
-    /// Sends to every recipient who is not settled yet.
     pub(super) async fn send(&self, id: &str, letter: &Letter) -> Outcome {
         let bytes = match self.letterhead.write(letter, SystemTime::now()) {
             Ok(bytes) => bytes,

@@ -281,7 +281,6 @@ impl NumericCell {
     }
 }
 
-/// The smallest and the largest of values without NaN.
 #[inline(always)]
 fn range(values: &[f64]) -> Option<(f64, f64)> {
     // As many as let nobody wait for the comparison before.

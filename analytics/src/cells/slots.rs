@@ -228,13 +228,11 @@ fn is_array(used: usize, slots: usize) -> bool {
     used * 4 >= slots.max(8)
 }
 
-/// Sorted indices with how often each stands there.
 fn runs_of(sorted: &[u32]) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
     let runs = sorted.chunk_by(|a, b| a == b);
     runs.filter_map(|run| Some((*run.first()?, run.len() as u64)))
 }
 
-/// The counters that are used, with their indices.
 fn used_of(counts: &[u32]) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
     let all = counts.iter().enumerate().map(|(i, &count)| (i as u32, u64::from(count)));
     all.filter(|&(_, count)| count != 0)

@@ -9,7 +9,6 @@ const MANTISSA_BITS: u32 = 6;
 const SMALLEST: f64 = 1.0 / 16_777_216.0;
 const LARGEST: f64 = 1_099_511_627_776.0;
 
-/// Counts per grid cell of finite numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct ScoreGrid {
     cells: BTreeMap<i32, u64>,

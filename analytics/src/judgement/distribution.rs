@@ -219,7 +219,6 @@ fn rows_needed(degrees: f64, tolerance: f64, z: f64, reference: f64) -> Option<u
     (reference > effective && rows.is_finite()).then(|| libm::floor(rows) as u64 + 1)
 }
 
-/// Two tables of counts as shares.
 struct Shares<'a> {
     reference: &'a [u64],
     window: &'a [u64],

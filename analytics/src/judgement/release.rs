@@ -13,7 +13,6 @@ const UNVERSIONED: &str = "none";
 /// A share that moved by more is a release: RULES §4.
 const MOVED: f64 = 0.10;
 
-/// A version of the window.
 pub(super) struct Version<'a> {
     /// As the report names it.
     pub(super) label: &'a str,
@@ -23,7 +22,6 @@ pub(super) struct Version<'a> {
 }
 
 impl Version<'_> {
-    /// As sentences name it.
     pub(super) fn text(&self) -> String {
         match self.key {
             None => "the versions beyond the limit".to_owned(),
@@ -53,7 +51,6 @@ pub(super) fn versions(state: &WindowState) -> BTreeMap<String, u64> {
     versions
 }
 
-/// Share of the requests by version.
 pub(super) fn shares(versions: &BTreeMap<String, u64>) -> BTreeMap<String, f64> {
     let total: u64 = versions.values().sum();
     let share = |count: u64| if total == 0 { 0.0 } else { count as f64 / total as f64 };

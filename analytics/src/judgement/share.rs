@@ -69,7 +69,6 @@ fn needed(allowed: f64, level: f64) -> Option<u64> {
     (allowed < 1.0 && rows.is_finite()).then(|| (rows as u64).max(1))
 }
 
-/// How many of how many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {
     pub(super) count: u64,
@@ -156,7 +155,6 @@ pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) 
     Draft { finding, basis }
 }
 
-/// What a test is worth.
 pub(super) struct Judged {
     pub(super) judged: bool,
     pub(super) computable: bool,

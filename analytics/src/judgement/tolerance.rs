@@ -12,7 +12,6 @@ pub const VARIES_TOO_MUCH: &str =
 /// A tolerance above this says little: the column moves by itself.
 const WIDE: f64 = 0.3;
 
-/// A tolerance with its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tolerated {
     /// In units of the deciding statistic, or a share.
@@ -66,7 +65,6 @@ pub(super) fn deciding(
     Tolerated { value: shown.max(floor), from, notes }
 }
 
-/// The tolerance of a share.
 pub(super) fn share(model: &Tolerance, value: f64) -> Tolerated {
     let from = match model {
         Tolerance::Auto => "floor",

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Closed, Cut, Incomplete};
 
-/// A window that has not closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OpenWindow {
     pub(super) start_us: i64,

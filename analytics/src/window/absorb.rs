@@ -48,7 +48,6 @@ pub(super) fn absorb(window: &mut WindowState, layout: &Layout, parts: &[Part<'_
     valued.iter().for_each(|&part| absorb_unknown_columns(window, part));
 }
 
-/// The rows of a part by what they have.
 struct Sorted<'a> {
     batch: &'a CaptureBatch,
     /// Those that did not fail.
@@ -138,7 +137,6 @@ fn absorb_unknown_columns(window: &mut WindowState, part: Part<'_>) {
     }
 }
 
-/// The value columns of parts that each have rows.
 struct Columns<'a> {
     layout: &'a Layout,
     parts: &'a [Part<'a>],
@@ -169,7 +167,6 @@ impl Columns<'_> {
     }
 }
 
-/// The chosen rows of one value column.
 struct ColumnPart<'a> {
     values: &'a ArrayRef,
     wrong_type: Option<&'a StringArray>,

@@ -8,7 +8,6 @@ use driftline_config::Partition;
 
 use super::{DeadLetter, RecentDeadLetter};
 
-/// Letters that people can look at.
 const RECENT: usize = 100;
 
 #[derive(Debug)]

@@ -194,7 +194,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Does what it was told meanwhile.
     pub(super) fn obey(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
         let orders = self.inbox.take();
         for assignment in orders.read {

@@ -241,7 +241,6 @@ impl Worker {
         self.outlet.send_chunk(chunk)
     }
 
-    /// Moves the dead letters on.
     pub(super) fn settle(&self) -> Result<(), Stopped> {
         match self.dead_letters.settle() {
             Ok(()) => self.outlet.recovered(None, Cause::DeadLetters),

@@ -15,7 +15,6 @@ pub trait RowSource {
     /// Whether the rows have event times.
     fn has_time(&self) -> Result<bool, BatchError>;
 
-    /// What stands in the columns; reads all rows.
     fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError>;
 
     /// Gives every batch of the rows, as captures of `schema`, to `see`.

@@ -176,7 +176,6 @@ impl Chunks {
     }
 }
 
-/// The batch with these offsets.
 fn numbered(batch: &RecordBatch, offsets: Range<i64>) -> Result<CaptureBatch, ArrowError> {
     let place = batch.schema_ref().index_of(OFFSET)?;
     let mut columns = batch.columns().to_vec();

@@ -86,7 +86,6 @@ pub(crate) struct CountingDocument {
     facts: CountingFacts,
 }
 
-/// The half that deciding reads.
 #[derive(Deserialize)]
 struct DecidingDocument {
     closing: Vec<ClosingDocument>,

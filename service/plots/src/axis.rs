@@ -108,12 +108,10 @@ pub(super) fn nice_values(low: f64, high: f64, about: usize) -> Vec<f64> {
     values
 }
 
-/// Ticks at round values.
 pub(super) fn ticks(low: f64, high: f64, about: usize) -> Vec<Tick> {
     nice_values(low, high, about).into_iter().map(|value| (value, number(value))).collect()
 }
 
-/// Ticks at round shares, in percent.
 pub(super) fn percent_ticks(high: f64, about: usize) -> Vec<Tick> {
     let text = |value: f64| format!("{} %", number(clean(100.0 * value)));
     nice_values(0.0, high, about).into_iter().map(|value| (value, text(value))).collect()

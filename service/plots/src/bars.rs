@@ -7,7 +7,6 @@ use super::svg::{Anchor, Caption, Drawing, RIGHT, at, shortened};
 
 /// Categories that are drawn one by one; the rest is one bar.
 const CATEGORIES: usize = 20;
-/// Height of a category's row.
 const ROW: f64 = 22.0;
 const PANEL: Panel = Panel { left: 44.0, right: RIGHT, top: 44.0, bottom: 172.0 };
 const HEIGHT: f64 = 194.0;

@@ -7,7 +7,6 @@ use driftline_config::Level;
 use super::axis::{date, time_ticks};
 use super::svg::{escaped, short};
 
-/// Height of a row.
 const ROW: usize = 16;
 /// Room for the dates above the rows, and for what the marks mean below them.
 const HEAD: usize = 20;

@@ -9,7 +9,6 @@ pub(super) const WIDTH: f64 = 360.0;
 /// Where the area between the axes ends on the right.
 pub(super) const RIGHT: f64 = 350.0;
 
-/// A place in the picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) x: f64,
@@ -47,7 +46,6 @@ impl Drawing {
         Drawing { width, height, body: String::new() }
     }
 
-    /// A picture with its heading at the top.
     pub(super) fn headed(height: f64, heading: &str) -> Drawing {
         let mut drawing = Drawing::new(WIDTH, height);
         drawing.text("head", at(6.0, 15.0), Anchor::Start, &shortened(heading, 52));

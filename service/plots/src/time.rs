@@ -9,7 +9,6 @@ const PANEL: Panel = Panel { left: 44.0, right: RIGHT, top: 44.0, bottom: 172.0 
 const HEIGHT: f64 = 194.0;
 /// Windows up to which each has a mark; beyond, warnings and alarms have.
 const MARKED: usize = 45;
-/// Width and height of a sparkline.
 const SPARK: (f64, f64) = (120.0, 28.0);
 
 /// A number over time.

@@ -6,7 +6,6 @@ use driftline_pipeline::setup::Setup;
 
 use crate::{Store, StoreError};
 
-/// Reports that are unpacked at once.
 const PAGE: usize = 16;
 
 impl Store {

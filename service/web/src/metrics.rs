@@ -66,7 +66,6 @@ pub struct Metrics {
     kept: Mutex<Kept>,
 }
 
-/// What the driver and a scrape share.
 #[derive(Debug)]
 struct Kept {
     table: Table,

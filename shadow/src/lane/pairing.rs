@@ -10,7 +10,6 @@ use crate::error::ShadowError;
 use crate::model::{Scores, text_at, values_of};
 use crate::sums::{Pair, Sums};
 
-/// What became of the rows of a slice.
 #[derive(Debug)]
 pub(super) struct Scored<S> {
     pub(super) paired: u64,

@@ -107,7 +107,6 @@ pub(super) struct Merged<S> {
     after: Arc<S>,
 }
 
-/// Rows that the lane's thread is to score next.
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) batch: RecordBatch,

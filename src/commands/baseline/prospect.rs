@@ -8,7 +8,6 @@ use driftline_config::{Level, Model, Subject};
 
 use super::super::text_table::TextTable;
 
-/// The text that is printed about a new baseline.
 pub(super) fn describe(model: &Model, baseline: &Baseline, prospects: &Prospects) -> String {
     let Prospects { by_size, own_windows, alarmed } = prospects;
     let columns = columns(baseline, by_size);

@@ -158,7 +158,6 @@ pub(super) fn clocks(check: String, newest_us: i64, now_us: i64) -> Finding {
     )
 }
 
-/// A topic that Driftline writes.
 fn written(connection: &Connection, topic: &str, instead: &str) -> Finding {
     let check = format!("topic {topic}");
     match describe_topic(connection, topic) {

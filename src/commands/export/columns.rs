@@ -18,7 +18,6 @@ use driftline_config::Partition;
 const FIXED: [&str; 9] =
     ["topic", "partition", "offset", "ts", ID, VERSION, LATENCY_US, STATUS, SAMPLE_RATE];
 
-/// How captures become rows of the file.
 #[derive(Debug)]
 pub(super) struct Columns {
     topic: String,

@@ -7,7 +7,6 @@ use driftline_capture::{CaptureBatch, CaptureSchema};
 use driftline_config::time::format_instant;
 use driftline_formats::category_of_f64;
 
-/// The rows of one batch, ready to be written.
 pub(super) struct Events<'a> {
     model: &'a str,
     batch: &'a CaptureBatch,
@@ -108,7 +107,6 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A JSON object that is being written.
 struct Object<'o> {
     out: &'o mut Vec<u8>,
     empty: bool,
@@ -120,7 +118,6 @@ impl<'o> Object<'o> {
         Object { out, empty: true }
     }
 
-    /// Writes a key that is JSON already.
     fn key(&mut self, key: &str) {
         if !std::mem::replace(&mut self.empty, false) {
             self.out.push(b',');

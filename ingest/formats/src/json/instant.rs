@@ -37,7 +37,6 @@ pub(crate) fn parse_rfc3339_us(text: &[u8]) -> Option<i64> {
     Some(seconds * 1_000_000 + fraction_us)
 }
 
-/// The number of two digits.
 #[inline]
 fn two(tens: u8, ones: u8) -> Option<i64> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));

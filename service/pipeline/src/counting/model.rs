@@ -317,7 +317,6 @@ impl ModelCounter {
         Some(Closing::Pane(ClosedPane { start_us: closed.start_us, setup, state, saved: false }))
     }
 
-    /// What a closing window counted since the last snapshot.
     fn last_increment(&mut self, start_us: i64) -> Option<Increment> {
         let key = self.key(LaneKind::Drift, start_us);
         self.windows.get_mut(&start_us).and_then(|window| window.increment(key))

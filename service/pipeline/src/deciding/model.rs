@@ -412,7 +412,6 @@ impl ModelDecider {
         RetrainLimits { cooldown_us: retrain.cooldown_us, max_per_day: retrain.max_per_day }
     }
 
-    /// Remembers a window that was decided on.
     fn remember(&mut self, past: PastWindow) {
         let first = self.facts.past.front().map_or(i64::MAX, |first| first.closed.start_us);
         let oldest_us = past.closed.start_us.min(first);
@@ -424,7 +423,6 @@ impl ModelDecider {
         self.facts.late_rows.retain(|row| row.time_us >= oldest_us);
     }
 
-    /// Remembers a window as overviews show it.
     fn show(&mut self, report: &Report, start_us: i64) {
         self.facts.last_window = Some(LastWindow::new(report));
         self.facts.sparks.push_back(Spark::new(report, start_us));
@@ -433,7 +431,6 @@ impl ModelDecider {
         }
     }
 
-    /// Adds a transition to the history of alerts.
     fn log(&mut self, transition: &Transition, wall_us: i64) {
         self.facts.transitions.push_back(Logged { transition: transition.clone(), wall_us });
         if self.facts.transitions.len() > TRANSITIONS {

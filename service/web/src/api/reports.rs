@@ -22,7 +22,6 @@ const REPORTS: usize = 20;
 const MOST_REPORTS: usize = 500;
 /// Bytes of one answer: a report of two thousand columns has some ten megabytes.
 const MOST_BYTES: usize = 64 << 20;
-/// Reports that are unpacked at once.
 const UNPACKED: usize = 16;
 
 #[derive(Debug, Deserialize)]

@@ -15,7 +15,6 @@ use super::reports::newest_first;
 use crate::board::Board;
 use crate::refusal::Refusal;
 
-/// Points of one series.
 const MOST_POINTS: usize = 1000;
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +43,6 @@ struct Numbers {
     tolerance: Option<f64>,
 }
 
-/// The part of a report that a series needs.
 #[derive(Debug, Deserialize)]
 struct JudgedWindow {
     window: WindowStart,

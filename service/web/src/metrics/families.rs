@@ -38,7 +38,6 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// What a metric is called and what it says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Definition {
     pub(super) name: &'static str,

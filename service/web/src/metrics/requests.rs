@@ -19,7 +19,6 @@ const BOUNDS_US: [i64; 17] = [
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];
 
-/// What the requests of one model are counted under.
 #[derive(Debug)]
 pub(super) struct Requests {
     bounds_us: Arc<[i64]>,
@@ -29,7 +28,6 @@ pub(super) struct Requests {
     versions_limit: usize,
 }
 
-/// The requests of one version in one batch.
 #[derive(Debug)]
 pub(super) struct Counted {
     /// Each weighted by the share of traffic it stands for.

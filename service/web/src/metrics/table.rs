@@ -114,7 +114,6 @@ impl Table {
         table
     }
 
-    /// Adds to a counter, which starts at 0.
     pub(super) fn add(&mut self, family: Family, labels: &[&str], amount: f64) {
         if let Some(Sample::Number(value)) = self.admitted(family, labels, Sample::Number(0.0)) {
             *value += amount;
@@ -128,7 +127,6 @@ impl Table {
         }
     }
 
-    /// Adds a batch of latencies to a histogram.
     pub(super) fn observe(&mut self, family: Family, labels: &[&str], batch: &Latencies) {
         let empty = Sample::Latencies(Latencies::new(Arc::clone(&batch.bounds_us)));
         if let Some(Sample::Latencies(latencies)) = self.admitted(family, labels, empty) {

@@ -43,7 +43,6 @@ impl Look {
     }
 }
 
-/// The rules of the page and of its pictures.
 pub(super) fn style_sheet() -> &'static str {
     &LOOK.sheet
 }

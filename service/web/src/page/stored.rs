@@ -20,7 +20,6 @@ pub(super) fn model_of<'a>(live: &'a Live, name: &str) -> Result<&'a ModelStatus
     })
 }
 
-/// A window that is no longer there.
 pub(super) fn gone(id: &str) -> Refusal {
     Refusal::not_found(format!("No window has the id {id}, or its report is no longer kept."))
 }
@@ -30,7 +29,6 @@ pub(super) fn digests(store: &Store, model: &str) -> Result<Vec<WindowDigest>, R
     Ok(store.digests(model, i64::MAX, WINDOWS)?)
 }
 
-/// The report of the window with this id.
 pub(super) fn report_of(store: &Store, model: &str, id: &str) -> Result<Option<Report>, ReadError> {
     let Some((of, start_us)) = WindowId::parse(id) else { return Ok(None) };
     if of != model {
@@ -40,7 +38,6 @@ pub(super) fn report_of(store: &Store, model: &str, id: &str) -> Result<Option<R
     Ok(report_at(store, model, start_us)?.filter(|report| report.window.id == *id))
 }
 
-/// The report of the window that begins there.
 pub(super) fn report_at(
     store: &Store,
     model: &str,
@@ -50,7 +47,6 @@ pub(super) fn report_at(
     Ok(Some(Report::from_json(&stored.report).map_err(|_| Refusal::damaged_report())?))
 }
 
-/// The report of the last of these windows.
 pub(super) fn report_of_last(
     store: &Store,
     model: &str,

@@ -73,7 +73,6 @@ impl FromRequestParts<Arc<Board>> for Visit {
 }
 
 impl Visit {
-    /// What stands behind the question mark.
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         let Query(query) = Query::try_from_uri(&self.uri)?;
         Ok(query)

@@ -98,7 +98,6 @@ fn body(shown: &OverWindows<'_>, configured: Option<&CandidateStatus>, root: &Ro
     }
 }
 
-/// The last window with paired rows.
 fn in_window(model: &str, window: &CandidateWindow, root: &Root) -> Markup {
     let report = &window.report;
     let percent = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), words::percent);

@@ -34,7 +34,6 @@ struct FindingQuery {
     window: Option<String>,
 }
 
-/// What the store knows of a subject.
 struct StoredSubject {
     report: Report,
     windows: Vec<WindowDigest>,

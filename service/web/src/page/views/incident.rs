@@ -14,12 +14,10 @@ use crate::page::visit::{Follows, Section, View, Visit};
 use crate::page::words;
 use crate::refusal::Refusal;
 
-/// Windows that are linked, the last.
 const WINDOWS: usize = 30;
 /// Findings that are listed at their peak.
 const PEAKS: usize = 20;
 
-/// What the store knows of an incident.
 struct StoredIncident {
     entries: Vec<(i64, IncidentEntry)>,
     receipts: Vec<ReceiptDigest>,

@@ -28,7 +28,6 @@ const HEAT_ROWS: usize = 60;
 /// Points of a plot over panes: further ones are joined, the worst of each kept.
 const PANE_POINTS: usize = 240;
 
-/// What the store knows of a model.
 struct StoredModel {
     windows: Vec<WindowDigest>,
     panes: Vec<Pane>,
