@@ -291,18 +291,23 @@ mod tests {
     const M: ModelId = ModelId(0);
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// A lane whose candidate turns out to be none once it is told so: its rows fail, and are counted.
-    fn lane(name: &str, told: Receiver<()>) -> CandidateLane<Compared> {
-        let candidate = Candidate {
+    fn candidate(name: &str, classes: &[&str]) -> Candidate {
+        let classes = classes.iter().map(|class| (*class).to_owned()).collect();
+        Candidate {
             name: name.to_owned(),
             onnx: PathBuf::from("next.onnx"),
             sha256: String::new(),
             inputs: Vec::new(),
-            output: CandidateOutput::default(),
+            output: CandidateOutput { classes, ..CandidateOutput::default() },
             purpose: Purpose::Better,
             trained_until_us: None,
             sample: 1.0,
-        };
+        }
+    }
+
+    /// A lane whose candidate turns out to be none once it is told so: its rows fail, and are counted.
+    fn lane(name: &str, told: Receiver<()>) -> CandidateLane<Compared> {
+        let candidate = candidate(name, &[]);
         CandidateLane::spawn(candidate, 1000, Compared(ModelComparison::new(&[])), move |_| {
             let _ = told.recv();
             Err(ShadowError::ExternalData)
@@ -348,6 +353,47 @@ mod tests {
                     kafka: {bootstrap: \"localhost:9092\"}";
         let config = Config::parse(text, Path::new("/etc/driftline.yaml"), &|_| None);
         Metrics::new(&config.unwrap(), &[])
+    }
+
+    /// What a lane pairs reaches the comparison with nothing exchanged: champion's and candidate's answers,
+    /// ids, offsets, counts and times.
+    #[test]
+    fn what_a_lane_pairs_is_what_is_compared() {
+        let candidate = candidate("next", &["late", "on-time"]);
+        let nothing = Compared(ModelComparison::new(&candidate.output.classes));
+        let (mut sums, mut rest) = (nothing.clone(), nothing);
+        for row in 0..1000 {
+            let champion = if row < 500 { "on-time" } else { "late" };
+            let of = if row % 2 == 0 { &mut sums } else { &mut rest };
+            of.add(&Pair {
+                labels: Some((champion, "late")),
+                scores: Some((row as f64 / 1000.0, 0.75)),
+                id: Some(&format!("id-{row}")),
+                offset: row,
+            });
+        }
+        sums.add_batch_time(1000, 5_000_000);
+        rest.add_single_time(9_000);
+        sums.merge(&rest);
+        let (sampled, paired, shed, failed) = (1006, 1000, 1, 5);
+        let (sums, problem) = (Arc::new(sums), Some("five failed".to_owned()));
+        let finished = FinishedWindow { start_us: 0, sampled, paired, shed, failed, sums, problem };
+        let report = report(&candidate, finished);
+        assert_eq!(
+            (report.sampled, report.paired, report.shed, report.failed, report.problem.as_deref()),
+            (1006, 1000, 1, 5, Some("five failed"))
+        );
+        assert_eq!(report.agreement, Some(0.5));
+        assert_eq!(
+            (report.classes, report.table),
+            (vec!["late".into(), "on-time".into()], vec![vec![500, 0], vec![500, 0]])
+        );
+        let score = report.score.unwrap();
+        // Mean of 0.75 - row/1000 over the rows 0..1000.
+        assert!((score.mean_difference - 0.2505).abs() < 1e-11, "{score:?}");
+        assert_eq!((score.largest_difference, score.largest_at.as_str()), (0.75, "id-0"));
+        assert_eq!(report.single_us.unwrap().n, 1);
+        assert_eq!(report.batch_us_per_row, Some(5.0));
     }
 
     /// Candidates stood in the order in which they were done, so the bytes depended on the machine.
