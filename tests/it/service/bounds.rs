@@ -31,7 +31,7 @@ const SPEED: i64 = 28_800;
 /// What may be kept of a record for good, bytes.
 const KEPT_OF_A_RECORD: u64 = 8;
 /// What memory differs by without anything being kept: pages that an allocator has not given back.
-const SLACK_BYTES: u64 = 8 << 20;
+const SLACK_BYTES: u64 = 24 << 20;
 /// What is held at once of a backlog that is longer by so much is less than this part of it.
 const HELD_OF_A_BACKLOG: u64 = 4;
 /// A service is at rest when so many looks in a row have not found it smaller.
@@ -239,7 +239,7 @@ impl Memory {
     }
 }
 
-/// Records a second of a steady load. The short form sends so many that fifty bytes kept of each would show;
+/// Records a second of a steady load. The short form sends so many that 130 bytes kept of each would show;
 /// at that rate an hour would fill a disk.
 fn rate(seconds: u64) -> u64 {
     if seconds < 600 { 10_000 } else { 2_000 }
