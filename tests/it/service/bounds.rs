@@ -208,7 +208,9 @@ fn one_slow_partition_holds_the_others_back_and_memory_too() {
         "slow partition: at most {open} open windows; {before:?}, then {after:?} for {more:?}"
     );
     assert!(open <= OPEN_WINDOWS, "{open} open windows");
-    hold_to_what_is_kept("slow partition", before.at_rest_bytes, after.at_rest_bytes, more.records);
+    // How full the readers' buffers are is chance here: records of the slow partition are large.
+    let most = before.most_bytes + before.most_bytes / 10 + (64 << 20);
+    assert!(after.most_bytes <= most, "{before:?}, then {after:?}");
 }
 
 /// Open windows of the model that has most.
