@@ -11,6 +11,24 @@ pub const DAY_US: i64 = 24 * HOUR_US;
 /// 1970-01-05T00:00:00Z, a Monday: the instant to which all windows are aligned.
 pub const ALIGNMENT_US: i64 = 4 * DAY_US;
 
+/// A moment as the service's clock tells it. The clock is read at the edges; everything else is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClockReading {
+    /// Durations are measured on this one: it never goes back and never jumps. Microseconds since an
+    /// instant that means nothing.
+    pub steady_us: i64,
+    /// Wall time in UTC microseconds. It never jumps forward: where the machine's clock does, it follows
+    /// at twice real time (docs/decisions/061).
+    pub wall_us: i64,
+}
+
+impl From<i64> for ClockReading {
+    /// Of a clock that nobody ever set.
+    fn from(wall_us: i64) -> ClockReading {
+        ClockReading { steady_us: wall_us, wall_us }
+    }
+}
+
 /// Reads `30s`, `1m`, `4h`, `1d`, `2w`, `250ms`, `100us` or a sum of them (`1h30m`) as microseconds.
 ///
 /// # Errors
