@@ -220,7 +220,8 @@ impl Monitor {
             Told::EndOfPartition { topic, partition, offset, wall_us } => {
                 self.readiness.answered();
                 let at = at(topic, partition);
-                self.feed(Event::Read(Read::EndOfPartition { at, offset, wall_us }));
+                let sampled = wall_us.into();
+                self.feed(Event::Read(Read::EndOfPartition { at, offset, sampled }));
             }
             Told::HeldBack { topic, partition } => {
                 self.readiness.answered();

@@ -1,5 +1,7 @@
 //! What operations panes say: how fast the objectives are spent, and whether the input is broken.
 
+mod off_time;
+
 use std::collections::BTreeMap;
 
 use driftline_config::time::{HOUR_US, MINUTE_US, format_duration};
@@ -11,6 +13,7 @@ use crate::layout::Layout;
 use crate::pane::{ColumnHealth, PaneState};
 use crate::report::{Check, rounded};
 use crate::statistics::benjamini_hochberg;
+use off_time::off_time;
 
 /// How far back burn rates reach.
 const REACH_US: i64 = 6 * HOUR_US;
@@ -87,6 +90,8 @@ pub enum PaneCheck {
     WrongType,
     /// Share of records whose envelope could not be read.
     Rejected,
+    /// Share of rows that are late or beyond our clock.
+    OffTime,
 }
 
 /// A share of a pane at alarm.
@@ -204,8 +209,14 @@ impl Objective {
 
 /// The shares of a pane that are at alarm: missing values and values of the wrong type by the exact
 /// binomial against the baseline's share and the tolerance, adjusted over the pane's judged columns;
-/// and more than 5 % rejected records. In the order of the layout's columns.
-pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<BrokenInput> {
+/// more than 5 % rejected records, and more than 1 % rows whose time is wrong, of at least 500 that the
+/// last ten panes had (`recent_rows`). In the order of the layout's columns.
+pub fn broken_input(
+    model: &Model,
+    layout: &Layout,
+    pane: &PaneState,
+    recent_rows: u64,
+) -> Vec<BrokenInput> {
     let floor = model.tolerance.floor();
     let mut found = Vec::new();
     for (check, tolerance) in
@@ -213,7 +224,7 @@ pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<Bro
     {
         found.extend(shares(model, layout, pane, check, tolerance));
     }
-    let (records, rejected) = pane.records();
+    let (records, rejected) = (pane.records().read, pane.records().rejected);
     if records >= REJECTED_OF && rejected as f64 > REJECTED * records as f64 {
         let test = test_share(rejected, records, REJECTED);
         found.push(BrokenInput {
@@ -229,6 +240,7 @@ pub fn broken_input(model: &Model, layout: &Layout, pane: &PaneState) -> Vec<Bro
             ),
         });
     }
+    found.extend(off_time(pane.records(), recent_rows));
     found
 }
 
@@ -292,6 +304,7 @@ impl PaneCheck {
             PaneCheck::Missing => "missing",
             PaneCheck::WrongType => "wrong_type",
             PaneCheck::Rejected => "rejected",
+            PaneCheck::OffTime => "off_time",
         }
     }
 }

@@ -111,6 +111,8 @@ fn window(input: &JudgeInput<'_>) -> Window {
         previous: meta.previous.clone(),
         ledger: meta.ledger,
         cuts: meta.cuts.clone(),
+        ahead: meta.ahead.clone(),
+        ahead_forgotten: meta.ahead_forgotten,
         incomplete: meta.incomplete.clone(),
     }
 }

@@ -83,6 +83,13 @@ pub struct Window {
     /// Why rows may be missing, where some may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<Incomplete>,
+    /// Offsets before the cuts of rows of its time that were not counted, since they lay too far beyond our
+    /// clock when they were read: whoever reads the log again leaves them out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ahead: BTreeMap<Partition, Vec<i64>>,
+    /// Whether there were more of them than are remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead_forgotten: bool,
 }
 
 /// What the judgement is told about a window, beside what was counted in it.
@@ -101,6 +108,11 @@ pub struct WindowMeta {
     /// What became of the records of its stretch of the log.
     pub ledger: Ledger,
     pub cuts: BTreeMap<String, BTreeMap<Partition, Cut>>,
+    /// As [`Window::ahead`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ahead: BTreeMap<Partition, Vec<i64>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead_forgotten: bool,
 }
 
 /// Records by what became of them, of one stretch of a log: `read` is the sum of the others (RULES §2).
@@ -111,6 +123,9 @@ pub struct Ledger {
     pub counted: u64,
     /// Rows that came after their window was cut.
     pub late: u64,
+    /// Rows that lay too far beyond our clock when they were read.
+    #[serde(default)]
+    pub ahead: u64,
     /// Records whose envelope could not be read.
     pub rejected: u64,
     /// Records of models that the topic is not configured for.
@@ -123,7 +138,8 @@ pub struct Ledger {
 impl Ledger {
     /// Zero, if and only if nothing was lost and nothing was counted twice.
     pub fn imbalance(&self) -> i64 {
-        let known = self.counted + self.late + self.rejected + self.skipped + self.control;
+        let rows = self.counted + self.late + self.ahead;
+        let known = rows + self.rejected + self.skipped + self.control;
         self.read as i64 - known as i64
     }
 }
@@ -133,6 +149,7 @@ impl AddAssign for Ledger {
         self.read += other.read;
         self.counted += other.counted;
         self.late += other.late;
+        self.ahead += other.ahead;
         self.rejected += other.rejected;
         self.skipped += other.skipped;
         self.control += other.control;
@@ -149,6 +166,7 @@ impl Sub for Ledger {
             read: self.read.saturating_sub(earlier.read),
             counted: self.counted.saturating_sub(earlier.counted),
             late: self.late.saturating_sub(earlier.late),
+            ahead: self.ahead.saturating_sub(earlier.ahead),
             rejected: self.rejected.saturating_sub(earlier.rejected),
             skipped: self.skipped.saturating_sub(earlier.skipped),
             control: self.control.saturating_sub(earlier.control),
@@ -169,6 +187,8 @@ impl WindowMeta {
             previous: None,
             ledger: Ledger::default(),
             cuts: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            ahead_forgotten: false,
         }
     }
 }

@@ -97,9 +97,9 @@ fn describe(found: &Backtest, paint: Paint) -> String {
     section("incidents", found.transitions.iter().map(transition).collect());
     section("messages that would have been sent", found.messages.iter().map(message).collect());
     section("retraining requests", found.requests.iter().map(|r| request(r)).collect());
-    let Ledger { read, counted, late, rejected, skipped, control } = found.ledger;
+    let Ledger { read, counted, late, ahead, rejected, skipped, control } = found.ledger;
     text.push_str(&format!(
-        "\n{read} records read: {counted} counted, {late} late, {rejected} rejected, {skipped} skipped, {control} control\n"
+        "\n{read} records read: {counted} counted, {late} late, {ahead} ahead, {rejected} rejected, {skipped} skipped, {control} control\n"
     ));
     text
 }

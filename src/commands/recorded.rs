@@ -43,7 +43,7 @@ pub(crate) struct Selection {
     pub(crate) times_us: Range<i64>,
     /// Versions; empty takes all.
     pub(crate) versions: Vec<String>,
-    /// Rows of the ranges that were late all the same, by partition and offset.
+    /// Rows of the ranges that were late or ahead all the same, by partition and offset.
     pub(crate) late: BTreeSet<(Partition, i64)>,
 }
 
@@ -73,11 +73,14 @@ impl RecordedWindow {
         let instant = |text: &str| parse_instant_us(text).map_err(&damaged);
         let times_us = instant(&report.window.start)?..instant(&report.window.end)?;
         // A window that was carried on has one cut per part, and only the last is in the report.
-        let late = if report.window.parts > 1 {
+        let mut late = if report.window.parts > 1 {
             state.late_rows(&model, &times_us)?
         } else {
             BTreeSet::new()
         };
+        for (partition, offsets) in &report.window.ahead {
+            late.extend(offsets.iter().map(|offset| (*partition, *offset)));
+        }
         let cuts = report.window.cuts.get(&setup.model.captures.topic);
         let ranges = cuts.map(ranges).unwrap_or_default();
         let selection = Selection { times_us, versions: Vec::new(), late };

@@ -222,13 +222,16 @@ fn judged(recorded: RecordedWindow, state: WindowState, mut ledger: Ledger) -> S
     let RecordedWindow { report, history, setup, selection, .. } = recorded;
     let stored = report.window;
     ledger.late = stored.ledger.late.min(ledger.counted);
-    ledger.counted -= ledger.late;
+    ledger.ahead = stored.ledger.ahead.min(ledger.counted - ledger.late);
+    ledger.counted -= ledger.late + ledger.ahead;
     let window = WindowMeta {
         parts: stored.parts,
         incomplete: stored.incomplete,
         previous: stored.previous,
         ledger,
         cuts: stored.cuts,
+        ahead: stored.ahead,
+        ahead_forgotten: stored.ahead_forgotten,
         ..WindowMeta::new(stored.id, selection.times_us)
     };
     let (setup, state) = (Arc::new(setup), Arc::new(state));

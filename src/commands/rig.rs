@@ -21,7 +21,7 @@ use driftline_pipeline::inline::Inline;
 use driftline_pipeline::setup::Setup;
 use driftline_pipeline::{Event, Read};
 use driftline_store::Store;
-use driftline_world::World;
+use driftline_world::{LATER, World, closing_times_us};
 
 use super::{baseline, configured, produce};
 
@@ -148,9 +148,12 @@ impl Rig {
 
     /// Closes every window of a day before this one.
     pub(crate) fn close(&self, day: i64) {
-        let ts = format_instant(day_us(day));
+        let beat = |time_us: i64| {
+            format!(r#"{{"v":1,"ts":"{}","heartbeat":true}}"#, format_instant(time_us))
+        };
+        let beats: Vec<String> = closing_times_us(day_us(day)).map(beat).collect();
         for partition in 0..PARTITIONS {
-            self.send(partition, &[format!(r#"{{"v":1,"ts":"{ts}","heartbeat":true}}"#)]);
+            self.send(partition, &beats);
         }
     }
 
@@ -167,7 +170,7 @@ impl Rig {
             store.commit(snapshot).unwrap();
         };
         self.read(world.plans(TopicId(0)), &mut |chunk| {
-            inline.feed_keeping(Event::Read(Read::Chunk(chunk)), 0, &mut keep);
+            inline.feed_keeping(Event::Read(Read::Chunk(chunk)), LATER, &mut keep);
         });
         let last = inline.pipeline.snapshot();
         if let Some(snapshot) = last {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arrow::array::Array;
-use driftline_config::time::DAY_US;
+use driftline_config::time::{DAY_US, SECOND_US};
 use driftline_config::{Candidate, CandidateOutput, Limits, Purpose, sha256_hex};
 use driftline_ingest::{Capture, CaptureProducer, Connection};
 use driftline_shadow::{Model, Runtime};
@@ -23,6 +23,9 @@ const TOGETHER: usize = 8;
 const AHEAD: u64 = 16_384;
 /// Rows that may wait for a candidate: the replay is faster than life, and must not make it shed.
 const CANDIDATE_ROWS: u64 = 16_384;
+/// Heartbeats that pass a window wherever clocks disagree, as flights by night do, and the time between two.
+const CLOSING_BEATS: i64 = 96;
+const CLOSING_STEP_US: i64 = 30 * SECOND_US;
 /// Rest while reader or candidates are behind.
 const REST: Duration = Duration::from_millis(1);
 
@@ -257,20 +260,22 @@ impl Server {
 
     /// The replay ends for good: heartbeats carry every partition past its last windows.
     fn close_windows(&self, last_us: i64) -> anyhow::Result<()> {
-        let time_us = last_us + 9 * DAY_US;
-        let value = format!(
-            "{{\"v\":1,\"model\":\"flight-delay\",\"ts\":{},\"heartbeat\":true}}",
-            time_us / 1000
-        );
-        for partition in 0..PARTITIONS {
-            self.producer.send(&Capture {
-                topic: TOPIC,
-                partition: Some(partition),
-                key: None,
-                value: value.as_bytes(),
-                timestamp_us: Some(time_us),
-            })?;
-            self.shared.records.fetch_add(1, Ordering::Relaxed);
+        for nth in 0..CLOSING_BEATS {
+            let time_us = last_us + 9 * DAY_US + nth * CLOSING_STEP_US;
+            let value = format!(
+                "{{\"v\":1,\"model\":\"flight-delay\",\"ts\":{},\"heartbeat\":true}}",
+                time_us / 1000
+            );
+            for partition in 0..PARTITIONS {
+                self.producer.send(&Capture {
+                    topic: TOPIC,
+                    partition: Some(partition),
+                    key: None,
+                    value: value.as_bytes(),
+                    timestamp_us: Some(time_us),
+                })?;
+                self.shared.records.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(())
     }

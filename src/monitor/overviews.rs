@@ -114,18 +114,17 @@ pub(super) struct Around<'a> {
 
 fn status(model: ModelView<'_>, around: Around<'_>) -> ModelStatus {
     let (counted, decided) = (model.counted(), model.decided());
-    let (declared, lane) = (&model.setup().model, model.drift());
-    let watermarks = lane.partitions().filter_map(|partition| lane.watermark_us(partition));
+    let declared = &model.setup().model;
     let pane_us = declared.operations.every_us;
     ModelStatus {
         name: model.name().to_owned(),
         owner: declared.owner.clone(),
         topic: around.topic.to_owned(),
         last_window: decided.last_window.clone(),
-        watermark_us: watermarks.min(),
+        watermark_us: model.newest_us(),
         last_event_us: counted.last_event_us,
         open_incidents: decided.alerts.incidents().count(),
-        open_windows: lane.open_windows(),
+        open_windows: model.lanes().drift.open_windows(),
         counted: counted.counted,
         late: counted.late,
         last_pane: decided.last_pane.as_ref().map(|pane| PaneStatus::new(pane, pane_us)),

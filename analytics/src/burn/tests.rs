@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::judgement::fixture::{Case, CaseRow};
+use crate::pane::PaneRecords;
 
 const OBJECTIVE_MET: usize = 100;
 
@@ -129,7 +130,7 @@ fn panes_longer_than_the_short_stretch_are_its_stretch() {
 fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
     let case = Case::new();
     let broken = |pane: &PaneState| -> Vec<(Subject, PaneCheck)> {
-        let found = broken_input(&case.model, &case.layout(), pane);
+        let found = broken_input(&case.model, &case.layout(), pane, 0);
         found.into_iter().map(|found| (found.subject, found.check)).collect()
     };
     let delay = || Subject::feature("delay");
@@ -148,10 +149,10 @@ fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
     // Just 5 % are not more than 5 %.
     for (rejected, expected) in [(10, 0), (11, 1)] {
         let mut pane = case.pane(190, CaseRow::usual);
-        pane.add_records(190 + rejected, rejected);
+        pane.add_records(&PaneRecords { read: 190 + rejected, rejected, ..PaneRecords::default() });
         assert_eq!(broken(&pane).len(), expected, "{rejected}");
     }
-    let found = broken_input(&case.model, &case.layout(), &lacking);
+    let found = broken_input(&case.model, &case.layout(), &lacking, 0);
     assert_eq!(
         found[0].because,
         "10 % of requests lack delay, in the baseline 0 %: 10 points more, at least 5 with 99 % confidence; tolerance 1"
@@ -163,5 +164,5 @@ fn columns_that_are_not_judged_break_no_pane() {
     let unjudged = driftline_config::Feature { judge: false, ..Default::default() };
     let case = Case::new().feature("delay", unjudged);
     let gone = case.pane(200, |index| CaseRow { delay: None, ..CaseRow::usual(index) });
-    assert!(broken_input(&case.model, &case.layout(), &gone).is_empty());
+    assert!(broken_input(&case.model, &case.layout(), &gone, 0).is_empty());
 }

@@ -18,6 +18,9 @@ pub(super) struct OpenWindow {
     pub(super) cuts: BTreeMap<Partition, Cut>,
     #[serde(default)]
     pub(super) era: u32,
+    /// When time was first seen to have passed it, on the steady clock.
+    #[serde(skip)]
+    pub(super) seen_us: Option<i64>,
 }
 
 impl OpenWindow {
@@ -31,6 +34,7 @@ impl OpenWindow {
             incomplete: Vec::new(),
             cuts: BTreeMap::new(),
             era,
+            seen_us: None,
         }
     }
 
@@ -70,6 +74,8 @@ impl OpenWindow {
             parts: self.parts,
             incomplete: self.incomplete,
             cuts: self.cuts,
+            ahead: BTreeMap::new(),
+            ahead_forgotten: false,
         }
     }
 }

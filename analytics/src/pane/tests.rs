@@ -28,14 +28,21 @@ fn mixed_rows() -> Vec<Row> {
     rows
 }
 
+fn records(read: u64, rejected: u64) -> PaneRecords {
+    let mut records = PaneRecords { read, rejected, rows: read / 2, ..PaneRecords::default() };
+    let counts = ClockCounts { late: read / 9, ahead: 1, fast: 2, off_s: 3, apart: 1 };
+    records.add_clock(Partition(5), counts);
+    records
+}
+
 #[test]
 fn failures_count_for_requests_and_latency_only() {
     let failed = Row { status: Some(500), latency_us: Some(10), ..Row::default() };
     let mut pane = absorb(&[failed]);
     assert_eq!((pane.rows(), pane.requests().failures(), pane.latency().n()), (1, 1, 1));
     assert!(pane.columns().is_empty());
-    pane.add_records(4, 3);
-    assert_eq!(pane.records(), (4, 3));
+    pane.add_records(&records(4, 3));
+    assert_eq!(*pane.records(), records(4, 3));
     assert!(!pane.is_empty());
 }
 
@@ -54,7 +61,7 @@ fn any_split_and_order_gives_the_same_bytes() {
     let layout = layout();
     let rows = mixed_rows();
     let mut whole = absorb(&rows);
-    whole.add_records(900, 7);
+    whole.add_records(&records(900, 7));
     for size in [1, 3, 64, 400] {
         let mut merged = PaneState::default();
         for part in rows.chunks(size).rev() {
@@ -62,7 +69,7 @@ fn any_split_and_order_gives_the_same_bytes() {
             pane.merge(&layout, &merged);
             merged = pane;
         }
-        merged.add_records(900, 7);
+        merged.add_records(&records(900, 7));
         assert_eq!(bytes(&merged), bytes(&whole), "parts of {size}");
     }
 }

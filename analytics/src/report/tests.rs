@@ -73,6 +73,8 @@ fn example() -> Report {
             )]
             .into(),
             incomplete: Vec::new(),
+            ahead: BTreeMap::new(),
+            ahead_forgotten: false,
         },
         level: Level::Alarm,
         release: None,

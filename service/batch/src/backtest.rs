@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::reading::ledger_of;
 use crate::setups::load_setup;
-use crate::stream::Stream;
+use crate::stream::{CLOSING_BEATS, Stream};
 use crate::{Audience, BatchError, FileRows, RowSource};
 
 /// Which rows run through which model's windows.
@@ -148,9 +148,9 @@ impl Replayed {
             ledger += facts.ledger.total();
         }
         ledger += ledger_of(passed_over);
-        // The heartbeat at the end is ours.
-        ledger.read = ledger.read.saturating_sub(1);
-        ledger.control = ledger.control.saturating_sub(1);
+        // The heartbeats at the end are ours.
+        ledger.read = ledger.read.saturating_sub(CLOSING_BEATS.unsigned_abs());
+        ledger.control = ledger.control.saturating_sub(CLOSING_BEATS.unsigned_abs());
         let windows = reports.into_iter().map(|(report, _)| report).collect();
         Backtest { windows, transitions: self.transitions, messages, requests, ledger }
     }

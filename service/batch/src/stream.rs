@@ -8,6 +8,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use driftline_config::Model;
+use driftline_config::time::SECOND_US;
 use driftline_files::{Captures, FileError};
 use driftline_pipeline::capture::columns::OFFSET;
 use driftline_pipeline::capture::{CaptureBatch, CaptureSchema, Chunk, Mark, MarkKind, ModelRows};
@@ -16,6 +17,9 @@ use crate::{Audience, BatchError, FileRows};
 
 /// Rows of a chunk of rows that had to be sorted.
 const CHUNK_ROWS: usize = 8192;
+/// Heartbeats that pass a window wherever clocks disagree, and the time between two: more would be a gap.
+pub(crate) const CLOSING_BEATS: i64 = 96;
+const CLOSING_STEP_US: i64 = 30 * SECOND_US;
 
 /// The rows of a table in order of time.
 pub(crate) enum Stream {
@@ -136,8 +140,8 @@ impl Iterator for Chunks {
 }
 
 impl Chunks {
-    /// The end of the log: a heartbeat that is late enough to close every window, also one that
-    /// waits for more rows.
+    /// The end of the log: heartbeats that are late enough to close every window, also one that
+    /// waits for more rows, and as many as must agree where clocks do not (RULES §1).
     pub(crate) fn end(&self, last_us: i64, model: &Model) -> Chunk {
         let window = &model.window;
         let panes = &model.operations;
@@ -148,15 +152,19 @@ impl Chunks {
             panes.every_us,
             panes.lateness_us,
         ];
-        let time_us = reach_us.into_iter().fold(last_us, i64::saturating_add);
-        let kind = MarkKind::Heartbeat { model: None, time_us, record_time_us: time_us };
-        let mark = Mark { offset: self.next, record_time_us: Some(time_us), kind };
+        let from_us = reach_us.into_iter().fold(last_us, i64::saturating_add);
+        let mark = |nth: i64| {
+            let time_us = from_us.saturating_add(nth * CLOSING_STEP_US);
+            let kind = MarkKind::Heartbeat { model: None, time_us, record_time_us: time_us };
+            Mark { offset: self.next + nth, record_time_us: Some(time_us), kind }
+        };
+        let marks: Vec<Mark> = (0..CLOSING_BEATS).map(mark).collect();
         Chunk {
             from: self.next,
-            to: self.next + 1,
-            records: 1,
-            marks: vec![mark],
-            last_record_us: Some(time_us),
+            to: self.next + CLOSING_BEATS,
+            records: CLOSING_BEATS.unsigned_abs(),
+            last_record_us: marks.last().and_then(|mark| mark.record_time_us),
+            marks,
             ..Chunk::default()
         }
     }

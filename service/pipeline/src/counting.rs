@@ -2,36 +2,38 @@
 //! decides nothing.
 //!
 //! ```text
-//! Chunk ─► beginning or gap? ─► without what was counted ─► lanes of each model ─► windows and panes
-//!                                                             │ crossed a boundary: strip of the ledger
-//!                                                             ▼
-//!                                       ledger, position ─► what is due closes ─► deciding
+//! Chunk ─► without what was counted ─► clock of each model: which window? ─► windows and panes
+//!                                          │ boundaries that were crossed, with strips of the ledger
+//!                                          ▼
+//!              ledger, position ─► what the rows say of time, in a passage ─► deciding
 //! ```
 //!
-//! To deciding pass late rows and what closed; back comes that a window is decided on, so that its strips
-//! may be forgotten. Of the wall clock counting knows `now_us` alone, for idle partitions and for who must
-//! wait.
+//! To deciding go passages and, where it closes windows, what they counted; back comes through where it has
+//! closed. Of the wall clock counting knows `now_us` alone: nothing is passed before it, and no row beyond
+//! it makes anybody wait.
 
 pub(crate) mod alignment;
 pub(crate) mod closed;
 pub(crate) mod ledger;
 pub(crate) mod model;
 pub(crate) mod open;
-mod quiet;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use driftline_analytics::lane::{Crossing, Heartbeat, Incomplete};
+use driftline_analytics::lane::{Crossing, Heartbeat, Passage, Stray, StrayKind};
+use driftline_analytics::report::Ledger;
 use driftline_capture::{CaptureBatch, Chunk};
 use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
 
+use crate::deciding::lanes::{Counts, ModelPassage};
 use crate::snapshot::{LaneKind, WindowKey};
 use crate::table::Table;
 use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
-use model::{Absorbed, Due, LateRow, ModelCounter, Share};
-use topic::{Beat, Topic, heartbeats_of, outcomes_of_marks};
+use model::{LateRow, ModelCounter, RowCounts, Share};
+use topic::{Beat, Beginning, Topic, heartbeats_of, outcomes_of_marks};
 
 /// Topics, lanes, alignment and ledger.
 #[derive(Debug)]
@@ -48,22 +50,20 @@ pub(crate) struct Counting {
     unclaimed: u64,
 }
 
+/// What a chunk brought.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
-    /// By model, those without rows left out.
-    pub(crate) rows: Vec<CountedRows>,
-    /// Models of which a boundary was crossed.
-    pub(crate) crossed: Vec<ModelId>,
+    /// By model, those without rows and heartbeats left out.
+    pub(crate) of_models: Vec<OfModel>,
 }
 
-/// The rows of one model in a chunk.
+/// The share of one model in a chunk.
 #[derive(Debug)]
-pub(crate) struct CountedRows {
+pub(crate) struct OfModel {
     pub(crate) model: ModelId,
-    pub(crate) batch: CaptureBatch,
-    pub(crate) late: Vec<LateRow>,
-    /// Drift windows and the indices of their rows.
-    pub(crate) windows: Vec<(i64, Vec<u32>)>,
+    /// Its rows, where it has any.
+    pub(crate) batch: Option<CaptureBatch>,
+    pub(crate) passage: ModelPassage,
 }
 
 /// Who waits from now on, and up to where readers go by themselves.
@@ -98,20 +98,18 @@ impl Counting {
         self.by_name.get(name).copied()
     }
 
-    /// Counts a chunk; `None` where all of it was counted before.
-    pub(crate) fn count(&mut self, chunk: Chunk) -> Option<Counted> {
-        let at = TopicPartition { topic: chunk.topic, partition: chunk.partition };
+    /// Counts a chunk, read when our wall clock said `now_us`; `None` where all of it was counted before.
+    pub(crate) fn count(&mut self, chunk: Chunk, now_us: i64) -> Option<Counted> {
+        let at = chunk.log();
         if chunk.stopped {
             self.alignment.stop(at);
         }
-        self.meet(at, chunk.from);
         let topic = self.topics.get(at.topic)?;
         let chunk = chunk.without_counted(topic.facts.position(at.partition))?;
         let mut outcomes = outcomes_of_marks(&chunk);
-        let mut counted = Counted::default();
-        let mut crossings = Vec::new();
         let beats = heartbeats_of(&chunk);
         let mut rows = chunk.rows.iter().peekable();
+        let mut shares = Vec::new();
         for (member, &id) in topic.models.iter().enumerate() {
             let batch = rows.next_if(|rows| rows.model == member).map(|rows| &rows.rows);
             let concerns = |beat: &&Beat| beat.member.is_none_or(|of| of as usize == member);
@@ -121,23 +119,13 @@ impl Counting {
                 continue;
             }
             let Some(model) = self.models.get_mut(id) else { continue };
-            let absorbed = model.absorb(Share {
-                partition: at.partition,
-                rows: batch,
-                heartbeats: &heartbeats,
-                producer_timestamps: chunk.producer_timestamps,
-            });
-            let Absorbed { accepted, late, crossed, panes_crossed, windows } = absorbed;
-            outcomes.accepted.extend(accepted);
-            outcomes.late.extend(late.iter().map(|row| row.offset));
-            if let Some(batch) = batch {
-                let batch = batch.clone();
-                counted.rows.push(CountedRows { model: id, batch, late, windows });
-            }
-            if !crossed.is_empty() || !panes_crossed.is_empty() {
-                counted.crossed.push(id);
-                crossings.push((id, crossed, panes_crossed));
-            }
+            let before = model.rows_of(at.partition);
+            let share =
+                Share { partition: at.partition, rows: batch, heartbeats: &heartbeats, now_us };
+            let passage = model.absorb(share);
+            let offsets = batch.map(|batch| batch.offsets().to_vec()).unwrap_or_default();
+            outcomes.add(&passage, &offsets);
+            shares.push((OfModel::new(id, at.partition, batch.cloned(), passage, offsets), before));
         }
         for rows in rows {
             let (member, rows) = (rows.model, rows.rows.rows());
@@ -145,95 +133,56 @@ impl Counting {
             tracing::error!(member, rows, "rows of no model of the topic, a defect: they are lost");
         }
         outcomes.sort();
-        for (id, crossed, panes_crossed) in crossings {
-            self.note_strips(id, at, [&crossed, &panes_crossed], &outcomes);
-        }
-        self.enter(&chunk, &outcomes);
-        Some(counted)
-    }
-
-    /// Notes the ledger of a partition at each boundary that a model's windows, and its panes, crossed.
-    fn note_strips(
-        &mut self,
-        model: ModelId,
-        at: TopicPartition,
-        [crossed, panes_crossed]: [&[Crossing]; 2],
-        outcomes: &ChunkOutcomes,
-    ) {
-        let Some(topic) = self.topics.get(at.topic) else { return };
-        let Some(model) = self.models.get_mut(model) else { return };
-        let before = topic.facts.ledger_of(at.partition);
-        let counts_at = |offset: i64| {
-            let mut counts = before;
-            counts += outcomes.before(offset);
-            counts
+        let counts = topic.facts.ledger_of(at.partition);
+        let note = |(mut of, before): (OfModel, RowCounts)| {
+            of.passage.note_strips(counts, before, &outcomes);
+            of
         };
-        for &Crossing { offset, .. } in crossed {
-            model.note_strip(at.partition, offset, counts_at(offset));
-        }
-        for &Crossing { offset, .. } in panes_crossed {
-            model.note_pane_strip(at.partition, offset, counts_at(offset));
-        }
-        model.forget_uncut();
+        let of_models: Vec<OfModel> = shares.into_iter().map(note).collect();
+        let newest = of_models.iter().filter_map(|of| of.passage.passage.newest);
+        let newest_us = newest.map(|newest| newest.time_us).max();
+        self.enter(&chunk, &outcomes, newest_us, now_us);
+        Some(Counted { of_models })
     }
 
     /// Adds a chunk's outcomes to the ledger and moves the position behind it.
-    fn enter(&mut self, chunk: &Chunk, outcomes: &ChunkOutcomes) {
+    fn enter(
+        &mut self,
+        chunk: &Chunk,
+        outcomes: &ChunkOutcomes,
+        newest_us: Option<i64>,
+        now_us: i64,
+    ) {
         let Some(topic) = self.topics.get_mut(chunk.topic) else { return };
         topic.enter(chunk, outcomes);
         // Partitions are kept together in event time: a year that was sent within minutes has Kafka
-        // timestamps of minutes. Those of the records are for stretches in which no model has a row.
-        let of_rows = chunk.rows.iter().filter_map(|rows| topic.models.get(rows.model));
-        let watermarks =
-            of_rows.filter_map(|id| self.models.get(*id)?.drift.watermark_us(chunk.partition));
-        if let Some(time_us) = watermarks.max().or(chunk.last_record_us) {
-            let at = TopicPartition { topic: chunk.topic, partition: chunk.partition };
-            self.alignment.advance(at, time_us);
-        }
+        // timestamps of minutes. Those of the records are for stretches in which no model has a row. None
+        // counts that lies beyond our clock, since everybody would wait for it (RULES §1, rule 6).
+        let of_records = || chunk.last_record_us.filter(|record_us| *record_us <= now_us);
+        let has_rows = !chunk.rows.is_empty();
+        let time_us = newest_us.or_else(|| of_records().filter(|_| !has_rows));
+        self.alignment.read(chunk.log(), time_us);
     }
 
-    /// Prepares the models of a topic for what begins at `from`, where that is a beginning or the end of a
-    /// gap.
-    fn meet(&mut self, at: TopicPartition, from: i64) {
-        let Some(topic) = self.topics.get_mut(at.topic) else { return };
-        let Some(beginning) = topic.begin(at.partition, from) else { return };
-        let counts = topic.facts.ledger_of(at.partition);
-        self.each_model(at.topic, |model| model.meet(beginning, at.partition, from, counts));
+    /// Says where reading stands at `from`, where that is a beginning or the end of a gap.
+    pub(crate) fn meet(&mut self, at: TopicPartition, from: i64) -> Option<Beginning> {
+        self.topics.get_mut(at.topic)?.begin(at.partition, from)
     }
 
-    /// Everything before `offset` was told, and the log held no more at `wall_us`.
-    pub(crate) fn reach_end(&mut self, at: TopicPartition, offset: i64, wall_us: i64) {
+    /// Everything before the position was told, and the log held no more.
+    pub(crate) fn reach_end(&mut self, at: TopicPartition) {
         self.alignment.catch_up(at);
-        self.meet(at, offset);
-        self.each_model(at.topic, |model| model.reach_end(at.partition, wall_us));
     }
 
-    /// Rows may follow that nobody may read yet: whoever waits is not idle.
-    pub(crate) fn hold_back(&mut self, at: TopicPartition) {
-        self.each_model(at.topic, |model| model.disturb(at.partition));
-    }
-
-    /// The topic has so many partitions.
-    pub(crate) fn expect(&mut self, topic: TopicId, count: i32, now_us: i64) {
+    /// The topic has so many partitions; returns those that are gone.
+    pub(crate) fn expect(&mut self, topic: TopicId, count: i32, now_us: i64) -> Range<i32> {
         self.alignment.expect(topic, count, now_us);
-        let Some(known) = self.topics.get_mut(topic) else { return };
-        known.count = known.count.max(count);
-        let facts = known.facts.clone();
-        self.each_model(topic, |model| {
-            let of_model: Vec<Partition> = model.drift.partitions().collect();
-            let added = (0..count).map(Partition);
-            for partition in added.filter(|partition| !of_model.contains(partition)) {
-                match facts.partitions.get(&partition) {
-                    // The topic has been read without this model.
-                    Some(reached) => {
-                        model.begin(partition, reached.position, facts.ledger_of(partition));
-                        model.mark_until_a_row(partition, Incomplete::ModelAdded);
-                    }
-                    None => model.add_partition(partition, 0),
-                }
-                model.touch();
-            }
-        });
+        let Some(known) = self.topics.get_mut(topic) else { return 0..0 };
+        let before = std::mem::replace(&mut known.count, count);
+        for partition in (count..before).map(Partition) {
+            self.alignment.catch_up(TopicPartition { topic, partition });
+        }
+        count..before
     }
 
     /// Reading goes on at `to`: records before it were lost.
@@ -243,21 +192,16 @@ impl Counting {
         }
     }
 
-    /// Reading goes on at `to` of a log that is another one.
-    pub(crate) fn begin_anew(&mut self, at: TopicPartition, to: i64) {
-        self.skip(at, to);
-        let Some(topic) = self.topics.get(at.topic) else { return };
-        let counts = topic.facts.ledger_of(at.partition);
-        self.each_model(at.topic, |model| model.begin(at.partition, to, counts));
+    /// What is known of a partition for a model.
+    pub(crate) fn counts(&self, model: ModelId, partition: Partition) -> Option<Counts> {
+        let model = self.models.get(model)?;
+        let ledger = self.topics.get(model.topic)?.facts.ledger_of(partition);
+        Some(Counts { ledger, rows: model.rows_of(partition) })
     }
 
-    /// Closes what is due of a model.
-    pub(crate) fn close_due(&mut self, model: ModelId, now_us: i64) -> Due {
-        let Some(model) = self.models.get_mut(model) else { return Due::default() };
-        match self.topics.get(model.topic) {
-            Some(topic) => model.close_due(&topic.facts, now_us),
-            None => Due::default(),
-        }
+    /// The models of a topic.
+    pub(crate) fn models_of(&self, topic: TopicId) -> Vec<ModelId> {
+        self.topics.get(topic).map(|topic| topic.models.clone()).unwrap_or_default()
     }
 
     /// Notes how many bytes of an open window a commit brought into the store. One that has closed meanwhile
@@ -272,16 +216,12 @@ impl Counting {
         }
     }
 
-    /// Keeps the partitions of a topic together in event time (RULES §1).
-    pub(crate) fn align(&mut self, topic: TopicId, now_us: i64) -> Aligned {
+    /// Keeps the partitions of a topic together in event time (RULES §1); `load` says how much its models
+    /// have open.
+    pub(crate) fn align(&mut self, topic: TopicId, load: OpenLoad, now_us: i64) -> Aligned {
         let Some(of) = self.topics.get_mut(topic) else { return Aligned::default() };
-        let (mut every_us, mut crowded) = (0, false);
-        for model in of.models.iter().filter_map(|id| self.models.get(*id)) {
-            every_us = every_us.max(model.drift.settings().every_us);
-            crowded |= model.drift.open_windows() > self.open_windows_limit
-                || model.operations.open_windows()
-                    > self.open_windows_limit.max(panes_at_hand(model));
-        }
+        let every_us = load.every_us;
+        let crowded = load.windows > self.open_windows_limit as f64;
         let changes = self.alignment.changes(topic, every_us, crowded, now_us);
         let horizon_us = self.alignment.horizon_us(topic, every_us, now_us);
         let moved = std::mem::replace(&mut of.horizon_us, horizon_us) != horizon_us;
@@ -299,20 +239,59 @@ impl Counting {
     pub(crate) fn take_unclaimed(&mut self) -> u64 {
         std::mem::take(&mut self.unclaimed)
     }
+}
 
-    fn each_model(&mut self, topic: TopicId, mut each: impl FnMut(&mut ModelCounter)) {
-        let Some(topic) = self.topics.get(topic) else { return };
-        for &id in &topic.models {
-            if let Some(model) = self.models.get_mut(id) {
-                each(model);
-            }
-        }
+/// How much the models of a topic have open.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OpenLoad {
+    /// The length of their longest windows.
+    pub(crate) every_us: i64,
+    /// Of the model with most: open windows, where small ones weigh little.
+    pub(crate) windows: f64,
+}
+
+impl OfModel {
+    fn new(
+        model: ModelId,
+        partition: Partition,
+        batch: Option<CaptureBatch>,
+        passage: Passage,
+        offsets: Vec<i64>,
+    ) -> OfModel {
+        let (strips, pane_strips) = (Vec::new(), Vec::new());
+        let passage = ModelPassage { partition, passage, offsets, strips, pane_strips };
+        OfModel { model, batch, passage }
     }
 }
 
-/// How many panes may be open before a topic is crowded: those of two drift windows are kept at hand
-/// while catching up, since partitions are held together at that distance.
-fn panes_at_hand(model: &ModelCounter) -> usize {
-    let panes = 3 * model.drift.settings().every_us / model.operations.settings().every_us.max(1);
-    usize::try_from(panes).unwrap_or(usize::MAX)
+impl ModelPassage {
+    /// Notes what became of the records before each boundary that was crossed, where the partition's
+    /// ledger was `ledger` before the chunk, and its rows `rows`.
+    fn note_strips(&mut self, ledger: Ledger, rows: RowCounts, outcomes: &ChunkOutcomes) {
+        let ledger_at = |offset: i64| {
+            let mut counts = ledger;
+            counts += outcomes.before(offset);
+            counts
+        };
+        let lanes = &self.passage.lanes;
+        self.strips =
+            lanes.drift.crossed.iter().map(|at| (at.offset, ledger_at(at.offset))).collect();
+        let pane_strip = |at: &Crossing| {
+            let index = self.offsets.partition_point(|offset| *offset < at.offset);
+            (at.offset, rows.after(&self.passage, index).with(ledger_at(at.offset)))
+        };
+        self.pane_strips = lanes.operations.crossed.iter().map(pane_strip).collect();
+    }
+
+    /// Its rows that no window took: late, or ahead.
+    pub(crate) fn untaken(&self, batch: &CaptureBatch) -> Vec<(StrayKind, LateRow)> {
+        let untaken = self.passage.strays.iter().filter(|stray| stray.kind != StrayKind::Fast);
+        let row_of = |stray: &Stray| {
+            let index = stray.index as usize;
+            let offset = *self.offsets.get(index)?;
+            let time_us = *batch.times_us().get(index)?;
+            Some((stray.kind, LateRow { partition: self.partition, offset, time_us }))
+        };
+        untaken.filter_map(row_of).collect()
+    }
 }

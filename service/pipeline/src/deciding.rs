@@ -7,7 +7,9 @@
 //!
 //! Each model's decisions are in [`model`], one after the other; what they share is a [`Desk`].
 
+pub(crate) mod ahead;
 pub(crate) mod clock;
+pub(crate) mod lanes;
 pub(crate) mod model;
 pub(crate) mod outbox;
 pub(crate) mod troubles;
@@ -18,9 +20,13 @@ use std::sync::Arc;
 use driftline_alerting::outbox::{OutboxRow, Silence};
 use driftline_alerting::repeat::RepeatRules;
 use driftline_alerting::{Acceptance, Rules, accept};
+use driftline_analytics::lane::{PerLane, Step};
+use driftline_config::time::ClockReading;
 use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
 
 use crate::Settings;
+use crate::counting::model::RowsByPartition;
+use crate::counting::topic::TopicFacts;
 use crate::digest::IncidentEntry;
 use crate::messages::Messages;
 use crate::outlet::Outlet;
@@ -90,6 +96,20 @@ impl Deciding {
         }
     }
 
+    /// Which windows of a model close now, of what counting knows of its topic and its rows.
+    pub(crate) fn due(
+        &mut self,
+        model: ModelId,
+        topic: &TopicFacts,
+        rows: &RowsByPartition,
+        now: ClockReading,
+    ) -> PerLane<Vec<Step>> {
+        match self.models.get_mut(model) {
+            Some(model) => model.advance(topic, rows, now),
+            None => PerLane::default(),
+        }
+    }
+
     /// One model and what its decisions need.
     pub(crate) fn desk<'a>(
         &'a mut self,
@@ -108,17 +128,10 @@ impl Deciding {
     }
 
     /// Looks at one model as the clock ticks: silence, trouble of our own, candidates, reminders.
-    pub(crate) fn look(
-        &mut self,
-        model: ModelId,
-        reach: Reach<'_>,
-        outlet: &mut Outlet,
-        now_us: i64,
-    ) {
-        let counter = reach.counter;
-        let Some(topic) = self.topics.get(counter.topic) else { return };
+    pub(crate) fn look(&mut self, model: ModelId, reach: Reach, outlet: &mut Outlet, now_us: i64) {
+        let Some(topic) = self.topics.get(reach.topic) else { return };
         let Some(decider) = self.models.get_mut(model) else { return };
-        let end = |partition| TopicPartition { topic: counter.topic, partition };
+        let end = |partition| TopicPartition { topic: reach.topic, partition };
         let records = end(Partition(i32::MIN))..=end(Partition(i32::MAX));
         let records = self.last_record_us.range(records);
         let look = Look {

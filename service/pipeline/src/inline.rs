@@ -7,6 +7,7 @@ use std::sync::Arc;
 use driftline_alerting::outbox::OutboxRow;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::report::Report;
+use driftline_config::time::ClockReading;
 
 use crate::judge;
 use crate::snapshot::{Committed, OutboxBody, Snapshot};
@@ -31,16 +32,22 @@ impl Inline {
         Inline { pipeline, reports: Vec::new(), messages: Vec::new(), requests: Vec::new() }
     }
 
-    /// Handles an event at wall time `now_us` and everything that follows from it.
-    pub fn feed(&mut self, event: Event, now_us: i64) {
-        self.feed_keeping(event, now_us, &mut |_| {});
+    /// Handles an event, at the time that the clock says, and everything that follows from it.
+    pub fn feed(&mut self, event: Event, now: impl Into<ClockReading>) {
+        self.feed_keeping(event, now, &mut |_| {});
     }
 
     /// The same, showing every snapshot to `keep`.
-    pub fn feed_keeping(&mut self, event: Event, now_us: i64, keep: &mut dyn FnMut(&Snapshot)) {
+    pub fn feed_keeping(
+        &mut self,
+        event: Event,
+        now: impl Into<ClockReading>,
+        keep: &mut dyn FnMut(&Snapshot),
+    ) {
+        let now = now.into();
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for effect in self.pipeline.handle(event, now_us) {
+            for effect in self.pipeline.handle(event, now) {
                 self.carry_out(effect, &mut events);
             }
             if self.pipeline.wants_snapshot() {
@@ -50,9 +57,9 @@ impl Inline {
     }
 
     /// Takes a snapshot now, as the clock would, shows it to `keep`, and goes on from its commit.
-    pub fn commit(&mut self, now_us: i64, keep: &mut dyn FnMut(&Snapshot)) {
+    pub fn commit(&mut self, now: impl Into<ClockReading>, keep: &mut dyn FnMut(&Snapshot)) {
         if let Some(committed) = self.snapshot(keep) {
-            self.feed_keeping(committed, now_us, keep);
+            self.feed_keeping(committed, now, keep);
         }
     }
 

@@ -1,10 +1,10 @@
 //! One window's journey, from a stretch of the log to a decision. Read this file first.
 //!
 //! ```text
-//! readers ─► Event::Read ─► counting: which window? ─► counts, strips, positions
-//!                              │ what is due closes: state, ledger, late rows
+//! readers ─► Event::Read ─► counting: which window? ─► counts, positions
+//!                              │ passages: rows by window, boundaries, strips
 //!                              ▼
-//!                           deciding ─► Effect::Judge ─► another thread ─► Event::Judged ─► report
+//!                           deciding: what is due closes ─► Effect::Judge ─► another thread ─► Event::Judged ─► report
 //!                              │                                                             │
 //!                              │◄── incidents, retraining, messages ◄── signals ◄────────────┘
 //!                              ▼
@@ -13,11 +13,11 @@
 //!
 //! The pipeline is a function of its events: it reads no clock, no socket and no file, and the compiler and
 //! a test keep it so (docs/decisions/002). Whoever drives it (the service, [`inline`], a test) carries out
-//! the [`Effect`]s. Its two halves know little of one another: what a chunk brought and what closed pass
-//! from [`counting`] to [`deciding`]; the settings in force are shared. On many machines they will be two
+//! the [`Effect`]s. Its two halves know little of one another: what a chunk brought passes from [`counting`]
+//! to [`deciding`], through where windows have closed the other way; the settings in force are shared. On many machines they will be two
 //! processes, and what passes between them a topic.
 //!
-//! A window's way through the files: `counting.rs` (a chunk is counted), `counting/model.rs` (a boundary is
+//! A window's way through the files: `counting.rs` (a chunk is counted), `deciding/lanes.rs` (a boundary is
 //! crossed, the window closes), `deciding/model.rs` (judged, decided, told), `outlet.rs` (committed, seen).
 
 mod counting;
@@ -45,14 +45,17 @@ use driftline_alerting::outbox::Silence;
 use driftline_alerting::repeat::RepeatRules;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_alerting::{Acceptance, Rules};
+use driftline_analytics::lane::{ClosingLane, Incomplete};
 use driftline_analytics::report::Report;
 use driftline_capture::{CaptureBatch, Chunk};
-use driftline_config::{ModelId, TopicId, TopicPartition, WindowId};
+use driftline_config::time::ClockReading;
+use driftline_config::{ModelId, Partition, TopicId, TopicPartition, WindowId};
 
-use counting::model::{Due, ModelCounter};
+use counting::model::{ModelCounter, Taken};
 use counting::topic::Topic;
-use counting::{Counted, CountedRows, Counting};
+use counting::{Counting, OfModel, OpenLoad};
 use deciding::clock::Reach;
+use deciding::lanes::Counts;
 use deciding::model::ModelDecider;
 use deciding::{Deciding, WatchedTopic};
 use judge::{Job, Verdict};
@@ -71,8 +74,10 @@ pub mod capture {
 
 pub use counting::alignment::Change;
 pub use counting::ledger::{OTHER, TopicLedger};
-pub use counting::model::{CountingFacts, LateRow, Strip};
+pub use counting::model::{CountingFacts, LateRow, RowCounts};
 pub use counting::topic::{Position, TopicFacts};
+pub use deciding::ahead::AheadRows;
+pub use deciding::lanes::{PaneCounts, PaneStrips, Strip};
 pub use deciding::model::{DecidingFacts, Logged, PastWindow};
 pub use persist::RestoreError;
 pub use view::{ModelBytes, ModelView};
@@ -125,12 +130,12 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Read {
     Chunk(Chunk),
-    /// Everything up to `offset` was told and the log held no more at `wall_us`.
+    /// Everything up to `offset` was told and the log held no more.
     EndOfPartition {
         at: TopicPartition,
         offset: i64,
-        /// When the end was reached, in wall-clock microseconds.
-        wall_us: i64,
+        /// When the end was looked up, or before: never later. Told again and again while it is the end.
+        sampled: ClockReading,
     },
     /// Records after the position wait for the end of a transaction: the partition is not at its end.
     HeldBack {
@@ -264,10 +269,12 @@ impl Pipeline {
         }
     }
 
-    /// Takes one event at wall time `now_us` and says what is to be done about it.
-    pub fn handle(&mut self, event: Event, now_us: i64) -> Vec<Effect> {
+    /// Takes one event, at the time that the clock says, and says what is to be done about it.
+    pub fn handle(&mut self, event: Event, now: impl Into<ClockReading>) -> Vec<Effect> {
+        let now = now.into();
+        let now_us = now.wall_us;
         match event {
-            Event::Read(read) => self.on_read(read, now_us),
+            Event::Read(read) => self.on_read(read, now),
             Event::Judged(verdict) => self.on_verdict(*verdict, now_us),
             Event::Committed(committed) => self.on_committed(&committed),
             Event::Done { sequence } => self.deciding.outbox.done(sequence, &mut self.outlet),
@@ -290,21 +297,27 @@ impl Pipeline {
                 self.deciding.accept(&incident, &acceptance, &mut self.outlet);
             }
             Event::Silence(silence) => self.deciding.silence(silence, &mut self.outlet),
-            Event::Tick => self.on_tick(now_us),
+            Event::Tick => self.on_tick(now),
         }
         std::mem::take(&mut self.outlet.effects)
     }
 
-    fn on_read(&mut self, read: Read, now_us: i64) {
+    fn on_read(&mut self, read: Read, now: ClockReading) {
+        let now_us = now.wall_us;
         match read {
-            Read::Chunk(chunk) => self.on_chunk(chunk, now_us),
-            Read::EndOfPartition { at, offset, wall_us } => {
-                self.counting.reach_end(at, offset, wall_us);
+            Read::Chunk(chunk) => self.on_chunk(chunk, now),
+            Read::EndOfPartition { at, offset, sampled } => self.on_end(at, offset, sampled),
+            Read::HeldBack { at } => {
+                self.each_decider(at.topic, |model| model.disturb(at.partition, now));
             }
-            Read::HeldBack { at } => self.counting.hold_back(at),
-            Read::Partitions { topic, count } => self.counting.expect(topic, count, now_us),
+            Read::Partitions { topic, count } => self.on_partitions(topic, count, now_us),
             Read::Gap { at, to } => self.counting.skip(at, to),
-            Read::Recreated { at, offset } => self.counting.begin_anew(at, offset),
+            Read::Recreated { at, offset } => {
+                self.counting.skip(at, offset);
+                self.each_with_counts(at, |model, counts| {
+                    model.begin(at.partition, offset, counts)
+                });
+            }
             Read::Trouble { topic, message } => {
                 self.deciding.troubles.reading(topic, Some(message), now_us);
             }
@@ -312,63 +325,142 @@ impl Pipeline {
         }
     }
 
-    /// A chunk is counted; deciding learns of its rows, and of what is due since.
-    fn on_chunk(&mut self, chunk: Chunk, now_us: i64) {
-        let at = TopicPartition { topic: chunk.topic, partition: chunk.partition };
-        let Some(Counted { rows, crossed }) = self.counting.count(chunk) else { return };
-        self.deciding.note_record(at, now_us);
-        for mut of_model in rows {
-            self.outlet.rows += of_model.batch.rows() as u64;
-            if let Some(model) = self.deciding.models.get_mut(of_model.model) {
-                model.note_rows(std::mem::take(&mut of_model.late), now_us);
+    /// A chunk is counted; deciding learns of its rows and what they say of time, and closes what is due
+    /// since.
+    fn on_chunk(&mut self, chunk: Chunk, now: ClockReading) {
+        let at = chunk.log();
+        self.meet(at, chunk.from);
+        let Some(counted) = self.counting.count(chunk, now.wall_us) else { return };
+        self.deciding.note_record(at, now.wall_us);
+        for OfModel { model: id, batch, passage } in counted.of_models {
+            let Some(model) = self.deciding.models.get_mut(id) else { continue };
+            let may_close = model.take_passage(&passage, now);
+            if let Some(rows) = batch {
+                self.outlet.rows += rows.rows() as u64;
+                model.note_rows(passage.untaken(&rows), now.wall_us);
+                let windows = passage.passage.lanes.drift.windows;
+                self.outlet.effects.push(Effect::Counted { model: id, rows, windows });
             }
-            let CountedRows { model, batch: rows, windows, .. } = of_model;
-            self.outlet.effects.push(Effect::Counted { model, rows, windows });
+            if may_close {
+                self.close_due(id, now);
+            }
         }
-        for model in crossed {
-            self.close_due(model, now_us);
+        self.align(at.topic, now.wall_us);
+    }
+
+    /// Deciding prepares for what begins at `from`, where that is a beginning or the end of a gap.
+    fn meet(&mut self, at: TopicPartition, from: i64) {
+        if let Some(beginning) = self.counting.meet(at, from) {
+            self.each_with_counts(at, |model, counts| {
+                model.meet(beginning, at.partition, from, counts);
+            });
         }
-        self.align(at.topic, now_us);
+    }
+
+    /// Everything before `offset` was told, and the log held no more when its end was looked up.
+    fn on_end(&mut self, at: TopicPartition, offset: i64, sampled: ClockReading) {
+        self.counting.reach_end(at);
+        self.meet(at, offset);
+        self.each_decider(at.topic, |model| model.reach_end(at.partition, sampled));
+    }
+
+    /// A topic has so many partitions. Those that a model does not know take part from now on; those that
+    /// are gone are passed.
+    fn on_partitions(&mut self, topic: TopicId, count: i32, now_us: i64) {
+        let gone = self.counting.expect(topic, count, now_us);
+        let Some(facts) = self.counting.topics.get(topic).map(|topic| topic.facts.clone()) else {
+            return;
+        };
+        for partition in (0..count).map(Partition) {
+            let at = TopicPartition { topic, partition };
+            let reached = facts.partitions.get(&partition);
+            self.each_with_counts(at, |model, counts| {
+                if model.lanes.drift.partitions().any(|known| known == partition) {
+                    return;
+                }
+                match reached {
+                    // The topic has been read without this model.
+                    Some(reached) => {
+                        model.begin(partition, reached.position, counts);
+                        model.mark_until_a_row(partition, Incomplete::ModelAdded);
+                    }
+                    None => model.add_partition(partition, 0),
+                }
+            });
+        }
+        for partition in gone.map(Partition) {
+            let position = facts.position(partition);
+            self.each_with_counts(TopicPartition { topic, partition }, |model, counts| {
+                model.end(partition, position, counts);
+            });
+        }
+    }
+
+    fn each_decider(&mut self, topic: TopicId, mut each: impl FnMut(&mut ModelDecider)) {
+        for id in self.counting.models_of(topic) {
+            if let Some(model) = self.deciding.models.get_mut(id) {
+                each(model);
+            }
+        }
+    }
+
+    /// Each model of a topic, with what counting knows of one of its partitions.
+    fn each_with_counts(
+        &mut self,
+        at: TopicPartition,
+        mut each: impl FnMut(&mut ModelDecider, Counts),
+    ) {
+        for id in self.counting.models_of(at.topic) {
+            let counts = self.counting.counts(id, at.partition);
+            if let Some((model, counts)) = self.deciding.models.get_mut(id).zip(counts) {
+                each(model, counts);
+            }
+        }
     }
 
     /// What is due of a model closes, and is decided on as far as it can be: what closed before a restart
     /// waits for its decision, whether anything closes now or not.
-    fn close_due(&mut self, id: ModelId, now_us: i64) {
-        let Due { carried, increments, closed } = self.counting.close_due(id, now_us);
-        let Some((model, mut desk)) = self.deciding.desk(id, &mut self.outlet, now_us) else {
+    fn close_due(&mut self, id: ModelId, now: ClockReading) {
+        let Some(counter) = self.counting.models.get_mut(id) else { return };
+        let Some(topic) = self.counting.topics.get(counter.topic) else { return };
+        let steps = self.deciding.due(id, &topic.facts, &counter.facts.by_partition, now);
+        let closes = !steps.drift.is_empty() || !steps.operations.is_empty();
+        let taken = if closes { counter.close(steps) } else { Taken::default() };
+        let Some((model, mut desk)) = self.deciding.desk(id, &mut self.outlet, now.wall_us) else {
             return;
         };
-        for (from_us, into_us) in carried {
+        counter.clock.close_through(model.lanes.as_ref().map(ClosingLane::closed_through_us));
+        for &(from_us, into_us) in &taken.carried {
             desk.outlet.carry(model.name(), from_us, into_us);
             desk.outlet.effects.push(Effect::CarryShadow { model: id, from_us, into_us });
             desk.outlet.urgent = true;
         }
-        desk.outlet.pending.increments.extend(increments);
         let waiting = model.unjudged_windows();
-        model.closing.extend(closed);
+        desk.outlet.pending.increments.extend(model.queue(taken));
         let windows = model.unjudged_windows() - waiting;
         desk.outlet.urgent |= windows > 0;
         model.proceed(&mut desk);
         self.deciding.unreported += windows;
     }
 
-    /// A window is decided on, and counting need not know its strip any longer.
     fn on_verdict(&mut self, verdict: Verdict, now_us: i64) {
         let id = verdict.model;
-        let desk = self.deciding.desk(id, &mut self.outlet, now_us);
-        let decided = desk.is_some_and(|(model, mut desk)| model.take_verdict(verdict, &mut desk));
-        if decided && let Some(model) = self.counting.models.get_mut(id) {
-            model.decided();
+        if let Some((model, mut desk)) = self.deciding.desk(id, &mut self.outlet, now_us) {
+            model.take_verdict(verdict, &mut desk);
         }
     }
 
-    fn on_tick(&mut self, now_us: i64) {
+    fn on_tick(&mut self, now: ClockReading) {
+        let now_us = now.wall_us;
         for id in (0..self.counting.models.len()).map(ModelId) {
-            self.close_due(id, now_us);
+            self.close_due(id, now);
             let Some(counter) = self.counting.models.get(id) else { continue };
             let topic = self.counting.topics.get(counter.topic);
             let is_told = topic.is_some_and(|topic| topic.count > 0);
-            self.deciding.look(id, Reach { counter, is_told }, &mut self.outlet, now_us);
+            let served = counter.facts.by_partition.iter().filter(|(_, rows)| rows.rows > 0);
+            let served = served.map(|(partition, _)| *partition).collect();
+            let reach = Reach { topic: counter.topic, served, is_told };
+            self.deciding.look(id, reach, &mut self.outlet, now_us);
         }
         self.deciding.silences.retain(|silence| now_us < silence.until_us);
         for topic in (0..self.counting.topics.len()).map(TopicId) {
@@ -377,7 +469,15 @@ impl Pipeline {
     }
 
     fn align(&mut self, topic: TopicId, now_us: i64) {
-        let aligned = self.counting.align(topic, now_us);
+        let mut load = OpenLoad::default();
+        for id in self.counting.models_of(topic) {
+            if let Some(model) = self.deciding.models.get(id) {
+                let of_model = model.load();
+                load.every_us = load.every_us.max(of_model.every_us);
+                load.windows = load.windows.max(of_model.windows);
+            }
+        }
+        let aligned = self.counting.align(topic, load, now_us);
         let horizon = aligned.horizon_us.map(|horizon_us| Effect::Horizon { topic, horizon_us });
         self.outlet.effects.extend(horizon);
         self.outlet.effects.extend(aligned.changes.into_iter().map(Effect::Align));

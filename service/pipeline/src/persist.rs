@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use driftline_alerting::outbox::Silence;
 use driftline_analytics::DecodeError;
-use driftline_analytics::lane::{Closed, Lane};
+use driftline_analytics::lane::{Closed, ClosingLane, PartitionClock, PerLane};
 use driftline_analytics::report::Ledger;
-use driftline_config::Limits;
+use driftline_config::{Limits, Partition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +56,9 @@ struct PipelineDocument {
 struct ModelState<'a> {
     topic: &'a str,
     setup: String,
-    drift: &'a Lane,
-    operations: &'a Lane,
+    drift: &'a ClosingLane,
+    operations: &'a ClosingLane,
+    clock: &'a BTreeMap<Partition, PartitionClock>,
     windows: BTreeMap<i64, (String, (usize, usize))>,
     panes: BTreeMap<i64, String>,
     closing: Vec<ClosingDocument>,
@@ -78,16 +79,21 @@ pub(crate) struct CountingDocument {
     pub(crate) topic: String,
     /// sha256 of the set-up in force when it was written.
     setup: String,
-    pub(crate) drift: Lane,
-    operations: Lane,
+    /// None before rules 2: its clocks begin anew.
+    #[serde(default)]
+    clock: BTreeMap<Partition, PartitionClock>,
     /// Set-up and stored bytes of each open window, by start.
     windows: BTreeMap<i64, (String, (usize, usize))>,
     panes: BTreeMap<i64, String>,
     facts: CountingFacts,
 }
 
+/// The half that deciding reads.
 #[derive(Deserialize)]
-struct DecidingDocument {
+pub(crate) struct DecidingDocument {
+    pub(crate) topic: String,
+    pub(crate) drift: ClosingLane,
+    operations: ClosingLane,
     closing: Vec<ClosingDocument>,
     facts: DecidingFacts,
 }
@@ -257,11 +263,12 @@ fn save(
     };
     save_open(counter, snapshot);
     let mut closing = Vec::new();
-    for entry in &mut decider.closing {
+    let ledgers = decider.ledgers_of_strips();
+    for (entry, of_strips) in decider.closing.iter_mut().zip(ledgers) {
         let setup = name_of(entry.setup(), snapshot);
         closing.push(match entry {
             Closing::Window(ClosedWindow { closed, ledger, .. }) => {
-                let ledger = (counter.ledger(closed) != *ledger).then_some(*ledger);
+                let ledger = (of_strips != Some(*ledger)).then_some(*ledger);
                 ClosingDocument::Window { closed: closed.clone(), setup, ledger }
             }
             Closing::Pane(ClosedPane { start_us, state, saved, .. }) => {
@@ -277,8 +284,9 @@ fn save(
     let document = ModelState {
         topic: &decider.topic,
         setup: name_of(&counter.setup, snapshot),
-        drift: &counter.drift,
-        operations: &counter.operations,
+        drift: &decider.lanes.drift,
+        operations: &decider.lanes.operations,
+        clock: counter.clock.partitions(),
         windows: windows
             .map(|(start, open)| (*start, (name_of(&open.setup, snapshot), open.stored)))
             .collect(),
@@ -354,7 +362,6 @@ fn restore_counter(
     document: CountingDocument,
     kept: &mut Restored<'_>,
 ) -> Result<(), RestoreError> {
-    check_grid(counter, &document)?;
     for (start_us, (name, stored)) in document.windows {
         let increments = kept.increments(LaneKind::Drift, start_us);
         let window = OpenWindow::decode(kept.setup(&name)?, increments);
@@ -367,9 +374,7 @@ fn restore_counter(
         let pane = OpenPane::decode(kept.setup(&name)?, increments);
         counter.panes.insert(start_us, pane.map_err(kept.damaged(start_us))?);
     }
-    (counter.drift, counter.operations) = (document.drift, document.operations);
-    counter.drift.settle(counter.setup.drift_lane());
-    counter.operations.settle(counter.setup.operations_lane());
+    counter.clock.restore(document.clock);
     counter.facts = document.facts;
     Ok(())
 }
@@ -380,6 +385,17 @@ fn restore_decider(
     counter: &mut ModelCounter,
     kept: &mut Restored<'_>,
 ) -> Result<(), RestoreError> {
+    check_grid(decider, &document)?;
+    let settings = decider.setup.lanes();
+    decider.lanes = PerLane { drift: document.drift, operations: document.operations };
+    decider.lanes.drift.settle(settings.drift);
+    decider.lanes.operations.settle(settings.operations);
+    for partition in decider.lanes.drift.partitions() {
+        let through_us = |lane: &ClosingLane| lane.passed_through_us(partition);
+        counter.clock.pass(partition, decider.lanes.as_ref().map(through_us));
+    }
+    counter.clock.close_through(decider.lanes.as_ref().map(ClosingLane::closed_through_us));
+    decider.facts = document.facts;
     for entry in document.closing {
         decider.closing.push_back(match entry {
             ClosingDocument::Window { closed, setup, ledger } => {
@@ -387,9 +403,8 @@ fn restore_decider(
                 let increments = kept.increments(LaneKind::Drift, closed.start_us);
                 let state =
                     decode_window(&setup, increments).map_err(kept.damaged(closed.start_us))?;
-                let ledger = ledger.unwrap_or_else(|| counter.ledger(&closed));
+                let ledger = ledger.unwrap_or_else(|| decider.ledger(&closed));
                 let state = Arc::new(state);
-                counter.undecided.push_back(closed.clone());
                 Closing::Window(ClosedWindow { closed, setup, state, ledger, judging: false })
             }
             ClosingDocument::Pane { start_us, setup } => {
@@ -400,7 +415,6 @@ fn restore_decider(
             }
         });
     }
-    decider.facts = document.facts;
     Ok(())
 }
 
@@ -420,22 +434,22 @@ fn take_up_settings(
     facts.changed.extend(changed(&before, &counter.setup));
     facts.changed.sort();
     facts.changed.dedup();
-    counter.drift.begin_era();
-    counter.operations.begin_era();
+    decider.lanes.drift.begin_era();
+    decider.lanes.operations.begin_era();
     Ok(())
 }
 
-fn check_grid(counter: &ModelCounter, document: &CountingDocument) -> Result<(), RestoreError> {
-    let setup = &counter.setup;
+fn check_grid(decider: &ModelDecider, document: &DecidingDocument) -> Result<(), RestoreError> {
+    let settings = decider.setup.lanes();
     let lanes = [
-        (&document.drift, setup.drift_lane(), "window.every or window.lateness"),
-        (&document.operations, setup.operations_lane(), "operations.every or operations.lateness"),
+        (&document.drift, settings.drift, "window.every or window.lateness"),
+        (&document.operations, settings.operations, "operations.every or operations.lateness"),
     ];
     for (lane, new, what) in lanes {
         let old = lane.settings();
-        let differs = (old.every_us, old.lateness_us) != (new.every_us, new.lateness_us);
+        let differs = (&old.grid, old.lateness_us) != (&new.grid, new.lateness_us);
         if differs && lane.open_windows() > 0 {
-            return Err(RestoreError::Grid { model: counter.name().to_owned(), what });
+            return Err(RestoreError::Grid { model: decider.name().to_owned(), what });
         }
     }
     Ok(())

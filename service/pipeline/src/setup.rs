@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftline_analytics::baseline::{Baseline, BaselineError};
-use driftline_analytics::lane::{JUMP_FLOOR_US, LaneSettings};
+use driftline_analytics::lane::{Grid, LaneSettings, PerLane};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
 use driftline_config::{Limits, Model, Tolerance, sha256_hex};
@@ -185,33 +185,24 @@ impl Setup {
         self.files.values().for_each(|file| known.take_up(file));
     }
 
-    /// The figures of the drift lane.
-    pub fn drift_lane(&self) -> LaneSettings {
-        let window = &self.model.window;
-        LaneSettings {
-            every_us: window.every_us,
+    /// The figures of both lanes; panes are never carried.
+    pub fn lanes(&self) -> PerLane<LaneSettings> {
+        let (window, operations) = (&self.model.window, &self.model.operations);
+        let drift = LaneSettings {
+            grid: Grid::every(window.every_us),
             lateness_us: window.lateness_us,
             at_least: window.at_least,
             at_most_us: window.at_most_us,
-            jump_us: self.jump_us(),
-        }
-    }
-
-    /// Both lanes doubt the same jumps, since there is one watermark (RULES §1).
-    fn jump_us(&self) -> i64 {
-        self.model.window.every_us.max(JUMP_FLOOR_US)
-    }
-
-    /// The figures of the operations lane; panes are never carried.
-    pub fn operations_lane(&self) -> LaneSettings {
-        let operations = &self.model.operations;
-        LaneSettings {
-            every_us: operations.every_us,
+            idle_us: window.idle_us,
+        };
+        let operations = LaneSettings {
+            grid: Grid::every(operations.every_us),
             lateness_us: operations.lateness_us,
             at_least: 1,
             at_most_us: operations.every_us,
-            jump_us: self.jump_us(),
-        }
+            idle_us: window.idle_us,
+        };
+        PerLane { drift, operations }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Reports, panes and looks at the clock as signals: what each says about the classes of a model.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Source};
 use driftline_analytics::burn::{BrokenInput, BurnFinding, BurnWindow, PaneCheck, broken_input};
@@ -39,20 +38,22 @@ pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observa
     }
 }
 
-/// What a pane says about serving and broken input. `at_us` is when it was due.
+/// What a pane says about serving and broken input. `recent_rows` is how many rows the last ten had;
+/// `at_us` is when it was due.
 pub(crate) fn of_pane(
     burn: &BurnWindow,
     pane: &ClosedPane,
-    span_us: Range<i64>,
+    recent_rows: u64,
     at_us: i64,
 ) -> Observation {
     let model = &pane.setup.model;
+    let span_us = pane.start_us..pane.start_us + model.operations.every_us;
     let rates = burn.judge(model, span_us.end);
     let serving = rates.iter().map(|finding| finding.level).reduce(Level::higher);
     let fast = rates.iter().filter(|finding| finding.level == Level::Alarm);
     let serving =
         ClassSignal { level: serving.unwrap_or(Level::Ok), subjects: fast.map(of_rate).collect() };
-    let broken = broken_input(model, &pane.setup.layout, &pane.state);
+    let broken = broken_input(model, &pane.setup.layout, &pane.state, recent_rows);
     let broken = broken.into_iter().map(|broken| of_broken_input(broken, span_us.start));
     let broken = all_at_alarm(broken.collect());
     Observation {
@@ -118,6 +119,7 @@ fn of_broken_input(broken: BrokenInput, start_us: i64) -> Evidence {
         PaneCheck::Missing => "missing",
         PaneCheck::WrongType => "wrong_type",
         PaneCheck::Rejected => "rejected",
+        PaneCheck::OffTime => "off_time",
     };
     Evidence {
         subject: broken.subject,

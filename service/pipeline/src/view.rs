@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftline_alerting::outbox::Silence;
-use driftline_analytics::lane::Lane;
+use driftline_analytics::lane::{ClosingLane, PerLane};
 use driftline_config::{ModelId, TopicId, TopicPartition};
 
 use crate::Pipeline;
@@ -27,8 +27,9 @@ pub struct ModelView<'a> {
 /// What of a model must be the same whatever the batches, the order of reading and the restarts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelBytes {
-    pub drift: Lane,
-    pub operations: Lane,
+    /// Its clock and its lanes, as the checkpoint has them.
+    pub clock: String,
+    pub lanes: PerLane<String>,
     pub counted: CountingFacts,
     pub decided: DecidingFacts,
     /// Open windows and panes by start, as they are encoded.
@@ -56,9 +57,16 @@ impl<'a> ModelView<'a> {
         &self.counter.setup
     }
 
-    /// The clockwork of its drift windows.
-    pub fn drift(&self) -> &'a Lane {
-        &self.counter.drift
+    /// Its windows and panes from their first row to their end.
+    pub fn lanes(&self) -> &'a PerLane<ClosingLane> {
+        &self.decider.lanes
+    }
+
+    /// How far the model has come in event time: the largest time of each partition that did not lie
+    /// beyond our clock, and of those the least. `None` before the first row.
+    pub fn newest_us(&self) -> Option<i64> {
+        let partitions = self.decider.lanes.drift.partitions();
+        partitions.filter_map(|partition| self.counter.clock.newest_us(partition)).min()
     }
 
     /// Rows and strips.
@@ -85,13 +93,17 @@ impl<'a> ModelView<'a> {
         let panes =
             panes.map(|(start_us, open)| ((LaneKind::Operations, *start_us), open.encoded()));
         ModelBytes {
-            drift: self.counter.drift.clone(),
-            operations: self.counter.operations.clone(),
+            clock: as_kept(self.counter.clock.partitions()),
+            lanes: self.decider.lanes.as_ref().map(|lane| as_kept(lane)),
             counted: self.counter.facts.clone(),
             decided: self.decider.facts.clone(),
             open: windows.chain(panes).collect(),
         }
     }
+}
+
+fn as_kept<T: serde::Serialize>(state: &T) -> String {
+    serde_json::to_string(state).unwrap_or_default()
 }
 
 impl Pipeline {
@@ -166,6 +178,8 @@ impl Pipeline {
     pub fn take_defects(&mut self) -> u64 {
         let counting = &mut self.counting;
         let missed = counting.models.take_missed() + counting.topics.take_missed();
+        let unknown = counting.models.iter_mut().map(|(_, model)| model.take_missed());
+        let missed = missed + unknown.sum::<u64>();
         missed + counting.take_unclaimed() + self.deciding.take_missed()
     }
 }

@@ -339,10 +339,11 @@ impl ShadowRows {
     }
 }
 
-fn outcomes(ledger: &Ledger) -> [(&'static str, f64); 5] {
+fn outcomes(ledger: &Ledger) -> [(&'static str, f64); 6] {
     [
         ("counted", ledger.counted as f64),
         ("late", ledger.late as f64),
+        ("ahead", ledger.ahead as f64),
         ("rejected", ledger.rejected as f64),
         ("skipped", ledger.skipped as f64),
         ("control", ledger.control as f64),

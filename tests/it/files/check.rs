@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use driftline_pipeline::inline::Inline;
 use driftline_pipeline::{Event, Read};
-use driftline_world::{Log, World, heartbeat};
+use driftline_world::{LATER, Log, World};
 use serde_json::{Value, json};
 
 use crate::rig::{python, service};
@@ -143,12 +143,12 @@ impl Bench {
         for (row, partition) in rows.iter().zip((0..PARTITIONS).cycle()) {
             log.push(partition, row.as_str(), end_us);
         }
-        log.push_everywhere(&heartbeat(None, end_us), end_us);
+        log.close(end_us);
         let mut inline = Inline::new(world.pipeline_over(PARTITIONS));
         for partition in 0..PARTITIONS {
             let chunk = world.chunk(&log, partition, 0, log.len(partition));
-            assert_eq!(chunk.marks.len(), 1, "all but the heartbeat are rows");
-            inline.feed(Event::Read(Read::Chunk(chunk)), 0);
+            assert_eq!(chunk.marks.len(), 96, "all but the heartbeats are rows");
+            inline.feed(Event::Read(Read::Chunk(chunk)), LATER);
         }
         assert_eq!(inline.reports.len(), 1, "one window was fed and closed");
         inline.reports.remove(0).1

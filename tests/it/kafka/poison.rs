@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use driftline_config::time::{DAY_US, HOUR_US, format_instant};
+use driftline_world::closing_times_us;
 use serde_json::{Value, json};
 
 use crate::rig::PATIENCE;
@@ -140,7 +141,7 @@ fn every_kind_of_bad_data_costs_itself_and_no_neighbour() {
     let topic = kafka.create_topic("poison", PARTITIONS as u32, &settings);
     let scene = Scene::on(kafka, &topic, "poison", "");
     let (records, fates) = stream();
-    let heartbeats = PARTITIONS as u64;
+    let heartbeats = 96 * PARTITIONS as u64;
     kafka.produce(&topic, records.clone());
 
     let service = scene.start();
@@ -152,6 +153,7 @@ fn every_kind_of_bad_data_costs_itself_and_no_neighbour() {
         "counted": count(&|fate| matches!(fate, Row(_))),
         "late": count(&|fate| fate == Late),
         "rejected": count(&|fate| matches!(fate, Rejected(_))),
+        "ahead": 0,
         "skipped": 0,
         "control": heartbeats,
     });
@@ -238,9 +240,11 @@ fn stream() -> (Vec<Value>, Vec<Fate>) {
         }
     }
     let end_us = FIRST_DAY_US + DAY_US + LATENESS_US;
-    for partition in 0..PARTITIONS {
-        let beat = format!(r#"{{"ts":"{}","heartbeat":true}}"#, format_instant(end_us));
-        records.push(record(partition, end_us, json!(beat)));
+    for beat_us in closing_times_us(end_us) {
+        for partition in 0..PARTITIONS {
+            let beat = format!(r#"{{"ts":"{}","heartbeat":true}}"#, format_instant(beat_us));
+            records.push(record(partition, beat_us, json!(beat)));
+        }
     }
     (records, fates)
 }

@@ -1,10 +1,10 @@
 //! Made-up traffic of two models and a stranger, the same in every run, and what must become of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::path::Path;
 
-use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, format_instant};
+use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_instant};
 use driftline_ingest::{Capture, CaptureProducer, Connection};
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ pub(crate) const STRANGER: &str = "ghost";
 /// As configured: rows may be this late.
 pub(crate) const LATENESS_US: i64 = HOUR_US;
 /// As configured: a larger record is rejected.
+const HALF_MINUTE_US: i64 = 30 * SECOND_US;
+/// Heartbeats at the end of each partition.
+const BEATS: u64 = 96;
 pub(crate) const RECORD_BYTES: usize = 32 << 10;
 /// Days before the traffic, and rows of each, from which the baseline is made.
 const BASELINE_DAYS: i64 = 20;
@@ -144,8 +147,11 @@ impl<'a> Log<'a> {
         Record { partition, offset: 0, key, value, timestamp_us: base_us, meaning }
     }
 
-    fn heartbeat(&self, partition: u64) -> Record {
-        let time_us = FIRST_DAY_US + self.plan.days * DAY_US + LATENESS_US;
+    /// The heartbeats of all partitions in turns.
+    fn heartbeat(&self, number: u64) -> Record {
+        let (partition, nth) = (number % self.plan.partitions, number / self.plan.partitions);
+        let end_us = FIRST_DAY_US + self.plan.days * DAY_US + LATENESS_US;
+        let time_us = end_us + nth as i64 * HALF_MINUTE_US;
         let value = format!(r#"{{"v":1,"ts":"{}","heartbeat":true}}"#, format_instant(time_us));
         Record {
             partition: partition as i32,
@@ -164,7 +170,7 @@ impl Iterator for Log<'_> {
     fn next(&mut self) -> Option<Record> {
         let mut record = match self.number.checked_sub(self.plan.records) {
             None => self.captured(),
-            Some(partition) if partition < self.plan.partitions => self.heartbeat(partition),
+            Some(number) if number < BEATS * self.plan.partitions => self.heartbeat(number),
             Some(_) => return None,
         };
         self.number += 1;
@@ -197,15 +203,12 @@ pub(crate) fn further_row(log: &[Record], model: usize, time_us: i64) -> Record 
     }
 }
 
-/// RULES §1 a second time, for a log that closes by itself: a row is late if its partition's watermark
-/// had passed its window's end and lateness before it.
+/// RULES §1 a second time, for a log that closes by itself: a row is late if its partition had passed its
+/// window's end and lateness before it.
 pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
-    let mut watermarks: BTreeMap<(i32, usize), i64> = BTreeMap::new();
+    let mut clocks: BTreeMap<(i32, usize), PlainClock> = BTreeMap::new();
     let mut advance = |partition: i32, model: usize, time_us: i64| -> i64 {
-        let watermark = watermarks.entry((partition, model)).or_insert(i64::MIN);
-        let before = *watermark;
-        *watermark = before.max(time_us);
-        before
+        clocks.entry((partition, model)).or_default().hear(time_us)
     };
     let outcome = |record: &Record| match record.meaning {
         Meaning::Row { model, time_us } => {
@@ -228,10 +231,58 @@ pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
     log.iter().map(outcome).collect()
 }
 
+/// What one partition says of time to one model, whose lanes both wait for [`LATENESS_US`].
+#[derive(Default)]
+struct PlainClock {
+    /// Least time, rows, whether it began with a jump, and its half minute.
+    stretches: VecDeque<(i64, u32, bool, i64)>,
+    previous_us: Option<i64>,
+    passed_us: Option<i64>,
+}
+
+impl PlainClock {
+    /// What was passed before this row.
+    fn hear(&mut self, time_us: i64) -> i64 {
+        let before = self.passed_us;
+        let jumped = self.previous_us.is_none_or(|us| (time_us - us).abs() > LATENESS_US);
+        self.previous_us = Some(time_us);
+        if jumped && self.stretches.iter().all(|stretch| !stretch.2) {
+            self.stretches.clear();
+        }
+        let holds_one = self.stretches.iter().any(|stretch| stretch.2);
+        let half_minute = time_us.div_euclid(HALF_MINUTE_US);
+        match self.stretches.back_mut() {
+            Some(last) if !jumped && holds_one && last.3 == half_minute => {
+                (last.0, last.1) = (last.0.min(time_us), (last.1 + 1).min(16));
+            }
+            _ => self.stretches.push_back((time_us, 1, jumped, half_minute)),
+        }
+        if self.stretches.len() > 96 {
+            self.stretches.pop_front();
+        }
+        let disagree = self.stretches.iter().filter(|stretch| stretch.2).count() >= 4;
+        let needed = if disagree { 96 } else { 32 };
+        if let Some(first) = self.stretches.len().checked_sub(needed) {
+            let mut last: Vec<_> = self.stretches.range(first..).copied().collect();
+            last.sort_unstable();
+            let rows: u32 = last.iter().map(|stretch| stretch.1).sum();
+            let mut sum = 0;
+            let passes = |stretch: &&(i64, u32, bool, i64)| {
+                sum += stretch.1;
+                4 * sum > rows
+            };
+            self.passed_us = self.passed_us.max(last.iter().find(passes).map(|s| s.0));
+        }
+        before.unwrap_or(i64::MIN)
+    }
+}
+
 /// The columns of the ledger over these records, with their names in order.
 pub(crate) fn sums<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Value {
     let mut sums: BTreeMap<&str, u64> =
-        ["read", "counted", "late", "rejected", "skipped", "control"].map(|name| (name, 0)).into();
+        ["read", "counted", "late", "ahead", "rejected", "skipped", "control"]
+            .map(|name| (name, 0))
+            .into();
     for outcome in outcomes {
         let name = match outcome {
             Outcome::Counted { .. } => "counted",

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use driftline_config::sha256_hex as sha256;
 use driftline_ingest::{Capture, CaptureProducer, Connection, EmbeddedBroker};
 use driftline_store::{Store, StoreError};
+use driftline_world::closing_times_us;
 use serde_json::{Value, json};
 
 use crate::rig::{self, PATIENCE, http, service};
@@ -393,7 +394,7 @@ impl Bench {
     }
 }
 
-/// `count` captures of 5 January 2026, and a heartbeat that closes the day.
+/// `count` captures of 5 January 2026, and heartbeats that close the day.
 fn send(broker: &EmbeddedBroker, count: i64) {
     let connection =
         Connection { bootstrap: broker.bootstrap().to_owned(), ..Connection::default() };
@@ -418,8 +419,9 @@ fn send(broker: &EmbeddedBroker, count: i64) {
         );
         send(value, time_us);
     }
-    let end_us = day_us + 2 * 86_400_000_000;
-    send(format!(r#"{{"v":1,"ts":{},"heartbeat":true}}"#, end_us / 1000), end_us);
+    for beat_us in closing_times_us(day_us + 2 * 86_400_000_000) {
+        send(format!(r#"{{"v":1,"ts":{},"heartbeat":true}}"#, beat_us / 1000), beat_us);
+    }
     producer.flush(PATIENCE).unwrap();
 }
 

@@ -21,9 +21,13 @@ mod world;
 pub use baseline::{
     Answers, BASELINE_ROWS, baseline, baseline_of, baseline_with, decode_all, numeric_batch, schema,
 };
-pub use captures::{capture, heartbeat};
+pub use captures::{capture, closing_times_us, heartbeat};
 pub use log::{Entry, Log, Stretch, at};
 pub use world::World;
 
+use driftline_config::time::DAY_US;
+
+/// What the wall clock says where a log is read that was written long ago: nothing of it lies beyond.
+pub const LATER: i64 = T0 + 1000 * DAY_US;
 /// 2026-01-05T00:00:00Z, a Monday: the first event of every log.
 pub const T0: i64 = 1_767_571_200_000_000;

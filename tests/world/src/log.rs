@@ -6,6 +6,8 @@ use driftline_capture::{Chunk, Fingerprint};
 use driftline_config::{Partition, TopicId, TopicPartition};
 use driftline_formats::{Decoder, Record};
 
+use crate::{closing_times_us, heartbeat};
+
 /// One record of a partition.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -44,6 +46,13 @@ impl Log {
     pub fn push_everywhere(&mut self, value: &str, time_us: i64) {
         for partition in self.partitions() {
             self.push(partition, value, time_us);
+        }
+    }
+
+    /// Appends so many heartbeats to every partition that all windows before `time_us` are passed.
+    pub fn close(&mut self, time_us: i64) {
+        for beat_us in closing_times_us(time_us) {
+            self.push_everywhere(&heartbeat(None, beat_us), beat_us);
         }
     }
 

@@ -55,8 +55,16 @@ impl Alignment {
         }
     }
 
-    /// The partition has been read up to this event time.
-    pub(crate) fn advance(&mut self, at: TopicPartition, time_us: i64) {
+    /// Something was read of the partition: up to this event time, where it says any that is not beyond our
+    /// clock.
+    pub(crate) fn read(&mut self, at: TopicPartition, time_us: Option<i64>) {
+        self.entry(at).caught_up = false;
+        if let Some(time_us) = time_us {
+            self.advance(at, time_us);
+        }
+    }
+
+    fn advance(&mut self, at: TopicPartition, time_us: i64) {
         let entry = self.entry(at);
         if entry.time_us == i64::MIN {
             let beginning = self.beginnings_us.entry(at.topic).or_insert(time_us);
@@ -64,7 +72,6 @@ impl Alignment {
         }
         let entry = self.entry(at);
         entry.time_us = entry.time_us.max(time_us);
-        entry.caught_up = false;
     }
 
     /// The partition has nothing left to read.
@@ -212,14 +219,14 @@ mod tests {
     #[test]
     fn a_partition_that_runs_ahead_waits_until_half_the_distance() {
         let mut alignment = Alignment::default();
-        alignment.advance(at(0, 0), 0);
-        alignment.advance(at(0, 1), 2 * HOUR_US + 1);
+        alignment.read(at(0, 0), Some(0));
+        alignment.read(at(0, 1), Some(2 * HOUR_US + 1));
         let second = SECOND_US;
         let paused = alignment.changes(T, HOUR_US, false, second);
         assert_eq!(paused, [Change { at: at(0, 1), paused: true }]);
-        alignment.advance(at(0, 0), HOUR_US);
+        alignment.read(at(0, 0), Some(HOUR_US));
         assert_eq!(alignment.changes(T, HOUR_US, false, 3 * second), [], "half is not reached");
-        alignment.advance(at(0, 0), HOUR_US + 1);
+        alignment.read(at(0, 0), Some(HOUR_US + 1));
         assert_eq!(alignment.changes(T, HOUR_US, false, second + 1), [], "once a second at most");
         let resumed = alignment.changes(T, HOUR_US, false, 3 * second);
         assert_eq!(resumed, [Change { at: at(0, 1), paused: false }]);
@@ -228,8 +235,8 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_partition_that_is_caught_up() {
         let mut alignment = Alignment::default();
-        alignment.advance(at(0, 0), 0);
-        alignment.advance(at(0, 1), 30 * HOUR_US);
+        alignment.read(at(0, 0), Some(0));
+        alignment.read(at(0, 1), Some(30 * HOUR_US));
         alignment.changes(T, HOUR_US, false, SECOND_US);
         alignment.catch_up(at(0, 0));
         let resumed = alignment.changes(T, HOUR_US, false, 5 * SECOND_US);
@@ -239,7 +246,7 @@ mod tests {
     #[test]
     fn a_reader_that_stopped_by_itself_is_answered_at_once() {
         let mut alignment = Alignment::default();
-        alignment.advance(at(0, 0), 0);
+        alignment.read(at(0, 0), Some(0));
         for (every_us, horizon_us) in [
             (SECOND_US, 20 * MINUTE_US),
             (5 * MINUTE_US, 160 * MINUTE_US),
@@ -255,15 +262,15 @@ mod tests {
             "nobody is behind"
         );
         // One row from the future is no reason to wait.
-        alignment.advance(at(0, 1), HOUR_US);
+        alignment.read(at(0, 1), Some(HOUR_US));
         alignment.stop(at(0, 1));
         let resumed = alignment.changes(T, HOUR_US, false, SECOND_US);
         assert_eq!(resumed, [Change { at: at(0, 1), paused: false }]);
         // Being ahead is, until half of it has gone.
-        alignment.advance(at(0, 1), 6 * HOUR_US + 1);
+        alignment.read(at(0, 1), Some(6 * HOUR_US + 1));
         alignment.stop(at(0, 1));
         assert_eq!(alignment.changes(T, HOUR_US, false, SECOND_US + 1), []);
-        alignment.advance(at(0, 0), 3 * HOUR_US + 1);
+        alignment.read(at(0, 0), Some(3 * HOUR_US + 1));
         let resumed = alignment.changes(T, HOUR_US, false, SECOND_US + 2);
         assert_eq!(resumed, [Change { at: at(0, 1), paused: false }]);
     }
@@ -275,9 +282,9 @@ mod tests {
         assert_eq!(horizon_us(&alignment, 0), i64::MIN, "nothing is known");
         alignment.expect(T, 3, 0);
         assert_eq!(horizon_us(&alignment, 0), i64::MIN, "nobody has begun");
-        alignment.advance(at(0, 0), HOUR_US);
-        alignment.advance(at(0, 1), 2 * HOUR_US);
-        alignment.advance(at(0, 0), 40 * HOUR_US);
+        alignment.read(at(0, 0), Some(HOUR_US));
+        alignment.read(at(0, 1), Some(2 * HOUR_US));
+        alignment.read(at(0, 0), Some(40 * HOUR_US));
         assert_eq!(horizon_us(&alignment, AWAITED_US - 1), 7 * HOUR_US, "from the earliest on");
         assert_eq!(horizon_us(&alignment, AWAITED_US), 8 * HOUR_US, "from the slowest on");
         alignment.catch_up(at(0, 2));
@@ -287,9 +294,9 @@ mod tests {
     #[test]
     fn a_crowded_topic_lets_only_its_slowest_partition_go_on() {
         let mut alignment = Alignment::default();
-        alignment.advance(at(0, 0), 0);
-        alignment.advance(at(0, 1), 1);
-        alignment.advance(at(1, 0), 5 * HOUR_US);
+        alignment.read(at(0, 0), Some(0));
+        alignment.read(at(0, 1), Some(1));
+        alignment.read(at(1, 0), Some(5 * HOUR_US));
         let paused = alignment.changes(T, HOUR_US, true, SECOND_US);
         assert_eq!(paused, [Change { at: at(0, 1), paused: true }]);
         assert_eq!(alignment.changes(T, HOUR_US, false, SECOND_US + 1), [], "going on is no hurry");

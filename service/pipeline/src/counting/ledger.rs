@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use driftline_analytics::lane::{Passage, StrayKind};
 use driftline_analytics::report::Ledger;
 use driftline_config::Partition;
 use serde::{Deserialize, Serialize};
@@ -42,19 +43,34 @@ impl TopicLedger {
 /// The outcomes of one chunk, each kind as ascending offsets, so that any prefix can be counted.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkOutcomes {
-    /// Rows of all models, late ones included.
+    /// Rows of all models, those that are late or ahead included.
     pub(crate) accepted: Vec<i64>,
     pub(crate) late: Vec<i64>,
+    pub(crate) ahead: Vec<i64>,
     pub(crate) rejected: Vec<i64>,
     pub(crate) skipped: Vec<i64>,
     pub(crate) control: Vec<i64>,
 }
 
 impl ChunkOutcomes {
+    /// Adds the rows of one model, which have these offsets.
+    pub(crate) fn add(&mut self, passage: &Passage, offsets: &[i64]) {
+        self.accepted.extend(offsets);
+        for stray in &passage.strays {
+            let Some(offset) = offsets.get(stray.index as usize) else { continue };
+            match stray.kind {
+                StrayKind::Late => self.late.push(*offset),
+                StrayKind::Ahead => self.ahead.push(*offset),
+                StrayKind::Fast => {}
+            }
+        }
+    }
+
     /// Puts each kind into offset order: several models' rows come one model after the other.
     pub(crate) fn sort(&mut self) {
         self.accepted.sort_unstable();
         self.late.sort_unstable();
+        self.ahead.sort_unstable();
     }
 
     /// The outcomes of the records before `offset`.
@@ -62,13 +78,15 @@ impl ChunkOutcomes {
         let until = |offsets: &[i64]| offsets.partition_point(|&other| other < offset) as u64;
         let accepted = until(&self.accepted);
         let late = until(&self.late);
+        let ahead = until(&self.ahead);
         let rejected = until(&self.rejected);
         let skipped = until(&self.skipped);
         let control = until(&self.control);
         Ledger {
             read: accepted + rejected + skipped + control,
-            counted: accepted - late,
+            counted: accepted - late - ahead,
             late,
+            ahead,
             rejected,
             skipped,
             control,
@@ -89,6 +107,7 @@ mod tests {
         let outcomes = ChunkOutcomes {
             accepted: vec![10, 11, 14, 17],
             late: vec![14],
+            ahead: vec![17],
             rejected: vec![12],
             skipped: vec![13, 15],
             control: vec![16],
@@ -97,10 +116,10 @@ mod tests {
         let whole = outcomes.total();
         assert_eq!(
             head,
-            Ledger { read: 5, counted: 2, late: 1, rejected: 1, skipped: 1, control: 0 }
+            Ledger { read: 5, counted: 2, late: 1, rejected: 1, skipped: 1, ..Ledger::default() }
         );
         assert_eq!((head.imbalance(), whole.imbalance(), (whole - head).imbalance()), (0, 0, 0));
-        assert_eq!((whole - head).read, 3);
+        assert_eq!(((whole - head).read, (whole - head).ahead), (3, 1));
     }
 
     #[test]

@@ -7,23 +7,24 @@ use driftline_alerting::mail::RetrainNote;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::repeat::{Due, Moment, RepeatRules};
 use driftline_alerting::{Class, Evidence, State, Transition};
-use driftline_config::Partition;
 use driftline_config::time::{MINUTE_US, SECOND_US, format_duration};
+use driftline_config::{Partition, TopicId};
 
 use super::model::ModelDecider;
 use super::troubles::Troubles;
 use super::{Desk, WatchedTopic};
-use crate::counting::model::ModelCounter;
 use crate::messages::Occasion;
 use crate::signals;
 
 /// Partitions that a message names.
 const NAMED: usize = 10;
 
-/// How far a model is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reach<'a> {
-    pub(crate) counter: &'a ModelCounter,
+/// What counting knows of a model's topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    pub(crate) topic: TopicId,
+    /// Partitions from which a row of the model came.
+    pub(crate) served: Vec<Partition>,
     /// Whether the broker has told of its topic since the start.
     pub(crate) is_told: bool,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Reach<'a> {
 /// What a look at the clock takes into account beside the model's own decisions.
 #[derive(Debug)]
 pub(crate) struct Look<'a> {
-    pub(crate) reach: Reach<'a>,
+    pub(crate) reach: Reach,
     pub(crate) topic: &'a WatchedTopic,
     /// Whether the model speaks for all of its topic.
     pub(crate) is_speaker: bool,
@@ -49,7 +50,7 @@ impl ModelDecider {
         self.look_at_candidates(desk);
         let at = Moment {
             now_us: desk.now_us,
-            caught_up: look.reach.counter.is_caught_up(),
+            caught_up: self.is_caught_up(),
             model: self.name(),
             silences: look.silences,
         };
@@ -65,7 +66,7 @@ impl ModelDecider {
     fn look_for_silence(&mut self, look: &Look<'_>, desk: &mut Desk<'_>) {
         let silent_us = desk.now_us.saturating_sub(self.silent_since_us());
         // What comes while nobody can read is no silence.
-        let read_since_us = look.troubles.read_since_us(look.reach.counter.topic);
+        let read_since_us = look.troubles.read_since_us(look.reach.topic);
         let watched_us =
             read_since_us.map(|since_us| silent_us.min(desk.now_us.saturating_sub(since_us)));
         let after_us = self.setup.model.no_data.after_us;
@@ -77,9 +78,7 @@ impl ModelDecider {
                 return;
             }
             Some(_) => Vec::new(),
-            None if !look.reach.counter.is_caught_up()
-                || watched_us.is_none_or(|us| us < after_us) =>
-            {
+            None if !self.is_caught_up() || watched_us.is_none_or(|us| us < after_us) => {
                 return;
             }
             None => {
@@ -101,7 +100,7 @@ impl ModelDecider {
         if !look.is_speaker {
             return;
         }
-        let found = look.troubles.lasting(look.reach.counter.topic, &look.topic.name, desk.now_us);
+        let found = look.troubles.lasting(look.reach.topic, &look.topic.name, desk.now_us);
         // Until the broker has told of the topic, the trouble before a restart may not be over.
         if found.is_empty() && !look.reach.is_told {
             return;
@@ -159,7 +158,7 @@ impl ModelDecider {
         if look.last_record_us.keys().all(is_silent) {
             return format!("the whole topic {topic} is silent");
         }
-        let of_model = look.reach.counter.served_partitions();
+        let of_model = &look.reach.served;
         if !of_model.is_empty() && of_model.iter().all(is_silent) {
             let names: Vec<String> =
                 of_model.iter().take(NAMED).map(Partition::to_string).collect();

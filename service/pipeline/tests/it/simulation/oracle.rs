@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftline_alerting::retrain::RetrainRequest;
+use driftline_analytics::lane::{LaneSettings, PerLane};
 use driftline_analytics::report::{Cut, CutBy, Ledger, Report};
 use driftline_config::Partition;
-use driftline_config::time::parse_instant_us;
+use driftline_config::time::{SECOND_US, parse_instant_us};
 use driftline_pipeline::ModelBytes;
 use driftline_world::at;
 
@@ -71,6 +72,7 @@ fn sums(meanings: impl Iterator<Item = Meaning>) -> Ledger {
         counts.read += 1;
         match meaning {
             Meaning::Row { .. } => counts.counted += 1,
+            Meaning::Ahead => counts.ahead += 1,
             Meaning::Rejected(_) => counts.rejected += 1,
             Meaning::Skipped => counts.skipped += 1,
             Meaning::Heartbeat { .. } => counts.control += 1,
@@ -166,9 +168,10 @@ impl Rows<'_> {
                 log.entries.iter().filter(|(entry, _)| (cut.from..cut.to).contains(&entry.offset));
             wanted += sums(inside.map(|(_, meaning)| *meaning));
             let idle = cut.by == CutBy::Idle;
-            let clock = self.scenario.milestones.iter().any(|milestone| {
-                milestone.clock_us.is_some() && milestone.ends.get(&place) == Some(&cut.to)
-            });
+            let clock =
+                self.scenario.milestones.iter().any(|milestone| {
+                    milestone.quiet && milestone.ends.get(&place) == Some(&cut.to)
+                });
             assert!(!idle || clock, "{}: idle where no clock spoke", window.id);
         }
         let found = window.ledger;
@@ -176,45 +179,39 @@ impl Rows<'_> {
         assert_eq!(found, wanted, "{} {:?} {cuts:?}", window.id, self.scenario.milestones);
     }
 
-    /// Where brokers stamp the records and nobody is idle, a row is late if and only if its partition's
-    /// watermark had passed its window.
+    /// Where nobody is quiet, a row is late if and only if its partition had passed its window.
     fn late_by_the_log(&self, model: &str, found: u64) {
         let mut stops = self.scenario.milestones.iter();
         // Rows of a partition that came later may belong to windows that closed without it.
         let partitions = stops.clone().map(|stop| stop.partitions.as_slice());
         let grew = partitions.collect::<BTreeSet<_>>().len() > 1;
-        let log_alone = !grew && stops.all(|stop| stop.clock_us.is_none());
-        if !log_alone || self.scenario.producers[self.topic] {
+        let log_alone = !grew && stops.all(|stop| !stop.quiet);
+        if !log_alone {
             return;
         }
         let before: usize = TOPICS[..self.topic].iter().map(|(_, models)| models.len()).sum();
         let setups = &world(self.scenario.variant).setups;
-        let lane = setups[before + self.member].drift_lane();
-        let mut late = Vec::new();
-        for (partition, log) in of_topic(self.scenario, self.topic) {
-            let mut watermark_us = i64::MIN;
+        let lanes = setups[before + self.member].lanes();
+        let mut late = 0;
+        for (_, log) in of_topic(self.scenario, self.topic) {
+            let mut clock = PlainClock::default();
             for (entry, meaning) in &log.entries {
-                let time_us = match *meaning {
-                    Meaning::Row { member, time_us } if member == self.member => {
-                        let since_us = time_us - driftline_config::time::ALIGNMENT_US;
-                        let end_us = time_us - since_us.rem_euclid(lane.every_us) + lane.every_us;
-                        if watermark_us >= end_us + lane.lateness_us {
-                            late.push((partition, entry.offset));
-                        }
-                        time_us
-                    }
+                let (time_us, is_row) = match *meaning {
+                    Meaning::Row { member, time_us } if member == self.member => (time_us, true),
                     Meaning::Heartbeat { member, time_us }
                         if member.is_none_or(|member| member == self.member) =>
                     {
-                        time_us
+                        (time_us, false)
                     }
                     _ => continue,
                 };
-                let stamped_us = entry.time_us.unwrap_or(time_us);
-                watermark_us = watermark_us.max(time_us.min(stamped_us));
+                let end_us = lanes.drift.grid.end_us(lanes.drift.grid.start_us(time_us));
+                late += u64::from(is_row && clock.passed_us >= end_us + lanes.drift.lateness_us);
+                let said_us = time_us.min(entry.time_us.unwrap_or(time_us));
+                clock.hear(said_us, &lanes);
             }
         }
-        assert_eq!(found, late.len() as u64, "{model}: late rows");
+        assert_eq!(found, late, "{model}: late rows");
     }
 
     /// A retraining request names exactly as many rows as it says.
@@ -229,5 +226,56 @@ impl Rows<'_> {
         if request.data.train_on.complete {
             assert_eq!(train_on.rows, rows.count() as u64, "{key}");
         }
+    }
+}
+
+/// RULES §1, rule 1, as it reads.
+struct PlainClock {
+    /// Least time, rows, whether it began with a jump, and in which half minute.
+    stretches: Vec<(i64, u32, bool, i64)>,
+    previous_us: Option<i64>,
+    passed_us: i64,
+}
+
+impl Default for PlainClock {
+    fn default() -> PlainClock {
+        PlainClock { stretches: Vec::new(), previous_us: None, passed_us: i64::MIN }
+    }
+}
+
+impl PlainClock {
+    fn hear(&mut self, time_us: i64, lanes: &PerLane<LaneSettings>) {
+        let jump_us = lanes.drift.lateness_us.min(lanes.operations.lateness_us).max(SECOND_US);
+        let every_us = lanes.drift.grid.every_us().min(lanes.operations.grid.every_us());
+        let half_minute = time_us.div_euclid(every_us.min(30 * SECOND_US));
+        let jumped = self.previous_us.is_none_or(|before_us| (time_us - before_us).abs() > jump_us);
+        self.previous_us = Some(time_us);
+        let jumps = |stretches: &[(i64, u32, bool, i64)]| stretches.iter().filter(|s| s.2).count();
+        if jumped && jumps(&self.stretches) == 0 {
+            self.stretches.clear();
+        }
+        let holds_one = jumps(&self.stretches) > 0;
+        match self.stretches.last_mut() {
+            Some(last) if !jumped && holds_one && last.3 == half_minute => {
+                last.0 = last.0.min(time_us);
+                last.1 = (last.1 + 1).min(16);
+            }
+            _ => self.stretches.push((time_us, 1, jumped, half_minute)),
+        }
+        if self.stretches.len() > 96 {
+            self.stretches.remove(0);
+        }
+        let needed = if jumps(&self.stretches) >= 4 { 96 } else { 32 };
+        if self.stretches.len() < needed {
+            return;
+        }
+        let mut last = self.stretches[self.stretches.len() - needed..].to_vec();
+        last.sort_unstable();
+        let rows: u32 = last.iter().map(|stretch| stretch.1).sum();
+        let before = |instant_us: i64| -> u32 {
+            last.iter().filter(|stretch| stretch.0 < instant_us).map(|stretch| stretch.1).sum()
+        };
+        let passed = last.iter().map(|stretch| stretch.0).filter(|us| 4 * before(*us) <= rows);
+        self.passed_us = self.passed_us.max(passed.max().unwrap_or(i64::MIN));
     }
 }

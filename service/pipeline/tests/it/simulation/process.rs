@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use driftline_capture::{Chunk, MarkKind};
-use driftline_config::time::parse_instant_us;
+use driftline_config::time::{ClockReading, parse_instant_us};
 use driftline_config::{TopicId, TopicPartition, WindowId};
 use driftline_formats::Decoder;
 use driftline_pipeline::gate::Gate;
@@ -13,8 +13,9 @@ use driftline_pipeline::{Effect, Event, ModelView, Pipeline, Read};
 use driftline_store::Store;
 use driftline_world::{Stretch, World};
 
-use super::scenario::{Log, Milestone, Scenario};
+use super::scenario::{Log, Milestone, Scenario, WALL_US};
 use super::store::MemoryStore;
+use super::variants::IDLE_US;
 
 /// Everything that outlives a process.
 #[derive(Debug, Default)]
@@ -75,6 +76,8 @@ pub(super) struct Process<'a> {
     passed: usize,
     /// What would be shown of each model.
     shown: Vec<Figures>,
+    /// What its steady clock says: it goes on only where partitions are to be quiet.
+    steady_us: i64,
 }
 
 /// What overviews show of a model, in numbers, and how often it counted a change.
@@ -82,8 +85,8 @@ pub(super) struct Process<'a> {
 struct Figures {
     revision: u64,
     open_windows: usize,
-    watermark_us: Option<i64>,
-    rows: [u64; 2],
+    newest_us: Option<i64>,
+    rows: [u64; 3],
     last_event_us: Option<i64>,
     incidents: [usize; 2],
     transitions: usize,
@@ -93,14 +96,13 @@ struct Figures {
 
 impl Figures {
     fn of(model: ModelView<'_>) -> Figures {
-        let (lane, counted, decided) = (model.drift(), model.counted(), model.decided());
-        let watermarks = lane.partitions().filter_map(|partition| lane.watermark_us(partition));
+        let (lanes, counted, decided) = (model.lanes(), model.counted(), model.decided());
         let accepted = decided.alerts.incidents().filter(|open| open.accepted.is_some());
         Figures {
             revision: model.revision(),
-            open_windows: lane.open_windows(),
-            watermark_us: watermarks.min(),
-            rows: [counted.counted, counted.late],
+            open_windows: lanes.drift.open_windows(),
+            newest_us: model.newest_us(),
+            rows: [counted.counted, counted.late, counted.ahead],
             last_event_us: counted.last_event_us,
             incidents: [decided.alerts.incidents().count(), accepted.count()],
             transitions: decided.transitions.len(),
@@ -116,7 +118,6 @@ impl<'a> Process<'a> {
         world: &'a World,
         scenario: &'a Scenario,
         outside: &Outside,
-        now_us: i64,
     ) -> Process<'a> {
         let mut process = Process {
             world,
@@ -130,6 +131,7 @@ impl<'a> Process<'a> {
             decoders: BTreeMap::new(),
             passed: 0,
             shown: Vec::new(),
+            steady_us: 0,
         };
         let saved = outside.store.load();
         let effects = process.pipeline.restore(&saved, &world.config.limits).unwrap();
@@ -138,26 +140,33 @@ impl<'a> Process<'a> {
         }
         process.carry_out(effects, outside);
         process.passed = process.stage();
-        process.partitions(outside, now_us);
+        process.partitions(outside);
+        // What waits is looked at from the start on: silence counts from then.
+        process.feed(Event::Tick, outside);
         process
     }
 
     /// The process that would follow this one.
-    pub(super) fn again(&self, outside: &Outside, now_us: i64) -> Process<'a> {
-        Process::start(self.world, self.scenario, outside, now_us)
+    pub(super) fn again(&self, outside: &Outside) -> Process<'a> {
+        Process::start(self.world, self.scenario, outside)
+    }
+
+    /// The wall clock lies beyond the whole log: the log alone decides what is passed.
+    fn now(&self) -> ClockReading {
+        ClockReading { steady_us: self.steady_us, wall_us: WALL_US }
     }
 
     /// The readers tell how many partitions there are.
-    fn partitions(&mut self, outside: &Outside, now_us: i64) {
+    fn partitions(&mut self, outside: &Outside) {
         for (topic, count) in (0..).map(TopicId).zip(&self.milestone().partitions) {
             let event = Read::Partitions { topic, count: *count };
-            self.feed(Event::Read(event), outside, now_us);
+            self.feed(Event::Read(event), outside);
         }
     }
 
     /// Handles an event and carries out what follows from it.
-    pub(super) fn feed(&mut self, event: Event, outside: &Outside, now_us: i64) {
-        let effects = self.pipeline.handle(event, now_us);
+    pub(super) fn feed(&mut self, event: Event, outside: &Outside) {
+        let effects = self.pipeline.handle(event, self.now());
         self.hold_to_counts_of_changes();
         let (counted, anew) = self.pipeline.unreported();
         assert_eq!(self.pipeline.take_defects(), 0, "something named what is not there");
@@ -248,14 +257,18 @@ impl<'a> Process<'a> {
 
     /// Everything has been read up to the milestone: the ends are told in this order, the clock speaks
     /// where it does, and reading goes on.
-    pub(super) fn pass(&mut self, order: &[TopicPartition], outside: &Outside, now_us: i64) {
-        self.ends(order, outside, now_us);
-        if let Some(clock_us) = self.milestone().clock_us {
-            self.feed(Event::Tick, outside, clock_us);
+    pub(super) fn pass(&mut self, order: &[TopicPartition], outside: &Outside) {
+        // A window that is carried on waits anew from then on.
+        for _ in 0..2 {
+            if self.milestone().quiet {
+                self.steady_us += 2 * IDLE_US;
+            }
+            self.ends(order, outside);
+            self.feed(Event::Tick, outside);
         }
         self.passed += 1;
         if !self.is_through() {
-            self.partitions(outside, now_us);
+            self.partitions(outside);
         }
     }
 
@@ -314,32 +327,32 @@ impl<'a> Process<'a> {
     }
 
     /// The commit on its way ends well.
-    pub(super) fn committed(&mut self, outside: &mut Outside, now_us: i64) {
+    pub(super) fn committed(&mut self, outside: &mut Outside) {
         if let Some(snapshot) = self.writing.take() {
             let committed = outside.commit(&snapshot);
             for (place, position) in self.gate.released() {
                 outside.told.insert(*place, *position);
             }
-            self.feed(Event::Committed(committed), outside, now_us);
+            self.feed(Event::Committed(committed), outside);
         }
     }
 
     /// The judge is done with the window that has waited longest.
-    pub(super) fn judged(&mut self, outside: &Outside, now_us: i64) {
+    pub(super) fn judged(&mut self, outside: &Outside) {
         if let Some(job) = self.judging.pop_front() {
-            self.feed(Event::Judged(Box::new(decide(&job))), outside, now_us);
+            self.feed(Event::Judged(Box::new(decide(&job))), outside);
         }
     }
 
     /// The message that has waited longest arrives; `heard` says whether we learn of it.
-    pub(super) fn delivered(&mut self, outside: &mut Outside, heard: bool, now_us: i64) {
+    pub(super) fn delivered(&mut self, outside: &mut Outside, heard: bool) {
         let Some(item) = self.delivering.front() else { return };
         outside.messages.insert(match &item.body {
             OutboxBody::Message(row) => format!("{} to {}", row.id, row.receiver),
             OutboxBody::Report { key, value } => format!("report of {key}: {value}"),
         });
         if heard && let Some(OutboxItem { sequence, .. }) = self.delivering.pop_front() {
-            self.feed(Event::Done { sequence }, outside, now_us);
+            self.feed(Event::Done { sequence }, outside);
         }
     }
 
@@ -356,11 +369,11 @@ impl<'a> Process<'a> {
     }
 
     /// The end of every partition is reached.
-    pub(super) fn ends(&mut self, places: &[TopicPartition], outside: &Outside, now_us: i64) {
+    pub(super) fn ends(&mut self, places: &[TopicPartition], outside: &Outside) {
         for &at in places {
             let offset = self.position(at);
-            let end = Read::EndOfPartition { at, offset, wall_us: now_us };
-            self.feed(Event::Read(end), outside, now_us);
+            let end = Read::EndOfPartition { at, offset, sampled: self.now() };
+            self.feed(Event::Read(end), outside);
         }
     }
 

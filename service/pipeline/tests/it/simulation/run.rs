@@ -6,7 +6,7 @@ use driftline_alerting::repeat::Sent;
 use driftline_config::TopicPartition;
 use driftline_pipeline::{Event, ModelBytes, Pipeline, Read, TopicFacts};
 use driftline_store::Store;
-use driftline_world::{T0, World};
+use driftline_world::World;
 use fastrand::Rng;
 
 use super::faults::{Befallen, Fault};
@@ -40,18 +40,18 @@ pub(super) struct Outcome {
 pub(super) fn calm(scenario: &Scenario) -> Outcome {
     let world = world(scenario.variant);
     let mut outside = Outside::default();
-    let mut process = Process::start(world, scenario, &outside, T0);
+    let mut process = Process::start(world, scenario, &outside);
     settle(&mut process, &mut outside);
     while !process.is_through() {
         let places: Vec<TopicPartition> = process.milestone().ends.keys().copied().collect();
         for place in process.open_places() {
             let end = process.milestone().ends[&place];
             if let Some(chunk) = process.read(place, Extent { back: 0, records: usize::MAX }, end) {
-                process.feed(Event::Read(Read::Chunk(chunk)), &outside, T0);
+                process.feed(Event::Read(Read::Chunk(chunk)), &outside);
                 settle(&mut process, &mut outside);
             }
         }
-        process.pass(&places, &outside, T0);
+        process.pass(&places, &outside);
         settle(&mut process, &mut outside);
     }
     finish(process, outside)
@@ -76,7 +76,7 @@ pub(super) fn disturbed(
         eager: 1 + rng.u32(0..20),
         rng,
     };
-    let mut process = Some(Process::start(run.world, scenario, &run.outside, T0));
+    let mut process = Some(Process::start(run.world, scenario, &run.outside));
     for _ in 0..STEPS {
         let Some(mut living) = process.take() else { break };
         if living.is_through() && living.is_settled() {
@@ -120,15 +120,15 @@ impl<'a> Run<'a> {
         match self.rng.u32(0..40 + 5 * eager) {
             0..30 => self.read(process),
             30..34 => self.redeliver(process),
-            34..37 => process.feed(Event::Tick, &self.outside, T0),
+            34..37 => process.feed(Event::Tick, &self.outside),
             37..40 => process.snapshot(),
-            n if n < 40 + eager => process.judged(&self.outside, T0),
+            n if n < 40 + eager => process.judged(&self.outside),
             n if n < 40 + 2 * eager => return self.commit(process),
             n if n < 40 + 3 * eager => {
                 let heard = self.rng.u32(0..8) > 0;
                 let arrives = !process.delivering.is_empty();
                 self.befallen.note_if(arrives && !heard, Fault::UnheardArrival);
-                process.delivered(&mut self.outside, heard, T0);
+                process.delivered(&mut self.outside, heard);
             }
             _ => {
                 let nth = self.rng.usize(0..process.letters.len().max(1));
@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
             let mut places: Vec<TopicPartition> =
                 process.milestone().ends.keys().copied().collect();
             self.rng.shuffle(&mut places);
-            process.pass(&places, &self.outside, T0);
+            process.pass(&places, &self.outside);
             return;
         }
         let place = open[self.rng.usize(0..open.len())];
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         let position = process.position(place);
         if let Some(chunk) = process.read(place, extent, end) {
             self.befallen.note_if(chunk.from < position, Fault::Redelivery);
-            process.feed(Event::Read(Read::Chunk(chunk)), &self.outside, T0);
+            process.feed(Event::Read(Read::Chunk(chunk)), &self.outside);
         }
     }
 
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
             self.crash(process);
             return false;
         }
-        process.committed(&mut self.outside, T0);
+        process.committed(&mut self.outside);
         true
     }
 
@@ -209,16 +209,16 @@ impl<'a> Run<'a> {
             }
         }
         if self.rng.bool() {
-            process.delivered(&mut self.outside, false, T0);
+            process.delivered(&mut self.outside, false);
         }
     }
 
     /// A new process starts, and may die before it has done anything.
     fn next_life(&mut self) -> Process<'a> {
-        let mut process = Process::start(self.world, self.scenario, &self.outside, T0);
+        let mut process = Process::start(self.world, self.scenario, &self.outside);
         while self.crashes < CRASHES && self.rng.u32(0..6) == 0 {
             self.crash(&mut process);
-            process = Process::start(self.world, self.scenario, &self.outside, T0);
+            process = Process::start(self.world, self.scenario, &self.outside);
         }
         process
     }
@@ -228,28 +228,29 @@ impl<'a> Run<'a> {
 fn settle(process: &mut Process<'_>, outside: &mut Outside) {
     loop {
         while !process.judging.is_empty() {
-            process.judged(outside, T0);
+            process.judged(outside);
         }
         while !process.letters.is_empty() {
             process.letter_arrives(outside, 0, true);
         }
         while !process.delivering.is_empty() {
-            process.delivered(outside, true, T0);
+            process.delivered(outside, true);
         }
         process.snapshot();
         process.release();
         if process.writing.is_none() {
             return;
         }
-        process.committed(outside, T0);
+        process.committed(outside);
     }
 }
 
 /// What the run came to, as a process finds it that starts from the store.
 fn finish(process: Process<'_>, outside: Outside) -> Outcome {
-    let restored = process.again(&outside, T0);
+    let restored = process.again(&outside);
     let models = models(&restored.pipeline);
-    assert_eq!(models, self::models(&process.pipeline), "the store holds what the process held");
+    let held = self::models(&process.pipeline);
+    assert!(models == held, "the store holds {models:?}, the process held {held:?}");
     let topics = restored.pipeline.topics();
     let stored = outside.store.reports().iter();
     Outcome {
@@ -269,7 +270,7 @@ fn models(pipeline: &Pipeline) -> Vec<(String, ModelBytes)> {
     let models = pipeline.models().map(|model| {
         let mut bytes = model.bytes();
         // Looked up by partition and offset; their order is that of reading.
-        let strips = &mut bytes.counted.strips;
+        let strips = &mut bytes.decided.strips;
         strips.sort_by_key(|strip| (strip.partition, strip.offset));
         strips.dedup();
         let decided = &mut bytes.decided;

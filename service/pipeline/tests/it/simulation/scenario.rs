@@ -1,19 +1,23 @@
 //! What happens in one simulated run, drawn from its seed: the log, and where the clock speaks.
 //!
-//! Between two [`Milestone`]s partitions are read in any order and nothing is idle. At a milestone every
-//! partition has been read to the same place whatever happened before, and only there the clock may
-//! go on: so an idle close cuts at the same offsets in every run over the same log.
+//! Between two [`Milestone`]s partitions are read in any order and nothing is quiet. At a milestone every
+//! partition has been read to the same place whatever happened before, and only there the steady clock may
+//! go on: so an idle close cuts at the same offsets in every run over the same log. The wall clock lies
+//! beyond all of it, as it does when a log is read that was written long ago.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use driftline_config::TopicPartition;
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
-use driftline_world::{Entry, T0, at, heartbeat};
+use driftline_world::{Entry, T0, at, closing_times_us, heartbeat};
 use fastrand::Rng;
 
 use super::faults::{Befallen, Fault};
-use super::variants::{IDLE_US, TOPICS, idles};
+use super::variants::{TOPICS, idles};
+
+/// What the wall clock says while the log is read.
+pub(super) const WALL_US: i64 = driftline_world::LATER;
 
 /// What is meant to become of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub(super) enum Meaning {
         member: usize,
         time_us: i64,
     },
+    /// A row that lies too far beyond the wall clock.
+    Ahead,
     Rejected(&'static str),
     /// A row of a model that is not configured.
     Skipped,
@@ -49,8 +55,8 @@ pub(super) struct Milestone {
     pub(super) ends: BTreeMap<TopicPartition, i64>,
     /// How many partitions each topic has while it is being read up to here.
     pub(super) partitions: Vec<i32>,
-    /// Wall time at which partitions are idle here, where the clock speaks at all.
-    pub(super) clock_us: Option<i64>,
+    /// Whether all partitions are quiet here.
+    pub(super) quiet: bool,
 }
 
 /// A log and its milestones.
@@ -73,7 +79,10 @@ struct Mix {
     skipped: u32,
     late: u32,
     ahead: u32,
+    far_ahead: u32,
     beats: u32,
+    beat_runs: u32,
+    runs: u32,
     holes: u32,
     unstamped: u32,
 }
@@ -84,9 +93,9 @@ impl Scenario {
         let mut rng = Rng::with_seed(seed);
         let variant = rng.usize(0..8);
         let records = match rng.u32(0..40) {
-            0 => rng.usize(100..400),
-            1..=30 => rng.usize(0..24),
-            _ => rng.usize(24..60),
+            0..3 => rng.usize(100..400),
+            3..=30 => rng.usize(0..24),
+            _ => rng.usize(24..90),
         };
         let mut writer = Writer::new(variant, records, &mut rng);
         let stops = if idles(variant) { rng.usize(1..5) } else { rng.usize(0..2) };
@@ -111,6 +120,9 @@ impl Scenario {
     }
 }
 
+/// When rows that are too far ahead say it is.
+const AHEAD_US: i64 = WALL_US + 300 * DAY_US;
+
 /// A record that has no offset yet.
 struct Unplaced {
     time_us: Option<i64>,
@@ -134,6 +146,10 @@ struct Writer {
     partitions: Vec<i32>,
     producers: Vec<bool>,
     mix: Mix,
+    /// How far the clock of each producer is off.
+    clocks_us: Vec<i64>,
+    /// Whether records come in bursts.
+    bursts: bool,
     /// Event time between two records.
     step_us: i64,
     now_us: i64,
@@ -156,11 +172,20 @@ impl Writer {
             skipped: often(rng, 100),
             late: often(rng, 100),
             ahead: often(rng, 30),
+            far_ahead: often(rng, 30),
             beats: often(rng, 60),
+            beat_runs: often(rng, 30),
+            runs: often(rng, 60),
             holes: often(rng, 100),
             unstamped: often(rng, 30),
         };
+        // Of four, so that a quarter of them, or half, is wrong.
+        let wrong = [0, 0, 1, 2][rng.usize(0..4)];
+        let off_us = rng.i64(1..300) * MINUTE_US * if rng.bool() { 1 } else { -1 };
+        let clocks_us = (0..4).map(|producer| if producer < wrong { off_us } else { 0 }).collect();
         let mut writer = Writer {
+            clocks_us,
+            bursts: rng.u32(0..4) == 0,
             idles: idles(variant),
             logs: BTreeMap::new(),
             partitions: vec![0, 0],
@@ -199,13 +224,8 @@ impl Writer {
     }
 
     fn milestone(&mut self, rng: &mut Rng) -> Milestone {
-        let later_us = [0, HOUR_US, 3 * HOUR_US, DAY_US][rng.usize(0..4)];
-        let clock_us = self.now_us + IDLE_US + later_us;
-        Milestone {
-            ends: self.next.clone(),
-            partitions: self.partitions.clone(),
-            clock_us: (self.idles && rng.u32(0..4) > 0).then_some(clock_us),
-        }
+        let quiet = self.idles && rng.u32(0..4) > 0;
+        Milestone { ends: self.next.clone(), partitions: self.partitions.clone(), quiet }
     }
 
     /// Appends a record, with so many offsets behind it that the log does not hold.
@@ -219,6 +239,7 @@ impl Writer {
         self.befallen.note_if(time_us.is_none(), Fault::Unstamped);
         match meaning {
             Meaning::Row { .. } => {}
+            Meaning::Ahead => self.befallen.note(Fault::RowAhead),
             Meaning::Rejected(reason) => self.befallen.note(Fault::Rejected(reason)),
             Meaning::Skipped => self.befallen.note(Fault::Stranger),
             Meaning::Heartbeat { .. } => self.befallen.note(Fault::Heartbeat),
@@ -226,33 +247,59 @@ impl Writer {
     }
 
     fn record(&mut self, index: usize, rng: &mut Rng) {
-        self.now_us += self.step_us / 1000 * 1000;
-        if rng.u32(0..150) == 0 {
-            self.now_us += rng.i64(1..30) * HOUR_US;
-            self.befallen.note(Fault::Jump);
-        }
+        self.go_on(rng);
         let topic = usize::from(rng.u32(0..4) == 0);
         // The square leaves some partitions nearly silent.
         let share = rng.f64() * rng.f64();
         let partition = (share * f64::from(self.partitions[topic])) as i32;
         let members = TOPICS[topic].1.len();
         let member = usize::from(rng.u32(0..5) < 2).min(members - 1);
-        // A producer whose clock runs ahead, for one record.
-        let wrong_clock = self.producers[topic] && rng.u32(0..400) == 0;
-        self.befallen.note_if(wrong_clock, Fault::WrongClock);
-        let ahead_us = if wrong_clock { rng.i64(1..50) * HOUR_US } else { 0 };
-        let stamp_us = match self.producers[topic] {
-            true => self.now_us - rng.i64(0..60) * SECOND_US + ahead_us,
-            false => self.now_us,
-        };
-        let of = Of { topic, member, index, stamp_us };
+        let place = at(topic, partition);
+        if rng.u32(0..1000) < self.mix.beat_runs {
+            self.befallen.note(Fault::BeatRun);
+            return self.beats(place, self.now_us, rng);
+        }
+        let producer = rng.usize(0..self.clocks_us.len());
+        let clock_us = if self.producers[topic] { self.clocks_us[producer] } else { 0 };
+        self.befallen.note_if(clock_us > 0, Fault::FastClock);
+        self.befallen.note_if(clock_us < 0, Fault::SlowClock);
+        // One that sends in runs speaks many times in a row.
+        let run = if rng.u32(0..1000) < self.mix.runs { rng.usize(5..60) } else { 1 };
+        self.befallen.note_if(run > 1, Fault::Run);
+        for nth in 0..run {
+            let stamp_us = match self.producers[topic] {
+                true => self.now_us - rng.i64(0..60) * SECOND_US + clock_us,
+                false => self.now_us,
+            };
+            self.one(place, Of { topic, member, index: index + nth, stamp_us }, rng);
+        }
+    }
+
+    /// The log goes on: evenly, in bursts, and now and then hours later.
+    fn go_on(&mut self, rng: &mut Rng) {
+        let step_us = self.step_us / 1000 * 1000;
+        if self.bursts {
+            let is_pause = rng.u32(0..20) == 0;
+            self.now_us += if is_pause { 20 * step_us } else { 0 };
+            self.befallen.note_if(is_pause, Fault::Burst);
+        } else {
+            self.now_us += step_us;
+        }
+        if rng.u32(0..150) == 0 {
+            self.now_us += rng.i64(1..30) * HOUR_US;
+            self.befallen.note(Fault::Jump);
+        }
+    }
+
+    fn one(&mut self, place: TopicPartition, of: Of, rng: &mut Rng) {
         let (value, meaning) = self.value(of, rng);
         // Without a stamp nothing is too far ahead of it.
         let unstamped =
             rng.u32(0..1000) < self.mix.unstamped && meaning != Meaning::Rejected("future");
+        let stamp_us = if meaning == Meaning::Ahead { AHEAD_US } else { of.stamp_us };
         let time_us = (!unstamped).then_some(stamp_us);
         let hole = if rng.u32(0..1000) < self.mix.holes { rng.i64(1..4) } else { 0 };
-        self.push(at(topic, partition), Unplaced { time_us, value, meaning }, hole);
+        self.push(place, Unplaced { time_us, value, meaning }, hole);
     }
 
     /// What the next record holds, and what is meant to become of it.
@@ -276,10 +323,15 @@ impl Writer {
             let beat = heartbeat(member.map(|member| TOPICS[topic].1[member]), stamp_us);
             return (Some(beat.into_bytes()), Meaning::Heartbeat { member, time_us: stamp_us });
         }
+        if below(self.mix.far_ahead) {
+            return (
+                Some(self.capture(TOPICS[topic].1[member], AHEAD_US, index, rng)),
+                Meaning::Ahead,
+            );
+        }
         let time_us = if below(self.mix.late) {
-            self.now_us - rng.i64(60..900) * MINUTE_US
+            stamp_us - rng.i64(60..900) * MINUTE_US
         } else if below(self.mix.ahead) {
-            self.befallen.note(Fault::RowAhead);
             stamp_us + rng.i64(1..60) * MINUTE_US
         } else {
             stamp_us - rng.i64(0..(8 * 60)) * SECOND_US * i64::from(rng.bool())
@@ -289,13 +341,26 @@ impl Writer {
     }
 
     fn beat_everywhere(&mut self) {
-        let end_us = self.now_us + 10 * DAY_US;
         let places: Vec<TopicPartition> = self.logs.keys().copied().collect();
         for place in places {
-            let meaning = Meaning::Heartbeat { member: None, time_us: end_us };
-            let value = Some(heartbeat(None, end_us).into_bytes());
-            self.push(place, Unplaced { time_us: Some(end_us), value, meaning }, 0);
+            for beat_us in closing_times_us(self.now_us + 10 * DAY_US) {
+                self.beat(place, beat_us);
+            }
         }
+    }
+
+    /// So many heartbeats that what lies before them is passed, or not quite.
+    fn beats(&mut self, place: TopicPartition, from_us: i64, rng: &mut Rng) {
+        let from_us = from_us + rng.i64(0..4) * HOUR_US;
+        for beat_us in closing_times_us(from_us).take(rng.usize(20..100)) {
+            self.beat(place, beat_us);
+        }
+    }
+
+    fn beat(&mut self, place: TopicPartition, beat_us: i64) {
+        let meaning = Meaning::Heartbeat { member: None, time_us: beat_us };
+        let value = Some(heartbeat(None, beat_us).into_bytes());
+        self.push(place, Unplaced { time_us: Some(beat_us), value, meaning }, 0);
     }
 
     fn capture(&self, model: &str, time_us: i64, index: usize, rng: &mut Rng) -> Vec<u8> {

@@ -41,11 +41,12 @@ pub(in crate::page) fn scrolled(label: &str, rows: &Markup) -> Markup {
 
 /// What became of the records read, as facts.
 pub(in crate::page) fn outcomes(ledger: &Ledger) -> Markup {
-    let Ledger { read, counted, late, rejected, skipped, control } = *ledger;
+    let Ledger { read, counted, late, ahead, rejected, skipped, control } = *ledger;
     let named = [
         ("read", read),
         ("counted", counted),
         ("late", late),
+        ("ahead", ahead),
         ("rejected", rejected),
         ("skipped", skipped),
         ("heartbeats", control),

@@ -1,0 +1,131 @@
+//! Rows whose time is not what it should be: how many, of which partitions, by how much and whose clock.
+
+use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_duration};
+
+use super::sentence;
+use super::{BrokenInput, PaneCheck};
+use crate::pane::{ClockCounts, PaneRecords};
+use crate::report::rounded;
+
+/// Share of such rows in a pane above which the input is broken: RULES §1, rule 8.
+const OFF_TIME: f64 = 0.01;
+/// Rows of the last ten panes below which that share says nothing.
+const OFF_TIME_OF: u64 = 500;
+/// Partitions that the sentence names.
+const NAMED: usize = 3;
+
+/// The rows of a pane that are late, ahead or fast, where they are more than 1 % of at least 500 rows:
+/// `recent_rows` is how many the last ten panes had.
+pub(super) fn off_time(records: &PaneRecords, recent_rows: u64) -> Option<BrokenInput> {
+    let mut all = ClockCounts::default();
+    records.clocks.iter().for_each(|(_, counts)| all += *counts);
+    let strays = all.strays();
+    let share = strays as f64 / records.rows.max(1) as f64;
+    if recent_rows < OFF_TIME_OF || records.rows == 0 || share <= OFF_TIME {
+        return None;
+    }
+    let because = format!(
+        "{} % of rows {}, most in partition {}, {}: {}",
+        sentence::percent(share.min(1.0)),
+        what_became(&all),
+        partitions(records),
+        by_how_much(&all),
+        whose_clock(&all),
+    );
+    Some(BrokenInput {
+        subject: "model".into(),
+        check: PaneCheck::OffTime,
+        value: rounded(share.min(1.0)),
+        bound: rounded(share.min(1.0)),
+        tolerance: OFF_TIME,
+        because,
+    })
+}
+
+fn what_became(all: &ClockCounts) -> &'static str {
+    let most = all.late.max(all.ahead).max(all.fast);
+    if most == all.late {
+        "came after their window had closed and are in none"
+    } else if most == all.ahead {
+        "lie so far in the future that no window took them"
+    } else {
+        "lie in the future and end up in windows that have not begun"
+    }
+}
+
+fn partitions(records: &PaneRecords) -> String {
+    let named = records.clocks.iter().take(NAMED);
+    let named: Vec<String> = named.map(|(partition, _)| partition.to_string()).collect();
+    named.join(", ")
+}
+
+fn by_how_much(all: &ClockCounts) -> String {
+    let mean_us = i64::try_from(all.off_s / all.strays().max(1)).unwrap_or(0) * SECOND_US;
+    let unit_us = match mean_us {
+        0..MINUTE_US => SECOND_US,
+        MINUTE_US..HOUR_US => MINUTE_US,
+        HOUR_US..DAY_US => HOUR_US,
+        _ => DAY_US,
+    };
+    let about_us = (mean_us + unit_us / 2) / unit_us * unit_us;
+    let side = if all.late >= all.ahead + all.fast { "behind" } else { "ahead of" };
+    format!("about {} {side} the rows around them", format_duration(about_us.max(SECOND_US)))
+}
+
+/// Two clocks that agree with each other and with nobody else are one machine's; where they do not agree,
+/// `ts` is the one that windows go by.
+fn whose_clock(all: &ClockCounts) -> &'static str {
+    let is_late = all.late >= all.ahead + all.fast;
+    match (2 * all.apart > all.strays(), is_late) {
+        (false, true) => "ts and the record's timestamp agree, so a producer's clock is slow",
+        (false, false) => "ts and the record's timestamp agree, so a producer's clock is fast",
+        (true, true) => {
+            "ts lies before the record's timestamp, so they are sent late or what writes ts has a slow clock"
+        }
+        (true, false) => {
+            "ts lies beyond the record's timestamp, so what writes ts has a fast clock"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftline_config::Partition;
+
+    use super::*;
+
+    /// Nothing told of a clock that was wrong: levels were `ok`, and no mail was sent.
+    #[test]
+    fn the_sentence_names_partitions_amount_and_clock() {
+        let off = |late, ahead, fast, minutes: u64, apart| ClockCounts {
+            late,
+            ahead,
+            fast,
+            off_s: minutes * 60 * (late + ahead + fast),
+            apart,
+        };
+        let table = [
+            (
+                off(0, 0, 25, 30, 0),
+                "25 % of rows lie in the future and end up in windows that have not begun, most in partition 3, about 30m ahead of the rows around them: ts and the record's timestamp agree, so a producer's clock is fast",
+            ),
+            (
+                off(0, 2, 0, 60 * 24 * 365, 0),
+                "2 % of rows lie so far in the future that no window took them, most in partition 3, about 365d ahead of the rows around them: ts and the record's timestamp agree, so a producer's clock is fast",
+            ),
+            (
+                off(40, 0, 0, 90, 40),
+                "40 % of rows came after their window had closed and are in none, most in partition 3, about 2h behind the rows around them: ts lies before the record's timestamp, so they are sent late or what writes ts has a slow clock",
+            ),
+        ];
+        for (counts, sentence) in table {
+            let mut records = PaneRecords { rows: 100, ..PaneRecords::default() };
+            records.add_clock(Partition(3), counts);
+            assert_eq!(off_time(&records, 500).unwrap().because, sentence);
+            assert!(off_time(&records, 499).is_none(), "too few rows");
+        }
+        let mut records = PaneRecords { rows: 100, ..PaneRecords::default() };
+        records.add_clock(Partition(0), off(1, 0, 0, 9, 0));
+        assert!(off_time(&records, 500).is_none(), "one of a hundred");
+    }
+}
