@@ -17,6 +17,13 @@ pub struct WindowKey {
     pub start_us: i64,
 }
 
+impl WindowKey {
+    /// The key of a window of a model, by its start.
+    pub fn new(model: &str, lane: LaneKind, start_us: i64) -> WindowKey {
+        WindowKey { model: model.to_owned(), lane, start_us }
+    }
+}
+
 /// The two lanes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LaneKind {
@@ -243,7 +250,7 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The document under a key.
+    /// The document under a key; `None` where none was written yet.
     pub fn document(&self, key: &DocumentKey) -> Option<&Vec<u8>> {
         self.documents.get(&key.to_string())
     }

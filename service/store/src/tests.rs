@@ -13,7 +13,7 @@ use driftline_pipeline::snapshot::{
 use super::*;
 
 fn window(start_us: i64) -> WindowKey {
-    WindowKey { model: "flight-delay".to_owned(), lane: LaneKind::Drift, start_us }
+    WindowKey::new("flight-delay", LaneKind::Drift, start_us)
 }
 
 fn increment(start_us: i64, bytes: &'static [u8], replaces: bool) -> Increment {
