@@ -24,10 +24,9 @@ use std::collections::BTreeMap;
 
 use driftline_analytics::lane::{Crossing, Heartbeat, Incomplete};
 use driftline_capture::{CaptureBatch, Chunk};
-use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
+use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
 
 use crate::snapshot::{LaneKind, WindowKey};
-use crate::table::Table;
 use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
 use model::{Absorbed, Due, LateRow, ModelCounter, Share};
@@ -44,8 +43,8 @@ pub(crate) struct Counting {
     open_windows_limit: usize,
     /// How often that was so, since it was last asked for.
     crowded: u64,
-    /// Rows of chunks that belonged to no model of the topic, since it was last asked for.
-    unclaimed: u64,
+    /// What came that nothing here has a place for, since it was last asked for.
+    defects: u64,
 }
 
 #[derive(Debug, Default)]
@@ -90,17 +89,18 @@ impl Counting {
             alignment: Alignment::default(),
             open_windows_limit,
             crowded: 0,
-            unclaimed: 0,
+            defects: 0,
         }
     }
 
+    /// The model of this name; `None` where it is not configured.
     pub(crate) fn id_of(&self, name: &str) -> Option<ModelId> {
         self.by_name.get(name).copied()
     }
 
     /// Counts a chunk; `None` where all of it was counted before.
     pub(crate) fn count(&mut self, chunk: Chunk) -> Option<Counted> {
-        let at = TopicPartition { topic: chunk.topic, partition: chunk.partition };
+        let at = chunk.log();
         if chunk.stopped {
             self.alignment.stop(at);
         }
@@ -112,7 +112,7 @@ impl Counting {
         let mut crossings = Vec::new();
         let beats = heartbeats_of(&chunk);
         let mut rows = chunk.rows.iter().peekable();
-        for (member, &id) in topic.models.iter().enumerate() {
+        for (member, &id) in topic.members.iter().enumerate() {
             let batch = rows.next_if(|rows| rows.model == member).map(|rows| &rows.rows);
             let concerns = |beat: &&Beat| beat.member.is_none_or(|of| of as usize == member);
             let heartbeats: Vec<Heartbeat> =
@@ -141,7 +141,7 @@ impl Counting {
         }
         for rows in rows {
             let (member, rows) = (rows.model, rows.rows.rows());
-            self.unclaimed += 1;
+            self.defects += 1;
             tracing::error!(member, rows, "rows of no model of the topic, a defect: they are lost");
         }
         outcomes.sort();
@@ -179,15 +179,16 @@ impl Counting {
 
     /// Adds a chunk's outcomes to the ledger and moves the position behind it.
     fn enter(&mut self, chunk: &Chunk, outcomes: &ChunkOutcomes) {
-        let Some(topic) = self.topics.get_mut(chunk.topic) else { return };
+        let at = chunk.log();
+        let Some(topic) = self.topics.get_mut(at.topic) else { return };
         topic.enter(chunk, outcomes);
         // Partitions are kept together in event time: a year that was sent within minutes has Kafka
         // timestamps of minutes. Those of the records are for stretches in which no model has a row.
-        let of_rows = chunk.rows.iter().filter_map(|rows| topic.models.get(rows.model));
+        // Rows of no member were counted as a defect above.
+        let of_rows = chunk.rows.iter().filter_map(|rows| topic.members.get(rows.model));
         let watermarks =
-            of_rows.filter_map(|id| self.models.get(*id)?.drift.watermark_us(chunk.partition));
+            of_rows.filter_map(|id| self.models.get(*id)?.drift.watermark_us(at.partition));
         if let Some(time_us) = watermarks.max().or(chunk.last_record_us) {
-            let at = TopicPartition { topic: chunk.topic, partition: chunk.partition };
             self.alignment.advance(at, time_us);
         }
     }
@@ -266,6 +267,7 @@ impl Counting {
         if window.lane == LaneKind::Drift
             && let Some(id) = self.id_of(&window.model)
             && let Some(model) = self.models.get_mut(id)
+            // It may have closed meanwhile.
             && let Some(open) = model.windows.get_mut(&window.start_us)
         {
             open.note_stored(bytes);
@@ -276,7 +278,7 @@ impl Counting {
     pub(crate) fn align(&mut self, topic: TopicId, now_us: i64) -> Aligned {
         let Some(of) = self.topics.get_mut(topic) else { return Aligned::default() };
         let (mut every_us, mut crowded) = (0, false);
-        for model in of.models.iter().filter_map(|id| self.models.get(*id)) {
+        for model in of.members.iter().filter_map(|id| self.models.get(*id)) {
             every_us = every_us.max(model.drift.settings().every_us);
             crowded |= model.drift.open_windows() > self.open_windows_limit
                 || model.operations.open_windows()
@@ -295,14 +297,23 @@ impl Counting {
         std::mem::take(&mut self.crowded)
     }
 
-    /// How often rows belonged to no model of their topic, since the last call.
-    pub(crate) fn take_unclaimed(&mut self) -> u64 {
-        std::mem::take(&mut self.unclaimed)
+    /// What had to be there was not, so often: it is in the log.
+    pub(crate) fn count_defects(&mut self, times: u64) {
+        self.defects += times;
+    }
+
+    /// How often something named what is not there, or came that has no place, since the last call.
+    pub(crate) fn take_defects(&mut self) -> u64 {
+        let of_models = self.models.iter_mut().map(|(_, model)| model.take_missed());
+        let of_topics = self.topics.iter_mut().map(|(_, topic)| topic.take_missed());
+        let of_things = of_models.sum::<u64>() + of_topics.sum::<u64>();
+        let of_tables = self.models.take_missed() + self.topics.take_missed();
+        std::mem::take(&mut self.defects) + of_things + of_tables
     }
 
     fn each_model(&mut self, topic: TopicId, mut each: impl FnMut(&mut ModelCounter)) {
         let Some(topic) = self.topics.get(topic) else { return };
-        for &id in &topic.models {
+        for &id in &topic.members {
             if let Some(model) = self.models.get_mut(id) {
                 each(model);
             }

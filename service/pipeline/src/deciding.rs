@@ -18,13 +18,12 @@ use std::sync::Arc;
 use driftline_alerting::outbox::{OutboxRow, Silence};
 use driftline_alerting::repeat::RepeatRules;
 use driftline_alerting::{Acceptance, Rules, accept};
-use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
+use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
 
 use crate::Settings;
 use crate::digest::IncidentEntry;
 use crate::messages::Messages;
 use crate::outlet::Outlet;
-use crate::table::Table;
 use clock::{Look, Reach};
 use model::ModelDecider;
 use outbox::Outbox;

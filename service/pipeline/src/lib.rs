@@ -34,7 +34,6 @@ mod retraining;
 pub mod setup;
 mod signals;
 pub mod snapshot;
-mod table;
 mod unmoved;
 mod view;
 
@@ -242,7 +241,7 @@ impl Pipeline {
             let name = &setup.model.captures.topic;
             let known = topics.iter_mut().enumerate().find(|(_, topic)| topic.name == *name);
             let topic = if let Some((index, topic)) = known {
-                topic.models.push(id);
+                topic.members.push(id);
                 index
             } else {
                 topics.push(Topic::new(name.clone(), vec![id]));
@@ -254,7 +253,7 @@ impl Pipeline {
         }
         let watched = topics.iter().map(|topic| WatchedTopic {
             name: Arc::from(topic.name.as_str()),
-            speaker: topic.models.first().copied(),
+            speaker: topic.members.first().copied(),
         });
         let watched = watched.collect();
         Pipeline {
@@ -314,7 +313,7 @@ impl Pipeline {
 
     /// A chunk is counted; deciding learns of its rows, and of what is due since.
     fn on_chunk(&mut self, chunk: Chunk, now_us: i64) {
-        let at = TopicPartition { topic: chunk.topic, partition: chunk.partition };
+        let at = chunk.log();
         let Some(Counted { rows, crossed }) = self.counting.count(chunk) else { return };
         self.deciding.note_record(at, now_us);
         for mut of_model in rows {

@@ -32,10 +32,11 @@ impl Pipeline {
         }
         for ((_, topic), readings) in counting.topics.iter_mut().zip(readings) {
             topic.dirty = true;
-            let of_topic = topic.models.iter().filter_map(|id| documents.get_key_value(id));
+            let of_topic = topic.members.iter().filter_map(|id| documents.get_key_value(id));
             let of_topic: Vec<(&ModelId, &CountingDocument)> = of_topic.collect();
             for (partition, reached) in readings {
                 let first = of_topic.iter().filter_map(|(_, document)| {
+                    // Where no open window has a row it goes on as it was.
                     document.drift.open_rows_from().get(&partition).copied()
                 });
                 let position = first.chain([reached.position]).min().unwrap_or(0);

@@ -164,8 +164,6 @@ impl Pipeline {
     /// How often something named a model or a topic that is not there, since the last call: each is a defect
     /// and in the log.
     pub fn take_defects(&mut self) -> u64 {
-        let counting = &mut self.counting;
-        let missed = counting.models.take_missed() + counting.topics.take_missed();
-        missed + counting.take_unclaimed() + self.deciding.take_missed()
+        self.counting.take_defects() + self.deciding.take_missed()
     }
 }

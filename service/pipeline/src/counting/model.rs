@@ -38,6 +38,8 @@ pub(crate) struct ModelCounter {
     pub(crate) facts: CountingFacts,
     pub(crate) dirty: bool,
     revision: u64,
+    /// What the lanes named and the model does not have, since it was last asked for.
+    missed: u64,
 }
 
 /// What the checkpoint keeps of a model's counting beside its open windows.
@@ -121,6 +123,7 @@ impl ModelCounter {
             facts: CountingFacts::default(),
             dirty: true,
             revision: 0,
+            missed: 0,
         }
     }
 
@@ -136,6 +139,22 @@ impl ModelCounter {
     pub(crate) fn touch(&mut self) {
         self.dirty = true;
         self.revision += 1;
+    }
+
+    /// The lanes named what the model does not have.
+    fn miss(&mut self, what: &str, at: i64) {
+        self.missed += 1;
+        tracing::error!(
+            model = self.name(),
+            what,
+            at,
+            "the lanes name what is not there, a defect: it is passed over"
+        );
+    }
+
+    /// How often that was so, since the last call.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
     }
 
     /// Whether every partition was read to its end and no row of the model came since.
@@ -220,14 +239,17 @@ impl ModelCounter {
         self.facts.last_event_us =
             self.facts.last_event_us.max(columns.times_us.iter().copied().max());
         self.touch();
-        let time_of = |offset: &i64| {
-            let at = columns.offsets.binary_search(offset).ok()?;
-            let time_us = *columns.times_us.get(at)?;
-            Some(LateRow { partition, offset: *offset, time_us })
-        };
+        let mut late = Vec::with_capacity(drift.late.len());
+        for offset in drift.late {
+            let at = columns.offsets.binary_search(&offset).ok();
+            match at.and_then(|at| columns.times_us.get(at)) {
+                Some(&time_us) => late.push(LateRow { partition, offset, time_us }),
+                None => self.miss("late row", offset),
+            }
+        }
         Absorbed {
             accepted: columns.offsets.to_vec(),
-            late: drift.late.iter().filter_map(time_of).collect(),
+            late,
             crossed: drift.crossed,
             panes_crossed: panes.crossed,
             windows: drift.windows,
@@ -290,7 +312,9 @@ impl ModelCounter {
     /// A window that is too small goes on in the next. What the store knows of it moves with
     /// `Snapshot::carried`.
     fn carry(&mut self, from_us: i64, into_us: i64) {
-        let Some(from) = self.windows.remove(&from_us) else { return };
+        let Some(from) = self.windows.remove(&from_us) else {
+            return self.miss("carried window", from_us);
+        };
         match self.windows.get_mut(&into_us) {
             Some(into) => into.take_in(&from),
             None => {
@@ -302,7 +326,10 @@ impl ModelCounter {
     }
 
     fn take_window(&mut self, closed: Closed) -> Option<Closing> {
-        let open = self.windows.remove(&closed.start_us)?;
+        let Some(open) = self.windows.remove(&closed.start_us) else {
+            self.miss("closed window", closed.start_us);
+            return None;
+        };
         let (ledger, setup) = (self.ledger(&closed), Arc::clone(&open.setup));
         let state = Arc::new(open.into_state());
         self.undecided.push_back(closed.clone());
@@ -310,7 +337,11 @@ impl ModelCounter {
     }
 
     fn take_pane(&mut self, closed: &Closed) -> Option<Closing> {
-        let OpenPane { setup, mut counted, .. } = self.panes.remove(&closed.start_us)?;
+        let Some(open) = self.panes.remove(&closed.start_us) else {
+            self.miss("closed pane", closed.start_us);
+            return None;
+        };
+        let OpenPane { setup, mut counted, .. } = open;
         let (read, rejected) = self.take_pane_records(closed);
         counted.add_records(read, rejected);
         let state = Arc::new(counted);
@@ -319,17 +350,19 @@ impl ModelCounter {
 
     fn last_increment(&mut self, start_us: i64) -> Option<Increment> {
         let key = self.key(LaneKind::Drift, start_us);
+        // One that is not there is missed where it is taken.
         self.windows.get_mut(&start_us).and_then(|window| window.increment(key))
     }
 
     pub(crate) fn key(&self, lane: LaneKind, start_us: i64) -> WindowKey {
-        WindowKey { model: self.name().to_owned(), lane, start_us }
+        WindowKey::new(self.name(), lane, start_us)
     }
 
     /// What became of the records between the previous window's cuts and this window's.
     pub(crate) fn ledger(&self, closed: &Closed) -> Ledger {
         let at = |partition: Partition, offset: i64| {
             let strips = self.facts.strips.iter().rev();
+            // A partition that nothing was read of, or that went on in another log, has none there.
             let mut of = strips.filter(|strip| strip.partition == partition);
             of.find(|strip| strip.offset == offset).map(|strip| strip.counts).unwrap_or_default()
         };
@@ -394,6 +427,7 @@ impl ModelCounter {
         self.facts.strips.retain(|&Strip { partition, offset, .. }| {
             drift.may_cut_at(partition, offset)
                 || undecided.iter().any(|closed| {
+                    // A partition that was added since has none.
                     let cut = closed.cuts.get(&partition);
                     cut.is_some_and(|cut| cut.from == offset || cut.to == offset)
                 })
@@ -407,6 +441,7 @@ impl ModelCounter {
         for (partition, cut) in &closed.cuts {
             // A partition that no record was read of has none.
             let Some(strips) = self.facts.pane_strips.get_mut(partition) else { continue };
+            // Nothing was read before the first, and the oldest are dropped where there are too many.
             let at = |offset: i64| strips.get(&offset).copied().unwrap_or_default();
             let ((from_read, from_rejected), (read, rejected)) = (at(cut.from), at(cut.to));
             records.0 += read.saturating_sub(from_read);
