@@ -1,6 +1,9 @@
 //! What a commit brings into the store and what a restart finds there: the pipeline's half of the
 //! checkpoint (RULES §6). The store writes and reads these types and does not look inside their documents.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
