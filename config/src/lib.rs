@@ -5,7 +5,8 @@
 //!                        every problem at once, with file, line and column
 //! ```
 //!
-//! Beside it stand the words that all share: [`Subject`], [`WindowId`], [`Level`], the typed ids.
+//! Beside it stand the words that all share: [`Subject`], [`WindowId`], [`Level`], the typed ids and the
+//! [`Table`] of what they name.
 //!
 //! After [`Config::load`] nothing else in Driftline reads configuration files or the environment.
 
@@ -23,6 +24,7 @@ mod hash;
 mod ids;
 mod level;
 mod subject;
+mod table;
 mod window_id;
 
 pub mod time;
@@ -42,4 +44,5 @@ pub use service::{
     MailTransport, MaxAge, Receiver, ReceiverKind, ReportStore, Wants, Webhook,
 };
 pub use subject::Subject;
+pub use table::Table;
 pub use window_id::WindowId;

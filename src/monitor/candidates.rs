@@ -24,6 +24,8 @@ pub(super) struct Candidates {
     models: BTreeMap<ModelId, OfModel>,
     /// Windows whose record is not final, by model and start.
     open: BTreeMap<(ModelId, i64), OpenRecord>,
+    /// Windows that a lane finished and of which no record is due, since it was last asked for.
+    defects: u64,
 }
 
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Candidates {
                 models.insert(model.id(), OfModel { name, lanes, records: 0 });
             }
         }
-        Candidates { models, open: BTreeMap::new() }
+        Candidates { models, ..Candidates::default() }
     }
 
     /// Shows the rows of windows to the candidates of a model; never waits.
@@ -184,7 +186,16 @@ impl Candidates {
                     let of = (id, finished.start_us);
                     let report = report(lane.candidate(), finished);
                     metrics.shadow_agreement(&model.name, lane.name(), report.agreement);
-                    let Some(open) = self.open.get_mut(&of) else { continue };
+                    let Some(open) = self.open.get_mut(&of) else {
+                        self.defects += 1;
+                        tracing::error!(
+                            model = model.name,
+                            candidate = lane.name(),
+                            start_us = of.1,
+                            "a candidate finished a window that is not due, a defect: it is lost"
+                        );
+                        continue;
+                    };
                     open.reports.insert(position, report);
                     if open.reports.len() == wanted
                         && let Some(OpenRecord { id, reports }) = self.open.remove(&of)
@@ -199,6 +210,11 @@ impl Candidates {
             model.records += taken;
         }
         records
+    }
+
+    /// How often a lane finished what was not due, since the last call: each is a defect and in the log.
+    pub(super) fn take_defects(&mut self) -> u64 {
+        std::mem::take(&mut self.defects)
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -246,6 +262,7 @@ impl Candidates {
     }
 
     fn lanes(&self, model: ModelId) -> impl Iterator<Item = &CandidateLane<Compared>> {
+        // Most models have no candidates.
         let of_model = self.models.get(&model).into_iter();
         of_model.flat_map(|model| model.lanes.iter().map(|(lane, _)| lane))
     }
@@ -317,7 +334,7 @@ mod tests {
     fn candidates(lanes: Vec<CandidateLane<Compared>>) -> Candidates {
         let lanes = lanes.into_iter().map(|lane| (lane, None)).collect();
         let model = OfModel { name: "fraud".to_owned(), lanes, records: 0 };
-        Candidates { models: [(M, model)].into(), open: BTreeMap::new() }
+        Candidates { models: [(M, model)].into(), ..Candidates::default() }
     }
 
     fn offer(candidates: &Candidates, start_us: i64, rows: u32) {

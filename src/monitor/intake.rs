@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use driftline_capture::Fingerprint;
-use driftline_config::{Config, Model, Start, TopicId, TopicPartition};
+use driftline_config::{Config, Model, Start, Table, TopicId, TopicPartition};
 use driftline_formats::ModelPlan;
 use driftline_ingest::{
     Connection, DeadLetters, Event, Position, ReadLimits, ReadPlan, Readers, RecentDeadLetter,
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 pub(super) struct Intake {
     connection: Connection,
-    topics: Vec<TopicPlan>,
+    topics: Table<TopicId, TopicPlan>,
     limits: ReadLimits,
     /// The readers' end, until they have it: without them there is nobody to wait for.
     events: Option<SyncSender<Event>>,
@@ -85,7 +85,7 @@ impl Intake {
         let (events, inbox) = sync_channel(WAITING);
         Ok(Intake {
             connection,
-            topics,
+            topics: Table::new(topics),
             limits,
             events: Some(events),
             inbox,
@@ -107,7 +107,7 @@ impl Intake {
     pub(super) fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
         let plan = ReadPlan {
             connection: self.connection.clone(),
-            topics: self.topics.clone(),
+            topics: self.topics.iter().map(|(_, plan)| plan.clone()).collect(),
             positions: positions(pipeline),
             threads: None,
             limits: self.limits.clone(),
@@ -115,7 +115,7 @@ impl Intake {
         let Some(events) = self.events.take() else { bail!("reading was started before") };
         let readers = Readers::start(plan, self.dead_letters.clone(), events)?;
         // Every partition waits at its first row until it is known who is behind whom.
-        let topics = (0..self.topics.len()).map(TopicId);
+        let topics = self.topics.indices();
         topics.for_each(|topic| readers.set_horizon(topic, i64::MIN));
         self.readers = Some(readers);
         Ok(())
@@ -140,7 +140,7 @@ impl Intake {
 
     /// Name of a topic; empty for what is the whole broker's.
     pub(super) fn topic_name(&self, topic: Option<TopicId>) -> String {
-        let plan = topic.and_then(|topic| self.topics.get(topic.0));
+        let plan = topic.and_then(|topic| self.topics.get(topic));
         plan.map_or_else(String::new, |plan| plan.topic.clone())
     }
 
@@ -161,8 +161,16 @@ impl Intake {
 
     /// The lowest offset of a partition whose dead letter has not arrived.
     pub(super) fn unacknowledged(&self, at: TopicPartition) -> Option<i64> {
-        let plan = self.topics.get(at.topic.0)?;
-        self.dead_letters.unacknowledged_below(&plan.topic, at.partition)
+        match self.topics.get(at.topic) {
+            Some(plan) => self.dead_letters.unacknowledged_below(&plan.topic, at.partition),
+            // Nobody knows its letters: the checkpoint must not go beyond them.
+            None => Some(i64::MIN),
+        }
+    }
+
+    /// How often something named what is not there, since the last call: each is a defect and in the log.
+    pub(super) fn take_defects(&self) -> u64 {
+        self.topics.take_missed() + self.readers.as_ref().map_or(0, Readers::take_defects)
     }
 
     /// Commits positions to the group, for lag tools.
@@ -181,7 +189,7 @@ impl Intake {
         }
         let Some(readers) = &self.readers else { return lag };
         for (at, records) in readers.lag() {
-            if let Some(plan) = self.topics.get(at.topic.0) {
+            if let Some(plan) = self.topics.get(at.topic) {
                 let records = u64::try_from(records).unwrap_or(0);
                 metrics.lag(&plan.topic, at.partition, records);
                 *lag.entry(at.topic).or_default() += records;

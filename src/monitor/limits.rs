@@ -32,7 +32,8 @@ impl Monitor {
         for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {
             self.metrics.limit_reached(limit, times);
         }
-        match self.pipeline.take_defects() {
+        let of_parts = self.intake.take_defects() + self.candidates.take_defects();
+        match self.pipeline.take_defects() + of_parts {
             0 => {}
             times => self.metrics.defects(times),
         }
@@ -68,10 +69,12 @@ impl Counted {
 pub(super) fn of_records(pipeline: &Pipeline) -> [(&'static str, u64); 3] {
     let too_large = Reason::TooLarge.as_str();
     let (mut records, mut strings, mut skipped) = (0, 0, 0);
+    // What has not happened yet is not counted yet.
+    let count = |of: &BTreeMap<String, u64>, name: &str| of.get(name).copied().unwrap_or_default();
     for (_, _, facts) in pipeline.topics() {
-        records += facts.ledger.reasons.get(too_large).copied().unwrap_or_default();
+        records += count(&facts.ledger.reasons, too_large);
         strings += facts.cut_strings;
-        skipped += facts.ledger.skipped_names.get(OTHER).copied().unwrap_or_default();
+        skipped += count(&facts.ledger.skipped_names, OTHER);
     }
     [("record_bytes", records), ("string_bytes", strings), ("skipped_names", skipped)]
 }

@@ -31,6 +31,7 @@ struct Overview {
 impl Overviews {
     /// Brings a model up to date: what is known of it, of its candidates, and how far its topic is behind.
     pub(super) fn update(&mut self, model: ModelView<'_>, around: Around<'_>, metrics: &Metrics) {
+        // Models are shown in their order: one that is not there yet is the next.
         let known = self.models.get_mut(model.id().0);
         let is_known = known.as_ref().is_some_and(|known| {
             known.revision == model.revision()

@@ -136,6 +136,7 @@ impl Readiness {
             let candidates = candidates.remove(&model.id()).unwrap_or_default();
             let checks = candidates.statuses.iter().map(|status| check(status, model.name()));
             live.checks.extend(checks);
+            // Until the readers know the end of a log, nobody does.
             let (topic, lag) =
                 (&model.setup().model.captures.topic, lag.get(&model.topic()).copied());
             self.overviews.update(model, Around { topic, candidates, lag }, metrics);

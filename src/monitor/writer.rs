@@ -95,7 +95,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), Duration::ZERO, false).unwrap();
         let mut writer = Writer::start(Arc::new(store), Faults::default()).unwrap();
-        let window = WindowKey { model: "m".to_owned(), lane: LaneKind::Drift, start_us: 0 };
+        let window = WindowKey::new("m", LaneKind::Drift, 0);
         for epoch in 1..=3 {
             let encode: Encode = Box::new(|buffer| buffer.extend_from_slice(b"abc"));
             let increment = Increment { window: window.clone(), replaces: false, encode };

@@ -213,10 +213,10 @@ impl Worker {
 
     fn read(&mut self, consumer: &Consumer, assignment: Assignment) -> Result<(), Stopped> {
         let Assignment { log, offset, check } = assignment;
-        let Some(layout) = self.plan.layouts.get(log.topic.0) else { return Ok(()) };
+        let Some(layout) = self.plan.layouts.get(log.topic) else { return Ok(()) };
         let decoder = Decoder::with_layout(Arc::clone(layout), &self.plan.limits.record);
         let stretch = Stretch::new(log, offset, decoder);
-        self.readings.push(Reading {
+        let index = self.readings.push(Reading {
             log,
             stretch,
             last: check,
@@ -228,7 +228,6 @@ impl Worker {
             end_heard: false,
             end_beyond: None,
         });
-        let index = self.readings.len() - 1;
         self.note(index);
         self.assign(consumer, index, check.map_or(offset, |check| check.offset))
     }
@@ -247,8 +246,16 @@ impl Worker {
     }
 
     fn pause(&mut self, consumer: &Consumer, log: TopicPartition, pause: bool) {
-        let found = self.readings.iter_mut().enumerate().find(|(_, reading)| reading.log == log);
-        let Some((index, reading)) = found else { return };
+        let found = self.readings.iter_mut().find(|(_, reading)| reading.log == log);
+        let Some((index, reading)) = found else {
+            self.outlet.count_defects(1);
+            tracing::error!(
+                ?log,
+                pause,
+                "an order came for a partition that is not read, a defect"
+            );
+            return;
+        };
         // The end is signalled again after a resume, be it of a pause that was never heard of.
         reading.at_end = reading.at_end && pause;
         if reading.paused == pause {
@@ -257,7 +264,7 @@ impl Worker {
         reading.paused = pause;
         (reading.end_heard, reading.end_beyond) = (false, None);
         let held = reading.held;
-        self.waiting = self.readings.iter().any(|reading| reading.paused);
+        self.waiting = self.readings.iter().any(|(_, reading)| reading.paused);
         match (held, pause) {
             (true, _) => {}
             (false, true) => self.stand_still(consumer, index),

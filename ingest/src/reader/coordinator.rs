@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use driftline_capture::Fingerprint;
-use driftline_config::{Partition, Start, TopicId, TopicPartition};
+use driftline_config::{Partition, Start, Table, TopicId, TopicPartition};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -68,7 +68,7 @@ pub(crate) struct Coordinator {
     /// Rung where there is something to commit; hung up where nobody wants to read any more.
     bell: Receiver<()>,
     hands: Vec<Hand>,
-    known: Vec<Known>,
+    known: Table<TopicId, Known>,
 }
 
 /// What connects a coordinator with the broker and with those who wait for it.
@@ -87,7 +87,8 @@ impl Coordinator {
         positions: BTreeMap<TopicPartition, Position>,
         ways: Ways,
     ) -> Coordinator {
-        let known = plan.topics.iter().map(|_| Known::default()).collect();
+        let known = plan.topics.iter().map(|_| Known::default());
+        let known = Table::new(known.collect());
         let Ways { probe, outlet, dead_letters, bell } = ways;
         Coordinator { plan, probe, positions, outlet, dead_letters, bell, hands: Vec::new(), known }
     }
@@ -118,7 +119,9 @@ impl Coordinator {
             Err(error) => self.outlet.trouble(None, Cause::DeadLetters, error.to_string())?,
         }
         self.look_for_open_transactions()?;
-        self.watch()
+        self.watch()?;
+        self.outlet.count_defects(self.known.take_missed());
+        Ok(())
     }
 
     /// Waits for something to commit, or for a moment.
@@ -153,10 +156,9 @@ impl Coordinator {
     /// Asks which partitions there are and has every new one read.
     fn refresh(&mut self) -> Result<(), Stopped> {
         // One topic is asked for by name: a broker may hold thousands of others.
-        let only = match self.plan.topics.as_slice() {
-            [plan] => Some(plan.topic.clone()),
-            _ => None,
-        };
+        let is_only = self.plan.topics.len() == 1;
+        let first = self.plan.topics.iter().next().filter(|_| is_only);
+        let only = first.map(|(_, plan)| plan.topic.clone());
         let metadata = match self.probe.fetch_metadata(only.as_deref(), ANSWER_TIMEOUT) {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -165,7 +167,7 @@ impl Coordinator {
             }
         };
         self.outlet.recovered(None, Cause::Broker)?;
-        for topic in self.plan.topic_ids() {
+        for topic in self.plan.topics.indices() {
             let count = partition_count(&metadata, self.plan.topic_name(topic));
             self.topic(topic, count)?;
             if self.outlet.stopped() {
@@ -178,7 +180,7 @@ impl Coordinator {
     fn topic(&mut self, topic: TopicId, count: Result<Option<i32>, String>) -> Result<(), Stopped> {
         let name = self.plan.topic_name(topic).to_owned();
         let positioned = self.positions.keys().any(|log| log.topic == topic);
-        let Some(known) = self.known.get_mut(topic.0) else { return Ok(()) };
+        let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
         if known.refused {
             return Ok(());
         }
@@ -226,7 +228,7 @@ impl Coordinator {
 
     fn new_partitions(&mut self, topic: TopicId, count: i32) -> Result<(), Stopped> {
         for partition in (0..count).map(Partition) {
-            let Some(known) = self.known.get(topic.0) else { return Ok(()) };
+            let Some(known) = self.known.get(topic) else { return Ok(()) };
             if known.read.contains(&partition) {
                 continue;
             }
@@ -239,7 +241,7 @@ impl Coordinator {
                 }
             };
             self.give(assignment)?;
-            if let Some(known) = self.known.get_mut(topic.0) {
+            if let Some(known) = self.known.get_mut(topic) {
                 known.read.insert(partition);
             }
         }
@@ -256,14 +258,16 @@ impl Coordinator {
         let (connection, name) = (&self.plan.connection, self.plan.topic_name(topic));
         let (low, high) = watermarks(&self.probe, connection, name, partition)?;
         let at = |offset| Assignment { log, offset, check: None };
+        // It has never been read.
         let Some(position) = self.positions.get(&log) else {
-            let start = self.plan.topics.get(topic.0).map(|plan| plan.start);
+            let start = self.plan.topics.get(topic).map(|plan| plan.start);
             let offset = match start {
                 // Only for what was there at the first sight: records in a partition that was added
                 // later came while we were reading, so none may be left out.
                 Some(Start::Latest) if initial => high,
                 Some(Start::At(time_us)) if initial => {
                     let found = offsets_at(&self.probe, connection, name, &[partition], time_us)?;
+                    // No record is as young.
                     found.get(&partition).copied().unwrap_or(high)
                 }
                 _ => low,
@@ -341,7 +345,7 @@ impl Coordinator {
                 open.entry(log.topic).or_insert_with(says);
             }
         }
-        for topic in self.plan.topic_ids() {
+        for topic in self.plan.topics.indices() {
             match open.remove(&topic) {
                 Some(says) => self.outlet.trouble(Some(topic), Cause::Transaction, says)?,
                 None => self.outlet.recovered(Some(topic), Cause::Transaction)?,
@@ -368,13 +372,13 @@ impl Coordinator {
             else {
                 return Ok(());
             };
-            if let Some(status) = self.outlet.partitions().get_mut(&log) {
+            let stalled = self.outlet.update(log, |status| {
                 // Silence counts anew from here, so that one partition is not asked about every round.
                 status.heard = Instant::now();
-                let stalled = status.position == position && high > position;
-                if !stalled {
-                    continue;
-                }
+                status.position == position && high > position
+            });
+            if stalled == Some(false) {
+                continue;
             }
             self.outlet.order(log, |orders| orders.rebuild = true);
             return self.listen();

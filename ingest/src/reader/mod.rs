@@ -25,7 +25,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use driftline_config::{TopicId, TopicPartition};
+use driftline_config::{Table, TopicId, TopicPartition};
 use driftline_formats::TopicLayout;
 
 use crate::budget::Budget;
@@ -45,8 +45,8 @@ const FETCHED_KIB: std::ops::RangeInclusive<usize> = 8 * 1024..=64 * 1024;
 /// What all threads know.
 pub(crate) struct Plan {
     pub(crate) connection: Connection,
-    pub(crate) topics: Vec<TopicPlan>,
-    pub(crate) layouts: Vec<Arc<TopicLayout>>,
+    pub(crate) topics: Table<TopicId, TopicPlan>,
+    pub(crate) layouts: Table<TopicId, Arc<TopicLayout>>,
     pub(crate) limits: ReadLimits,
     pub(crate) threads: usize,
     /// Decoded bytes that one worker gathers before it hands all of them over.
@@ -56,13 +56,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Every topic's place, in the order of the plan.
-    pub(crate) fn topic_ids(&self) -> impl Iterator<Item = TopicId> + use<> {
-        (0..self.topics.len()).map(TopicId)
+    pub(crate) fn topic_name(&self, topic: TopicId) -> &str {
+        self.topics.get(topic).map_or("", |plan| plan.topic.as_str())
     }
 
-    pub(crate) fn topic_name(&self, topic: TopicId) -> &str {
-        self.topics.get(topic.0).map_or("", |plan| plan.topic.as_str())
+    /// How often somebody named a topic that is not there, since the last call.
+    fn take_missed(&self) -> u64 {
+        self.topics.take_missed() + self.layouts.take_missed()
     }
 }
 
@@ -84,6 +84,7 @@ pub(crate) fn consumer_settings(memory_kib: &str) -> [(&str, &str); 7] {
 /// The running readers. Dropping them stops them without waiting.
 pub struct Readers {
     shared: Arc<Shared>,
+    plan: Arc<Plan>,
     /// Wakes the coordinator: one ring waits at most, and says all that another would.
     bell: SyncSender<()>,
     coordinator: Option<JoinHandle<()>>,
@@ -106,14 +107,11 @@ impl Readers {
         let threads = plan.threads.unwrap_or(cores / 2).max(1);
         let memory = (FETCHED_KIB.end() / threads).max(*FETCHED_KIB.start()).to_string();
         let positions = plan.positions;
+        let layouts = plan.topics.iter().map(|plan| Arc::new(TopicLayout::new(&plan.models)));
         let plan = Arc::new(Plan {
             connection: plan.connection,
-            layouts: plan
-                .topics
-                .iter()
-                .map(|plan| Arc::new(TopicLayout::new(&plan.models)))
-                .collect(),
-            topics: plan.topics,
+            layouts: Table::new(layouts.collect()),
+            topics: Table::new(plan.topics),
             share_bytes: (plan.limits.batch_bytes / (4 * threads)).max(1),
             limits: plan.limits,
             threads,
@@ -125,14 +123,14 @@ impl Readers {
         // The coordinator asks questions; it reads nothing.
         let probe = consumer(&plan.connection, &consumer_settings(&plan.memory))?;
         let (bell, rung) = sync_channel(1);
-        let coordinator =
-            Coordinator::new(plan, positions, Ways { probe, outlet, dead_letters, bell: rung });
+        let ways = Ways { probe, outlet, dead_letters, bell: rung };
+        let coordinator = Coordinator::new(Arc::clone(&plan), positions, ways);
         let name = "ingest-coordinator".to_owned();
         let coordinator = std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || coordinator.run())
             .map_err(|source| IngestError::Thread { name, source })?;
-        Ok(Readers { shared, bell, coordinator: Some(coordinator) })
+        Ok(Readers { shared, plan, bell, coordinator: Some(coordinator) })
     }
 
     /// Hands out no more of a partition; up to a chunk that is on its way may still come.
@@ -166,6 +164,11 @@ impl Readers {
     /// How often readers waited for memory: `limits.batch_bytes` were taken by rows not yet absorbed.
     pub fn memory_waits(&self) -> u64 {
         self.shared.memory_waits()
+    }
+
+    /// How often something named what is not there, since the last call: each is a defect and in the log.
+    pub fn take_defects(&self) -> u64 {
+        self.plan.take_missed() + self.shared.take_defects()
     }
 
     /// Commits the next offsets to the group, for lag tools: best effort, and not waited for.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use driftline_capture::Chunk;
-use driftline_config::{TopicId, TopicPartition};
+use driftline_config::{Table, TopicId, TopicPartition};
 
 use super::orders::{Commits, Inbox, Orders};
 use crate::budget::Budget;
@@ -57,10 +57,12 @@ pub(crate) struct Shared {
     budget: Budget,
     partitions: Mutex<BTreeMap<TopicPartition, Status>>,
     /// By topic: the event time beyond which a partition waits for a word, in microseconds.
-    horizons_us: Vec<AtomicI64>,
+    horizons_us: Table<TopicId, AtomicI64>,
     troubles: Mutex<BTreeSet<(Option<TopicId>, Cause)>>,
     owners: Mutex<BTreeMap<TopicPartition, Inbox>>,
     pub(crate) commits: Commits,
+    /// What had to be there and was not, since it was last asked for.
+    defects: AtomicU64,
 }
 
 /// What is shared, and the way out. The owner has none: once no thread is left, the other end hears it.
@@ -80,15 +82,17 @@ impl Deref for Outlet {
 
 impl Shared {
     pub(crate) fn new(budget: Budget, topics: usize) -> Shared {
+        let horizons_us = (0..topics).map(|_| AtomicI64::new(i64::MAX));
         Shared {
             stop: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             budget,
             partitions: Mutex::default(),
-            horizons_us: (0..topics).map(|_| AtomicI64::new(i64::MAX)).collect(),
+            horizons_us: Table::new(horizons_us.collect()),
             troubles: Mutex::default(),
             owners: Mutex::default(),
             commits: Commits::default(),
+            defects: AtomicU64::new(0),
         }
     }
 
@@ -99,6 +103,7 @@ impl Shared {
 
     /// Gives an order to whoever reads a partition, if somebody does; it is not waited for.
     pub(crate) fn order(&self, log: TopicPartition, order: impl FnOnce(&mut Orders)) {
+        // The topic may have told of a partition that no worker was given yet.
         if let Some(owner) = self.owners().get(&log) {
             order(&mut owner.orders());
         }
@@ -109,13 +114,13 @@ impl Shared {
     }
 
     pub(crate) fn set_horizon(&self, topic: TopicId, horizon_us: i64) {
-        if let Some(horizon) = self.horizons_us.get(topic.0) {
+        if let Some(horizon) = self.horizons_us.get(topic) {
             horizon.store(horizon_us, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn horizon_us(&self, topic: TopicId) -> i64 {
-        let horizon = self.horizons_us.get(topic.0);
+        let horizon = self.horizons_us.get(topic);
         horizon.map_or(i64::MAX, |horizon| horizon.load(Ordering::Relaxed))
     }
 
@@ -137,6 +142,30 @@ impl Shared {
 
     pub(crate) fn partitions(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Status>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known of a partition that is read; `None` where that is nothing, a defect.
+    pub(crate) fn update<T>(
+        &self,
+        log: TopicPartition,
+        change: impl FnOnce(&mut Status) -> T,
+    ) -> Option<T> {
+        let mut partitions = self.partitions();
+        let Some(status) = partitions.get_mut(&log) else {
+            self.count_defects(1);
+            tracing::error!(?log, "nothing is known of a partition that is read, a defect");
+            return None;
+        };
+        Some(change(status))
+    }
+
+    /// What had to be there was not, so often: it is in the log.
+    pub(crate) fn count_defects(&self, times: u64) {
+        self.defects.fetch_add(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_defects(&self) -> u64 {
+        self.defects.swap(0, Ordering::Relaxed) + self.horizons_us.take_missed()
     }
 
     pub(crate) fn in_trouble(&self) -> bool {

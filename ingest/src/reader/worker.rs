@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use driftline_capture::{Chunk, Fingerprint};
-use driftline_config::{Partition, TopicPartition};
+use driftline_config::{Partition, Table, TopicPartition};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
@@ -62,7 +62,7 @@ pub(crate) struct Worker {
     pub(super) outlet: Outlet,
     pub(super) dead_letters: DeadLetters,
     pub(super) inbox: Inbox,
-    pub(super) readings: Vec<Reading>,
+    pub(super) readings: Table<usize, Reading>,
     /// Index of the reading by the address of librdkafka's topic and the partition: comparing names
     /// would cost more than decoding a small record.
     pub(super) by_address: HashMap<(usize, i32), usize>,
@@ -89,7 +89,7 @@ impl Worker {
             outlet,
             dead_letters,
             inbox,
-            readings: Vec::new(),
+            readings: Table::new(Vec::new()),
             by_address: HashMap::new(),
             gathering: false,
             records_since_look: 0,
@@ -133,6 +133,7 @@ impl Worker {
             }
         }
         self.records_since_look = 0;
+        self.outlet.count_defects(self.readings.take_missed());
         if self.outlet.stopped() {
             return Err(Stopped);
         }
@@ -146,7 +147,16 @@ impl Worker {
         consumer: &Consumer,
         message: &BorrowedMessage<'_>,
     ) -> Result<(), Stopped> {
-        let Some(index) = self.index_of(message) else { return Ok(()) };
+        let Some(index) = self.index_of(message) else {
+            let (topic, partition) = (message.topic(), message.partition());
+            self.outlet.count_defects(1);
+            tracing::error!(
+                topic,
+                partition,
+                "a record came of a partition that is not read, a defect: it is dropped"
+            );
+            return Ok(());
+        };
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         if let Some(check) = reading.check.take()
             && message.offset() == check.offset
@@ -181,11 +191,12 @@ impl Worker {
 
     fn index_of(&mut self, message: &BorrowedMessage<'_>) -> Option<usize> {
         let address = (message.topic_ptr() as usize, message.partition());
+        // Else the address is new.
         if let Some(index) = self.by_address.get(&address) {
             return Some(*index);
         }
         let name = message.topic();
-        let index = self.readings.iter().position(|reading| {
+        let (index, _) = self.readings.iter().find(|(_, reading)| {
             reading.log.partition.0 == message.partition()
                 && self.plan.topic_name(reading.log.topic) == name
         })?;
@@ -204,7 +215,7 @@ impl Worker {
         }
         self.looked = Instant::now();
         // Many slow partitions together may hold more than any one of them may.
-        let total: usize = self.readings.iter().map(|reading| reading.stretch.bytes()).sum();
+        let total: usize = self.readings.iter().map(|(_, reading)| reading.stretch.bytes()).sum();
         if total >= self.plan.share_bytes {
             return self.hand_over_all();
         }
@@ -253,6 +264,7 @@ impl Worker {
         let Some(reading) = self.readings.get(index) else { return };
         let position = reading.stretch.position();
         let mut partitions = self.outlet.partitions();
+        // Nothing where reading begins.
         let known = partitions.get(&reading.log);
         let end = known.and_then(|known| known.end).max(Some(position));
         let held_back = known.and_then(|known| known.held_back);
@@ -266,15 +278,21 @@ impl Worker {
     fn end_of(&mut self, partition: Partition) -> Result<(), Stopped> {
         let mut found = None;
         let mut ambiguous = false;
-        for (index, reading) in self.readings.iter_mut().enumerate() {
+        for (index, reading) in self.readings.iter_mut() {
             if reading.log.partition == partition {
                 reading.end_heard = true;
                 ambiguous |= found.replace(index).is_some();
             }
         }
-        let Some(index) = found.filter(|_| !ambiguous) else { return Ok(()) };
-        let position = self.readings.get(index).map_or(0, |reading| reading.stretch.position());
-        self.reached_end(index, position)
+        let Some(index) = found else {
+            self.outlet.count_defects(1);
+            tracing::error!(%partition, "an end came of a partition that is not read, a defect");
+            return Ok(());
+        };
+        match self.readings.get(index).map(|reading| reading.stretch.position()) {
+            Some(position) if !ambiguous => self.reached_end(index, position),
+            _ => Ok(()),
+        }
     }
 
     fn reached_end(&mut self, index: usize, offset: i64) -> Result<(), Stopped> {
@@ -294,21 +312,22 @@ impl Worker {
     fn read_figures(&mut self, consumer: &Consumer, drained: bool) -> Result<(), Stopped> {
         let Some(figures) = consumer.context().take_figures() else { return Ok(()) };
         for figures in figures {
-            let index = self.readings.iter().position(|reading| {
+            let of_figures = self.readings.iter().find(|(_, reading)| {
                 reading.log.partition == figures.partition
                     && self.plan.topic_name(reading.log.topic) == figures.topic
             });
-            let Some(index) = index else { continue };
+            // The statistics tell of partitions that other workers read as well.
+            let Some((index, _)) = of_figures else { continue };
             let Some(reading) = self.readings.get_mut(index) else { continue };
             let log = reading.log;
-            let mut held_back = false;
-            if let Some(status) = self.outlet.partitions().get_mut(&log)
-                && figures.end >= 0
-            {
-                status.end = Some(figures.end);
-                held_back = status.hold_back(&figures);
-            }
-            if held_back {
+            let held_back = self.outlet.update(log, |status| {
+                let known = figures.end >= 0;
+                if known {
+                    status.end = Some(figures.end);
+                }
+                known && status.hold_back(&figures)
+            });
+            if held_back == Some(true) {
                 let TopicPartition { topic, partition } = log;
                 self.outlet.send(Event::HeldBack { topic, partition })?;
             }

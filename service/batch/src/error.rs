@@ -31,8 +31,12 @@ pub enum BatchError {
     #[error("{name}: write --time COLUMN: windows need the event time of every row")]
     NoTime { name: String },
     /// Rows cannot be put in order, which would be a mistake of this program.
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
+    #[error("{name}: its rows cannot be put in order of time: {source}")]
+    Order {
+        /// What the rows are called, as by their file.
+        name: String,
+        source: ArrowError,
+    },
     /// Rows that do not come from a file cannot be read.
     #[error(transparent)]
     Source(Box<dyn std::error::Error + Send + Sync>),

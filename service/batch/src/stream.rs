@@ -22,13 +22,19 @@ pub(crate) const CLOSING_BEATS: i64 = 96;
 const CLOSING_STEP_US: i64 = 30 * SECOND_US;
 
 /// The rows of a table in order of time.
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    /// What errors call it.
+    name: String,
+    rows: InOrder,
+}
+
+enum InOrder {
     Sorted(Captures),
     /// They had to be read and sorted.
     Held(Held),
 }
 
-pub(crate) struct Held {
+struct Held {
     batches: Vec<RecordBatch>,
     /// Batch and row, in order of time; rows of one instant as they stood in the file.
     order: Vec<(usize, usize)>,
@@ -45,16 +51,42 @@ impl Stream {
         let open = || table.captures(schema, &rows.mapping, &rows.limits);
         let what = format!("looking at {}", table.name());
         let sorted = audience.watch(&what, table.rows(), |passed| is_sorted(open()?, passed))?;
+        let name = table.name().to_owned();
         if sorted {
-            return Ok(Stream::Sorted(open()?));
+            return Ok(Stream { name, rows: InOrder::Sorted(open()?) });
         }
-        audience.note(&format!("{}: not in order of time: sorting it in memory", table.name()));
+        audience.note(&format!("{name}: not in order of time: sorting it in memory"));
         let batches = open()?.collect::<Result<Vec<CaptureBatch>, FileError>>()?;
-        Ok(Stream::Held(Held::new(&batches)?))
+        Stream::sort(name, &batches)
+    }
+
+    fn sort(name: String, batches: &[CaptureBatch]) -> Result<Stream, BatchError> {
+        match Held::new(batches) {
+            Ok(held) => Ok(Stream { name, rows: InOrder::Held(held) }),
+            Err(source) => Err(BatchError::Order { name, source }),
+        }
     }
 
     pub(crate) fn chunks(self) -> Chunks {
         Chunks { stream: self, next: 0, given: 0 }
+    }
+
+    /// The next rows, where `given` were given out.
+    fn next(&mut self, given: usize) -> Option<Result<RecordBatch, BatchError>> {
+        match &mut self.rows {
+            InOrder::Sorted(captures) => {
+                let batch = captures.next()?.map_err(BatchError::from);
+                Some(batch.map(|batch| batch.record_batch().clone()))
+            }
+            InOrder::Held(held) => {
+                let rows = held.rows(given)?;
+                Some(rows.map_err(|source| self.refused(source)))
+            }
+        }
+    }
+
+    fn refused(&self, source: ArrowError) -> BatchError {
+        BatchError::Order { name: self.name.clone(), source }
     }
 }
 
@@ -125,16 +157,10 @@ impl Iterator for Chunks {
     type Item = Result<Chunk, BatchError>;
 
     fn next(&mut self) -> Option<Result<Chunk, BatchError>> {
-        let rows: Result<RecordBatch, BatchError> = match &mut self.stream {
-            Stream::Sorted(captures) => {
-                let batch = captures.next()?.map_err(BatchError::from);
-                batch.map(|batch| batch.record_batch().clone())
-            }
-            Stream::Held(held) => held.rows(self.given)?.map_err(BatchError::from),
-        };
+        let rows = self.stream.next(self.given)?;
         Some(rows.and_then(|rows| {
             self.given += rows.num_rows();
-            Ok(self.chunk(&rows)?)
+            self.chunk(&rows).map_err(|source| self.stream.refused(source))
         }))
     }
 }
@@ -191,4 +217,46 @@ fn numbered(batch: &RecordBatch, offsets: Range<i64>) -> Result<CaptureBatch, Ar
         *column = Arc::new(Int64Array::from_iter_values(offsets));
     }
     Ok(CaptureBatch::new(RecordBatch::try_new(batch.schema(), columns)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, Int32Array, StringArray};
+    use driftline_pipeline::capture::columns::{
+        ID, LATENCY_US, RECORD_TIME_US, SAMPLE_RATE, STATUS, TIME_US, VERSION,
+    };
+
+    use super::*;
+
+    /// A row with a column of these values.
+    fn capture(x: ArrayRef) -> CaptureBatch {
+        let number = || Arc::new(Int64Array::from(vec![0])) as ArrayRef;
+        let text = || Arc::new(StringArray::new_null(1)) as ArrayRef;
+        let columns = [
+            (OFFSET, number()),
+            (TIME_US, number()),
+            (RECORD_TIME_US, number()),
+            (ID, text()),
+            (VERSION, text()),
+            (LATENCY_US, number()),
+            (STATUS, Arc::new(Int32Array::from(vec![200]))),
+            (SAMPLE_RATE, Arc::new(Float64Array::from(vec![1.0]))),
+            ("feature:x", x),
+        ];
+        CaptureBatch::new(RecordBatch::try_from_iter(columns).unwrap()).unwrap()
+    }
+
+    /// What Arrow said of columns stood alone: of which of many files, nobody knew.
+    #[test]
+    fn an_error_of_sorting_names_the_file() {
+        let numbers = capture(Arc::new(Float64Array::from(vec![0.5])));
+        let texts = capture(Arc::new(StringArray::from(vec!["a"])));
+        let two = |batches: &[CaptureBatch]| Stream::sort("rows.parquet".to_owned(), batches);
+        let error = two(&[numbers.clone(), texts]).err().unwrap().to_string();
+        let expected = "rows.parquet: its rows cannot be put in order of time: ";
+        assert!(error.starts_with(expected) && error.contains("found Utf8"), "{error}");
+        let mut chunks = two(&[numbers.clone(), numbers]).unwrap().chunks();
+        assert_eq!(chunks.next().unwrap().unwrap().records, 2);
+        assert!(chunks.next().is_none());
+    }
 }

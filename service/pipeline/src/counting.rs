@@ -25,11 +25,10 @@ use std::ops::Range;
 use driftline_analytics::lane::{Crossing, Heartbeat, Passage, Stray, StrayKind};
 use driftline_analytics::report::Ledger;
 use driftline_capture::{CaptureBatch, Chunk};
-use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
+use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
 
 use crate::deciding::lanes::{Counts, ModelPassage};
 use crate::snapshot::{LaneKind, WindowKey};
-use crate::table::Table;
 use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
 use model::{LateRow, ModelCounter, RowCounts, Share};
@@ -46,8 +45,8 @@ pub(crate) struct Counting {
     open_windows_limit: usize,
     /// How often that was so, since it was last asked for.
     crowded: u64,
-    /// Rows of chunks that belonged to no model of the topic, since it was last asked for.
-    unclaimed: u64,
+    /// What came that nothing here has a place for, since it was last asked for.
+    defects: u64,
 }
 
 /// What a chunk brought.
@@ -90,10 +89,11 @@ impl Counting {
             alignment: Alignment::default(),
             open_windows_limit,
             crowded: 0,
-            unclaimed: 0,
+            defects: 0,
         }
     }
 
+    /// The model of this name; `None` where it is not configured.
     pub(crate) fn id_of(&self, name: &str) -> Option<ModelId> {
         self.by_name.get(name).copied()
     }
@@ -110,7 +110,7 @@ impl Counting {
         let beats = heartbeats_of(&chunk);
         let mut rows = chunk.rows.iter().peekable();
         let mut shares = Vec::new();
-        for (member, &id) in topic.models.iter().enumerate() {
+        for (member, &id) in topic.members.iter().enumerate() {
             let batch = rows.next_if(|rows| rows.model == member).map(|rows| &rows.rows);
             let concerns = |beat: &&Beat| beat.member.is_none_or(|of| of as usize == member);
             let heartbeats: Vec<Heartbeat> =
@@ -129,7 +129,7 @@ impl Counting {
         }
         for rows in rows {
             let (member, rows) = (rows.model, rows.rows.rows());
-            self.unclaimed += 1;
+            self.defects += 1;
             tracing::error!(member, rows, "rows of no model of the topic, a defect: they are lost");
         }
         outcomes.sort();
@@ -201,7 +201,7 @@ impl Counting {
 
     /// The models of a topic.
     pub(crate) fn models_of(&self, topic: TopicId) -> Vec<ModelId> {
-        self.topics.get(topic).map(|topic| topic.models.clone()).unwrap_or_default()
+        self.topics.get(topic).map(|topic| topic.members.clone()).unwrap_or_default()
     }
 
     /// Notes how many bytes of an open window a commit brought into the store. One that has closed meanwhile
@@ -210,6 +210,7 @@ impl Counting {
         if window.lane == LaneKind::Drift
             && let Some(id) = self.id_of(&window.model)
             && let Some(model) = self.models.get_mut(id)
+            // It may have closed meanwhile.
             && let Some(open) = model.windows.get_mut(&window.start_us)
         {
             open.note_stored(bytes);
@@ -235,9 +236,18 @@ impl Counting {
         std::mem::take(&mut self.crowded)
     }
 
-    /// How often rows belonged to no model of their topic, since the last call.
-    pub(crate) fn take_unclaimed(&mut self) -> u64 {
-        std::mem::take(&mut self.unclaimed)
+    /// What had to be there was not, so often: it is in the log.
+    pub(crate) fn count_defects(&mut self, times: u64) {
+        self.defects += times;
+    }
+
+    /// How often something named what is not there, or came that has no place, since the last call.
+    pub(crate) fn take_defects(&mut self) -> u64 {
+        let of_models = self.models.iter_mut().map(|(_, model)| model.take_missed());
+        let of_topics = self.topics.iter_mut().map(|(_, topic)| topic.take_missed());
+        let of_things = of_models.sum::<u64>() + of_topics.sum::<u64>();
+        let of_tables = self.models.take_missed() + self.topics.take_missed();
+        std::mem::take(&mut self.defects) + of_things + of_tables
     }
 }
 

@@ -22,7 +22,7 @@ use driftline_alerting::repeat::RepeatRules;
 use driftline_alerting::{Acceptance, Rules, accept};
 use driftline_analytics::lane::{PerLane, Step};
 use driftline_config::time::ClockReading;
-use driftline_config::{ModelId, Partition, TopicId, TopicPartition};
+use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
 
 use crate::Settings;
 use crate::counting::model::RowsByPartition;
@@ -30,7 +30,6 @@ use crate::counting::topic::TopicFacts;
 use crate::digest::IncidentEntry;
 use crate::messages::Messages;
 use crate::outlet::Outlet;
-use crate::table::Table;
 use clock::{Look, Reach};
 use model::ModelDecider;
 use outbox::Outbox;

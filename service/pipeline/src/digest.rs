@@ -261,6 +261,7 @@ impl Cells {
     pub fn iter(&self) -> impl Iterator<Item = Cell<'_>> {
         let checks = self.checks.chars().filter_map(check_of);
         let levels = self.levels.chars().map(level_of);
+        // A digest that was kept may be damaged: where a list is too short it shows no number.
         let number = |list: &[Option<f64>], index: usize| list.get(index).copied().flatten();
         self.subjects.iter().zip(checks).zip(levels).enumerate().map(
             move |(index, ((subject, check), level))| Cell {

@@ -34,7 +34,6 @@ mod retraining;
 pub mod setup;
 mod signals;
 pub mod snapshot;
-mod table;
 mod unmoved;
 mod view;
 
@@ -247,7 +246,7 @@ impl Pipeline {
             let name = &setup.model.captures.topic;
             let known = topics.iter_mut().enumerate().find(|(_, topic)| topic.name == *name);
             let topic = if let Some((index, topic)) = known {
-                topic.models.push(id);
+                topic.members.push(id);
                 index
             } else {
                 topics.push(Topic::new(name.clone(), vec![id]));
@@ -259,7 +258,7 @@ impl Pipeline {
         }
         let watched = topics.iter().map(|topic| WatchedTopic {
             name: Arc::from(topic.name.as_str()),
-            speaker: topic.models.first().copied(),
+            speaker: topic.members.first().copied(),
         });
         let watched = watched.collect();
         Pipeline {

@@ -64,6 +64,7 @@ impl Messages {
 
     /// Where the rows of a topic are, as a retraining request says it.
     pub(crate) fn source<'a>(&'a self, topic: &'a str) -> Source<'a> {
+        // Where the broker did not say, nobody knows.
         let retention_us = self.retention_us.get(topic).copied();
         Source { topic, retention_us, config_path: &self.config_path }
     }

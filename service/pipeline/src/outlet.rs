@@ -68,7 +68,7 @@ impl Outlet {
 
     /// A drift window of a model became part of another one: starts of both.
     pub(crate) fn carry(&mut self, model: &str, from_us: i64, into_us: i64) {
-        let key = |start_us| WindowKey { model: model.to_owned(), lane: LaneKind::Drift, start_us };
+        let key = |start_us| WindowKey::new(model, LaneKind::Drift, start_us);
         self.pending.carried.push((key(from_us), key(into_us)));
     }
 

@@ -17,7 +17,7 @@ use crate::counting::open::{OpenPane, OpenWindow, decode_pane, decode_window, wh
 use crate::counting::topic::TopicFacts;
 use crate::deciding::model::{DecidingFacts, ModelDecider};
 use crate::setup::{BaselineFiles, Setup, SetupError};
-use crate::snapshot::{DocumentKey, LaneKind, OutboxBody, OutboxItem, Saved, Snapshot};
+use crate::snapshot::{DocumentKey, LaneKind, OutboxBody, OutboxItem, Saved, Snapshot, WindowKey};
 use crate::{Effect, Pipeline};
 
 /// Why a checkpoint cannot be continued from.
@@ -202,6 +202,7 @@ impl Pipeline {
         self.outlet.kept.extend(saved.named.keys().cloned());
         let mut files = BaselineFiles::default();
         self.setups().for_each(|setup| setup.share_files(&mut files));
+        let mut missed = 0;
         let halves = self.counting.models.iter_mut().zip(self.deciding.models.iter_mut());
         for ((_, counter), (_, decider)) in halves {
             let key = DocumentKey::Model(counter.name().to_owned());
@@ -213,8 +214,10 @@ impl Pipeline {
                 restore_counter(counter, counted, &mut kept)?;
                 restore_decider(decider, decided, counter, &mut kept)?;
                 take_up_settings(counter, decider, &before, &mut kept)?;
+                missed += kept.missed;
             }
         }
+        self.counting.count_defects(missed);
         let (open, over): (Vec<&OutboxItem>, Vec<&OutboxItem>) =
             saved.outbox.iter().partition(|item| !self.is_over(item));
         self.deciding.outbox.open = open.len() as u64;
@@ -300,7 +303,7 @@ fn save(
 /// What open windows and panes counted since the last snapshot.
 fn save_open(counter: &mut ModelCounter, snapshot: &mut Snapshot) {
     let model = counter.name().to_owned();
-    let key = |lane, start_us| crate::snapshot::WindowKey { model: model.clone(), lane, start_us };
+    let key = |lane, start_us| WindowKey::new(&model, lane, start_us);
     for (&start_us, window) in &mut counter.windows {
         snapshot.increments.extend(window.increment(key(LaneKind::Drift, start_us)));
     }
@@ -316,6 +319,8 @@ struct Restored<'a> {
     limits: &'a Limits,
     model: String,
     setups: BTreeMap<String, Arc<Setup>>,
+    /// Windows that the model's document names and of which there is nothing.
+    missed: u64,
 }
 
 impl<'a> Restored<'a> {
@@ -326,13 +331,15 @@ impl<'a> Restored<'a> {
         limits: &'a Limits,
     ) -> Restored<'a> {
         let setups = [(in_force.sha256().to_owned(), Arc::clone(in_force))].into();
-        Restored { saved, files, limits, model: in_force.model.name.clone(), setups }
+        Restored { saved, files, limits, model: in_force.model.name.clone(), setups, missed: 0 }
     }
 
     fn setup(&mut self, name: &str) -> Result<Arc<Setup>, RestoreError> {
+        // Else it is read now.
         if let Some(setup) = self.setups.get(name) {
             return Ok(Arc::clone(setup));
         }
+        // What is not there becomes an error of the set-up that needs it.
         let named =
             |sha256: &str| self.saved.named.get(sha256).filter(|bytes| !bytes.is_empty()).cloned();
         let setup = Setup::restore(name, &named, self.files, self.limits).map_err(|source| {
@@ -343,11 +350,23 @@ impl<'a> Restored<'a> {
         Ok(setup)
     }
 
-    /// The increments of a window, oldest first.
-    fn increments(&self, lane: LaneKind, start_us: i64) -> &'a [Vec<u8>] {
-        let model = self.model.clone();
-        let key = crate::snapshot::WindowKey { model, lane, start_us };
-        self.saved.windows.get(&key).map_or(&[], |increments| increments.as_slice())
+    /// The increments of a window, oldest first. A window is kept in the commit of its first rows.
+    fn increments(&mut self, lane: LaneKind, start_us: i64) -> &'a [Vec<u8>] {
+        let key = WindowKey::new(&self.model, lane, start_us);
+        match self.saved.windows.get(&key) {
+            Some(increments) => increments,
+            None => {
+                self.missed += 1;
+                let model = &self.model;
+                tracing::error!(
+                    model,
+                    ?lane,
+                    start_us,
+                    "the checkpoint names a window and has no rows of it, a defect: they are lost"
+                );
+                &[]
+            }
+        }
     }
 
     /// The error of a window whose increments cannot be read.

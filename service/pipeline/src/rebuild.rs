@@ -48,7 +48,7 @@ impl Pipeline {
     ) {
         let Some(topic) = self.counting.topics.get_mut(id) else { return };
         topic.dirty = true;
-        let of_topic = topic.models.iter().filter_map(|id| documents.get_key_value(id));
+        let of_topic = topic.members.iter().filter_map(|id| documents.get_key_value(id));
         let of_topic: Vec<(&ModelId, &DecidingDocument)> = of_topic.collect();
         for (partition, reached) in readings {
             let first = of_topic.iter().filter_map(|(_, document)| {

@@ -170,6 +170,7 @@ impl Setup {
                         .ok_or_else(|| broken(format!("baseline {sha256} is missing")))?;
                     known.of(bytes).map_err(|source| SetupError::Baseline {
                         model: kept.model.name.clone(),
+                        // The error's words do without it.
                         path: kept.model.baseline.get(&version).cloned().unwrap_or_default(),
                         source,
                     })?

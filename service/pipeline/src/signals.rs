@@ -20,6 +20,7 @@ pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observa
     let mut findings: BTreeMap<Class, Vec<&Finding>> =
         OF_WINDOWS.into_iter().map(|class| (class, Vec::new())).collect();
     for finding in report.findings.iter().filter(|finding| finding.judged) {
+        // Latency and errors are not among them.
         if let Some(of_class) = class_of(finding).and_then(|class| findings.get_mut(&class)) {
             of_class.push(finding);
         }

@@ -1,6 +1,9 @@
 //! What a commit brings into the store and what a restart finds there: the pipeline's half of the
 //! checkpoint (RULES §6). The store writes and reads these types and does not look inside their documents.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -15,6 +18,13 @@ pub struct WindowKey {
     pub model: String,
     pub lane: LaneKind,
     pub start_us: i64,
+}
+
+impl WindowKey {
+    /// The key of a window of a model, by its start.
+    pub fn new(model: &str, lane: LaneKind, start_us: i64) -> WindowKey {
+        WindowKey { model: model.to_owned(), lane, start_us }
+    }
 }
 
 /// The two lanes of a model.
@@ -243,7 +253,7 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The document under a key.
+    /// The document under a key; `None` where none was written yet.
     pub fn document(&self, key: &DocumentKey) -> Option<&Vec<u8>> {
         self.documents.get(&key.to_string())
     }

@@ -176,10 +176,6 @@ impl Pipeline {
     /// How often something named a model or a topic that is not there, since the last call: each is a defect
     /// and in the log.
     pub fn take_defects(&mut self) -> u64 {
-        let counting = &mut self.counting;
-        let missed = counting.models.take_missed() + counting.topics.take_missed();
-        let unknown = counting.models.iter_mut().map(|(_, model)| model.take_missed());
-        let missed = missed + unknown.sum::<u64>();
-        missed + counting.take_unclaimed() + self.deciding.take_missed()
+        self.counting.take_defects() + self.deciding.take_missed()
     }
 }

@@ -406,7 +406,7 @@ fn load_from(database: &Database, are_known: &dyn Fn(&str) -> bool) -> Result<Sa
         let (key, value) = entry?;
         let (model, lane, start_us, increment, _) = key.value();
         let Some(lane) = lane_of(lane) else { continue };
-        let window = WindowKey { model: model.to_owned(), lane, start_us };
+        let window = WindowKey::new(model, lane, start_us);
         let increments: &mut Increments = saved.windows.entry(window.clone()).or_default();
         let this = (window, increment);
         match increments.last_mut() {

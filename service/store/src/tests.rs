@@ -13,7 +13,7 @@ use driftline_pipeline::snapshot::{
 use super::*;
 
 fn window(start_us: i64) -> WindowKey {
-    WindowKey { model: "flight-delay".to_owned(), lane: LaneKind::Drift, start_us }
+    WindowKey::new("flight-delay", LaneKind::Drift, start_us)
 }
 
 fn increment(start_us: i64, bytes: &'static [u8], replaces: bool) -> Increment {
@@ -71,12 +71,36 @@ fn a_restart_finds_documents_increments_and_outbox_in_order() {
 
 /// Such a row stayed in the store for ever and counted against `limits.outbox`.
 #[test]
-fn an_outbox_row_of_another_time_is_told_by_its_number() {
+fn a_damaged_outbox_row_is_told_by_its_number_and_no_other_suffers() {
+    let message = |sequence| {
+        let (key, value) = ("flight-delay".to_owned(), r#"{"level":"ok"}"#.to_owned());
+        OutboxItem { sequence, body: OutboxBody::Report { key, value } }
+    };
+    let whole = serde_json::to_vec(&message(7).body).unwrap();
+    let mut damaged: Vec<Vec<u8>> = (0..whole.len()).map(|end| whole[..end].to_vec()).collect();
+    damaged.extend((0..whole.len()).map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] = 0;
+        bytes
+    }));
+    damaged.push(b"from another time".to_vec());
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.write_outbox_row(7, b"from another time").unwrap();
-    let saved = store.load(&|_| false).unwrap();
-    assert_eq!((saved.outbox.len(), saved.unreadable), (0, vec![7]));
+    let outbox = vec![message(1), message(9)];
+    store.commit(&Snapshot { outbox, ..Snapshot::default() }).unwrap();
+    for bytes in damaged {
+        store.write_outbox_row(7, &bytes).unwrap();
+        let saved = store.load(&|_| false).unwrap();
+        let what = String::from_utf8_lossy(&bytes);
+        assert_eq!(
+            (saved.outbox, saved.unreadable),
+            (vec![message(1), message(9)], vec![7]),
+            "{what}"
+        );
+    }
+    // The pipeline says that it is done with it, and it is gone.
+    store.commit(&Snapshot { outbox_done: vec![7], ..Snapshot::default() }).unwrap();
+    assert_eq!(store.load(&|_| false).unwrap().unreadable, Vec::<u64>::new());
 }
 
 /// What could not be written was left out, and what came with it was stored: rows would have counted twice.

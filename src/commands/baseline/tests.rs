@@ -4,35 +4,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use driftline_analytics::baseline::Baseline;
-use driftline_config::time::{DAY_US, format_instant};
+use driftline_config::time::format_instant;
 use driftline_ingest::{Capture, CaptureProducer, Connection, EmbeddedBroker};
+use driftline_world::{TABLE_CONFIG, TABLE_ROWS, TableRow, table_row};
 
 use super::super::rig::arguments;
 use super::*;
-
-/// 2026-01-05, a Monday, in microseconds.
-const START_US: i64 = 1_767_571_200_000_000;
-const ROWS: usize = 4000;
-
-const CONFIG: &str = "kafka: {bootstrap: \"localhost:9092\"}
-models:
-  - name: m
-    captures: {topic: m.captures}
-    baseline: baseline.json
-    window: {every: 1d, at_least: 50}
-";
-
-fn x(row: usize) -> f64 {
-    ((row * 7919) % 1000) as f64 / 10.0
-}
-
-fn colour(row: usize) -> &'static str {
-    ["red", "green", "blue"][(row * 31) % 3]
-}
-
-fn time_us(row: usize) -> i64 {
-    START_US + row as i64 * (10 * DAY_US / ROWS as i64)
-}
 
 struct Case {
     folder: tempfile::TempDir,
@@ -41,12 +18,11 @@ struct Case {
 impl Case {
     fn new() -> Case {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("driftline.yaml"), CONFIG).unwrap();
+        std::fs::write(folder.path().join("driftline.yaml"), TABLE_CONFIG).unwrap();
         let mut text = String::from("when,id,x,hour,colour,p\n");
-        for row in 0..ROWS {
-            let when = format_instant(time_us(row));
-            let (x, hour) = (x(row), row % 12);
-            writeln!(text, "{when},{row},{x},{hour},{},{}", colour(row), x / 100.0).unwrap();
+        for row in 0..TABLE_ROWS {
+            let TableRow { time_us, x, hour, colour, p } = table_row(row);
+            writeln!(text, "{},{row},{x},{hour},{colour},{p}", format_instant(time_us)).unwrap();
         }
         std::fs::write(folder.path().join("rows.csv"), text).unwrap();
         Case { folder }
@@ -109,18 +85,18 @@ fn captures_become_the_baseline_that_their_file_becomes() {
     let case = Case::new();
     let broker = EmbeddedBroker::start().unwrap();
     broker.create_topic("m.captures", 2).unwrap();
-    let config = CONFIG.replace("localhost:9092", broker.bootstrap());
+    let config = TABLE_CONFIG.replace("localhost:9092", broker.bootstrap());
     std::fs::write(case.path("driftline.yaml"), config).unwrap();
     let connection =
         Connection { bootstrap: broker.bootstrap().to_owned(), ..Connection::default() };
     let producer = CaptureProducer::start(&connection).unwrap();
     let mut lines = String::new();
     for row in 0..2000 {
-        let number = if row % 50 == 0 { "\"n/a\"".to_owned() } else { x(row).to_string() };
+        let TableRow { time_us, x, colour, .. } = table_row(row);
+        let number = if row % 50 == 0 { "\"n/a\"".to_owned() } else { x.to_string() };
         let line = format!(
-            "{{\"model\":\"m\",\"ts\":{},\"features\":{{\"x\":{number},\"colour\":\"{}\",\"late\":{},\"who\":\"u{row}\"}}}}\n",
-            time_us(row) / 1000,
-            colour(row),
+            "{{\"model\":\"m\",\"ts\":{},\"features\":{{\"x\":{number},\"colour\":\"{colour}\",\"late\":{},\"who\":\"u{row}\"}}}}\n",
+            time_us / 1000,
             row % 2 == 0
         );
         producer
@@ -129,7 +105,7 @@ fn captures_become_the_baseline_that_their_file_becomes() {
                 partition: Some((row % 2) as i32),
                 key: None,
                 value: line.as_bytes(),
-                timestamp_us: Some(time_us(row)),
+                timestamp_us: Some(time_us),
             })
             .unwrap();
         lines.push_str(&line);
@@ -151,7 +127,7 @@ fn captures_become_the_baseline_that_their_file_becomes() {
     assert_eq!(of_topic.columns_seen, of_file.columns_seen);
     assert_eq!(of_topic.windows, of_file.windows);
     assert_eq!(of_topic.provenance.source, "topic m.captures 0:0-1000,1:0-1000");
-    let half = BaselineArgs { to: Some(time_us(1000)), ..topic };
+    let half = BaselineArgs { to: Some(table_row(1000).time_us), ..topic };
     assert_eq!(case.baseline(&half).rows, 1000);
 }
 

@@ -4,6 +4,7 @@
 mod dependencies;
 mod documents;
 mod layout;
+mod lookups;
 mod purity;
 mod source;
 mod style;

@@ -1,5 +1,4 @@
-//! Packages in which everything follows from the arguments name nothing that looks around or waits, and no
-//! look-up of the pipeline fails in silence.
+//! Packages in which everything follows from the arguments name nothing that looks around or waits.
 
 use super::source::{Source, block_length, sources};
 use super::{Document, found, none, read};
@@ -98,42 +97,6 @@ fn out_of_step(workspace: &str, of_packages: &[Document]) -> Vec<String> {
     faults
 }
 
-/// Look-ups of the pipeline that find nothing and go on as if nothing were. A [`Table`] logs and counts
-/// what it does not have; where nothing may be there by right, a comment says why.
-///
-/// [`Table`]: driftline_pipeline
-fn silent_lookups(sources: &[Source]) -> Vec<String> {
-    let pipeline: Vec<&Source> =
-        sources.iter().filter(|source| source.path.starts_with("service/pipeline/src/")).collect();
-    let is_table = |field: &str| {
-        let declared = format!("{field}: Table<");
-        pipeline.iter().any(|source| source.code.contains(&declared))
-    };
-    let mut faults = Vec::new();
-    for source in &pipeline {
-        for (at, _) in source.code.match_indices("let Some(") {
-            let statement = &source.code[at..];
-            let Some((look_up, behind)) = statement.split_once(" else {") else { continue };
-            let is_look_up = [".get(", ".get_mut("].iter().any(|get| look_up.contains(get));
-            let returns = ["return", "continue", "break"];
-            let end = behind.split('}').next().unwrap_or_default().trim();
-            let silent = returns.iter().any(|word| end.starts_with(word)) && !look_up.contains(';');
-            let receiver = look_up.split(".get").next().unwrap_or_default();
-            let field = receiver.rsplit(['.', ' ', '(', '&']).next().unwrap_or_default();
-            let line = source.line(at);
-            let above = source.text.lines().nth(line.saturating_sub(2)).unwrap_or_default();
-            let said = above.trim_start().starts_with("//");
-            if is_look_up && silent && !said && !is_table(field) {
-                faults.push(format!(
-                    "{}:{line}: a look-up that finds nothing is passed over: use a Table, which logs it, or say above it why nothing may be there",
-                    source.path
-                ));
-            }
-        }
-    }
-    faults
-}
-
 #[test]
 fn what_follows_from_arguments_looks_at_nothing_else() {
     let sources = sources();
@@ -158,16 +121,4 @@ fn packages_forbid_the_same_calls_under_the_same_limits() {
     let threshold = "too-many-lines-threshold = 70\n";
     of_packages[0].text = of_packages[0].text.replace(threshold, "");
     found(&out_of_step(&workspace, &of_packages), "write `too-many-lines-threshold = 70`");
-}
-
-#[test]
-fn no_look_up_of_the_pipeline_is_silent() {
-    none(&silent_lookups(&sources()));
-    let planted = |text: &str| silent_lookups(&[Source::new("service/pipeline/src/a.rs", text)]);
-    let silent =
-        "fn a(&self) {\n    let Some(model) = self.models.get(index) else { return };\n}\n";
-    found(&planted(silent), "a.rs:2: a look-up that finds nothing");
-    none(&planted(&format!("struct A {{ models: Table<ModelId, Model> }}\n{silent}")));
-    none(&planted(&silent.replace("    let", "    // It may have closed.\n    let")));
-    none(&planted(&silent.replace("return", "panic!()")));
 }

@@ -16,6 +16,7 @@ mod baseline;
 mod captures;
 mod log;
 mod pipeline;
+mod table;
 mod world;
 
 pub use baseline::{
@@ -23,6 +24,7 @@ pub use baseline::{
 };
 pub use captures::{capture, closing_times_us, heartbeat};
 pub use log::{Entry, Log, Stretch, at};
+pub use table::{TABLE_CONFIG, TABLE_ROWS, TableRow, table_row};
 pub use world::World;
 
 use driftline_config::time::DAY_US;

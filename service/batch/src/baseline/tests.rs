@@ -9,35 +9,12 @@ use driftline_analytics::report::Report;
 use driftline_config::time::DAY_US;
 use driftline_config::{Config, Level, Subject};
 use driftline_files::{Mapping, write_file, write_parquet};
+use driftline_world::{T0, TABLE_CONFIG, TABLE_ROWS, TableRow, table_row};
 
 use super::*;
 use crate::FileRows;
 use crate::check::{Against, CheckOptions, check};
 use crate::prospect::SIZES;
-
-/// 2026-01-05, a Monday, in microseconds.
-const START_US: i64 = 1_767_571_200_000_000;
-const ROWS: usize = 4000;
-
-const CONFIG: &str = "kafka: {bootstrap: \"localhost:9092\"}
-models:
-  - name: m
-    captures: {topic: m.captures}
-    baseline: baseline.json
-    window: {every: 1d, at_least: 50}
-";
-
-fn x(row: usize) -> f64 {
-    ((row * 7919) % 1000) as f64 / 10.0
-}
-
-fn colour(row: usize) -> &'static str {
-    ["red", "green", "blue"][(row * 31) % 3]
-}
-
-fn time_us(row: usize) -> i64 {
-    START_US + row as i64 * (10 * DAY_US / ROWS as i64)
-}
 
 struct Case {
     folder: tempfile::TempDir,
@@ -47,21 +24,17 @@ struct Case {
 impl Case {
     fn new() -> Case {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("driftline.yaml"), CONFIG).unwrap();
-        let rows = || 0..ROWS;
+        std::fs::write(folder.path().join("driftline.yaml"), TABLE_CONFIG).unwrap();
+        let rows = || (0..TABLE_ROWS).map(table_row);
+        let ids = (0..TABLE_ROWS).map(|row| row.to_string());
+        let times_us = TimestampMicrosecondArray::from_iter_values(rows().map(|row| row.time_us));
         let batch = RecordBatch::try_from_iter([
-            (
-                "when",
-                Arc::new(TimestampMicrosecondArray::from_iter_values(rows().map(time_us))) as _,
-            ),
-            ("id", Arc::new(StringArray::from_iter_values(rows().map(|row| row.to_string()))) as _),
-            ("x", Arc::new(Float64Array::from_iter_values(rows().map(x))) as _),
-            (
-                "hour",
-                Arc::new(Int64Array::from_iter_values(rows().map(|row| (row % 12) as i64))) as _,
-            ),
-            ("colour", Arc::new(StringArray::from_iter_values(rows().map(colour))) as _),
-            ("p", Arc::new(Float64Array::from_iter_values(rows().map(|row| x(row) / 100.0))) as _),
+            ("when", Arc::new(times_us) as _),
+            ("id", Arc::new(StringArray::from_iter_values(ids)) as _),
+            ("x", Arc::new(Float64Array::from_iter_values(rows().map(|row| row.x))) as _),
+            ("hour", Arc::new(Int64Array::from_iter_values(rows().map(|row| row.hour))) as _),
+            ("colour", Arc::new(StringArray::from_iter_values(rows().map(|row| row.colour))) as _),
+            ("p", Arc::new(Float64Array::from_iter_values(rows().map(|row| row.p))) as _),
         ])
         .unwrap();
         write_parquet(&folder.path().join("rows.parquet"), &batch.schema(), [batch]).unwrap();
@@ -121,13 +94,13 @@ fn a_file_becomes_a_baseline() {
     let case = Case::new();
     let new = case.built(&case.path("rows.parquet"), Case::mapping(), &case.options()).unwrap();
     let baseline = new.built.baseline;
-    assert_eq!(baseline.rows, ROWS as u64);
+    assert_eq!(baseline.rows, TABLE_ROWS as u64);
     let subjects: Vec<&str> =
         baseline.columns.iter().map(|column| column.subject().as_str()).collect();
     assert_eq!(subjects, ["feature:x", "feature:hour", "feature:colour", "prediction:score"]);
     assert!(baseline.columns_seen.contains(&Subject::feature("when")));
     assert!(baseline.provenance.held_out_predictions);
-    assert_eq!(baseline.provenance.first_us, Some(START_US));
+    assert_eq!(baseline.provenance.first_us, Some(T0));
     let windows = baseline.windows.unwrap();
     assert_eq!((windows.every_us, windows.windows.len()), (DAY_US, 10));
     assert!(baseline.columns.iter().all(|column| column.own_windows().is_some()));
@@ -155,9 +128,9 @@ fn captures_in_lines_and_in_columns_give_the_same_findings() {
     write_file(&case.path("baseline.json"), &new.built.baseline.to_json()).unwrap();
     // One day of rows with drift, missing values, values of the wrong type and a new category.
     let rows = || 0..600_usize;
-    let value = |row: usize| x(row) + 20.0;
-    let shade = |row: usize| if row.is_multiple_of(5) { "violet" } else { colour(row) };
-    let at = |row: usize| START_US + 20 * DAY_US + row as i64 * 1_000_000;
+    let value = |row: usize| table_row(row).x + 20.0;
+    let shade = |row: usize| if row.is_multiple_of(5) { "violet" } else { table_row(row).colour };
+    let at = |row: usize| T0 + 20 * DAY_US + row as i64 * 1_000_000;
     let mut lines = String::new();
     let mut csv = "time_us,version,latency_us,status,feature:x,feature:hour,feature:colour,prediction:score\n".to_owned();
     for row in rows() {
@@ -166,7 +139,7 @@ fn captures_in_lines_and_in_columns_give_the_same_findings() {
             1 => "\"n/a\"".to_owned(),
             _ => value(row).to_string(),
         };
-        let (hour, score) = (row % 12, x(row) / 100.0);
+        let TableRow { hour, p: score, .. } = table_row(row);
         lines.push_str(&format!(
             "{{\"v\":1,\"model\":\"m\",\"ts\":{},\"version\":\"3\",\"latency_us\":900,\"status\":200,\"features\":{{\"x\":{number},\"hour\":{hour},\"colour\":\"{}\"}},\"prediction\":{{\"score\":{score}}}}}\n",
             at(row) / 1000,

@@ -106,6 +106,7 @@ impl Alignment {
             if progress.time_us > i64::MIN {
                 return Some(progress.time_us);
             }
+            // Nobody has begun yet.
             let beginning = self.beginnings_us.get(&topic).copied();
             beginning.filter(|_| progress.is_awaited(now_us))
         });

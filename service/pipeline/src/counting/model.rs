@@ -201,7 +201,9 @@ impl ModelCounter {
     /// A window that is too small goes on in the next. What the store knows of it moves with
     /// `Snapshot::carried`.
     fn carry(&mut self, from_us: i64, into_us: i64) {
-        let Some(from) = self.windows.remove(&from_us) else { return };
+        let Some(from) = self.windows.remove(&from_us) else {
+            return self.miss(LaneKind::Drift, from_us);
+        };
         match self.windows.get_mut(&into_us) {
             Some(into) => into.take_in(&from),
             None => {
@@ -226,10 +228,11 @@ impl ModelCounter {
 
     fn last_increment(&mut self, start_us: i64) -> Option<Increment> {
         let key = self.key(LaneKind::Drift, start_us);
+        // One that is not there is missed where it is taken.
         self.windows.get_mut(&start_us).and_then(|window| window.increment(key))
     }
 
     pub(crate) fn key(&self, lane: LaneKind, start_us: i64) -> WindowKey {
-        WindowKey { model: self.name().to_owned(), lane, start_us }
+        WindowKey::new(self.name(), lane, start_us)
     }
 }

@@ -15,13 +15,15 @@ use super::ledger::{ChunkOutcomes, TopicLedger};
 pub(crate) struct Topic {
     pub(crate) name: String,
     /// In the order in which chunks name them.
-    pub(crate) models: Vec<ModelId>,
+    pub(crate) members: Vec<ModelId>,
     /// Known partitions; none before the broker has told of the topic.
     pub(crate) count: i32,
     pub(crate) facts: TopicFacts,
     /// Event time beyond which readers were told to wait, in microseconds.
     pub(crate) horizon_us: i64,
     pub(crate) dirty: bool,
+    /// Names of skipped records that were not in their chunk, since it was last asked for.
+    missed: u64,
 }
 
 /// What the checkpoint keeps of a topic.
@@ -62,15 +64,21 @@ pub(crate) struct Beat {
 }
 
 impl Topic {
-    pub(crate) fn new(name: String, models: Vec<ModelId>) -> Topic {
+    pub(crate) fn new(name: String, members: Vec<ModelId>) -> Topic {
         Topic {
             name,
-            models,
+            members,
             count: 0,
             facts: TopicFacts::default(),
             horizon_us: i64::MIN,
             dirty: false,
+            missed: 0,
         }
+    }
+
+    /// How often a chunk named what it does not hold, since the last call: each is in the log.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
     }
 
     /// Notes that reading stands at `from`; tells where that is a beginning or the end of a gap.
@@ -113,8 +121,19 @@ impl Topic {
                     *ledger.reasons.entry(reason.as_str().to_owned()).or_default() += 1;
                 }
                 MarkKind::Skipped { name } => {
-                    let name = chunk.skipped_names.get(name as usize);
-                    ledger.skip(name.map_or("", |name| name), 1);
+                    let name = match chunk.skipped_names.get(name as usize) {
+                        Some(name) => name,
+                        None => {
+                            self.missed += 1;
+                            let offset = mark.offset;
+                            tracing::error!(
+                                offset,
+                                "a record was skipped for a name that its chunk lacks, a defect"
+                            );
+                            ""
+                        }
+                    };
+                    ledger.skip(name, 1);
                 }
                 MarkKind::Heartbeat { .. } => {}
             }
@@ -135,7 +154,7 @@ impl Topic {
 }
 
 impl TopicFacts {
-    /// What became of the records of one partition so far.
+    /// What became of the records of one partition so far; nothing where none was read.
     pub fn ledger_of(&self, partition: Partition) -> Ledger {
         self.ledger.partitions.get(&partition).copied().unwrap_or_default()
     }

@@ -153,6 +153,7 @@ impl ModelDecider {
     fn who_is_silent(&self, look: &Look<'_>) -> String {
         let (topic, since_us) = (&look.topic.name, self.silent_since_us());
         let is_silent = |partition: &Partition| {
+            // No record came since the start.
             look.last_record_us.get(partition).is_none_or(|at_us| *at_us <= since_us)
         };
         if look.last_record_us.keys().all(is_silent) {

@@ -471,6 +471,6 @@ impl ModelDecider {
     }
 
     fn key(&self, lane: LaneKind, start_us: i64) -> WindowKey {
-        WindowKey { model: self.name().to_owned(), lane, start_us }
+        WindowKey::new(self.name(), lane, start_us)
     }
 }

@@ -49,12 +49,14 @@ impl Troubles {
     pub(crate) fn read_since_us(&self, topic: TopicId) -> Option<i64> {
         let keys = [None, Some(topic)];
         let in_trouble = keys.iter().any(|key| self.reading.contains_key(key));
+        // Where no trouble was, none is over.
         let over_us = keys.iter().filter_map(|key| self.over_us.get(key)).max();
         (!in_trouble).then(|| over_us.copied().unwrap_or(i64::MIN))
     }
 
     /// What has lasted long enough to tell of a topic.
     pub(crate) fn lasting(&self, topic: TopicId, name: &str, now_us: i64) -> Vec<Evidence> {
+        // Most topics are in none.
         let reading = [None, Some(topic)].into_iter().filter_map(|key| self.reading.get(&key));
         let reading = reading.map(|trouble| ("reading", "has not been read", trouble));
         let letters = self.dead_letters.iter();

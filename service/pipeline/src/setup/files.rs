@@ -48,6 +48,7 @@ impl BaselineFiles {
     /// # Errors
     /// [`BaselineError`]: they are no baseline.
     pub fn of(&mut self, bytes: Vec<u8>) -> Result<Arc<BaselineFile>, BaselineError> {
+        // Else nobody has read it yet.
         if let Some(file) = self.by_sha256.get(&sha256_hex(&bytes)) {
             return Ok(Arc::clone(file));
         }

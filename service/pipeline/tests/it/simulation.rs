@@ -32,6 +32,8 @@ use scenario::Scenario;
 
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 10_000;
+/// Of so many seeds one has its logs replaced.
+const REPLACED: u64 = 4;
 /// Each fault comes more than once in so many seeds.
 const RAREST: u64 = 200;
 
@@ -62,6 +64,12 @@ fn simulate(seed: u64) -> Befallen {
     }
     assert_eq!(found.requests, calm.requests);
     assert_eq!(found.messages, calm.messages);
+    if seed % REPLACED == 0 {
+        let (reports, of_replaced) = run::replaced(&scenario);
+        let closed = "of windows that closed before their log was replaced";
+        assert!(reports == calm.reports, "{closed}:\n{reports:?}\n{:?}", calm.reports);
+        befallen.take_in(&of_replaced);
+    }
     befallen.take_in(&scenario.befallen);
     faults::of_outcome(&calm, &mut befallen);
     befallen

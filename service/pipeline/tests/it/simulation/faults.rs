@@ -21,6 +21,9 @@ pub(super) enum Fault {
     UnheardArrival,
     /// A snapshot waits for dead letters that have not arrived.
     AwaitedLetter,
+    /// A window closed, its log was replaced before it was judged, and the process died: what the new log no
+    /// longer tells of the window's records is in the checkpoint.
+    ReplacedLog,
     /// A topic gets another partition while it is read.
     AddedPartition,
     /// The clock closes a window that a silent partition has not passed.
@@ -75,7 +78,7 @@ const REASONS: [Fault; 9] = [
 
 impl Fault {
     /// All that must happen.
-    pub(super) const ALL: [Fault; 35] = [
+    pub(super) const ALL: [Fault; 36] = [
         Fault::Crash,
         Fault::DeathBeforeJudgement,
         Fault::LostCommit,
@@ -83,6 +86,7 @@ impl Fault {
         Fault::Redelivery,
         Fault::UnheardArrival,
         Fault::AwaitedLetter,
+        Fault::ReplacedLog,
         Fault::AddedPartition,
         Fault::IdleCut,
         Fault::FastClock,
@@ -115,10 +119,11 @@ impl Fault {
 }
 
 /// How the rows of docs/failures.md begin that the simulation proves, and what it does for each.
-pub(super) const ROWS: [(&str, &[Fault]); 10] = [
+pub(super) const ROWS: [(&str, &[Fault]); 11] = [
     ("killed at any moment", &[Fault::Crash, Fault::LostCommit, Fault::UnheardArrival]),
     ("a window closed and the process died", &[Fault::DeathBeforeJudgement]),
     ("a commit fails", &[Fault::FailedCommit]),
+    ("the topic is deleted and made again", &[Fault::ReplacedLog]),
     ("partitions are added", &[Fault::AddedPartition]),
     ("records come again", &[Fault::Redelivery]),
     ("a partition is silent", &[Fault::IdleCut]),

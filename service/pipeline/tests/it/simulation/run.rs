@@ -22,8 +22,7 @@ const STEPS: usize = 200_000;
 /// Everything that a run comes to: what must not depend on how it was read.
 #[derive(Debug, PartialEq)]
 pub(super) struct Outcome {
-    /// Stored reports by model and start: bytes, and what the judgement knew.
-    pub(super) reports: BTreeMap<(String, i64), (String, String)>,
+    pub(super) reports: Reports,
     /// Positions, ledger and counts of each topic.
     pub(super) topics: Vec<(String, TopicFacts)>,
     /// Each model with its name, without the wall times at which it decided.
@@ -55,6 +54,47 @@ pub(super) fn calm(scenario: &Scenario) -> Outcome {
         settle(&mut process, &mut outside);
     }
     finish(process, outside)
+}
+
+/// Stored reports by model and start: bytes, and what the judgement knew.
+pub(super) type Reports = BTreeMap<(String, i64), (String, String)>;
+
+/// The calm run of which nothing is judged before every log was replaced and the process died. The windows had
+/// closed: their reports are those of the calm run, and of the new logs nothing is read.
+pub(super) fn replaced(scenario: &Scenario) -> (Reports, Befallen) {
+    let world = world(scenario.variant);
+    let mut outside = Outside::default();
+    let mut process = Process::start(world, scenario, &outside);
+    while !process.is_through() {
+        let places: Vec<TopicPartition> = process.milestone().ends.keys().copied().collect();
+        for place in process.open_places() {
+            let end = process.milestone().ends[&place];
+            if let Some(chunk) = process.read(place, Extent { back: 0, records: usize::MAX }, end) {
+                process.feed(Event::Read(Read::Chunk(chunk)), &outside);
+            }
+        }
+        process.pass(&places, &outside);
+    }
+    for &at in scenario.logs.keys() {
+        process.feed(Event::Read(Read::Recreated { at, offset: 0 }), &outside);
+    }
+    while !process.letters.is_empty() {
+        process.letter_arrives(&mut outside, 0, true);
+    }
+    process.snapshot();
+    process.release();
+    process.committed(&mut outside);
+    let mut befallen = Befallen::default();
+    for document in outside.store.documents("model/").values() {
+        let document: serde_json::Value = serde_json::from_slice(document).unwrap();
+        let closing = document["closing"].as_array().unwrap().iter();
+        let kept = closing.filter(|closing| closing["Window"]["ledger"].is_object());
+        befallen.add(Fault::ReplacedLog, kept.count() as u64);
+    }
+    let mut process = process.again(&outside);
+    process.feed(Event::Tick, &outside);
+    settle(&mut process, &mut outside);
+    (reports(&outside), befallen)
 }
 
 /// The run of the seed: any order, any size, any crash. A real store `beside` must hold the same after every
@@ -252,17 +292,19 @@ fn finish(process: Process<'_>, outside: Outside) -> Outcome {
     let held = self::models(&process.pipeline);
     assert!(models == held, "the store holds {models:?}, the process held {held:?}");
     let topics = restored.pipeline.topics();
-    let stored = outside.store.reports().iter();
     Outcome {
-        reports: stored
-            .map(|(key, kept)| (key.clone(), (kept.report.clone(), kept.history.clone())))
-            .collect(),
+        reports: reports(&outside),
         topics: topics.map(|(_, name, facts)| (name.to_owned(), facts.clone())).collect(),
         models,
         requests: outside.store.documents("retrain/"),
         messages: outside.messages,
         letters: outside.letters,
     }
+}
+
+fn reports(outside: &Outside) -> Reports {
+    let stored = outside.store.reports().iter();
+    stored.map(|(key, kept)| (key.clone(), (kept.report.clone(), kept.history.clone()))).collect()
 }
 
 /// Each model without what may depend on how it was read: wall times, and the order of what is looked up.

@@ -4,9 +4,9 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A fixed list of things that are named by indices of type `I`.
+/// A list of things that are named by indices of type `I`; it may grow.
 #[derive(Debug)]
-pub(crate) struct Table<I, T> {
+pub struct Table<I, T> {
     things: Vec<T>,
     missed: AtomicU64,
     index: PhantomData<fn(I)>,
@@ -14,17 +14,34 @@ pub(crate) struct Table<I, T> {
 
 impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
     /// The things in the order of their indices.
-    pub(crate) fn new(things: Vec<T>) -> Table<I, T> {
+    pub fn new(things: Vec<T>) -> Table<I, T> {
         Table { things, missed: AtomicU64::new(0), index: PhantomData }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Adds a thing; returns its index.
+    pub fn push(&mut self, thing: T) -> I {
+        self.things.push(thing);
+        I::from(self.things.len() - 1)
+    }
+
+    /// How many things there are.
+    pub fn len(&self) -> usize {
         self.things.len()
+    }
+
+    /// Whether there is no thing.
+    pub fn is_empty(&self) -> bool {
+        self.things.is_empty()
+    }
+
+    /// All indices.
+    pub fn indices(&self) -> impl Iterator<Item = I> + use<I, T> {
+        (0..self.things.len()).map(I::from)
     }
 
     /// The thing with this index. Indices come from whoever was told of this table, so that there always
     /// is one; where there is none, that is logged and counted, and the caller does nothing.
-    pub(crate) fn get(&self, index: I) -> Option<&T> {
+    pub fn get(&self, index: I) -> Option<&T> {
         let found = self.things.get(index.into());
         if found.is_none() {
             self.miss(index);
@@ -32,25 +49,26 @@ impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
         found
     }
 
-    pub(crate) fn get_mut(&mut self, index: I) -> Option<&mut T> {
+    /// As [`Table::get`], to change the thing.
+    pub fn get_mut(&mut self, index: I) -> Option<&mut T> {
         if index.into() >= self.things.len() {
             self.miss(index);
         }
         self.things.get_mut(index.into())
     }
 
-    pub(crate) fn iter(
-        &self,
-    ) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator + Clone {
+    /// The things with their indices, in that order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator + Clone {
         self.things.iter().enumerate().map(|(index, thing)| (I::from(index), thing))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
+    /// As [`Table::iter`], to change the things.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
         self.things.iter_mut().enumerate().map(|(index, thing)| (I::from(index), thing))
     }
 
     /// How often an index named nothing, since the last call.
-    pub(crate) fn take_missed(&self) -> u64 {
+    pub fn take_missed(&self) -> u64 {
         self.missed.swap(0, Ordering::Relaxed)
     }
 
@@ -66,9 +84,8 @@ impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
 
 #[cfg(test)]
 mod tests {
-    use driftline_config::ModelId;
-
     use super::*;
+    use crate::ModelId;
 
     #[test]
     fn an_index_that_names_nothing_is_counted() {
@@ -78,5 +95,6 @@ mod tests {
         assert_eq!(table.get(ModelId(2)), None);
         assert_eq!(table.get_mut(ModelId(7)), None);
         assert_eq!((table.take_missed(), table.take_missed()), (2, 0));
+        assert_eq!((table.push('c'), table.get(ModelId(2))), (ModelId(2), Some(&'c')));
     }
 }
