@@ -2,6 +2,7 @@
 
 mod broker;
 mod cluster;
+mod ends;
 mod large_reports;
 mod network;
 mod poison;
