@@ -1,6 +1,7 @@
 //! What befalls reading and writing on real brokers: their topics, their network, their locks and bad data.
 
 mod broker;
+mod clocks;
 mod cluster;
 mod ends;
 mod large_reports;
