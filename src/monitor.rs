@@ -26,10 +26,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use driftline_alerting::clock::now_us;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::report::Report;
 use driftline_config::TopicPartition;
+use driftline_ingest::Clock;
 use driftline_pipeline::gate::Gate;
 use driftline_pipeline::{Effect, Event, Pipeline, Read};
 use driftline_web::metrics::Metrics;
@@ -96,6 +96,9 @@ pub(crate) struct Monitor {
     readiness: Readiness,
     newest: Newest,
     pruner: Pruner,
+    /// What the time is: the readers ask the same one.
+    clock: Clock,
+    /// When each duty was done last.
     clocks: Clocks,
     limits: Counted,
     /// What happened since it was last asked for: taken after each turn.
@@ -217,10 +220,9 @@ impl Monitor {
                 self.feed(Event::Read(Read::Chunk(chunk)));
                 drop(lease);
             }
-            Told::EndOfPartition { topic, partition, offset, wall_us } => {
+            Told::EndOfPartition { topic, partition, offset, sampled } => {
                 self.readiness.answered();
                 let at = at(topic, partition);
-                let sampled = wall_us.into();
                 self.feed(Event::Read(Read::EndOfPartition { at, offset, sampled }));
             }
             Told::HeldBack { topic, partition } => {
@@ -325,8 +327,11 @@ impl Monitor {
     }
 
     fn feed(&mut self, event: Event) {
-        let regular = matches!(event, Event::Tick | Event::DeadLetters { .. });
-        let effects = self.pipeline.handle(event, now_us());
+        let regular = matches!(
+            event,
+            Event::Tick | Event::DeadLetters { .. } | Event::Read(Read::EndOfPartition { .. })
+        );
+        let effects = self.pipeline.handle(event, self.clock.now());
         if !regular || !effects.is_empty() {
             self.clocks.stirred = Instant::now();
         }
@@ -358,7 +363,7 @@ impl Monitor {
                     let model = self.pipeline.model(&report.model);
                     let lateness_us =
                         model.map_or(0, |model| model.setup().model.window.lateness_us);
-                    self.readiness.reported(&report, lateness_us, now_us());
+                    self.readiness.reported(&report, lateness_us, self.clock.now().wall_us);
                     self.notices.push(Notice::Report(report));
                 }
                 Effect::Requested(request) => self.notices.push(Notice::Request(request)),

@@ -110,6 +110,7 @@ mod tests {
             retention_ms: Some(retention_ms),
             retention_bytes: None,
             broker_timestamps: None,
+            timestamp_after_max_ms: None,
             max_message_bytes: None,
             settings_unknown: None,
         }

@@ -11,7 +11,7 @@ use driftline_analytics::pane::PaneState;
 use driftline_analytics::window::WindowState;
 use driftline_config::DeadLetters as Mode;
 use driftline_config::Limits as ServiceLimits;
-use driftline_ingest::{Connection, DeadLetters, Event, ReadLimits, ReadPlan, Readers};
+use driftline_ingest::{Clock, Connection, DeadLetters, Event, ReadLimits, ReadPlan, Readers};
 
 use super::{BATCH_ROWS, decode};
 
@@ -41,6 +41,7 @@ pub(crate) fn read(
         positions: BTreeMap::new(),
         threads: Some(1),
         limits,
+        clock: Clock::new(),
     };
     let readers = Readers::start(plan, letters, sender)?;
     let (mut window, mut pane) = (WindowState::default(), PaneState::default());

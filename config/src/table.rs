@@ -57,6 +57,15 @@ impl<I: From<usize> + Into<usize> + Copy + Debug, T> Table<I, T> {
         self.things.get_mut(index.into())
     }
 
+    /// Takes a thing out; the last one has its index from now on.
+    pub fn swap_remove(&mut self, index: I) -> Option<T> {
+        if index.into() >= self.things.len() {
+            self.miss(index);
+            return None;
+        }
+        Some(self.things.swap_remove(index.into()))
+    }
+
     /// The things with their indices, in that order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator + Clone {
         self.things.iter().enumerate().map(|(index, thing)| (I::from(index), thing))

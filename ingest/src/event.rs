@@ -1,6 +1,7 @@
 //! What comes out of reading: stretches of the log, and what happened to it.
 
 use driftline_capture::Chunk;
+use driftline_config::time::ClockReading;
 use driftline_config::{Partition, TopicId};
 
 use crate::budget::Lease;
@@ -13,18 +14,22 @@ pub enum Event {
         /// Gives its share of the batch memory back when dropped: to be kept for as long as the chunk.
         lease: Lease,
     },
-    /// Everything up to `offset` was sent and the log held no more.
+    /// Everything up to `offset` was sent and the log held no more. Sent at once, and again about every
+    /// second with a newer sample for as long as that is so.
     EndOfPartition {
         topic: TopicId,
         partition: Partition,
         offset: i64,
-        /// When the end was reached, in wall-clock microseconds.
-        wall_us: i64,
+        /// The newest moment of which it is known that the log held nothing at or beyond `offset`; `None`
+        /// where it is known of none yet. However late the event comes, nothing of the time after that
+        /// moment is claimed.
+        sampled: Option<ClockReading>,
     },
     /// Records after the position wait for the end of a transaction. Sent again, every second or so,
     /// for as long as they do: the partition is not at its end.
     HeldBack { topic: TopicId, partition: Partition },
-    /// The topic has this many partitions: sent first, and again whenever it grows.
+    /// The topic has this many partitions: sent first, and again whenever it has others. Of those that it
+    /// has no longer, what was read before may still come, and nothing else does.
     Partitions { topic: TopicId, count: i32 },
     /// Records were gone before they could be read; reading goes on at `to`.
     Gap {

@@ -9,6 +9,7 @@
 
 mod budget;
 mod client;
+mod clock;
 mod dead_letter;
 mod embedded;
 mod error;
@@ -20,6 +21,7 @@ mod reader;
 mod topic;
 
 pub use budget::{Budget, Lease};
+pub use clock::{Clock, SlewedWall};
 pub use dead_letter::{DeadLetter, DeadLetters, RecentDeadLetter};
 pub use embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};
 pub use error::IngestError;

@@ -6,6 +6,8 @@ use driftline_capture::Fingerprint;
 use driftline_config::{Secret, Start, TopicPartition};
 use driftline_formats::{ModelPlan, RecordLimits};
 
+use crate::clock::Clock;
+
 /// How a broker is reached.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Connection {
@@ -85,4 +87,6 @@ pub struct ReadPlan {
     /// OS threads; `None` takes min(partitions, half of the cores, at least 1).
     pub threads: Option<usize>,
     pub limits: ReadLimits,
+    /// The clock of the whole service: ends are sampled by it, and no row beyond it counts as progress.
+    pub clock: Clock,
 }

@@ -29,6 +29,9 @@ pub struct TopicDescription {
     pub retention_bytes: Option<i64>,
     /// Whether the broker stamps the records (`LogAppendTime`); `None` where it is unknown.
     pub broker_timestamps: Option<bool>,
+    /// `message.timestamp.after.max.ms`: how far ahead of the broker's clock a producer may stamp a record;
+    /// `None` where it is unknown, be it to the broker.
+    pub timestamp_after_max_ms: Option<i64>,
     /// `max.message.bytes`; `None` where it is unknown.
     pub max_message_bytes: Option<i64>,
     /// Why the settings are unknown, where they are.
@@ -58,6 +61,7 @@ pub fn describe_topic(
         broker_timestamps: stamps
             .and_then(|entry| entry.value.as_ref())
             .map(|value| value == "LogAppendTime"),
+        timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
         max_message_bytes: number("max.message.bytes"),
         settings_unknown: settings.as_ref().err().cloned(),
     })

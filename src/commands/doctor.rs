@@ -12,6 +12,7 @@ use super::configured;
 use super::progress::RowsBar;
 use super::text_table::TextTable;
 
+mod clocks;
 mod kafka;
 mod machine;
 #[cfg(test)]

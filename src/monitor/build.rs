@@ -6,10 +6,10 @@ use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use anyhow::Context;
-use driftline_alerting::clock::now_us;
 use driftline_batch::setups::BaselineReader;
 use driftline_capture::Reason;
 use driftline_config::Config;
+use driftline_ingest::Clock;
 use driftline_pipeline::gate::Gate;
 use driftline_pipeline::setup::Setup;
 use driftline_pipeline::snapshot::Committed;
@@ -42,6 +42,7 @@ impl Monitor {
     /// Builds every part. Nothing is read yet.
     pub(crate) fn build(config: &Config, options: Options) -> anyhow::Result<Monitor> {
         let Options { rebuild, onnxruntime, listener, faults } = options;
+        let clock = Clock::new();
         let mut reader = BaselineReader::default();
         let setups = setups(config, &mut reader)?;
         // What this machine refuses is said at once, and not after a wait for a broker.
@@ -52,13 +53,14 @@ impl Monitor {
         let saved = store.load(&|sha256| reader.know(sha256))?;
         faults.pass(Place::Restart);
         let retention_us = Intake::retention_us(config);
-        let mut pipeline = Pipeline::new(Settings::new(config, retention_us, now_us()), setups);
+        let settings = Settings::new(config, retention_us, clock.now().wall_us);
+        let mut pipeline = Pipeline::new(settings, setups);
         let effects = pipeline.restore(&saved, &config.limits)?;
         // Files that the configuration names and the store has are kept once.
         drop((saved, reader));
         pipeline.let_go_of_files();
         if rebuild {
-            begin_again(&mut pipeline, &store)?;
+            begin_again(&mut pipeline, &store, &clock)?;
         }
         let metrics = metrics(config, &pipeline);
         let runtime = runtime()?;
@@ -68,7 +70,7 @@ impl Monitor {
             Delivery::start(runtime.handle(), &config.receivers, illustrate)?
         };
         delivery.silence(pipeline.silences());
-        let intake = Intake::prepare(config, &pipeline)?;
+        let intake = Intake::prepare(config, &pipeline, clock.clone())?;
         let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
         let (requests, commands) = sync_channel(COMMANDS);
         let board =
@@ -95,6 +97,7 @@ impl Monitor {
             readiness,
             newest: Newest::read(Arc::clone(&store), names.collect())?,
             pruner: Pruner::new(store, keep_us, most_bytes),
+            clock,
             clocks: Clocks::begin(Instant::now()),
             limits: Counted::begin(&pipeline),
             pipeline,
@@ -128,7 +131,7 @@ fn setups(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Vec<Ar
 
 /// Begins where the windows of the checkpoint that was moved aside began, and writes that down before
 /// anything is read: a crash right after a rebuild must not go back to the beginning of the topic.
-fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
+fn begin_again(pipeline: &mut Pipeline, store: &Store, clock: &Clock) -> anyhow::Result<()> {
     let begun = match store.load_aside() {
         Ok(Some(lost)) => pipeline.begin_again(&lost).map_err(anyhow::Error::from),
         Ok(None) => Ok(()),
@@ -143,7 +146,8 @@ fn begin_again(pipeline: &mut Pipeline, store: &Store) -> anyhow::Result<()> {
     }
     if let Some(snapshot) = pipeline.snapshot() {
         let sizes = store.commit(&snapshot)?;
-        pipeline.handle(Event::Committed(Committed { epoch: snapshot.epoch, sizes }), now_us());
+        let committed = Event::Committed(Committed { epoch: snapshot.epoch, sizes });
+        pipeline.handle(committed, clock.now());
     }
     Ok(())
 }

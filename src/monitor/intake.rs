@@ -9,8 +9,8 @@ use driftline_capture::Fingerprint;
 use driftline_config::{Config, Model, Start, Table, TopicId, TopicPartition};
 use driftline_formats::ModelPlan;
 use driftline_ingest::{
-    Connection, DeadLetters, Event, Position, ReadLimits, ReadPlan, Readers, RecentDeadLetter,
-    ReportProducer, TopicPlan, describe_topic,
+    Clock, Connection, DeadLetters, Event, Position, ReadLimits, ReadPlan, Readers,
+    RecentDeadLetter, ReportProducer, TopicPlan, describe_topic,
 };
 use driftline_pipeline::gate::Positions;
 use driftline_pipeline::setup::Setup;
@@ -37,6 +37,7 @@ pub(super) struct Intake {
     /// Events that the loop took from the readers.
     taken: u64,
     dead_letters: DeadLetters,
+    clock: Clock,
 }
 
 impl Intake {
@@ -68,7 +69,11 @@ impl Intake {
         retention_us
     }
 
-    pub(super) fn prepare(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Intake> {
+    pub(super) fn prepare(
+        config: &Config,
+        pipeline: &Pipeline,
+        clock: Clock,
+    ) -> anyhow::Result<Intake> {
         let connection = Connection::from(&config.kafka);
         let limits = ReadLimits::from(&config.limits);
         let dead_letters =
@@ -92,6 +97,7 @@ impl Intake {
             readers: None,
             taken: 0,
             dead_letters,
+            clock,
         })
     }
 
@@ -111,6 +117,7 @@ impl Intake {
             positions: positions(pipeline),
             threads: None,
             limits: self.limits.clone(),
+            clock: self.clock.clone(),
         };
         let Some(events) = self.events.take() else { bail!("reading was started before") };
         let readers = Readers::start(plan, self.dead_letters.clone(), events)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use driftline_alerting::clock::now_us;
 use driftline_analytics::report::Report;
 
 use super::Monitor;
@@ -26,7 +25,7 @@ impl Monitor {
         }
         if self.clocks.prune.elapsed() >= PRUNE_EVERY {
             self.clocks.prune = Instant::now();
-            self.pruner.begin(now_us(), self.pipeline.unused_names())?;
+            self.pruner.begin(self.clock.now().wall_us, self.pipeline.unused_names())?;
         }
         if let Some(pruned) = self.pruner.take()? {
             if pruned.reports > 0 {

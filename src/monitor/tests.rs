@@ -136,7 +136,7 @@ fn old_reports_are_dropped_beside_the_loop() {
         Options { listener, ..Options::default() }
     };
     let mut monitor = Monitor::build(&config, options()).unwrap();
-    monitor.pruner.begin(now_us(), monitor.pipeline.unused_names()).unwrap();
+    monitor.pruner.begin(monitor.clock.now().wall_us, monitor.pipeline.unused_names()).unwrap();
     let dropped = |monitor: &Monitor| {
         values(monitor, "driftline_limit_reached_total{limit=\"report_bytes\"}")
     };

@@ -10,6 +10,7 @@ Reads one JSON request on standard input and prints one JSON answer. A request h
     offsets         answers [[first, end], ...] by partition
     leaders         answers [[leader, [replica in sync, ...]], ...] by partition
     hang            "records", "timeout_ms": sends them in a transaction that it never ends; the broker does
+    commit          "records", "end": "commit" or "abort": sends them in a transaction that ends so
     user            "name", "password": may sign in by SCRAM-SHA-512
     produce         "records": [RECORD, ...] in this order
     consume         "count": wait for so many records, at most "within_s"; null: all up to the present end
@@ -128,6 +129,18 @@ def hang(case):
     send(sender, case)
 
 
+def commit(case):
+    sender = Producer({"bootstrap.servers": case["bootstrap"],
+                       "transactional.id": f"ends.{os.getpid()}"} | QUIET)
+    sender.init_transactions(PATIENCE_S)
+    sender.begin_transaction()
+    send(sender, case)
+    if case["end"] == "commit":
+        sender.commit_transaction(PATIENCE_S)
+    else:
+        sender.abort_transaction(PATIENCE_S)
+
+
 def produce(case):
     send(Producer({"bootstrap.servers": case["bootstrap"], "enable.idempotence": True,
                    "message.max.bytes": 32 << 20, "linger.ms": 5} | QUIET), case)
@@ -190,7 +203,7 @@ def consume(case):
 if __name__ == "__main__":
     request = json.load(sys.stdin)
     actions = {"create": create, "grow": grow, "delete": delete, "delete_records": delete_records,
-               "offsets": offsets, "leaders": leaders, "hang": hang, "user": user,
+               "offsets": offsets, "leaders": leaders, "hang": hang, "commit": commit, "user": user,
                "produce": produce, "consume": consume}
     json.dump(actions[request["do"]](request), sys.stdout)
     sys.stdout.flush()

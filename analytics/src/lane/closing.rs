@@ -155,11 +155,18 @@ impl ClosingLane {
         }
     }
 
-    /// The end of the partition was reached, as it was looked up at `sampled`. What may be missing before a
-    /// row that has not come lies before that. Says whether this was news.
-    pub fn reach_end(&mut self, partition: Partition, sampled: ClockReading) -> bool {
-        self.quiet.reach_end(partition, sampled, self.settings.idle_us);
-        self.first_seen(partition, sampled.wall_us)
+    /// The end of the partition was reached, as it was looked up at `sampled`, where that is known. What may
+    /// be missing before a row that has not come lies before `now`. Says whether this was news.
+    pub fn reach_end(
+        &mut self,
+        partition: Partition,
+        sampled: Option<ClockReading>,
+        now: ClockReading,
+    ) -> bool {
+        if let Some(sampled) = sampled {
+            self.quiet.reach_end(partition, sampled, self.settings.idle_us);
+        }
+        self.first_seen(partition, now.wall_us)
     }
 
     /// Rows may follow in this partition that nobody may read yet.

@@ -116,7 +116,7 @@ impl Bench {
 
     /// The end of a partition is looked up now and has been reached.
     fn reach_end(&mut self, partition: i32) {
-        self.lane.reach_end(Partition(partition), self.now);
+        self.lane.reach_end(Partition(partition), Some(self.now), self.now);
     }
 
     fn closed_starts(&self) -> Vec<i64> {

@@ -14,6 +14,7 @@ use super::stretch::Stretch;
 use super::worker::{Assignment, Reading, Worker};
 use crate::client::{Consumer, reading_consumer};
 use crate::event::Event;
+use crate::plan::Position;
 use crate::topic::watermarks;
 
 impl Worker {
@@ -87,6 +88,7 @@ impl Worker {
         reading.at_end = false;
         reading.stretch.restart(offset);
         (reading.end_heard, reading.end_beyond) = (false, None);
+        (reading.begun_us, reading.sampled) = (self.plan.clock.now().steady_us, None);
         self.note(index);
         self.assign(consumer, index, offset)
     }
@@ -196,6 +198,9 @@ impl Worker {
 
     pub(super) fn obey(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
         let orders = self.inbox.take();
+        for log in orders.leave {
+            self.leave(consumer, log)?;
+        }
         for assignment in orders.read {
             self.read(consumer, assignment)?;
         }
@@ -227,9 +232,34 @@ impl Worker {
             held: false,
             end_heard: false,
             end_beyond: None,
+            begun_us: self.plan.clock.now().steady_us,
+            sampled: None,
         });
         self.note(index);
         self.assign(consumer, index, check.map_or(offset, |check| check.offset))
+    }
+
+    /// The topic does not have a partition any more: what was read of it is handed over, and nothing of it
+    /// stays behind.
+    fn leave(&mut self, consumer: &Consumer, log: TopicPartition) -> Result<(), Stopped> {
+        let found = self.readings.iter().position(|(_, reading)| reading.log == log);
+        let Some(index) = found else { return Ok(()) };
+        self.hand_over(index)?;
+        let Some(reading) = self.readings.swap_remove(index) else { return Ok(()) };
+        // Another reading has its place now.
+        self.by_address.clear();
+        self.waiting = self.readings.iter().any(|(_, reading)| reading.paused);
+        self.held = self.readings.iter().any(|(_, reading)| reading.held);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(self.plan.topic_name(log.topic), log.partition.0);
+        if reading.assigned
+            && let Err(error) = consumer.incremental_unassign(&list)
+        {
+            tracing::debug!(%error, partition = log.partition.0, "it was not read any more");
+        }
+        let position = Position { offset: reading.stretch.position(), fingerprint: reading.last };
+        self.outlet.leave(log, position);
+        Ok(())
     }
 
     /// A row lies beyond the topic's horizon: hands it over and waits for a word.

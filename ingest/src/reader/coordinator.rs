@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use driftline_capture::Fingerprint;
 use driftline_config::{Partition, Start, Table, TopicId, TopicPartition};
 use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::metadata::Metadata;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::ends::Sampling;
 use super::orders::Inbox;
 use super::outlet::{Cause, Outlet, Stopped};
 use super::worker::{Assignment, Worker};
@@ -35,19 +37,26 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// How long a transaction may hold back what follows it before somebody is told.
 const HELD_BACK_FOR: Duration = Duration::from_secs(10);
 
+/// How long a topic must have fewer partitions than before until that is believed: a broker that has just
+/// come back may know less than the others.
+const FEWER_FOR: Duration = Duration::from_secs(10);
+
 /// Silent partitions whose end is asked for in one round.
 const WATCHED: usize = 64;
 
 struct Hand {
     inbox: Inbox,
     thread: JoinHandle<()>,
-    load: usize,
+    /// What it reads.
+    logs: BTreeSet<TopicPartition>,
 }
 
 #[derive(Default)]
 struct Known {
     /// Partitions that were told to the other end.
     told: i32,
+    /// Since when the broker says that there are fewer.
+    fewer_since: Option<Instant>,
     read: BTreeSet<Partition>,
     /// Whether the topic was there once.
     seen: bool,
@@ -67,6 +76,7 @@ pub(crate) struct Coordinator {
     dead_letters: DeadLetters,
     /// Rung where there is something to commit; hung up where nobody wants to read any more.
     bell: Receiver<()>,
+    sampling: Sampling,
     hands: Vec<Hand>,
     known: Table<TopicId, Known>,
 }
@@ -77,6 +87,7 @@ pub(crate) struct Ways {
     pub(crate) probe: Consumer,
     pub(crate) outlet: Outlet,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) sampling: Sampling,
     /// Rung when somebody has an order.
     pub(crate) bell: Receiver<()>,
 }
@@ -89,8 +100,9 @@ impl Coordinator {
     ) -> Coordinator {
         let known = plan.topics.iter().map(|_| Known::default());
         let known = Table::new(known.collect());
-        let Ways { probe, outlet, dead_letters, bell } = ways;
-        Coordinator { plan, probe, positions, outlet, dead_letters, bell, hands: Vec::new(), known }
+        let Ways { probe, outlet, dead_letters, sampling, bell } = ways;
+        let hands = Vec::new();
+        Coordinator { plan, probe, positions, outlet, dead_letters, bell, sampling, hands, known }
     }
 
     /// Coordinates until the readers are stopped, then waits for the workers.
@@ -127,7 +139,8 @@ impl Coordinator {
     /// Waits for something to commit, or for a moment.
     fn listen(&self) -> Result<(), Stopped> {
         let heard = self.bell.recv_timeout(LOOK);
-        if self.outlet.stopped() || self.hands.iter().any(|hand| hand.thread.is_finished()) {
+        let some_ended = || self.hands.iter().any(|hand| hand.thread.is_finished());
+        if self.outlet.stopped() || some_ended() || self.sampling.has_ended() {
             return Err(Stopped);
         }
         match heard {
@@ -167,6 +180,7 @@ impl Coordinator {
             }
         };
         self.outlet.recovered(None, Cause::Broker)?;
+        self.outlet.ends.set_leaders(self.leaders(&metadata));
         for topic in self.plan.topics.indices() {
             let count = partition_count(&metadata, self.plan.topic_name(topic));
             self.topic(topic, count)?;
@@ -175,6 +189,23 @@ impl Coordinator {
             }
         }
         Ok(())
+    }
+
+    /// Who leads the partitions of our topics.
+    fn leaders(&self, metadata: &Metadata) -> BTreeMap<TopicPartition, i32> {
+        let mut leaders = BTreeMap::new();
+        for topic in self.plan.topics.indices() {
+            let name = self.plan.topic_name(topic);
+            let found = metadata.topics().iter().find(|found| found.name() == name);
+            let partitions = found.into_iter().flat_map(|found| found.partitions());
+            let led = partitions.filter(|it| it.error().is_none() && it.leader() >= 0);
+            leaders.extend(
+                led.map(|it| {
+                    (TopicPartition { topic, partition: Partition(it.id()) }, it.leader())
+                }),
+            );
+        }
+        leaders
     }
 
     fn topic(&mut self, topic: TopicId, count: Result<Option<i32>, String>) -> Result<(), Stopped> {
@@ -219,11 +250,36 @@ impl Coordinator {
                 hand.inbox.orders().verify.insert(topic);
             }
         }
-        if count > known.told {
-            known.told = count;
+        if count < known.told {
+            if known.fewer_since.get_or_insert_with(Instant::now).elapsed() < FEWER_FOR {
+                return self.outlet.recovered(Some(topic), Cause::Topic);
+            }
+            self.leave(topic, count);
+        }
+        let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
+        known.fewer_since = None;
+        if std::mem::replace(&mut known.told, count) != count {
             self.outlet.send(Event::Partitions { topic, count })?;
         }
         self.new_partitions(topic, count)
+    }
+
+    /// Has partitions read no more that the topic does not have: it was made again with fewer.
+    fn leave(&mut self, topic: TopicId, count: i32) {
+        tracing::warn!(
+            topic = self.plan.topic_name(topic),
+            count,
+            "the topic has fewer partitions than before"
+        );
+        let Some(known) = self.known.get_mut(topic) else { return };
+        known.initial = known.initial.min(count);
+        for partition in known.read.split_off(&Partition(count)) {
+            let log = TopicPartition { topic, partition };
+            for hand in self.hands.iter_mut().filter(|hand| hand.logs.contains(&log)) {
+                hand.logs.remove(&log);
+                hand.inbox.orders().leave.insert(log);
+            }
+        }
     }
 
     fn new_partitions(&mut self, topic: TopicId, count: i32) -> Result<(), Stopped> {
@@ -233,7 +289,11 @@ impl Coordinator {
                 continue;
             }
             let initial = partition.0 < known.initial;
-            let assignment = match self.start_of(TopicPartition { topic, partition }, initial) {
+            let log = TopicPartition { topic, partition };
+            if let Some(position) = self.outlet.take_left(log) {
+                self.positions.insert(log, position);
+            }
+            let assignment = match self.start_of(log, initial) {
                 Ok(found) => found?,
                 Err(error) => {
                     let message = error.to_string();
@@ -296,7 +356,7 @@ impl Coordinator {
     fn give(&mut self, assignment: Assignment) -> Result<(), Stopped> {
         // Threads are made as partitions come: a topic of one partition needs one consumer, whose
         // fetched records are bounded memory of their own.
-        let idle = self.hands.iter().any(|hand| hand.load == 0);
+        let idle = self.hands.iter().any(|hand| hand.logs.is_empty());
         if !idle && self.hands.len() < self.plan.threads {
             match self.hire() {
                 Ok(hand) => self.hands.push(hand),
@@ -308,9 +368,9 @@ impl Coordinator {
                 Err(error) => tracing::warn!(%error, "reading goes on with fewer threads"),
             }
         }
-        let least = self.hands.iter_mut().min_by_key(|hand| hand.load);
+        let least = self.hands.iter_mut().min_by_key(|hand| hand.logs.len());
         let Some(hand) = least else { return Err(Stopped) };
-        hand.load += 1;
+        hand.logs.insert(assignment.log);
         hand.inbox.orders().read.push(assignment);
         self.outlet.set_owner(assignment.log, hand.inbox.clone());
         Ok(())
@@ -331,7 +391,7 @@ impl Coordinator {
             .name(name.clone())
             .spawn(move || worker.run(consumer))
             .map_err(|source| IngestError::Thread { name, source })?;
-        Ok(Hand { inbox, thread, load: 0 })
+        Ok(Hand { inbox, thread, logs: BTreeSet::new() })
     }
 
     /// Tells of a transaction that nobody ends: what follows it in its partition is not read until it is

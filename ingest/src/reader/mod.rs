@@ -4,6 +4,7 @@
 //! ```text
 //! coordinator: metadata, starts, watchdog ──► worker (consumer ► decoder ► chunk) ──► Event
 //!                                        └──► worker …                            ──► Event
+//! ends: where logs at rest end, once a second ──► worker
 //! ```
 //!
 //! Partitions are assigned explicitly with offsets: the checkpoint knows the positions, and Kafka's
@@ -11,6 +12,7 @@
 
 mod assignments;
 mod coordinator;
+mod ends;
 mod orders;
 mod outlet;
 pub(crate) mod stretch;
@@ -30,11 +32,13 @@ use driftline_formats::TopicLayout;
 
 use crate::budget::Budget;
 use crate::client::consumer;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetters;
 use crate::error::IngestError;
 use crate::event::Event;
 use crate::plan::{Connection, ReadLimits, ReadPlan, TopicPlan};
 use coordinator::{Coordinator, Ways};
+use ends::Sampling;
 use outlet::{Outlet, Shared};
 
 /// How long the threads may take to end.
@@ -49,6 +53,7 @@ pub(crate) struct Plan {
     pub(crate) layouts: Table<TopicId, Arc<TopicLayout>>,
     pub(crate) limits: ReadLimits,
     pub(crate) threads: usize,
+    pub(crate) clock: Clock,
     /// Decoded bytes that one worker gathers before it hands all of them over.
     pub(crate) share_bytes: usize,
     /// Bound of one consumer's fetched records, in KiB.
@@ -115,6 +120,7 @@ impl Readers {
             share_bytes: (plan.limits.batch_bytes / (4 * threads)).max(1),
             limits: plan.limits,
             threads,
+            clock: plan.clock,
             memory,
         });
         let budget = Budget::new(plan.limits.batch_bytes);
@@ -123,7 +129,8 @@ impl Readers {
         // The coordinator asks questions; it reads nothing.
         let probe = consumer(&plan.connection, &consumer_settings(&plan.memory))?;
         let (bell, rung) = sync_channel(1);
-        let ways = Ways { probe, outlet, dead_letters, bell: rung };
+        let sampling = Sampling::start(Arc::clone(&plan), Arc::clone(&shared), plan.clock.clone())?;
+        let ways = Ways { probe, outlet, dead_letters, sampling, bell: rung };
         let coordinator = Coordinator::new(Arc::clone(&plan), positions, ways);
         let name = "ingest-coordinator".to_owned();
         let coordinator = std::thread::Builder::new()
@@ -150,8 +157,8 @@ impl Readers {
     }
 
     /// A partition of this topic waits as soon as it meets a row with a later event time, in
-    /// microseconds: its chunk says so, and it goes on by [`Readers::resume`]. `i64::MAX`, as at the
-    /// start: never.
+    /// microseconds, that does not lie beyond the clock: its chunk says so, and it goes on by
+    /// [`Readers::resume`]. `i64::MAX`, as at the start: never.
     pub fn set_horizon(&self, topic: TopicId, horizon_us: i64) {
         self.shared.set_horizon(topic, horizon_us);
     }
@@ -183,14 +190,13 @@ impl Readers {
         partitions.iter().map(|(partition, status)| (*partition, status.position)).collect()
     }
 
-    /// Records between the position and the end of the log; at most a second old.
+    /// Records between the position and the end of the log; at most a second old. Markers of transactions
+    /// at the end are none.
     pub fn lag(&self) -> BTreeMap<TopicPartition, i64> {
         let partitions = self.shared.partitions();
         partitions
             .iter()
-            .filter_map(|(partition, status)| {
-                Some((*partition, (status.end? - status.position).max(0)))
-            })
+            .filter_map(|(partition, status)| Some((*partition, status.lag()?)))
             .collect()
     }
 

@@ -11,6 +11,8 @@ use super::worker::Assignment;
 /// Everything that a worker has not heard yet.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
+    /// Partitions that their topics have no longer: read them no more. Obeyed before all else.
+    pub(crate) leave: BTreeSet<TopicPartition>,
     /// Partitions to read from now on.
     pub(crate) read: Vec<Assignment>,
     /// The last word on each partition: hand out no more of it (`true`), or go on.

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use driftline_capture::Chunk;
 use driftline_config::{Table, TopicId, TopicPartition};
 
+use super::ends::Ends;
 use super::orders::{Commits, Inbox, Orders};
 use crate::budget::Budget;
 use crate::event::Event;
+use crate::plan::Position;
 
 /// How long a reader sleeps while the other end is busy.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -39,7 +41,7 @@ pub(crate) enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) position: i64,
-    /// The end of the log, as far as known.
+    /// The end of the log, as far as known; the position where nothing but markers lie before it.
     pub(crate) end: Option<i64>,
     /// Whether the caller or the dead letters hold it up.
     pub(crate) paused: bool,
@@ -47,6 +49,13 @@ pub(crate) struct Status {
     pub(crate) heard: Instant,
     /// Since when a transaction that is open holds back everything after an offset, and which offset.
     pub(crate) held_back: Option<(Instant, i64)>,
+}
+
+impl Status {
+    /// Records before the end of the log, as far as known.
+    pub(crate) fn lag(&self) -> Option<i64> {
+        Some((self.end? - self.position).max(0))
+    }
 }
 
 /// What the readers' threads and their owner share.
@@ -60,9 +69,12 @@ pub(crate) struct Shared {
     horizons_us: Table<TopicId, AtomicI64>,
     troubles: Mutex<BTreeSet<(Option<TopicId>, Cause)>>,
     owners: Mutex<BTreeMap<TopicPartition, Inbox>>,
+    /// Where partitions stood that their topics had no longer.
+    left: Mutex<BTreeMap<TopicPartition, Position>>,
     pub(crate) commits: Commits,
     /// What had to be there and was not, since it was last asked for.
     defects: AtomicU64,
+    pub(crate) ends: Ends,
 }
 
 /// What is shared, and the way out. The owner has none: once no thread is left, the other end hears it.
@@ -91,8 +103,10 @@ impl Shared {
             horizons_us: Table::new(horizons_us.collect()),
             troubles: Mutex::default(),
             owners: Mutex::default(),
+            left: Mutex::default(),
             commits: Commits::default(),
             defects: AtomicU64::new(0),
+            ends: Ends::default(),
         }
     }
 
@@ -107,6 +121,22 @@ impl Shared {
         if let Some(owner) = self.owners().get(&log) {
             order(&mut owner.orders());
         }
+    }
+
+    /// Nobody reads a partition any more that was read up to here.
+    pub(crate) fn leave(&self, log: TopicPartition, position: Position) {
+        self.owners().remove(&log);
+        self.partitions().remove(&log);
+        self.left().insert(log, position);
+    }
+
+    /// Up to where a partition was read that nobody reads any more.
+    pub(crate) fn take_left(&self, log: TopicPartition) -> Option<Position> {
+        self.left().remove(&log)
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Position>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn owners(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Inbox>> {

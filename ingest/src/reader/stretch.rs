@@ -73,9 +73,9 @@ impl Stretch {
         self.decoder.bytes()
     }
 
-    /// The largest event time among them, in microseconds.
-    pub(crate) fn newest_us(&self) -> i64 {
-        self.decoder.newest_us()
+    /// The event time of the last row among them, in microseconds; `i64::MIN` where there is none.
+    pub(crate) fn last_us(&self) -> i64 {
+        self.decoder.last_us()
     }
 
     pub(crate) fn since(&self) -> Option<Instant> {

@@ -4,8 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 
 use driftline_capture::{CaptureSchema, Chunk, Column, Fingerprint, Kind, MarkKind, Reason};
+use driftline_config::time::ClockReading;
 use driftline_config::{DeadLetters as Mode, Partition, Start};
 use driftline_formats::{ModelPlan, Rejection};
+
+mod ends;
 
 use super::*;
 use crate::embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};
@@ -28,6 +31,7 @@ struct Rig {
     broker: EmbeddedBroker,
     connection: Connection,
     producer: CaptureProducer,
+    clock: Clock,
 }
 
 impl Rig {
@@ -42,17 +46,21 @@ impl Rig {
             ..Connection::default()
         };
         let producer = CaptureProducer::start(&connection).unwrap();
-        Rig { broker, connection, producer }
+        Rig { broker, connection, producer, clock: Clock::new() }
     }
 
     fn send(&self, topic: &str, partition: i32, values: &[String]) {
+        self.send_at(topic, partition, values, TS_US);
+    }
+
+    fn send_at(&self, topic: &str, partition: i32, values: &[String], timestamp_us: i64) {
         for value in values {
             let capture = Capture {
                 topic,
                 partition: Some(partition),
                 key: Some(b"key"),
                 value: value.as_bytes(),
-                timestamp_us: Some(TS_US),
+                timestamp_us: Some(timestamp_us),
             };
             self.producer.send(&capture).unwrap();
         }
@@ -103,6 +111,7 @@ impl Rig {
             positions,
             threads: Some(2),
             limits: ReadLimits::default(),
+            clock: self.clock.clone(),
         };
         let (sender, events) = sync_channel(4);
         let readers = Readers::start(plan, dead_letters.clone(), sender).unwrap();
@@ -128,6 +137,11 @@ struct Seen {
     marks: BTreeMap<TopicPartition, Vec<i64>>,
     positions: BTreeMap<TopicPartition, Position>,
     ends: BTreeMap<TopicPartition, i64>,
+    /// The newest sample that came with an end, and with which.
+    sampled: BTreeMap<TopicPartition, (ClockReading, i64)>,
+    first_sampled: BTreeMap<TopicPartition, ClockReading>,
+    /// Records that were in the log for certain at these moments.
+    acknowledged: Vec<(TopicPartition, i64, ClockReading)>,
     /// Ends of the chunks after which a partition waits.
     stopped: Vec<i64>,
     others: Vec<Event>,
@@ -150,9 +164,9 @@ impl Heard {
                     assert!(lease.bytes() > 0 || chunk.records == 0);
                     self.seen.chunk(&chunk);
                 }
-                Ok(Event::EndOfPartition { topic, partition, offset, wall_us }) => {
-                    assert!(wall_us > TS_US);
-                    self.seen.ends.insert(TopicPartition { topic, partition }, offset);
+                Ok(Event::EndOfPartition { topic, partition, offset, sampled }) => {
+                    let log = TopicPartition { topic, partition };
+                    self.seen.end(log, offset, sampled);
                 }
                 Ok(event) => self.seen.others.push(event),
                 Err(_) => panic!("awaited in vain; seen: {:?}", self.seen),
@@ -168,6 +182,19 @@ impl Heard {
 }
 
 impl Seen {
+    fn end(&mut self, log: TopicPartition, offset: i64, sampled: Option<ClockReading>) {
+        self.ends.insert(log, offset);
+        let Some(sampled) = sampled else { return };
+        assert!(sampled.wall_us > TS_US);
+        let before = self.sampled.insert(log, (sampled, offset));
+        assert!(before.is_none_or(|before| before <= (sampled, offset)), "samples never get older");
+        self.first_sampled.entry(log).or_insert(sampled);
+        for (of, record, at) in &self.acknowledged {
+            let held_it = *of == log && *at <= sampled;
+            assert!(!held_it || *record < offset, "{log:?} held {record} at {sampled:?}");
+        }
+    }
+
     fn chunk(&mut self, chunk: &Chunk) {
         let key = chunk.log();
         if let Some(position) = self.positions.get(&key) {
@@ -387,6 +414,7 @@ fn no_broker_is_a_trouble_and_no_end() {
         positions: BTreeMap::new(),
         threads: None,
         limits: ReadLimits::default(),
+        clock: Clock::new(),
     };
     let (sender, events) = sync_channel(4);
     let readers = Readers::start(plan, dead_letters, sender).unwrap();

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use driftline_capture::{Chunk, Fingerprint};
+use driftline_config::time::ClockReading;
 use driftline_config::{Partition, Table, TopicPartition};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
@@ -55,6 +56,10 @@ pub(super) struct Reading {
     pub(super) end_heard: bool,
     /// An end beyond the position that the last statistics told of, and the position then.
     pub(super) end_beyond: Option<(i64, i64)>,
+    /// When reading of this log began, on the steady clock: samples of before may be another log's.
+    pub(super) begun_us: i64,
+    /// The newest sample by which the log ended at or before the position.
+    pub(super) sampled: Option<ClockReading>,
 }
 
 pub(crate) struct Worker {
@@ -71,6 +76,8 @@ pub(crate) struct Worker {
     records_since_look: u32,
     /// When the ages of all chunks were looked at.
     looked: Instant,
+    /// The last round of samples of ends that was looked at.
+    round: u64,
     /// Whether some partition is held up by its dead letters.
     pub(super) held: bool,
     /// Whether some partition waits for a word to go on.
@@ -94,6 +101,7 @@ impl Worker {
             gathering: false,
             records_since_look: 0,
             looked: Instant::now(),
+            round: 0,
             held: false,
             waiting: false,
         }
@@ -138,6 +146,7 @@ impl Worker {
             return Err(Stopped);
         }
         self.read_figures(consumer, false)?;
+        self.read_samples()?;
         self.let_go(consumer)?;
         self.obey(consumer)
     }
@@ -172,8 +181,11 @@ impl Worker {
         let full = reading.stretch.is_full()
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
         // By the reader itself, since an order from the other end comes after thousands of rows
-        // (decision 051).
-        let ahead = reading.stretch.newest_us() > self.outlet.horizon_us(reading.log.topic);
+        // (decision 051). A row of a wrong clock tells nothing of how far others have come; what the time
+        // is costs more than the look at the horizon, which few rows lie beyond.
+        let last_us = reading.stretch.last_us();
+        let ahead = last_us > self.outlet.horizon_us(reading.log.topic)
+            && last_us <= self.plan.clock.now().wall_us;
         if let Some(rejection) = rejection {
             let topic = self.plan.topic_name(reading.log.topic);
             let letter = dead_letter(topic, message, rejection);
@@ -301,10 +313,35 @@ impl Worker {
         // A record that should have come again did not: retention took it, or a new log is short.
         reading.check = None;
         reading.stretch.advance(offset);
-        let TopicPartition { topic, partition } = reading.log;
         self.hand_over(index)?;
         self.note(index);
-        self.outlet.send(Event::EndOfPartition { topic, partition, offset, wall_us: wall_us() })
+        self.tell_end(index)
+    }
+
+    /// Tells that everything before the position was sent, and of when it is known that this was all.
+    fn tell_end(&self, index: usize) -> Result<(), Stopped> {
+        let Some(reading) = self.readings.get(index) else { return Ok(()) };
+        let TopicPartition { topic, partition } = reading.log;
+        let (offset, sampled) = (reading.stretch.position(), reading.sampled);
+        self.outlet.send(Event::EndOfPartition { topic, partition, offset, sampled })
+    }
+
+    /// Reads what was sampled of the ends of logs: whoever has come as far is at its end.
+    fn read_samples(&mut self) -> Result<(), Stopped> {
+        let ends = &self.outlet.ends;
+        let Some(samples) = ends.newer_than(&mut self.round) else { return Ok(()) };
+        for index in 0..self.readings.len() {
+            let Some(reading) = self.readings.get_mut(index) else { continue };
+            let Some(sample) = samples.get(&reading.log) else { continue };
+            // A log that may be another one, or ends before the position, tells nothing of this one.
+            let is_at_end = reading.check.is_none() && sample.end == reading.stretch.position();
+            if is_at_end && sample.at.steady_us > reading.begun_us {
+                reading.sampled = Some(sample.at);
+                self.hand_over(index)?;
+                self.tell_end(index)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the statistics: ends of logs for the lag, and ends that were signalled. `drained` says
@@ -320,10 +357,12 @@ impl Worker {
             let Some((index, _)) = of_figures else { continue };
             let Some(reading) = self.readings.get_mut(index) else { continue };
             let log = reading.log;
+            let is_drained = reading.end_heard && figures.end_signalled >= figures.end;
             let held_back = self.outlet.update(log, |status| {
                 let known = figures.end >= 0;
                 if known {
-                    status.end = Some(figures.end);
+                    // What lies between the last record and an end that was signalled are markers.
+                    status.end = Some(if is_drained { status.position } else { figures.end });
                 }
                 known && status.hold_back(&figures)
             });
@@ -371,21 +410,17 @@ impl Status {
 }
 
 impl Reading {
-    /// Whether the end that the statistics tell of has been reached. An end at the position has. One
-    /// beyond it has only where nothing but transaction markers or compacted records lie between:
-    /// the signal came through the queue, behind all records, and a second later there still is none.
-    /// Statistics alone run ahead of records that are fetched and not yet taken.
+    /// Whether the end that the statistics tell of has been reached, and was not before. An end at the
+    /// position has. One beyond it has only where nothing but transaction markers or compacted records lie
+    /// between: the signal came through the queue, behind all records, and a second later there still is
+    /// none. Statistics alone run ahead of records that are fetched and not yet taken.
     fn has_ended(&mut self, end: i64, drained: bool) -> bool {
         let position = self.stretch.position();
         let calm = drained && self.end_heard && !self.paused && !self.held;
         let beyond = (calm && end > position).then_some((end, position));
         let lasting = beyond.is_some() && self.end_beyond == beyond;
         self.end_beyond = beyond;
-        !self.at_end && self.check.is_none() && end >= 0 && (end == position || lasting)
+        let unheard = !self.at_end && end == position;
+        self.check.is_none() && end >= 0 && (unheard || lasting)
     }
-}
-
-fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

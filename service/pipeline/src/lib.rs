@@ -133,8 +133,9 @@ pub enum Read {
     EndOfPartition {
         at: TopicPartition,
         offset: i64,
-        /// When the end was looked up, or before: never later. Told again and again while it is the end.
-        sampled: ClockReading,
+        /// When the end was looked up, or before: never later. Told again and again while it is the end;
+        /// `None` where nobody knows.
+        sampled: Option<ClockReading>,
     },
     /// Records after the position wait for the end of a transaction: the partition is not at its end.
     HeldBack {
@@ -305,7 +306,7 @@ impl Pipeline {
         let now_us = now.wall_us;
         match read {
             Read::Chunk(chunk) => self.on_chunk(chunk, now),
-            Read::EndOfPartition { at, offset, sampled } => self.on_end(at, offset, sampled),
+            Read::EndOfPartition { at, offset, sampled } => self.on_end(at, offset, sampled, now),
             Read::HeldBack { at } => {
                 self.each_decider(at.topic, |model| model.disturb(at.partition, now));
             }
@@ -357,10 +358,16 @@ impl Pipeline {
     }
 
     /// Everything before `offset` was told, and the log held no more when its end was looked up.
-    fn on_end(&mut self, at: TopicPartition, offset: i64, sampled: ClockReading) {
+    fn on_end(
+        &mut self,
+        at: TopicPartition,
+        offset: i64,
+        sampled: Option<ClockReading>,
+        now: ClockReading,
+    ) {
         self.counting.reach_end(at);
         self.meet(at, offset);
-        self.each_decider(at.topic, |model| model.reach_end(at.partition, sampled));
+        self.each_decider(at.topic, |model| model.reach_end(at.partition, sampled, now));
     }
 
     /// A topic has so many partitions. Those that a model does not know take part from now on; those that

@@ -1,21 +1,17 @@
 //! The broker and the topics.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use driftline_config::time::{MINUTE_US, format_duration};
-use driftline_config::{Config, DeadLetters, Model, Partition, Start};
-use driftline_ingest::{
-    Connection, IngestError, OffsetRange, RangeEvent, ReadLimits, TopicDescription, TopicPlan,
-    describe_topic, read_ranges,
-};
+use driftline_config::time::{DAY_US, format_duration};
+use driftline_config::{Config, DeadLetters, Model};
+use driftline_ingest::{Connection, IngestError, TopicDescription, describe_topic};
 
 use super::Finding;
+use super::clocks::{self, Topic};
 use crate::retention::Retention;
-use driftline_alerting::clock::now_us;
 
-/// How far clocks may differ before timestamps mislead.
-const CLOCK_US: i64 = MINUTE_US;
+/// Timestamps that a broker takes from so far ahead are of any time.
+const ANY_TIME_US: i64 = 365 * DAY_US;
 /// What a record has beside its value, about: key, headers, framing.
 const OVERHEAD_BYTES: i64 = 1024;
 /// Suffix of the topic of dead letters.
@@ -52,7 +48,11 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             Err(error) => findings.push(Finding::fail(check, error.to_string())),
             Ok(facts) => {
                 findings.extend(topic_findings(&check, &facts, &models, config));
-                findings.extend(clock(&connection, config, topic, &facts));
+                findings.extend(clocks::examine(
+                    &connection,
+                    config,
+                    Topic { name: topic, models: &models, facts: &facts },
+                ));
             }
         }
         if config.kafka.dead_letters == DeadLetters::Topic {
@@ -84,12 +84,7 @@ pub(super) fn topic_findings(
         return findings;
     }
     findings.extend(models.iter().map(|model| retention(check, facts, model)));
-    let stamped = match facts.broker_timestamps {
-        Some(true) => "stamped by the broker",
-        Some(false) => "stamped by producers: a wrong clock is believed after 20 rows",
-        None => "not known",
-    };
-    findings.push(Finding::ok(format!("{check}: timestamps"), stamped));
+    findings.push(Finding::ok(format!("{check}: timestamps"), stamps(facts)));
     if let Some(bytes) = facts.max_message_bytes {
         let limit = i64::try_from(config.limits.record_bytes).unwrap_or(i64::MAX);
         let check = format!("{check}: sizes");
@@ -105,6 +100,26 @@ pub(super) fn topic_findings(
     findings
 }
 
+/// Who stamps the records, and what the broker refuses of them.
+fn stamps(facts: &TopicDescription) -> String {
+    let most_us = facts.timestamp_after_max_ms.map(|most_ms| most_ms.saturating_mul(1000));
+    match (facts.broker_timestamps, most_us) {
+        (None, _) => "not known".to_owned(),
+        (Some(true), _) => "LogAppendTime: stamped by the broker".to_owned(),
+        (Some(false), Some(most_us)) if most_us <= ANY_TIME_US => format!(
+            "CreateTime: stamped by producers; the broker refuses what lies more than {} ahead of its \
+             clock (message.timestamp.after.max.ms)",
+            format_duration(most_us)
+        ),
+        (Some(false), Some(_)) => "CreateTime: stamped by producers; the broker lets through what lies any \
+             time ahead of its clock: message.timestamp.after.max.ms=3600000 on the topic refuses it"
+            .to_owned(),
+        (Some(false), None) => "CreateTime: stamped by producers; this broker lets through what lies any \
+             time ahead of its clock (message.timestamp.after.max.ms is of Kafka 3.6 and later)"
+            .to_owned(),
+    }
+}
+
 fn retention(check: &str, facts: &TopicDescription, model: &Model) -> Finding {
     let check = format!("{check}: retention for {}", model.name);
     match Retention::of(facts, model) {
@@ -112,50 +127,6 @@ fn retention(check: &str, facts: &TopicDescription, model: &Model) -> Finding {
         Retention::Short(says) => Finding::warn(check, says),
         Retention::TooShort(says) => Finding::fail(check, says),
     }
-}
-
-/// Kafka does not tell its time. The newest records do: none should come from the future.
-fn clock(
-    connection: &Connection,
-    config: &Config,
-    topic: &str,
-    facts: &TopicDescription,
-) -> Option<Finding> {
-    let last = (0..).map(Partition).zip(&facts.partitions).filter(|(_, (from, to))| from < to);
-    let ranges: Vec<OffsetRange> =
-        last.map(|(partition, (_, to))| OffsetRange { partition, from: to - 1, to: *to }).collect();
-    if ranges.is_empty() {
-        return None;
-    }
-    let plan = TopicPlan { topic: topic.to_owned(), models: Vec::new(), start: Start::Earliest };
-    let mut newest_us = None;
-    let read =
-        read_ranges(connection, &plan, &ReadLimits::from(&config.limits), &ranges, |event| {
-            if let RangeEvent::Chunk(chunk) = event {
-                newest_us = newest_us.max(chunk.last_record_us);
-            }
-            ControlFlow::Continue(())
-        });
-    let check = format!("topic {topic}: clock");
-    if let Err(error) = read {
-        return Some(Finding::warn(check, format!("the last records cannot be read: {error}")));
-    }
-    newest_us.map(|newest_us| clocks(check, newest_us, now_us()))
-}
-
-/// Whether a record of the present comes from the future.
-pub(super) fn clocks(check: String, newest_us: i64, now_us: i64) -> Finding {
-    let ahead_us = newest_us.saturating_sub(now_us);
-    if ahead_us <= CLOCK_US {
-        return Finding::ok(check, "no record is from the future of this machine's clock");
-    }
-    let ahead = format_duration(ahead_us / MINUTE_US * MINUTE_US);
-    Finding::warn(
-        check,
-        format!(
-            "the newest record is {ahead} ahead of this machine's clock: synchronise the clocks"
-        ),
-    )
 }
 
 fn written(connection: &Connection, topic: &str, instead: &str) -> Finding {

@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use driftline_config::time::{DAY_US, HOUR_US};
+use driftline_config::time::DAY_US;
 use driftline_ingest::TopicDescription;
+
+mod clocks;
 
 use super::*;
 use crate::commands::rig::{Rig, TOPIC, arguments};
@@ -17,6 +19,7 @@ fn facts() -> TopicDescription {
         retention_ms: None,
         retention_bytes: None,
         broker_timestamps: Some(false),
+        timestamp_after_max_ms: None,
         max_message_bytes: Some(1 << 20),
         settings_unknown: None,
     }
@@ -58,14 +61,21 @@ fn retention_is_compared_with_windows_and_history() {
 }
 
 #[test]
-fn clocks_may_differ_by_a_minute() {
-    for (ahead_us, state) in
-        [(-HOUR_US, State::Ok), (59_000_000, State::Ok), (HOUR_US, State::Warn)]
-    {
-        assert_eq!(
-            kafka::clocks("clock".to_owned(), 7 * DAY_US + ahead_us, 7 * DAY_US).state,
-            state
-        );
+fn who_stamps_records_and_what_a_broker_refuses_is_said() {
+    let rig = Rig::new(50);
+    let config = rig.config();
+    let table = [
+        (Some(true), None, "stamped by the broker"),
+        (Some(false), Some(3_600_000), "refuses what lies more than 1h ahead"),
+        (Some(false), Some(i64::MAX), "lets through what lies any time ahead"),
+        (Some(false), None, "this broker lets through"),
+        (None, None, "not known"),
+    ];
+    for (broker_timestamps, timestamp_after_max_ms, says) in table {
+        let facts = TopicDescription { broker_timestamps, timestamp_after_max_ms, ..facts() };
+        let findings = kafka::topic_findings("t", &facts, &[], &config);
+        let found = findings.iter().find(|finding| finding.check == "t: timestamps").unwrap();
+        assert!(found.says.contains(says), "{found:?}");
     }
 }
 
@@ -129,7 +139,7 @@ fn a_whole_configuration_is_examined() {
         assert_eq!(state_of(check), State::Ok, "{check}");
     }
     assert_eq!(state_of(&format!("topic {TOPIC}")), State::Ok);
-    assert_eq!(state_of(&format!("topic {TOPIC}: clock")), State::Ok);
+    assert_eq!(state_of(&format!("topic {TOPIC}: clocks")), State::Ok);
     // The embedded broker keeps the settings of its topics to itself.
     assert_eq!(state_of(&format!("topic {TOPIC}: settings")), State::Warn);
     assert_eq!(state_of("receiver retrain"), State::Fail, "nobody listens on port 1");

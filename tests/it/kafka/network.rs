@@ -76,16 +76,16 @@ fn whatever_the_network_does_nothing_is_lost_and_no_report_changes() {
 }
 
 /// A broker that sends its clients through a proxy.
-struct Proxied<F> {
-    kafka: Kafka,
+pub(super) struct Proxied<F> {
+    pub(super) kafka: Kafka,
     /// Starts it on what it had.
     start_again: F,
     /// Of the proxy.
-    address: String,
-    proxy: Toxiproxy,
+    pub(super) address: String,
+    pub(super) proxy: Toxiproxy,
 }
 
-fn proxied() -> Option<Proxied<impl Fn() -> Kafka>> {
+pub(super) fn proxied() -> Option<Proxied<impl Fn() -> Kafka>> {
     let data = tempfile::tempdir().expect("a temporary folder can be made");
     let (ports, behind, before) = ((free_port(), free_port()), free_port(), free_port());
     let properties = format!(

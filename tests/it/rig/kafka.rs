@@ -67,13 +67,20 @@ impl Kafka {
 
     /// Sends the broker a signal, such as `-TERM`, and waits until it has ended.
     pub(crate) fn end(self, signal: &str) {
-        let Some(server) = self.server else { return };
+        self.signal(signal);
+        if let Some(server) = self.server {
+            server.wait_for_end(PATIENCE);
+        }
+    }
+
+    /// Sends a broker of one's own a signal, such as `-STOP` or `-CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let Some(server) = &self.server else { return };
         let id = server.wait_for(PATIENCE, "process id", |lines| {
             Some(lines.first()?.strip_prefix("id ")?.to_owned())
         });
         let status = Command::new("kill").args([signal, &id]).status().expect("kill runs");
         assert!(status.success(), "kill {signal} {id}: {status}");
-        server.wait_for_end(PATIENCE);
     }
 
     /// A name that no other test and no earlier run uses.
@@ -139,6 +146,12 @@ impl Kafka {
     /// Lets somebody sign in by SCRAM-SHA-512.
     pub(crate) fn create_user(&self, name: &str, password: &str) {
         self.ask("", "user", json!({"name": name, "password": password}));
+    }
+
+    /// Sends records as [`produce`](Self::produce) does, in a transaction that is committed, or aborted.
+    pub(crate) fn transact(&self, topic: &str, records: Vec<Value>, committed: bool) {
+        let end = if committed { "commit" } else { "abort" };
+        self.ask(topic, "commit", json!({"records": records, "end": end}));
     }
 
     /// Sends records as [`produce`](Self::produce) does, in a transaction that nobody ends; after

@@ -107,7 +107,7 @@ pub struct Decoder {
     count: usize,
     active: usize,
     bytes: usize,
-    newest_us: i64,
+    last_us: i64,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +143,7 @@ impl Decoder {
             count: 0,
             active: 0,
             bytes: 0,
-            newest_us: i64::MIN,
+            last_us: i64::MIN,
         }
     }
 
@@ -162,9 +162,10 @@ impl Decoder {
         self.bytes
     }
 
-    /// The largest event time of a row since the last [`Decoder::take`], in microseconds.
-    pub fn newest_us(&self) -> i64 {
-        self.newest_us
+    /// The event time of the last row since the last [`Decoder::take`], in microseconds; `i64::MIN` where
+    /// there was none.
+    pub fn last_us(&self) -> i64 {
+        self.last_us
     }
 
     /// Decodes the next record.
@@ -196,7 +197,7 @@ impl Decoder {
         self.count = 0;
         self.active = 0;
         self.bytes = 0;
-        self.newest_us = i64::MIN;
+        self.last_us = i64::MIN;
         // Marks name models by their place in the names that are handed over with them.
         self.skipped_index.clear();
         Ok(Decoded {
@@ -358,7 +359,7 @@ impl Decoder {
             return Err(Rejection::new(Reason::MissingModel, "model is missing"));
         };
         self.complete_row(model, text, envelope)?;
-        self.newest_us = self.newest_us.max(time_us);
+        self.last_us = time_us;
         let id = envelope.id.map(|id| piece_of(text, id));
         let version = envelope.version.map(|version| piece_of(text, version));
         self.push(

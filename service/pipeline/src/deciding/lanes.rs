@@ -154,11 +154,16 @@ impl ModelDecider {
         OpenLoad { every_us, windows: lanes.drift.open_weight().max(panes) }
     }
 
-    /// A partition has been read to an end that was looked up at `sampled`.
-    pub(crate) fn reach_end(&mut self, partition: Partition, sampled: ClockReading) {
+    /// A partition has been read to an end that was looked up at `sampled`, where that is known.
+    pub(crate) fn reach_end(
+        &mut self,
+        partition: Partition,
+        sampled: Option<ClockReading>,
+        now: ClockReading,
+    ) {
         self.at_end.insert(partition);
-        let drift = self.lanes.drift.reach_end(partition, sampled);
-        let operations = self.lanes.operations.reach_end(partition, sampled);
+        let drift = self.lanes.drift.reach_end(partition, sampled, now);
+        let operations = self.lanes.operations.reach_end(partition, sampled, now);
         if drift || operations {
             self.touch();
         }

@@ -142,8 +142,10 @@ fn live(story: &Story<'_>) -> Inline {
         }
         now_us += HOUR_US;
         let (at, offset) = (at(0, 0), log.len(0) as i64);
-        inline
-            .feed(Event::Read(Read::EndOfPartition { at, offset, sampled: now_us.into() }), now_us);
+        inline.feed(
+            Event::Read(Read::EndOfPartition { at, offset, sampled: Some(now_us.into()) }),
+            now_us,
+        );
         inline.feed(Event::Tick, now_us);
     }
     inline

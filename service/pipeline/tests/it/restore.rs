@@ -201,7 +201,7 @@ impl Life {
         for partition in 0..PARTITIONS {
             let offset = self.position(partition);
             let at = TopicPartition { topic: TopicId(0), partition: Partition(partition) };
-            let end = Read::EndOfPartition { at, offset, sampled: wall_us.into() };
+            let end = Read::EndOfPartition { at, offset, sampled: Some(wall_us.into()) };
             self.feed(Event::Read(end), wall_us);
         }
     }

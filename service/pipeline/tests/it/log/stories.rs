@@ -33,7 +33,7 @@ fn feed(bench: &Bench, inline: &mut Inline, log: &Log, now_us: i64) {
 
 /// The end of a partition of the first topic.
 fn end(partition: i32, offset: usize, sampled: impl Into<ClockReading>) -> Event {
-    let (offset, sampled) = (offset as i64, sampled.into());
+    let (offset, sampled) = (offset as i64, Some(sampled.into()));
     Event::Read(Read::EndOfPartition { at: at(0, partition), offset, sampled })
 }
 

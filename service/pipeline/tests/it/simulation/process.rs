@@ -372,7 +372,7 @@ impl<'a> Process<'a> {
     pub(super) fn ends(&mut self, places: &[TopicPartition], outside: &Outside) {
         for &at in places {
             let offset = self.position(at);
-            let end = Read::EndOfPartition { at, offset, sampled: self.now() };
+            let end = Read::EndOfPartition { at, offset, sampled: Some(self.now()) };
             self.feed(Event::Read(end), outside);
         }
     }
