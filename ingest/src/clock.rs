@@ -76,11 +76,13 @@ mod tests {
     /// A moment of 2026, as the machine's clock tells it.
     const BEGUN_US: i64 = 1_767_323_045_000_000;
 
+    /// What passes on the steady clock, by how much the machine's clock is set meanwhile, and how far wall
+    /// time is behind the machine's clock then.
+    type Step = (i64, i64, i64);
+
     #[test]
     fn wall_time_follows_a_clock_that_is_set() {
-        // What passes on the steady clock, by how much the machine's clock is set meanwhile, and how far
-        // wall time is behind the machine's clock then.
-        let table: &[(&str, &[(i64, i64, i64)])] = &[
+        let table: &[(&str, &[Step])] = &[
             ("nobody sets it", &[(SECOND_US, 0, 0), (HOUR_US, 0, 0), (0, 0, 0)]),
             (
                 "an hour forward",
