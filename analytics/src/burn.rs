@@ -94,6 +94,13 @@ pub enum PaneCheck {
     OffTime,
 }
 
+/// Rows of the last panes, and those of them whose time was not what it should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrayShare {
+    pub rows: u64,
+    pub strays: u64,
+}
+
 /// A share of a pane at alarm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BrokenInput {
@@ -210,12 +217,12 @@ impl Objective {
 /// The shares of a pane that are at alarm: missing values and values of the wrong type by the exact
 /// binomial against the baseline's share and the tolerance, adjusted over the pane's judged columns;
 /// more than 5 % rejected records, and more than 1 % rows whose time is wrong, of at least 500 that the
-/// last ten panes had (`recent_rows`). In the order of the layout's columns.
+/// last ten panes had (`recent`). In the order of the layout's columns.
 pub fn broken_input(
     model: &Model,
     layout: &Layout,
     pane: &PaneState,
-    recent_rows: u64,
+    recent: StrayShare,
 ) -> Vec<BrokenInput> {
     let floor = model.tolerance.floor();
     let mut found = Vec::new();
@@ -240,7 +247,7 @@ pub fn broken_input(
             ),
         });
     }
-    found.extend(off_time(pane.records(), recent_rows));
+    found.extend(off_time(pane.records(), recent));
     found
 }
 

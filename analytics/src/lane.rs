@@ -26,8 +26,8 @@ use driftline_capture::CaptureBatch;
 use driftline_config::Partition;
 use serde::{Deserialize, Serialize};
 
-pub use closing::ClosingLane;
-pub use grid::{Grid, window_start_us};
+pub use closing::{ClosingLane, ReadStretch};
+pub use grid::{WindowGrid, window_start_us};
 pub use placing::{LanePassage, Newest, PartitionClock, Passage, PlacingClock, Stray, StrayKind};
 
 /// The fixed figures of a lane, in microseconds and rows.
@@ -35,7 +35,7 @@ pub use placing::{LanePassage, Newest, PartitionClock, Passage, PlacingClock, St
 pub struct LaneSettings {
     /// Where windows begin and end.
     #[serde(flatten)]
-    pub grid: Grid,
+    pub grid: WindowGrid,
     /// How long after its end a window waits for rows.
     pub lateness_us: i64,
     /// Rows below which a due window is carried into the next; 1 or less never carries.

@@ -3,7 +3,8 @@
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_duration};
 
 use super::sentence;
-use super::{BrokenInput, PaneCheck};
+use super::{BrokenInput, PaneCheck, StrayShare};
+use crate::judgement::test_share;
 use crate::pane::{ClockCounts, PaneRecords};
 use crate::report::rounded;
 
@@ -14,14 +15,17 @@ const OFF_TIME_OF: u64 = 500;
 /// Partitions that the sentence names.
 const NAMED: usize = 3;
 
-/// The rows of a pane that are late, ahead or fast, where they are more than 1 % of at least 500 rows:
-/// `recent_rows` is how many the last ten panes had.
-pub(super) fn off_time(records: &PaneRecords, recent_rows: u64) -> Option<BrokenInput> {
+/// The rows of a pane that are late, ahead or fast, where they are more than 1 %, and more than 1 % of at
+/// least 500 rows of the last ten panes with 99 % confidence: one late row of a hundred is chance.
+pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<BrokenInput> {
     let mut all = ClockCounts::default();
     records.clocks.iter().for_each(|(_, counts)| all += *counts);
-    let strays = all.strays();
-    let share = strays as f64 / records.rows.max(1) as f64;
-    if recent_rows < OFF_TIME_OF || records.rows == 0 || share <= OFF_TIME {
+    let share = all.strays() as f64 / records.rows.max(1) as f64;
+    if recent.rows < OFF_TIME_OF || records.rows == 0 || share <= OFF_TIME {
+        return None;
+    }
+    let bound = test_share(recent.strays.min(recent.rows), recent.rows, OFF_TIME).bound;
+    if bound <= OFF_TIME {
         return None;
     }
     let because = format!(
@@ -36,7 +40,7 @@ pub(super) fn off_time(records: &PaneRecords, recent_rows: u64) -> Option<Broken
         subject: "model".into(),
         check: PaneCheck::OffTime,
         value: rounded(share.min(1.0)),
-        bound: rounded(share.min(1.0)),
+        bound: rounded(bound),
         tolerance: OFF_TIME,
         because,
     })
@@ -121,11 +125,14 @@ mod tests {
         for (counts, sentence) in table {
             let mut records = PaneRecords { rows: 100, ..PaneRecords::default() };
             records.add_clock(Partition(3), counts);
-            assert_eq!(off_time(&records, 500).unwrap().because, sentence);
-            assert!(off_time(&records, 499).is_none(), "too few rows");
+            let recent = |rows, strays| StrayShare { rows, strays };
+            assert_eq!(off_time(&records, recent(500, 100)).unwrap().because, sentence);
+            assert!(off_time(&records, recent(499, 100)).is_none(), "too few rows");
+            assert!(off_time(&records, recent(500, 8)).is_none(), "eight of 500 may be chance");
         }
         let mut records = PaneRecords { rows: 100, ..PaneRecords::default() };
         records.add_clock(Partition(0), off(1, 0, 0, 9, 0));
-        assert!(off_time(&records, 500).is_none(), "one of a hundred");
+        let recent = StrayShare { rows: 500, strays: 100 };
+        assert!(off_time(&records, recent).is_none(), "one of a hundred");
     }
 }

@@ -130,7 +130,7 @@ fn panes_longer_than_the_short_stretch_are_its_stretch() {
 fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
     let case = Case::new();
     let broken = |pane: &PaneState| -> Vec<(Subject, PaneCheck)> {
-        let found = broken_input(&case.model, &case.layout(), pane, 0);
+        let found = broken_input(&case.model, &case.layout(), pane, StrayShare::default());
         found.into_iter().map(|found| (found.subject, found.check)).collect()
     };
     let delay = || Subject::feature("delay");
@@ -152,7 +152,7 @@ fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
         pane.add_records(&PaneRecords { read: 190 + rejected, rejected, ..PaneRecords::default() });
         assert_eq!(broken(&pane).len(), expected, "{rejected}");
     }
-    let found = broken_input(&case.model, &case.layout(), &lacking, 0);
+    let found = broken_input(&case.model, &case.layout(), &lacking, StrayShare::default());
     assert_eq!(
         found[0].because,
         "10 % of requests lack delay, in the baseline 0 %: 10 points more, at least 5 with 99 % confidence; tolerance 1"
@@ -164,5 +164,5 @@ fn columns_that_are_not_judged_break_no_pane() {
     let unjudged = driftline_config::Feature { judge: false, ..Default::default() };
     let case = Case::new().feature("delay", unjudged);
     let gone = case.pane(200, |index| CaseRow { delay: None, ..CaseRow::usual(index) });
-    assert!(broken_input(&case.model, &case.layout(), &gone, 0).is_empty());
+    assert!(broken_input(&case.model, &case.layout(), &gone, StrayShare::default()).is_empty());
 }

@@ -21,6 +21,15 @@ const FULL_ROWS: u64 = 1000;
 /// Rows that hold as much as what every window has, however few rows it has.
 const LEAST_ROWS: u64 = 10;
 
+/// A stretch of a partition's log as a model's clock has read it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadStretch<'a> {
+    pub partition: Partition,
+    pub passage: &'a Passage,
+    /// Of its rows.
+    pub offsets: &'a [i64],
+}
+
 /// The windows of one lane from their first row to their end. It belongs to deciding, and serialises whole
 /// into the checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -174,15 +183,9 @@ impl ClosingLane {
         self.quiet.disturb(partition, now);
     }
 
-    /// Learns what a stretch of a partition's log brought to this lane, whose rows have these offsets.
-    pub fn take(
-        &mut self,
-        partition: Partition,
-        passage: &Passage,
-        lane: &LanePassage,
-        offsets: &[i64],
-        now: ClockReading,
-    ) {
+    /// Learns what a stretch of a partition's log brought, and of it to this lane.
+    pub fn take(&mut self, of: ReadStretch<'_>, lane: &LanePassage, now: ClockReading) {
+        let ReadStretch { partition, passage, offsets } = of;
         let first_offset = offsets.first().copied();
         self.add_partition(partition, first_offset.unwrap_or(0));
         if let Some(first_us) = passage.first_us {

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 /// Half-open windows that follow one another without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grid {
+pub struct WindowGrid {
     every_us: i64,
 }
 
-impl Grid {
+impl WindowGrid {
     /// Windows of a fixed length.
-    pub fn every(every_us: i64) -> Grid {
-        Grid { every_us: every_us.max(1) }
+    pub fn every(every_us: i64) -> WindowGrid {
+        WindowGrid { every_us: every_us.max(1) }
     }
 
     /// The length of a window, in microseconds.

@@ -7,7 +7,7 @@ use driftline_config::time::{MINUTE_US, SECOND_US};
 use serde::{Deserialize, Serialize};
 
 use super::stretches::{StretchRule, Stretches};
-use super::{Crossing, Grid, Heartbeat, LaneSettings, PerLane, Rows};
+use super::{Crossing, Heartbeat, LaneSettings, PerLane, Rows, WindowGrid};
 
 /// Between neighbours a way of so much is no jump, however short the lateness is.
 const JUMP_FLOOR_US: i64 = SECOND_US;
@@ -33,7 +33,7 @@ pub struct PlacingClock {
 /// What a row must know of one lane.
 #[derive(Debug, Clone)]
 struct Placing {
-    grid: Grid,
+    grid: WindowGrid,
     lateness_us: i64,
     /// No window that ends here or before takes a row any more.
     closed_through_us: i64,

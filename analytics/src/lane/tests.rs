@@ -15,7 +15,7 @@ const IDLE_US: i64 = 5 * SECOND_US;
 
 fn hours() -> LaneSettings {
     LaneSettings {
-        grid: Grid::every(HOUR_US),
+        grid: WindowGrid::every(HOUR_US),
         lateness_us: 5 * MINUTE_US,
         at_least: 1,
         at_most_us: 14 * DAY_US,
@@ -91,7 +91,8 @@ impl Bench {
                 StrayKind::Fast => {}
             }
         }
-        self.lane.take(at, &passage, &passage.lanes.drift, rows.offsets, self.now);
+        let of = ReadStretch { partition: at, passage: &passage, offsets: rows.offsets };
+        self.lane.take(of, &passage.lanes.drift, self.now);
         self.advance();
     }
 
@@ -169,7 +170,8 @@ fn a_row_is_late_if_and_only_if_it_lies_beyond_its_cut_in_its_own_partition() {
 /// the first 69 % were late.
 #[test]
 fn a_pause_between_bursts_closes_nothing_that_goes_on() {
-    let mut bench = Bench::new(LaneSettings { grid: Grid::every(10 * MINUTE_US), ..hours() }, 6);
+    let mut bench =
+        Bench::new(LaneSettings { grid: WindowGrid::every(10 * MINUTE_US), ..hours() }, 6);
     bench.now.wall_us = T0 + 48 * HOUR_US;
     for burst in 0..6 {
         for minute in 0..60 {
@@ -196,7 +198,11 @@ fn a_pause_between_bursts_closes_nothing_that_goes_on() {
 fn a_quarter_of_fast_clocks_makes_no_good_row_late() {
     for run in [1, 50] {
         let mut bench = Bench::new(
-            LaneSettings { grid: Grid::every(10 * MINUTE_US), lateness_us: MINUTE_US, ..hours() },
+            LaneSettings {
+                grid: WindowGrid::every(10 * MINUTE_US),
+                lateness_us: MINUTE_US,
+                ..hours()
+            },
             1,
         );
         let mut fast = Vec::new();

@@ -152,6 +152,7 @@ impl Sampler {
         let leaders = self.shared.ends.leaders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by_leader: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
         for (&log, status) in self.shared.partitions().iter() {
+            // A partition may have no leader just now.
             if let (Some(&leader), Some(0)) = (leaders.get(&log), status.lag()) {
                 by_leader.entry(leader).or_default().push(log);
             }

@@ -332,6 +332,7 @@ impl Worker {
         let Some(samples) = ends.newer_than(&mut self.round) else { return Ok(()) };
         for index in 0..self.readings.len() {
             let Some(reading) = self.readings.get_mut(index) else { continue };
+            // Partitions that are not at rest were not asked about.
             let Some(sample) = samples.get(&reading.log) else { continue };
             // A log that may be another one, or ends before the position, tells nothing of this one.
             let is_at_end = reading.check.is_none() && sample.end == reading.stretch.position();

@@ -298,7 +298,9 @@ impl ModelPassage {
         let untaken = self.passage.strays.iter().filter(|stray| stray.kind != StrayKind::Fast);
         let row_of = |stray: &Stray| {
             let index = stray.index as usize;
+            // A stray's index is that of a row of the same batch, which was counted with it.
             let offset = *self.offsets.get(index)?;
+            // As above.
             let time_us = *batch.times_us().get(index)?;
             Some((stray.kind, LateRow { partition: self.partition, offset, time_us }))
         };

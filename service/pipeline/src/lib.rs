@@ -379,6 +379,7 @@ impl Pipeline {
         };
         for partition in (0..count).map(Partition) {
             let at = TopicPartition { topic, partition };
+            // One that has not been read has no position.
             let reached = facts.partitions.get(&partition);
             self.each_with_counts(at, |model, counts| {
                 if model.lanes.drift.partitions().any(|known| known == partition) {

@@ -52,6 +52,7 @@ impl Pipeline {
         let of_topic: Vec<(&ModelId, &DecidingDocument)> = of_topic.collect();
         for (partition, reached) in readings {
             let first = of_topic.iter().filter_map(|(_, document)| {
+                // Where no open window has a row it goes on as it was.
                 document.drift.open_rows_from().get(&partition).copied()
             });
             let position = first.chain([reached.position]).min().unwrap_or(0);

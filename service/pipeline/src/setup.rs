@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftline_analytics::baseline::{Baseline, BaselineError};
-use driftline_analytics::lane::{Grid, LaneSettings, PerLane};
+use driftline_analytics::lane::{LaneSettings, PerLane, WindowGrid};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
 use driftline_config::{Limits, Model, Tolerance, sha256_hex};
@@ -190,14 +190,14 @@ impl Setup {
     pub fn lanes(&self) -> PerLane<LaneSettings> {
         let (window, operations) = (&self.model.window, &self.model.operations);
         let drift = LaneSettings {
-            grid: Grid::every(window.every_us),
+            grid: WindowGrid::every(window.every_us),
             lateness_us: window.lateness_us,
             at_least: window.at_least,
             at_most_us: window.at_most_us,
             idle_us: window.idle_us,
         };
         let operations = LaneSettings {
-            grid: Grid::every(operations.every_us),
+            grid: WindowGrid::every(operations.every_us),
             lateness_us: operations.lateness_us,
             at_least: 1,
             at_most_us: operations.every_us,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Source};
-use driftline_analytics::burn::{BrokenInput, BurnFinding, BurnWindow, PaneCheck, broken_input};
+use driftline_analytics::burn::{
+    BrokenInput, BurnFinding, BurnWindow, PaneCheck, StrayShare, broken_input,
+};
 use driftline_analytics::lane::Closed;
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_config::time::parse_instant_us;
@@ -39,12 +41,12 @@ pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observa
     }
 }
 
-/// What a pane says about serving and broken input. `recent_rows` is how many rows the last ten had;
+/// What a pane says about serving and broken input. `recent` is of the last ten;
 /// `at_us` is when it was due.
 pub(crate) fn of_pane(
     burn: &BurnWindow,
     pane: &ClosedPane,
-    recent_rows: u64,
+    recent: StrayShare,
     at_us: i64,
 ) -> Observation {
     let model = &pane.setup.model;
@@ -54,7 +56,7 @@ pub(crate) fn of_pane(
     let fast = rates.iter().filter(|finding| finding.level == Level::Alarm);
     let serving =
         ClassSignal { level: serving.unwrap_or(Level::Ok), subjects: fast.map(of_rate).collect() };
-    let broken = broken_input(model, &pane.setup.layout, &pane.state, recent_rows);
+    let broken = broken_input(model, &pane.setup.layout, &pane.state, recent);
     let broken = broken.into_iter().map(|broken| of_broken_input(broken, span_us.start));
     let broken = all_at_alarm(broken.collect());
     Observation {

@@ -94,7 +94,7 @@ impl<'a> ModelView<'a> {
             panes.map(|(start_us, open)| ((LaneKind::Operations, *start_us), open.encoded()));
         ModelBytes {
             clock: as_kept(self.counter.clock.partitions()),
-            lanes: self.decider.lanes.as_ref().map(|lane| as_kept(lane)),
+            lanes: self.decider.lanes.as_ref().map(as_kept),
             counted: self.counter.facts.clone(),
             decided: self.decider.facts.clone(),
             open: windows.chain(panes).collect(),

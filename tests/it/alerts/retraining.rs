@@ -25,7 +25,7 @@ fn a_retraining_request_names_exactly_the_counted_rows() {
         return;
     };
     let Some(hook) = Webhook::start(&json!({"secret": SECRET})) else { return };
-    let plan = Plan { days: DAYS, older: Some(SHIFT), late: 20, ..Plan::default() };
+    let plan = Plan { days: DAYS, older: Some(SHIFT), late: 8, ..Plan::default() };
     let log = traffic::log(&plan);
     let outcomes = traffic::outcomes(&log);
     let scene = Scene::new(kafka, "retraining", plan.partitions, &receivers(&smtp, &hook));

@@ -55,10 +55,11 @@ const WITHOUT_TOKIO: [&str; 5] =
     [CONFIG, "driftline-capture", "driftline-formats", "driftline-analytics", "driftline-pipeline"];
 
 /// Everything that analytics may know: arithmetic, columns, and how its state is written.
-const OF_ANALYTICS: [&str; 9] = [
+const OF_ANALYTICS: [&str; 10] = [
     CONFIG,
     "driftline-capture",
     "arrow",
+    "base64",
     "hdrhistogram",
     "libm",
     "serde",

@@ -57,6 +57,7 @@ impl ChunkOutcomes {
     pub(crate) fn add(&mut self, passage: &Passage, offsets: &[i64]) {
         self.accepted.extend(offsets);
         for stray in &passage.strays {
+            // A stray's index is that of a row.
             let Some(offset) = offsets.get(stray.index as usize) else { continue };
             match stray.kind {
                 StrayKind::Late => self.late.push(*offset),

@@ -126,6 +126,7 @@ impl ModelCounter {
 
     /// Its rows of a partition so far.
     pub(crate) fn rows_of(&self, partition: Partition) -> RowCounts {
+        // None before its first row.
         self.facts.by_partition.get(&partition).copied().unwrap_or_default()
     }
 

@@ -39,6 +39,7 @@ impl AheadRows {
         let first = (closed.start_us, Partition(i32::MIN), i64::MIN);
         let end = (closed.end_us, Partition(i32::MIN), i64::MIN);
         for &(_, partition, offset) in self.rows.range(first..end) {
+            // A partition that came later has no cut in it.
             if closed.cuts.get(&partition).is_some_and(|cut| offset < cut.to) {
                 closed.ahead.entry(partition).or_default().push(offset);
             }

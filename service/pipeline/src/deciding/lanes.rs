@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use driftline_analytics::lane::{Closed, Incomplete, Passage, PerLane, Step};
+use driftline_analytics::lane::{Closed, Incomplete, Passage, PerLane, ReadStretch, Step};
 use driftline_analytics::pane::{ClockCounts, PaneRecords};
 use driftline_analytics::report::Ledger;
 use driftline_config::Partition;
@@ -85,8 +85,9 @@ impl ModelDecider {
         let (partition, of_lanes) = (*partition, &passage.lanes);
         self.at_end.remove(&partition);
         let lanes = &mut self.lanes;
-        lanes.drift.take(partition, passage, &of_lanes.drift, offsets, now);
-        lanes.operations.take(partition, passage, &of_lanes.operations, offsets, now);
+        let of = ReadStretch { partition, passage, offsets };
+        lanes.drift.take(of, &of_lanes.drift, now);
+        lanes.operations.take(of, &of_lanes.operations, now);
         for (offset, counts) in strips {
             self.note_strip(partition, *offset, *counts);
         }
@@ -266,6 +267,7 @@ impl ModelDecider {
             self.note_strip(partition, offset, topic.ledger_of(partition));
         }
         for (partition, offset) in self.lanes.operations.take_idle_cuts() {
+            // No row of the model came from it yet.
             let rows = rows.get(&partition).copied().unwrap_or_default();
             self.note_pane_strip(partition, offset, rows.with(topic.ledger_of(partition)));
         }
@@ -308,6 +310,7 @@ impl ModelDecider {
             drift.may_cut_at(partition, offset)
                 || closing.iter().any(|closing| {
                     let Closing::Window(window) = closing else { return false };
+                    // A partition that was added since has none.
                     let cut = window.closed.cuts.get(&partition);
                     cut.is_some_and(|cut| cut.from == offset || cut.to == offset)
                 })
@@ -321,6 +324,7 @@ impl ModelDecider {
         for (&partition, cut) in &closed.cuts {
             // A partition that no record was read of has none.
             let Some(strips) = self.facts.pane_strips.get_mut(&partition) else { continue };
+            // Nothing was read before the first, and the oldest are dropped where there are too many.
             let at = |offset: i64| strips.get(&offset).copied().unwrap_or_default();
             let (from, to) = (at(cut.from), at(cut.to));
             records.read += to.read.saturating_sub(from.read);

@@ -10,9 +10,10 @@ use driftline_alerting::retrain::{
     RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
 };
 use driftline_alerting::{ModelAlerts, Observation, Source, Transition, decide};
-use driftline_analytics::burn::BurnWindow;
+use driftline_analytics::burn::{BurnWindow, StrayShare};
 use driftline_analytics::judgement::History;
 use driftline_analytics::lane::{Closed, ClosingLane, PerLane, StrayKind};
+use driftline_analytics::pane::PaneRecords;
 use driftline_analytics::report::{Report, WindowMeta};
 use driftline_config::{ModelId, Partition, WindowId};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ pub struct DecidingFacts {
     pub ahead_rows: AheadRows,
     /// Rows of the model in each of the last panes, oldest first.
     #[serde(default)]
-    pub pane_rows: VecDeque<u64>,
+    pub recent_panes: VecDeque<StrayShare>,
     /// Offsets of late rows, oldest first.
     pub late_rows: VecDeque<LateRow>,
     /// Whether offsets of late rows had to be forgotten, and up to which event time.
@@ -224,14 +225,22 @@ impl ModelDecider {
         self.facts.last_pane = Some(figures);
         desk.outlet.pending.shown.panes.push(figures.of(&setup.model.name, every_us));
         let at_us = start_us + every_us + lateness_us;
-        self.facts.pane_rows.push_back(state.records().rows);
-        if self.facts.pane_rows.len() > RECENT_PANES {
-            self.facts.pane_rows.pop_front();
-        }
-        let recent_rows = self.facts.pane_rows.iter().sum();
-        let observation = signals::of_pane(&self.facts.burn, pane, recent_rows, at_us);
+        let recent = self.recent_strays(state.records());
+        let observation = signals::of_pane(&self.facts.burn, pane, recent, at_us);
         desk.outlet.pending.dropped.push(self.key(LaneKind::Operations, start_us));
         self.decide(&observation, None, desk);
+    }
+
+    /// Takes a pane in, and sums up the last ones.
+    fn recent_strays(&mut self, records: &PaneRecords) -> StrayShare {
+        let strays = records.clocks.iter().map(|(_, counts)| counts.strays()).sum();
+        let panes = &mut self.facts.recent_panes;
+        panes.push_back(StrayShare { rows: records.rows, strays });
+        if panes.len() > RECENT_PANES {
+            panes.pop_front();
+        }
+        let rows = panes.iter().map(|pane| pane.rows).sum();
+        StrayShare { rows, strays: panes.iter().map(|pane| pane.strays).sum() }
     }
 
     /// What the judge needs for a window: also what it knows of the windows before.

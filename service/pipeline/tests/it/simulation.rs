@@ -64,7 +64,7 @@ fn simulate(seed: u64) -> Befallen {
     }
     assert_eq!(found.requests, calm.requests);
     assert_eq!(found.messages, calm.messages);
-    if seed % REPLACED == 0 {
+    if seed.is_multiple_of(REPLACED) {
         let (reports, of_replaced) = run::replaced(&scenario);
         let closed = "of windows that closed before their log was replaced";
         assert!(reports == calm.reports, "{closed}:\n{reports:?}\n{:?}", calm.reports);
