@@ -264,3 +264,34 @@ fn earlier(one: Start, other: Start) -> Start {
         (Start::Latest, Start::Latest) => Start::Latest,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use driftline_pipeline::gate::Gate;
+    use driftline_pipeline::snapshot::Snapshot;
+
+    use super::*;
+
+    /// Letters of a topic that is not there were taken for arrived, so that a checkpoint could go beyond them.
+    #[test]
+    fn an_unknown_topic_holds_the_gate_and_is_counted() {
+        let connection = Connection::default();
+        let off = driftline_config::DeadLetters::Off;
+        let dead_letters = DeadLetters::start(&connection, &off, 1).unwrap();
+        let (events, inbox) = sync_channel(WAITING);
+        let intake = Intake {
+            connection,
+            topics: Table::new(Vec::new()),
+            limits: ReadLimits::default(),
+            events: Some(events),
+            inbox,
+            readers: None,
+            taken: 0,
+            dead_letters,
+        };
+        let mut gate = Gate::default();
+        gate.hold(Snapshot::default(), [(TopicPartition::default(), 5)].into());
+        assert!(gate.release(&|at| intake.unacknowledged(at)).is_none());
+        assert_eq!((intake.take_defects(), intake.take_defects()), (1, 0));
+    }
+}
