@@ -64,11 +64,7 @@ impl Monitor {
         }
         let metrics = metrics(config, &pipeline);
         let runtime = runtime()?;
-        let delivery = {
-            let _inside = runtime.enter();
-            let illustrate = illustration::from_store(Arc::clone(&store));
-            Delivery::start(runtime.handle(), &config.receivers, illustrate)?
-        };
+        let delivery = delivery(&runtime, config, &store)?;
         delivery.silence(pipeline.silences());
         let intake = Intake::prepare(config, &pipeline, clock.clone())?;
         let publisher = intake.report_producer(config)?.map(Publisher::start).transpose()?;
@@ -169,6 +165,12 @@ fn runtime() -> anyhow::Result<Runtime> {
         .enable_all()
         .build()
         .context("the operating system refuses threads")
+}
+
+fn delivery(runtime: &Runtime, config: &Config, store: &Arc<Store>) -> anyhow::Result<Delivery> {
+    let _inside = runtime.enter();
+    let illustrate = illustration::from_store(Arc::clone(store));
+    Ok(Delivery::start(runtime.handle(), &config.receivers, illustrate)?)
 }
 
 fn bind(listen: &str) -> anyhow::Result<TcpListener> {

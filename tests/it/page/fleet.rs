@@ -160,7 +160,7 @@ fn scene(kafka: &Kafka) -> (TempDir, u16, [String; 2]) {
     let yaml = format!(
         "kafka: {{bootstrap: \"{}\", group: {}, reports: off}}\nstate: state\n\
          http: {{listen: \"127.0.0.1:{port}\"}}\nalerts: {{max_age: off}}\n\
-         defaults:\n  window: {{every: 1d, lateness: 1h, idle: off, at_least: 20}}\n  \
+         defaults:\n  window: {{every: 1d, lateness: 1h, idle: 2s, at_least: 20}}\n  \
          operations: {{every: 10m, lateness: 10m}}\n  errors: {{objective: 0.9}}\nmodels:\n{models}",
         kafka.bootstrap, topics[0]
     );

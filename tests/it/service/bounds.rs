@@ -24,8 +24,9 @@ const SOAK_S: u64 = 40;
 const SLOW_DAYS: u64 = 2;
 /// Records of such a day.
 const SLOW_DAY: u64 = 120_000;
-/// 64 may be open before partitions wait; what is on its way still opens some.
-const OPEN_WINDOWS: u64 = 96;
+/// 64 windows of a thousand rows may be open before partitions wait; what is on its way still opens some.
+/// Of so many records, a model has a fifth of a thousand in five minutes.
+const OPEN_WINDOWS: u64 = 96 * 1000 / (SLOW_DAY / 2 / 288);
 /// How much faster than the clock the event time of the steady load goes: a day in three seconds.
 const SPEED: i64 = 28_800;
 /// What may be kept of a record for good, bytes.
