@@ -34,7 +34,7 @@ pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
 pub use model::{
     Candidate, CandidateOutput, Captures, Errors, Feature, Format, Latency, Model, NoData,
-    Operations, Purpose, Retrain, Start, Tolerance, Tolerances, Window,
+    Operations, PartitionAfter, Purpose, Retrain, Start, Tolerance, Tolerances, Window,
 };
 pub use problem::{About, Complaint, Problem, Problems};
 pub use resolve::Examine;

@@ -215,6 +215,21 @@ pub struct Errors {
 pub struct NoData {
     /// Wall time without an accepted row; already defaulted by RULES §5.
     pub after_us: i64,
+    /// The same of one partition while the others flow.
+    #[serde(default)]
+    pub partition_after: PartitionAfter,
+}
+
+/// When the silence of one partition is worth a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionAfter {
+    /// After ten minutes, or half as long again as its longest silence of the last seven days.
+    #[default]
+    Auto,
+    Off,
+    /// After so many microseconds.
+    Us(i64),
 }
 
 /// A candidate model, scored in the shadow of live traffic.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use driftline_alerting::Class;
 use driftline_analytics::report::Report;
 use driftline_config::time::parse_instant_us;
 use driftline_config::{ModelId, TopicId};
 use driftline_ingest::RecentDeadLetter;
-use driftline_pipeline::Pipeline;
 use driftline_pipeline::digest::ReceiptDigest;
+use driftline_pipeline::{ModelView, Pipeline};
 use driftline_store::{Store, StoreError};
 use driftline_web::metrics::Metrics;
 use driftline_web::{CheckState, DeadLetter, Live, ReadyCheck, TopicStatus};
@@ -19,6 +20,9 @@ use crate::delivery::Attempt;
 
 /// Receipts that are shown; the store keeps more for the pages of incidents.
 const RECEIPTS_SHOWN: usize = 200;
+
+/// What a pane checks of the times of rows.
+const OFF_TIME: &str = "off_time";
 
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
@@ -136,6 +140,7 @@ impl Readiness {
             let candidates = candidates.remove(&model.id()).unwrap_or_default();
             let checks = candidates.statuses.iter().map(|status| check(status, model.name()));
             live.checks.extend(checks);
+            live.checks.extend(clocks(model));
             // Until the readers know the end of a log, nobody does.
             let (topic, lag) =
                 (&model.setup().model.captures.topic, lag.get(&model.topic()).copied());
@@ -174,6 +179,18 @@ impl Readiness {
         }
         checks
     }
+}
+
+/// Whether rows of a model are in no window for their time: windows go on, and lack them.
+fn clocks(model: ModelView<'_>) -> Option<ReadyCheck> {
+    let mut open = model.decided().alerts.incidents();
+    let broken = open.find(|incident| incident.class == Class::BrokenInput)?;
+    let off_time = broken.last.subjects.iter().find(|found| found.check == OFF_TIME)?;
+    Some(ReadyCheck {
+        name: format!("clocks of {}", model.name()),
+        state: CheckState::Degraded,
+        says: off_time.because.clone(),
+    })
 }
 
 fn dead_letter(letter: RecentDeadLetter) -> DeadLetter {

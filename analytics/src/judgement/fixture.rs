@@ -230,7 +230,10 @@ fn model() -> Model {
         tolerance: Tolerance::Auto,
         latency: Some(Latency { under_us: 1900, objective: 0.99 }),
         errors: Some(Errors { objective: 0.999 }),
-        no_data: NoData { after_us: DAY_US },
+        no_data: NoData {
+            after_us: DAY_US,
+            partition_after: driftline_config::PartitionAfter::Off,
+        },
         shadow: Vec::new(),
         retrain: Retrain { history_us: 0, cooldown_us: 0, max_per_day: 1 },
     }

@@ -27,7 +27,7 @@ fn model() -> Model {
         tolerance: Tolerance::Auto,
         latency: Some(Latency { under_us: 50_000, objective: 0.99 }),
         errors: None,
-        no_data: NoData { after_us: 1 },
+        no_data: NoData { after_us: 1, partition_after: driftline_config::PartitionAfter::Off },
         shadow: Vec::new(),
         retrain: Retrain { history_us: 1, cooldown_us: 1, max_per_day: 1 },
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::model::{
-    Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, Retrain, Start,
-    Tolerance, Tolerances, Window,
+    Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, PartitionAfter, Retrain,
+    Start, Tolerance, Tolerances, Window,
 };
 use crate::problem::About;
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
@@ -302,9 +302,16 @@ fn errors(value: Value<'_>) -> Option<Errors> {
 /// RULES §5: three windows, but at most a day and at least a quarter of an hour.
 fn no_data(mut section: Section<'_>, every_us: i64) -> NoData {
     let after_us = section.read("after", |value| value.duration(SECOND_US, "1s"));
+    let partition_after =
+        section.read("partition_after", |value| value.duration_or_off(SECOND_US, "1s"));
     section.finish();
+    let partition_after = match partition_after {
+        None => PartitionAfter::Auto,
+        Some(None) => PartitionAfter::Off,
+        Some(Some(after_us)) => PartitionAfter::Us(after_us),
+    };
     let three_windows_us = every_us.saturating_mul(3).clamp(15 * MINUTE_US, DAY_US);
-    NoData { after_us: after_us.unwrap_or(three_windows_us) }
+    NoData { after_us: after_us.unwrap_or(three_windows_us), partition_after }
 }
 
 fn retrain(mut section: Section<'_>) -> Retrain {

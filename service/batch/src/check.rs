@@ -14,8 +14,8 @@ use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 use driftline_config::time::DAY_US;
 use driftline_config::{
-    Captures, Format, Limits, Model, NoData, Operations, Retrain, Start, Subject, Tolerance,
-    Window, WindowId,
+    Captures, Format, Limits, Model, NoData, Operations, PartitionAfter, Retrain, Start, Subject,
+    Tolerance, Window, WindowId,
 };
 use driftline_files::{Choices, FileError, Mapping};
 
@@ -227,7 +227,7 @@ fn unnamed_model() -> Model {
         tolerance: Tolerance::Auto,
         latency: None,
         errors: None,
-        no_data: NoData { after_us: DAY_US },
+        no_data: NoData { after_us: DAY_US, partition_after: PartitionAfter::Off },
         shadow: Vec::new(),
         retrain: Retrain { history_us: 0, cooldown_us: 0, max_per_day: 0 },
     }

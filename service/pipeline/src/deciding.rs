@@ -12,6 +12,7 @@ pub(crate) mod clock;
 pub(crate) mod lanes;
 pub(crate) mod model;
 pub(crate) mod outbox;
+pub(crate) mod silence;
 pub(crate) mod troubles;
 
 use std::collections::BTreeMap;
@@ -127,13 +128,21 @@ impl Deciding {
     }
 
     /// Looks at one model as the clock ticks: silence, trouble of our own, candidates, reminders.
-    pub(crate) fn look(&mut self, model: ModelId, reach: Reach, outlet: &mut Outlet, now_us: i64) {
+    pub(crate) fn look(
+        &mut self,
+        model: ModelId,
+        reach: Reach,
+        outlet: &mut Outlet,
+        now: ClockReading,
+    ) {
+        let now_us = now.wall_us;
         let Some(topic) = self.topics.get(reach.topic) else { return };
         let Some(decider) = self.models.get_mut(model) else { return };
         let end = |partition| TopicPartition { topic: reach.topic, partition };
         let records = end(Partition(i32::MIN))..=end(Partition(i32::MAX));
         let records = self.last_record_us.range(records);
         let look = Look {
+            now,
             reach,
             topic,
             is_speaker: topic.speaker == Some(model),

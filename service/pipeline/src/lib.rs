@@ -78,6 +78,7 @@ pub use counting::topic::{Position, TopicFacts};
 pub use deciding::ahead::AheadRows;
 pub use deciding::lanes::{PaneCounts, PaneStrips, Strip};
 pub use deciding::model::{DecidingFacts, Logged, PastWindow};
+pub use deciding::silence::Silences;
 pub use persist::RestoreError;
 pub use view::{ModelBytes, ModelView};
 
@@ -467,7 +468,7 @@ impl Pipeline {
             let served = counter.facts.by_partition.iter().filter(|(_, rows)| rows.rows > 0);
             let served = served.map(|(partition, _)| *partition).collect();
             let reach = Reach { topic: counter.topic, served, is_told };
-            self.deciding.look(id, reach, &mut self.outlet, now_us);
+            self.deciding.look(id, reach, &mut self.outlet, now);
         }
         self.deciding.silences.retain(|silence| now_us < silence.until_us);
         for topic in (0..self.counting.topics.len()).map(TopicId) {

@@ -7,7 +7,7 @@ use driftline_alerting::mail::RetrainNote;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::repeat::{Due, Moment, RepeatRules};
 use driftline_alerting::{Class, Evidence, State, Transition};
-use driftline_config::time::{MINUTE_US, SECOND_US, format_duration};
+use driftline_config::time::{ClockReading, MINUTE_US, SECOND_US, format_duration, format_instant};
 use driftline_config::{Partition, TopicId};
 
 use super::model::ModelDecider;
@@ -32,6 +32,7 @@ pub(crate) struct Reach {
 /// What a look at the clock takes into account beside the model's own decisions.
 #[derive(Debug)]
 pub(crate) struct Look<'a> {
+    pub(crate) now: ClockReading,
     pub(crate) reach: Reach,
     pub(crate) topic: &'a WatchedTopic,
     /// Whether the model speaks for all of its topic.
@@ -64,7 +65,13 @@ impl ModelDecider {
     /// Nothing is known of a model whose partitions are being read: what fired goes on until a row is
     /// accepted, across a restart as well.
     fn look_for_silence(&mut self, look: &Look<'_>, desk: &mut Desk<'_>) {
-        let silent_us = desk.now_us.saturating_sub(self.silent_since_us());
+        let partitions = self.silent_partitions(look);
+        if !partitions.is_empty() {
+            return self.look(Class::NoData, partitions, desk);
+        }
+        let last = self.heard.last(look.now);
+        // On the steady clock: a step of the machine's is no silence.
+        let silent_us = look.now.steady_us.saturating_sub(last.steady_us);
         // What comes while nobody can read is no silence.
         let read_since_us = look.troubles.read_since_us(look.reach.topic);
         let watched_us =
@@ -92,6 +99,28 @@ impl ModelDecider {
             }
         };
         self.look(Class::NoData, found, desk);
+    }
+
+    /// Partitions that fell silent while the others flow: a part of the model's rows is lost.
+    fn silent_partitions(&self, look: &Look<'_>) -> Vec<Evidence> {
+        // What cannot be read may well be there.
+        if look.troubles.read_since_us(look.reach.topic).is_none() || !self.is_caught_up() {
+            return Vec::new();
+        }
+        let after = self.setup.model.no_data.partition_after;
+        let silent = self.facts.silences.silent(&self.heard, after, look.now);
+        let evidence = silent.into_iter().take(NAMED).map(|silent| {
+            let (partition, since_us) = (silent.partition, silent.since_us);
+            let because = format!(
+                "partition {partition} of topic {} is silent since {}: the model lost {} % of its rows",
+                look.topic.name,
+                format_instant(since_us),
+                (silent.share * 100.0).round(),
+            );
+            let subject = format!("partition:{partition}");
+            signals::of_the_clock(&subject, "no_data", because, since_us)
+        });
+        evidence.collect()
     }
 
     /// The first model of a topic speaks for all of them: a broker that is gone is one trouble and not

@@ -84,6 +84,9 @@ impl ModelDecider {
         let ModelPassage { partition, passage, offsets, strips, pane_strips } = of;
         let (partition, of_lanes) = (*partition, &passage.lanes);
         self.at_end.remove(&partition);
+        if !offsets.is_empty() {
+            self.facts.silences.note(&mut self.heard, partition, offsets.len() as u64, now);
+        }
         let lanes = &mut self.lanes;
         let of = ReadStretch { partition, passage, offsets };
         lanes.drift.take(of, &of_lanes.drift, now);

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Desk;
 use super::ahead::AheadRows;
 use super::lanes::{PaneStrips, Strip};
+use super::silence::{Heard, Silences};
 use crate::Effect;
 use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
 use crate::counting::model::LateRow;
@@ -65,6 +66,8 @@ pub(crate) struct ModelDecider {
     started_us: i64,
     /// Wall time of the last accepted row since.
     pub(crate) last_row_wall_us: Option<i64>,
+    /// When rows of each partition came since the start.
+    pub(crate) heard: Heard,
     /// Candidates that were loaded, by name; with since when and why, where they are not scored.
     pub(crate) candidates: BTreeMap<String, Option<(i64, String)>>,
 }
@@ -86,6 +89,8 @@ pub struct DecidingFacts {
     /// The records at each cut that a pane may still need.
     #[serde(default)]
     pub pane_strips: PaneStrips,
+    #[serde(default)]
+    pub silences: Silences,
     /// Rows that were ahead, until windows of their time have closed.
     #[serde(default)]
     pub ahead_rows: AheadRows,
@@ -151,6 +156,7 @@ impl ModelDecider {
             revision: 0,
             started_us,
             last_row_wall_us: None,
+            heard: Heard::default(),
             candidates: BTreeMap::new(),
         }
     }

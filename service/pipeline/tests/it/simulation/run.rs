@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use driftline_alerting::repeat::Sent;
 use driftline_config::TopicPartition;
-use driftline_pipeline::{Event, ModelBytes, Pipeline, Read, TopicFacts};
+use driftline_pipeline::{Event, ModelBytes, Pipeline, Read, Silences, TopicFacts};
 use driftline_store::Store;
 use driftline_world::World;
 use fastrand::Rng;
@@ -317,6 +317,7 @@ fn models(pipeline: &Pipeline) -> Vec<(String, ModelBytes)> {
         strips.dedup();
         let decided = &mut bytes.decided;
         decided.sent = Sent::default();
+        decided.silences = Silences::default();
         // Those older than all that is remembered go at the next decision.
         let oldest_us = decided.past.front().map_or(i64::MIN, |first| first.closed.start_us);
         decided.late_rows.retain(|row| row.time_us >= oldest_us);

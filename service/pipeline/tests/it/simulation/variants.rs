@@ -74,7 +74,7 @@ fn yaml(variant: usize) -> String {
              window: {{every: {every}, lateness: {lateness}, idle: {idle}, at_least: {at_least}, \
              at_most: {at_most}}}\n    operations: {{every: {pane}, lateness: {pane_lateness}}}\n    \
              latency: {{under: 5ms, objective: 0.9}}\n    errors: {{objective: 0.9}}\n    \
-             no_data: {{after: 3650d}}\n"
+             no_data: {{after: 3650d, partition_after: off}}\n"
         )
     });
     let models: String = models.collect();
