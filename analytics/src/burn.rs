@@ -14,6 +14,7 @@ use crate::pane::{ColumnHealth, PaneState};
 use crate::report::{Check, rounded};
 use crate::statistics::benjamini_hochberg;
 use off_time::off_time;
+pub use off_time::off_time_of_window;
 
 /// How far back burn rates reach.
 const REACH_US: i64 = 6 * HOUR_US;

@@ -46,6 +46,13 @@ pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<Brok
     })
 }
 
+/// The same of a whole window's stretch of the log: of a log that is read in one go, all panes may be cut at
+/// one place.
+pub fn off_time_of_window(records: &PaneRecords) -> Option<BrokenInput> {
+    let strays = records.clocks.iter().map(|(_, counts)| counts.strays()).sum();
+    off_time(records, StrayShare { rows: records.rows, strays })
+}
+
 fn what_became(all: &ClockCounts) -> &'static str {
     let most = all.late.max(all.ahead).max(all.fast);
     if most == all.late {

@@ -284,13 +284,18 @@ impl ModelPassage {
             counts
         };
         let lanes = &self.passage.lanes;
-        self.strips =
-            lanes.drift.crossed.iter().map(|at| (at.offset, ledger_at(at.offset))).collect();
-        let pane_strip = |at: &Crossing| {
+        let strip = |at: &Crossing| {
             let index = self.offsets.partition_point(|offset| *offset < at.offset);
-            (at.offset, rows.after(&self.passage, index).with(ledger_at(at.offset)))
+            let rows = rows.after(&self.passage, index);
+            (at.offset, Counts { ledger: ledger_at(at.offset), rows })
         };
-        self.pane_strips = lanes.operations.crossed.iter().map(pane_strip).collect();
+        let strips = lanes.drift.crossed.iter().map(strip).collect();
+        let pane_strip = |at: &Crossing| {
+            let (offset, Counts { ledger, rows }) = strip(at);
+            (offset, rows.with(ledger))
+        };
+        let pane_strips = lanes.operations.crossed.iter().map(pane_strip).collect();
+        (self.strips, self.pane_strips) = (strips, pane_strips);
     }
 
     /// Its rows that no window took: late, or ahead.

@@ -424,7 +424,15 @@ fn restore_decider(
                     decode_window(&setup, increments).map_err(kept.damaged(closed.start_us))?;
                 let ledger = ledger.unwrap_or_else(|| decider.ledger(&closed));
                 let state = Arc::new(state);
-                Closing::Window(ClosedWindow { closed, setup, state, ledger, judging: false })
+                let records = decider.records(&closed);
+                Closing::Window(ClosedWindow {
+                    closed,
+                    setup,
+                    state,
+                    ledger,
+                    records,
+                    judging: false,
+                })
             }
             ClosingDocument::Pane { start_us, setup } => {
                 let setup = kept.setup(&setup)?;

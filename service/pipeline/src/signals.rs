@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Source};
 use driftline_analytics::burn::{
-    BrokenInput, BurnFinding, BurnWindow, PaneCheck, StrayShare, broken_input,
+    BrokenInput, BurnFinding, BurnWindow, PaneCheck, StrayShare, broken_input, off_time_of_window,
 };
 use driftline_analytics::lane::Closed;
+use driftline_analytics::pane::PaneRecords;
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Level, Subject};
@@ -17,8 +18,14 @@ use crate::counting::closed::ClosedPane;
 const OF_WINDOWS: [Class; 4] =
     [Class::BrokenInput, Class::Release, Class::InputShift, Class::PredictionShift];
 
-/// What a window's report says about the model's classes. `at_us` is when it was due.
-pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observation {
+/// What a window's report says about the model's classes, and the times of its rows. `at_us` is when it was
+/// due.
+pub(crate) fn of_window(
+    report: &Report,
+    closed: &Closed,
+    records: &PaneRecords,
+    at_us: i64,
+) -> Observation {
     let mut findings: BTreeMap<Class, Vec<&Finding>> =
         OF_WINDOWS.into_iter().map(|class| (class, Vec::new())).collect();
     for finding in report.findings.iter().filter(|finding| finding.judged) {
@@ -28,6 +35,12 @@ pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observa
         }
     }
     let signals = findings.into_iter().map(|(class, findings)| (class, signal(&findings)));
+    let mut classes: BTreeMap<Class, ClassSignal> = signals.collect();
+    if let Some(off_time) = off_time_of_window(records) {
+        let broken = classes.entry(Class::BrokenInput).or_insert_with(ClassSignal::ok);
+        broken.level = broken.level.higher(Level::Alarm);
+        broken.subjects.push(of_broken_input(off_time, closed.start_us));
+    }
     Observation {
         model: report.model.clone(),
         source: Source::Window {
@@ -37,7 +50,7 @@ pub(crate) fn of_window(report: &Report, closed: &Closed, at_us: i64) -> Observa
             complete: report.window.complete,
         },
         at_us,
-        classes: signals.collect(),
+        classes,
     }
 }
 

@@ -378,7 +378,8 @@ fn label(score: f64) -> &'static str {
     if score > 0.5 { "yes" } else { "no" }
 }
 
-fn row(plan: &Plan, model: &str, number: u64, time_us: i64) -> Vec<u8> {
+/// A capture of a model as [`log`] has it.
+pub(crate) fn row(plan: &Plan, model: &str, number: u64, time_us: i64) -> Vec<u8> {
     let reached = |day: i64| time_us >= FIRST_DAY_US + day * DAY_US;
     let older = |day: i64| {
         let since = (time_us - FIRST_DAY_US) / DAY_US - day;

@@ -9,4 +9,5 @@ mod idle;
 mod secrets;
 mod serving;
 mod store;
+mod time;
 mod way;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftline_analytics::lane::Closed;
-use driftline_analytics::pane::PaneState;
+use driftline_analytics::pane::{PaneRecords, PaneState};
 use driftline_analytics::report::Ledger;
 use driftline_analytics::window::WindowState;
 
@@ -24,6 +24,8 @@ pub(crate) struct ClosedWindow {
     pub(crate) state: Arc<WindowState>,
     /// What became of the records of its strip.
     pub(crate) ledger: Ledger,
+    /// What the times of its rows were like.
+    pub(crate) records: PaneRecords,
     pub(crate) judging: bool,
 }
 

@@ -30,6 +30,9 @@ pub struct Strip {
     /// The first offset that is not in `counts`.
     pub offset: i64,
     pub counts: Ledger,
+    /// Of the model.
+    #[serde(default)]
+    pub rows: RowCounts,
 }
 
 /// What of the records before an offset a pane is judged by.
@@ -73,7 +76,7 @@ pub(crate) struct ModelPassage {
     /// Of its rows.
     pub(crate) offsets: Vec<i64>,
     /// At each boundary of a drift window that was crossed: its offset and the topic's ledger there.
-    pub(crate) strips: Vec<(i64, Ledger)>,
+    pub(crate) strips: Vec<(i64, Counts)>,
     /// At each boundary of a pane.
     pub(crate) pane_strips: Vec<(i64, PaneCounts)>,
 }
@@ -127,10 +130,10 @@ impl ModelDecider {
         for (mut window, setup, state) in taken.windows {
             let due_us = self.lanes.drift.due_us(&window);
             self.facts.ahead_rows.note_in(&mut window);
-            let ledger = self.ledger(&window);
-            let (closed_window, state) = (window, Arc::new(state));
+            let (ledger, records) = (self.ledger(&window), self.records(&window));
+            let state = Arc::new(state);
             let waits =
-                ClosedWindow { closed: closed_window, setup, state, ledger, judging: false };
+                ClosedWindow { closed: window, setup, state, ledger, records, judging: false };
             closed.push((due_us, Closing::Window(waits)));
         }
         for (pane, setup, mut state) in taken.panes {
@@ -199,7 +202,7 @@ impl ModelDecider {
         self.lanes.drift.begin(partition, from);
         self.lanes.operations.begin(partition, from);
         self.facts.strips.retain(|strip| strip.partition != partition);
-        self.note_strip(partition, from, counts.ledger);
+        self.note_strip(partition, from, counts);
         self.facts.pane_strips.remove(&partition);
         self.note_pane_strip(partition, from, counts.rows.with(counts.ledger));
         self.touch();
@@ -209,7 +212,7 @@ impl ModelDecider {
     pub(crate) fn end(&mut self, partition: Partition, position: i64, counts: Counts) {
         self.lanes.drift.end(partition, position);
         self.lanes.operations.end(partition, position);
-        self.note_strip(partition, position, counts.ledger);
+        self.note_strip(partition, position, counts);
         self.note_pane_strip(partition, position, counts.rows.with(counts.ledger));
         self.at_end.insert(partition);
         self.touch();
@@ -253,6 +256,23 @@ impl ModelDecider {
         ledger
     }
 
+    /// The model's rows between the previous window's cuts and this window's, and the strays among them.
+    pub(crate) fn records(&self, closed: &Closed) -> PaneRecords {
+        let at = |partition: Partition, offset: i64| {
+            let strips = self.facts.strips.iter().rev();
+            // A partition that nothing was read of, or that went on in another log, has none there.
+            let mut of = strips.filter(|strip| strip.partition == partition);
+            of.find(|strip| strip.offset == offset).map(|strip| strip.rows).unwrap_or_default()
+        };
+        let mut records = PaneRecords::default();
+        for (&partition, cut) in &closed.cuts {
+            let (from, to) = (at(partition, cut.from), at(partition, cut.to));
+            records.rows += to.rows.saturating_sub(from.rows);
+            records.add_clock(partition, to.clock.since(&from.clock));
+        }
+        records
+    }
+
     /// What the strips still say of each window that waits for its decision; `None` of a pane.
     pub(crate) fn ledgers_of_strips(&self) -> Vec<Option<Ledger>> {
         let ledger_of = |closing: &Closing| match closing {
@@ -267,7 +287,10 @@ impl ModelDecider {
     fn note_idle_cuts(&mut self, topic: &TopicFacts, rows: &RowsByPartition) {
         for (partition, offset) in self.lanes.drift.take_idle_cuts() {
             self.touch();
-            self.note_strip(partition, offset, topic.ledger_of(partition));
+            // No row of the model came from it yet.
+            let rows = rows.get(&partition).copied().unwrap_or_default();
+            let ledger = topic.ledger_of(partition);
+            self.note_strip(partition, offset, Counts { ledger, rows });
         }
         for (partition, offset) in self.lanes.operations.take_idle_cuts() {
             // No row of the model came from it yet.
@@ -277,8 +300,9 @@ impl ModelDecider {
     }
 
     /// Notes what became of all records of a partition before `offset`, where a window is cut or begins.
-    fn note_strip(&mut self, partition: Partition, offset: i64, counts: Ledger) {
-        self.facts.strips.push(Strip { partition, offset, counts });
+    fn note_strip(&mut self, partition: Partition, offset: i64, counts: Counts) {
+        let Counts { ledger, rows } = counts;
+        self.facts.strips.push(Strip { partition, offset, counts: ledger, rows });
     }
 
     /// The same where a pane is.

@@ -323,7 +323,7 @@ impl ModelDecider {
         self.publish(verdict.json, desk);
         desk.outlet.after_commit.push(Effect::Published(Arc::clone(&report)));
         let at_us = closed.end_us + self.setup.model.window.lateness_us;
-        let observation = signals::of_window(&report, &closed, at_us);
+        let observation = signals::of_window(&report, &closed, &window.records, at_us);
         self.decide(&observation, Some(&report), desk);
         desk.outlet.urgent = true;
         self.proceed(desk);
