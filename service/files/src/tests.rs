@@ -427,7 +427,7 @@ fn what_cannot_be_read_is_said_in_one_sentence() {
             folder.path(argument).to_str().unwrap().to_owned()
         };
         let outcome = Table::open(&argument, &|_| ())
-            .and_then(|table| table.profile(&|_| ()))
+            .and_then(|table| table.profile(&|_| ()).cloned())
             .map_err(|error| error.to_string());
         let error = outcome.expect_err(&argument);
         assert!(error.contains(expected), "{argument}: {error}");
