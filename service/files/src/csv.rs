@@ -301,8 +301,14 @@ impl<'a> Rows<'a> {
             ),
             None => return Ok(()),
         };
-        let line = self.record.position().map_or(0, csv::Position::line);
-        Err(self.wrong(self.rows, line, detail))
+        Err(self.wrong(self.rows, self.line(), detail))
+    }
+
+    /// Where the row begins: behind the blank lines before it, which its position does not count.
+    fn line(&self) -> u64 {
+        let begins = self.record.position().map_or(0, csv::Position::line);
+        let inside = self.record.as_slice().bytes().filter(|&byte| byte == b'\n').count() as u64;
+        begins.max(self.reader.position().line().saturating_sub(1 + inside))
     }
 
     fn wrong(&self, row: u64, line: u64, detail: String) -> FileError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use driftline_capture::CaptureSchema;
 use driftline_capture::columns::{
-    ID, LATENCY_US, OFFSET, RECORD_TIME_US, SAMPLE_RATE, STATUS, TIME_US, VERSION,
+    ID, LATENCY_US, OFFSET, RECORD_TIME_US, SAMPLE_RATE, STATUS, TIME_US, VERSION, WRONG_TYPE_PREFIX,
 };
 use driftline_config::Subject;
 
@@ -106,7 +106,7 @@ impl FileColumns<'_> {
             let columns = self.names.iter().zip(targets);
             columns.filter(|(name, target)| wanted(name, target)).map(|(name, _)| name).collect()
         };
-        let captures = self.names.iter().any(|column| is_subject(column));
+        let captures = is_exported(self.names) || self.names.iter().any(|name| is_subject(name));
         let envelope = named(&|name, target| {
             EnvelopeField::of_name(name).is_some_and(|field| field.target() == *target)
         });
@@ -194,7 +194,9 @@ impl Mapping {
                 return Err(no_such_column(name, names, option, column));
             }
         }
-        let place = Place { columns, captures: names.iter().any(|name| is_subject(name)), monitored };
+        let exported = is_exported(names);
+        let captures = exported || names.iter().any(|name| is_subject(name));
+        let place = Place { columns, captures, exported, monitored };
         let targets = (0..).zip(names).map(|(at, column)| self.target(at, column, &place));
         let targets: Vec<Target> = targets.collect::<Result<_, _>>()?;
         for (index, target) in targets.iter().enumerate() {
@@ -232,6 +234,9 @@ impl Mapping {
                 _ => {}
             }
             match column {
+                "topic" | "partition" if place.exported => return Ok(Target::Dropped),
+                "ts" if place.exported && self.time.is_none() => return Ok(Target::Time),
+                _ if captures && is_misfit(column) => return Ok(Target::Dropped),
                 TIME_US if captures && self.time.is_none() => return Ok(Target::Time),
                 TIME_US | OFFSET | RECORD_TIME_US if captures => return Ok(Target::Dropped),
                 _ => {}
@@ -253,6 +258,8 @@ struct Place<'a> {
     columns: &'a FileColumns<'a>,
     /// Whether the file is one of captures.
     captures: bool,
+    /// Whether `driftline export` wrote it.
+    exported: bool,
     monitored: Option<&'a CaptureSchema>,
 }
 
@@ -315,6 +322,17 @@ fn renames_of(path: &str) -> Result<Vec<(String, Subject)>, FileError> {
 /// Whether a column is named as those of captures are: `feature:…` or `prediction:…`.
 fn is_subject(column: &str) -> bool {
     Subject::from(column).column().is_some()
+}
+
+/// Whether the columns begin as those do that `driftline export` writes.
+fn is_exported(names: &[String]) -> bool {
+    const FIRST: [&str; 4] = ["topic", "partition", "offset", "ts"];
+    names.len() > FIRST.len() && names.iter().zip(FIRST).all(|(name, first)| name == first)
+}
+
+/// Whether a column holds the values of another one that are of the wrong type.
+fn is_misfit(column: &str) -> bool {
+    column.strip_prefix(WRONG_TYPE_PREFIX).is_some_and(is_subject)
 }
 
 pub(crate) fn no_such_column(

@@ -17,8 +17,12 @@ fn file(folder: &tempfile::TempDir, name: &str, shift: u64) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+fn compared(words: &[&str]) -> anyhow::Result<Compared> {
+    compare(&arguments(words), &mut |_| ())
+}
+
 fn report(words: &[&str]) -> anyhow::Result<Report> {
-    compare(&arguments(words), &mut |_| ()).map(|compared| compared.report)
+    compared(words).map(|compared| compared.report)
 }
 
 #[test]
@@ -66,13 +70,13 @@ fn tolerances_are_those_of_the_arguments() {
 fn the_table_is_for_people() {
     let folder = tempfile::tempdir().unwrap();
     let (left, right) = (file(&folder, "l.csv", 0), file(&folder, "r.csv", 30));
-    let found = report(&["--reference", &left, "--current", &right]).unwrap();
+    let found = compared(&["--reference", &left, "--current", &right]).unwrap();
     let text = table(&found, Paint::on(false));
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("900 rows: 1 at alarm"), "{text}");
     assert!(lines[2].starts_with("level  subject"), "{text}");
     assert!(lines[3].starts_with("alarm  feature:x       KS"), "{text}");
     assert!(!text.contains('\u{1b}'));
-    let same = report(&["--reference", &left, "--current", &left]).unwrap();
+    let same = compared(&["--reference", &left, "--current", &left]).unwrap();
     assert!(table(&same, Paint::on(false)).starts_with("900 rows: nothing found"));
 }
