@@ -5,7 +5,8 @@ use driftline_analytics::baseline::build::{
 };
 use driftline_config::{Limits, Model};
 use driftline_files::Choices;
-use driftline_pipeline::capture::{CaptureBatch, CaptureSchema, Column};
+use driftline_pipeline::capture::columns::Column;
+use driftline_pipeline::capture::{CaptureBatch, CaptureSchema};
 
 use crate::prospect::Sample;
 use crate::reading::infer;
