@@ -81,12 +81,23 @@ pub fn build(
 /// Says which features have the names of what a model answers, where no column is a prediction.
 fn likely_predictions(name: &str, schema: &CaptureSchema) -> Vec<String> {
     const NAMES: [&str; 12] = [
-        "prediction", "predicted", "pred", "y_pred", "y_hat", "yhat", "score", "proba",
-        "probability", "y_score", "label", "output",
+        "prediction",
+        "predicted",
+        "pred",
+        "y_pred",
+        "y_hat",
+        "yhat",
+        "score",
+        "proba",
+        "probability",
+        "y_score",
+        "label",
+        "output",
     ];
-    let likely = schema.columns.iter().filter(|column| {
-        NAMES.iter().any(|likely| column.name().eq_ignore_ascii_case(likely))
-    });
+    let likely = schema
+        .columns
+        .iter()
+        .filter(|column| NAMES.iter().any(|likely| column.name().eq_ignore_ascii_case(likely)));
     let sentence = |column: &Column| {
         let column = column.name();
         format!(

@@ -103,16 +103,17 @@ impl RowSource for FileRows {
         see: &mut dyn FnMut(&CaptureBatch),
     ) -> Result<(), BatchError> {
         let what = format!("reading {}", self.table.name());
-        audience.watch(&what, self.table.rows(), |passed| {
-            let mut captures = self.table.captures(schema, &self.mapping, &self.limits)?;
-            for batch in captures.by_ref() {
-                let batch = batch?;
-                see(&batch);
-                passed(batch.rows() as u64);
-            }
-            Ok::<_, BatchError>(captures.notes().to_vec())
-        })
-        .map(|notes| self.tell(&notes, audience))
+        audience
+            .watch(&what, self.table.rows(), |passed| {
+                let mut captures = self.table.captures(schema, &self.mapping, &self.limits)?;
+                for batch in captures.by_ref() {
+                    let batch = batch?;
+                    see(&batch);
+                    passed(batch.rows() as u64);
+                }
+                Ok::<_, BatchError>(captures.notes().to_vec())
+            })
+            .map(|notes| self.tell(&notes, audience))
     }
 }
 

@@ -87,7 +87,11 @@ pub(crate) fn union(files: &[CsvFile]) -> Vec<String> {
 }
 
 /// Reads files one after the other and sends their rows with these columns, all of them text.
-pub(crate) fn read(files: &[CsvFile], names: &[String], outbox: &SyncSender<Raw>) -> Result<(), FileError> {
+pub(crate) fn read(
+    files: &[CsvFile],
+    names: &[String],
+    outbox: &SyncSender<Raw>,
+) -> Result<(), FileError> {
     let fields: Vec<Field> =
         names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
@@ -285,7 +289,8 @@ impl<'a> Rows<'a> {
     /// A line that begins with `#` is a comment where it is no row, or a blank follows.
     fn is_comment(&self) -> bool {
         let first = self.record.get(0).unwrap_or_default();
-        first.starts_with('#') && (first.starts_with("# ") || self.record.len() != self.file.names.len())
+        first.starts_with('#')
+            && (first.starts_with("# ") || self.record.len() != self.file.names.len())
     }
 
     fn check_length(&self) -> Result<(), FileError> {

@@ -80,9 +80,8 @@ impl EnvelopeRows<'_> {
         let array = self.arrow(plain(array))?;
         // Driftline's own files hold microseconds under this name.
         let own = column == driftline_capture::columns::TIME_US;
-        let whole = |us: Option<i64>, local: bool| {
-            us.map(|us| EventTime { us, local }).ok_or("no value")
-        };
+        let whole =
+            |us: Option<i64>, local: bool| us.map(|us| EventTime { us, local }).ok_or("no value");
         let times: Vec<Result<EventTime, &str>> = if is_instant(&array) {
             let instants = self.arrow(instants_us(&array))?;
             instants.iter().map(|time_us| whole(time_us, local)).collect()
@@ -92,7 +91,8 @@ impl EnvelopeRows<'_> {
         } else if is_text(&array) {
             let own_us = |text: &str| if own { text.parse().ok() } else { None };
             let read = |text: &str| {
-                own_us(text).map_or_else(|| text_time(text), |us| Ok(EventTime { us, local: false }))
+                own_us(text)
+                    .map_or_else(|| text_time(text), |us| Ok(EventTime { us, local: false }))
             };
             let instants = array.as_string::<i32>();
             instants.iter().map(|text| text.ok_or("no value").and_then(read)).collect()

@@ -32,9 +32,9 @@ pub(crate) fn text_time(text: &str) -> Result<EventTime, &'static str> {
     match read_instant(text.as_bytes()) {
         Some(InstantText::At(us)) => Ok(EventTime { us, local: false }),
         Some(InstantText::Local(us)) => Ok(EventTime { us, local: true }),
-        Some(InstantText::Zoned) => {
-            Err("a zone that is only named does not say which instant it is: write its offset, such as +01:00")
-        }
+        Some(InstantText::Zoned) => Err(
+            "a zone that is only named does not say which instant it is: write its offset, such as +01:00",
+        ),
         None => {
             let number = text.parse().map_err(|_| "neither ISO 8601 nor epoch milliseconds")?;
             milliseconds(number)

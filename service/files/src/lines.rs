@@ -89,7 +89,8 @@ impl Lines {
             self.buffer.clear();
             let Some(reader) = &mut self.reader else { return Ok(None) };
             let read = reader.take(LINE_BYTES + 1).read_until(b'\n', &mut self.buffer);
-            let path = || self.paths.get(self.opened.saturating_sub(1)).cloned().unwrap_or_default();
+            let path =
+                || self.paths.get(self.opened.saturating_sub(1)).cloned().unwrap_or_default();
             let bytes = read.map_err(|source| FileError::Io { path: path(), source })?;
             if bytes == 0 {
                 self.reader = None;
@@ -176,7 +177,11 @@ struct First {
 }
 
 impl First {
-    fn of(name: &str, line: &[u8], object: Option<&Map<String, Value>>) -> Result<First, FileError> {
+    fn of(
+        name: &str,
+        line: &[u8],
+        object: Option<&Map<String, Value>>,
+    ) -> Result<First, FileError> {
         let Some(object) = object else {
             if let Some(other) = Other::of_text(line) {
                 return Err(other.refused(name));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use driftline_capture::CaptureSchema;
 use driftline_capture::columns::{
-    ID, LATENCY_US, OFFSET, RECORD_TIME_US, SAMPLE_RATE, STATUS, TIME_US, VERSION, WRONG_TYPE_PREFIX,
+    ID, LATENCY_US, OFFSET, RECORD_TIME_US, SAMPLE_RATE, STATUS, TIME_US, VERSION,
+    WRONG_TYPE_PREFIX,
 };
 use driftline_config::Subject;
 
@@ -371,12 +372,8 @@ mod tests {
         names: &[String],
         monitored: Option<&CaptureSchema>,
     ) -> Result<Vec<Target>, FileError> {
-        let columns = FileColumns {
-            name: "a.csv",
-            names,
-            index: &[],
-            fits_envelope: &|_| Ok(true),
-        };
+        let columns =
+            FileColumns { name: "a.csv", names, index: &[], fits_envelope: &|_| Ok(true) };
         mapping.targets(&columns, monitored)
     }
 

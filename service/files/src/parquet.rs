@@ -56,7 +56,8 @@ impl ParquetFiles {
                     files.names.push(field.name().clone());
                 }
             }
-            for column in schema.metadata().get(PANDAS).map(|text| index(text)).unwrap_or_default() {
+            for column in schema.metadata().get(PANDAS).map(|text| index(text)).unwrap_or_default()
+            {
                 if !files.index.contains(&column) {
                     files.index.push(column);
                 }
@@ -71,10 +72,9 @@ impl ParquetFiles {
             let reader = builder(path)?.with_batch_size(BATCH_ROWS).build();
             for batch in reader.map_err(|error| unreadable(path, &error))? {
                 let batch = batch.map_err(|error| unreadable(path, &error))?;
-                let batch = self.with_all(&batch).map_err(|source| FileError::Arrow {
-                    name: self.name.clone(),
-                    source,
-                })?;
+                let batch = self
+                    .with_all(&batch)
+                    .map_err(|source| FileError::Arrow { name: self.name.clone(), source })?;
                 // A reader that has gone away has seen enough.
                 if outbox.send(Raw::Batch(batch)).is_err() {
                     return Ok(());

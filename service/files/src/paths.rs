@@ -113,10 +113,7 @@ fn of_folder(folder: &Path) -> Result<Files, FileError> {
     of_one_format(folder, found)
 }
 
-fn of_one_format(
-    place: &Path,
-    mut found: Vec<(FileFormat, PathBuf)>,
-) -> Result<Files, FileError> {
+fn of_one_format(place: &Path, mut found: Vec<(FileFormat, PathBuf)>) -> Result<Files, FileError> {
     found.sort_by(|left, right| left.1.cmp(&right.1));
     let format = found.first().map_or(FileFormat::Parquet, |(format, _)| *format);
     if found.iter().any(|(other, _)| *other != format) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::TableProvider;
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{Result as DataFusionResult, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -102,10 +102,8 @@ async fn ask(query: &str) -> DataFusionResult<Asked> {
         }
     }
     // Reading only: a data argument never creates, inserts or copies.
-    let options = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
+    let options =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let frame = context.sql_with_options(query, options).await?;
     Ok(Asked { frame, notes })
 }
@@ -121,7 +119,8 @@ async fn table(
         paths.map(|path| Ok(url(&path?.to_string_lossy()))).collect::<std::io::Result<_>>()?;
     match files.format {
         FileFormat::Parquet => {
-            let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+            let options =
+                ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
             Ok(context.read_parquet(urls, options).await?.into_view())
         }
         FileFormat::JsonLines => {

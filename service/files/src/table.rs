@@ -258,8 +258,7 @@ impl Table {
             let inbox = decoded_lines(&self.name, Lines::open(paths), decoder)?;
             return Ok(Captures { inbox: Some(Inbox::Lines(inbox)), notes });
         }
-        let reading =
-            Reading { untyped: self.is_untyped(), string_bytes: limits.string_bytes };
+        let reading = Reading { untyped: self.is_untyped(), string_bytes: limits.string_bytes };
         let converter = Converter::new(&self.name, columns, schema, reading);
         let inbox = Inbox::Columns(self.raw()?, Box::new(converter));
         Ok(Captures { inbox: Some(inbox), notes })

@@ -17,8 +17,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use driftline_capture::columns::WRONG_TYPE_CHARACTERS;
 use driftline_capture::{Column, Kind};
 use driftline_formats::{
-    InstantText, category_of_bool, category_of_date, category_of_f64, category_of_i64, category_of_instant,
-    coerce_number, cut_text, read_instant,
+    InstantText, category_of_bool, category_of_date, category_of_f64, category_of_i64,
+    category_of_instant, coerce_number, cut_text, read_instant,
 };
 
 /// One value column of a capture batch.
@@ -185,7 +185,8 @@ fn shortest_of_f32(value: f32) -> f64 {
 fn shortest_of_f16(value: <Float16Type as ArrowPrimitiveType>::Native) -> f64 {
     // Five digits tell any two half-precision floats apart.
     let written = |digits: usize| format!("{:.digits$e}", value.to_f32()).parse::<f64>().ok();
-    let back = |number: &f64| <Float16Type as ArrowPrimitiveType>::Native::from_f64(*number) == value;
+    let back =
+        |number: &f64| <Float16Type as ArrowPrimitiveType>::Native::from_f64(*number) == value;
     (0..5).filter_map(written).find(back).unwrap_or_else(|| value.to_f64())
 }
 

@@ -40,7 +40,9 @@ fn columns(baseline: &Baseline, prospects: &[Report], timed: bool) -> String {
                 .map_or_else(String::new, |effect| format!("{:.3}", effect.tolerance)),
         ];
         row.extend(found.iter().map(|finding| detectable(*finding)));
-        row.push(known.map_or_else(|| "not judged".to_owned(), |finding| tolerance_from(finding, timed)));
+        row.push(
+            known.map_or_else(|| "not judged".to_owned(), |finding| tolerance_from(finding, timed)),
+        );
         table.row(row);
     }
     let heading = "smallest KS (numeric) or PSI (categorical) on which windows of so many rows could alarm:\n";

@@ -10,9 +10,7 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use driftline_capture::columns::{
-    ID, LATENCY_US, SAMPLE_RATE, STATUS, VERSION, WRONG_TYPE_PREFIX,
-};
+use driftline_capture::columns::{ID, LATENCY_US, SAMPLE_RATE, STATUS, VERSION, WRONG_TYPE_PREFIX};
 use driftline_capture::{CaptureBatch, Kind};
 use driftline_config::{Partition, Subject};
 

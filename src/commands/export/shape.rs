@@ -88,10 +88,7 @@ impl Shape {
     }
 }
 
-fn taken(
-    rows: &CaptureBatch,
-    chosen: Vec<u32>,
-) -> Result<CaptureBatch, arrow::error::ArrowError> {
+fn taken(rows: &CaptureBatch, chosen: Vec<u32>) -> Result<CaptureBatch, arrow::error::ArrowError> {
     let chosen = UInt32Array::from(chosen);
     Ok(CaptureBatch::new(take_record_batch(rows.record_batch(), &chosen)?)?)
 }

@@ -35,9 +35,8 @@ pub(super) fn dialect(path: &Path, sample: &[u8], whole: bool) -> Result<CsvFile
     let looks: Vec<Look> = looks.filter_map(|delimiter| look(sample, delimiter, whole)).collect();
     let mut best: Option<&Look> = None;
     for look in &looks {
-        let better = |best: &Look| {
-            look.names.len() > 1 && (best.names.len() == 1 || look.even > best.even)
-        };
+        let better =
+            |best: &Look| look.names.len() > 1 && (best.names.len() == 1 || look.even > best.even);
         if best.is_none_or(better) {
             best = Some(look);
         }
@@ -46,7 +45,9 @@ pub(super) fn dialect(path: &Path, sample: &[u8], whole: bool) -> Result<CsvFile
     let best = best.ok_or(FileError::Empty { name: name.clone(), what: "columns" })?;
     let mut names: Vec<String> =
         best.names.iter().map(|name| decoded(name).trim().to_owned()).collect();
-    if best.hidden && let Some(first) = names.first_mut() {
+    if best.hidden
+        && let Some(first) = names.first_mut()
+    {
         *first = first.trim_start_matches('#').trim().to_owned();
     }
     let mut evidence = vec![Evidence::default(); names.len()];
@@ -57,7 +58,13 @@ pub(super) fn dialect(path: &Path, sample: &[u8], whole: bool) -> Result<CsvFile
     }
     let by_comma = best.delimiter == b',';
     let marks: Vec<Mark> = evidence.into_iter().map(|it| it.mark(by_comma)).collect();
-    Ok(CsvFile { path: path.to_owned(), delimiter: best.delimiter, head: best.header + 1, names, marks })
+    Ok(CsvFile {
+        path: path.to_owned(),
+        delimiter: best.delimiter,
+        head: best.header + 1,
+        names,
+        marks,
+    })
 }
 
 /// What there is to say about a dialect that is not the usual one.
@@ -66,7 +73,9 @@ pub(super) fn remarks(file: &CsvFile) -> Vec<String> {
     if let Some((_, name)) = DELIMITERS.iter().skip(1).find(|(it, _)| *it == file.delimiter) {
         remarks.push(format!("values are separated by {name}"));
     }
-    for (mark, says) in [(Mark::Comma, "a decimal comma"), (Mark::Thousands, "commas between thousands")] {
+    for (mark, says) in
+        [(Mark::Comma, "a decimal comma"), (Mark::Thousands, "commas between thousands")]
+    {
         let columns = file.names.iter().zip(&file.marks).filter(|(_, it)| **it == mark);
         let columns: Vec<&str> = columns.map(|(name, _)| name.as_str()).collect();
         if !columns.is_empty() {
@@ -105,7 +114,9 @@ fn look(sample: &[u8], delimiter: u8, whole: bool) -> Option<Look> {
     // A last comment with as many values as the rows is no comment but the names.
     let before = header.checked_sub(1).filter(|_| comments > 0).and_then(|at| records.get(at));
     let hidden = match (before, records.get(header)) {
-        (Some(names), Some(row)) => names.len() > 1 && names.len() == row.len() && !says(names, b"# "),
+        (Some(names), Some(row)) => {
+            names.len() > 1 && names.len() == row.len() && !says(names, b"# ")
+        }
         (Some(_), None) => true,
         _ => false,
     };

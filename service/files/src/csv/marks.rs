@@ -73,7 +73,9 @@ impl Evidence {
                 match (parts.grouped(), alone) {
                     (true, true) if parts.whole != "0" => self.either += 1,
                     (true, false) => self.thousands += 1,
-                    (_, true) if is_digits(before.trim_start_matches(['-', '+'])) => self.comma += 1,
+                    (_, true) if is_digits(before.trim_start_matches(['-', '+'])) => {
+                        self.comma += 1
+                    }
                     _ => {}
                 }
             }

@@ -58,9 +58,8 @@ impl Sample {
             *counts.entry(*hash).or_default() += 1;
         }
         let kept = self.kept.len() as f64;
-        let frequent = |count: u32| {
-            count >= FREQUENT_ROWS && f64::from(count) >= FREQUENT_SHARE * kept
-        };
+        let frequent =
+            |count: u32| count >= FREQUENT_ROWS && f64::from(count) >= FREQUENT_SHARE * kept;
         let others = counts.values().filter(|&&count| !frequent(count)).map(|&c| f64::from(c));
         let (rows, pairs) =
             others.fold((0.0, 0.0), |(rows, pairs), c| (rows + c, pairs + c * (c - 1.0)));
@@ -105,7 +104,10 @@ mod tests {
         let random = |row: u64, most: u64| scattered(row ^ 0x5eed) % most;
         for rows in [40, 400, 4000, 40_000, 400_000] {
             assert!(identifier(rows, |row| format!("u{row}")), "{rows}: every row its own");
-            assert!(!identifier(rows, |row| random(row, 300).to_string()) || rows < 100, "{rows}: shops");
+            assert!(
+                !identifier(rows, |row| random(row, 300).to_string()) || rows < 100,
+                "{rows}: shops"
+            );
             let tail = |row: u64| {
                 let share = random(row, 1 << 20) as f64 / f64::from(1 << 20);
                 // As frequent as the inverse of its rank.

@@ -36,8 +36,7 @@ pub(super) struct TypedCsv {
 impl TypedCsv {
     /// Reads the files through, since nothing else says of which types they are.
     pub(super) fn open(name: &str, paths: &[PathBuf]) -> Result<TypedCsv, FileError> {
-        let files =
-            paths.iter().map(|path| CsvFile::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = paths.iter().map(|path| CsvFile::open(path)).collect::<Result<Vec<_>, _>>()?;
         let names = csv::union(&files);
         let columns = names.iter().map(|name| ColumnProfile::new(name)).collect();
         let mut profile = Profile { rows: 0, columns };
@@ -69,9 +68,7 @@ impl TypedCsv {
         let remarks = remarks.map(|remark| format!("{}: {remark}", self.name));
         let marked = self.profile.columns.iter().zip(self.schema.fields());
         let marked = marked.filter(|(_, field)| field.data_type().is_numeric());
-        remarks
-            .chain(marked.filter_map(|(column, _)| column.marked_note(&self.name)))
-            .collect()
+        remarks.chain(marked.filter_map(|(column, _)| column.marked_note(&self.name))).collect()
     }
 }
 

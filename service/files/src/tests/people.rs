@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Decimal128Array, Float16Array, Float32Array, Float64Array,
-    Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, Decimal128Array, Float16Array, Float32Array, Float64Array, Int64Array,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{ArrowPrimitiveType, Float16Type, Float64Type};
 use driftline_capture::Kind;
@@ -55,8 +55,9 @@ fn names(inferred: &Inferred) -> Vec<&str> {
 /// What is said about a file that is read as captures of nothing.
 fn said(file: &str, mapping: &Mapping) -> Vec<String> {
     let table = open(file);
-    let mut captures =
-        table.captures(&schema(&[("feature:x", Kind::Numeric)]), mapping, &Limits::default()).unwrap();
+    let mut captures = table
+        .captures(&schema(&[("feature:x", Kind::Numeric)]), mapping, &Limits::default())
+        .unwrap();
     captures.by_ref().for_each(|batch| drop(batch.unwrap()));
     [table.remarks(), captures.notes()].concat()
 }
@@ -131,8 +132,7 @@ fn a_decimal_is_one_category_however_many_zeros_it_has() {
     let folder = Folder::new();
     let csv = folder.text("d.csv", "x\n1.5\n1.50\n1.500\n2.00\n");
     let decimals = Decimal128Array::from(vec![150, 150, 150, 200]).with_precision_and_scale(9, 2);
-    let parquet =
-        folder.parquet("d.parquet", vec![("x", Arc::new(decimals.unwrap()) as ArrayRef)]);
+    let parquet = folder.parquet("d.parquet", vec![("x", Arc::new(decimals.unwrap()) as ArrayRef)]);
     for file in [csv, parquet] {
         let found: Vec<String> = categories(&file, "x").into_iter().flatten().collect();
         assert_eq!(found, ["1.5", "1.5", "1.5", "2"], "{file}");
@@ -178,7 +178,11 @@ fn delimiters_and_decimal_marks_are_found_and_said() {
         ("sep=;\nx;y\n1,5;a\n2;b\n", vec![1.5, 2.0], "a decimal comma in x"),
         ("x\ty\n1.5\ta, b\n2\tc\n", vec![1.5, 2.0], "tabs"),
         ("y|x\na|1\nb|2\n", vec![1.0, 2.0], "bars"),
-        ("x,y\n\"1,234.5\",a\n\"2,000\",b\n", vec![1234.5, 2000.0], "commas between thousands in x"),
+        (
+            "x,y\n\"1,234.5\",a\n\"2,000\",b\n",
+            vec![1234.5, 2000.0],
+            "commas between thousands in x",
+        ),
         ("x,y\n\"1,5\",a\n\"2,25\",b\n", vec![1.5, 2.25], "a decimal comma in x"),
     ];
     for (text, expected, says) in table {
@@ -322,7 +326,10 @@ fn the_index_of_a_frame_is_left_out_and_said() {
     let files = [
         folder.text("unnamed.csv", "Unnamed: 0,x\n0,1\n1,2\n"),
         folder.text("empty.csv", ",x\n0,1\n1,2\n"),
-        folder.text("level.jsonl", "{\"x\":1,\"__index_level_0__\":0}\n{\"x\":2,\"__index_level_0__\":1}\n"),
+        folder.text(
+            "level.jsonl",
+            "{\"x\":1,\"__index_level_0__\":0}\n{\"x\":2,\"__index_level_0__\":1}\n",
+        ),
     ];
     let pandas = "{\"index_columns\":[\"flight\"],\"columns\":[]}";
     let batch = arrow::record_batch::RecordBatch::try_from_iter([

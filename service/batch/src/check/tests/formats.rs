@@ -44,7 +44,13 @@ impl Table {
         table
     }
 
-    fn add(&mut self, name: &'static str, array: ArrayRef, texts: Vec<Option<String>>, quoted: bool) {
+    fn add(
+        &mut self,
+        name: &'static str,
+        array: ArrayRef,
+        texts: Vec<Option<String>>,
+        quoted: bool,
+    ) {
         assert_eq!(array.len(), texts.len(), "{name}");
         self.columns.push(Mixed { name, array, texts, quoted });
     }
@@ -85,7 +91,8 @@ impl Table {
         let texts = small.iter().map(|value| Some(value.to_string())).collect();
         self.add("small", Arc::new(Int8Array::from(small)), texts, false);
         let shares = self.shares();
-        let singles: Vec<f32> = shares.iter().map(|share| (share * 10.0).round() as f32 / 10.0).collect();
+        let singles: Vec<f32> =
+            shares.iter().map(|share| (share * 10.0).round() as f32 / 10.0).collect();
         let texts = singles.iter().map(|value| Some(format!("{value:?}"))).collect();
         self.add("single", Arc::new(Float32Array::from(singles)), texts, false);
         let shares = self.shares();
@@ -102,7 +109,8 @@ impl Table {
             cents.iter().map(|cents| Some(format!("{}.{:02}", cents / 100, cents % 100))).collect();
         let array = Decimal128Array::from(cents).with_precision_and_scale(12, 2).unwrap();
         self.add("price", Arc::new(array), texts, false);
-        let large: Vec<u64> = self.shares().iter().map(|share| (share * 1e18) as u64 * 17).collect();
+        let large: Vec<u64> =
+            self.shares().iter().map(|share| (share * 1e18) as u64 * 17).collect();
         let texts = large.iter().map(|value| Some(value.to_string())).collect();
         self.add("large", Arc::new(UInt64Array::from(large)), texts, false);
         let snow: Vec<i128> =
@@ -110,7 +118,8 @@ impl Table {
         let texts = snow.iter().map(|value| Some(value.to_string())).collect();
         let array = Decimal128Array::from(snow).with_precision_and_scale(38, 0).unwrap();
         self.add("whole decimal", Arc::new(array), texts, false);
-        let flags: Vec<bool> = self.shares().iter().map(|share| *share < 0.3 + self.shift).collect();
+        let flags: Vec<bool> =
+            self.shares().iter().map(|share| *share < 0.3 + self.shift).collect();
         let texts = flags.iter().map(|flag| Some(flag.to_string())).collect();
         self.add("flag", Arc::new(BooleanArray::from(flags)), texts, false);
         let shares = self.shares();
@@ -145,7 +154,11 @@ impl Table {
         self.add("time of day", Arc::new(Time32SecondArray::from(hours)), texts, true);
     }
 
-    fn texts(&mut self, name: &'static str, of: impl Fn(usize, f64) -> Option<String>) -> Vec<Option<String>> {
+    fn texts(
+        &mut self,
+        name: &'static str,
+        of: impl Fn(usize, f64) -> Option<String>,
+    ) -> Vec<Option<String>> {
         let shares = self.shares();
         let texts: Vec<Option<String>> =
             shares.into_iter().enumerate().map(|(row, share)| of(row, share)).collect();
@@ -164,7 +177,9 @@ impl Table {
         let texts = self.texts("nullable colour", |_, share| (share > 0.3).then(|| colour(share)));
         self.add("large text", Arc::new(LargeStringArray::from(texts.clone())), texts, true);
         self.texts("shop", |_, share| Some(format!("shop {}", 800_f64.powf(share).floor())));
-        self.texts("country", |_, share| Some(["NA", "DE", "None"][(share * 3.0) as usize].to_owned()));
+        self.texts("country", |_, share| {
+            Some(["NA", "DE", "None"][(share * 3.0) as usize].to_owned())
+        });
         self.texts("zip", |_, share| Some(format!("{:05}", (share * 40.0) as u32 * 2311 + 1067)));
     }
 
@@ -206,7 +221,9 @@ impl Table {
         let mut text = String::new();
         for row in 0..self.rows {
             let value = |column: &Mixed| match &column.texts[row] {
-                Some(text) if column.quoted => format!("{}: {text:?}", format_args!("{:?}", column.name)),
+                Some(text) if column.quoted => {
+                    format!("{}: {text:?}", format_args!("{:?}", column.name))
+                }
                 Some(text) => format!("{:?}: {text}", column.name),
                 None => format!("{:?}: null", column.name),
             };
