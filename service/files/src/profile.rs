@@ -378,8 +378,8 @@ impl ColumnProfile {
             let code =
                 text.starts_with('0') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
             if let Some(number) = coerce_number(text).filter(|_| !code) {
-                self.whole +=
-                    u64::from(!number.is_nan() && !text.contains(['.', 'e', 'E', 'n', 'N']));
+                let whole = number.fract() == 0.0 && !text.contains(['.', 'e', 'E']);
+                self.whole += u64::from(whole);
                 self.number(number);
                 return;
             }

@@ -26,7 +26,7 @@ pub(super) struct Evidence {
 }
 
 /// The digits of a number between its marks.
-struct Parts<'a> {
+struct Groups<'a> {
     whole: &'a str,
     /// What stands behind the last mark, where there is one.
     last: Option<&'a str>,
@@ -42,13 +42,13 @@ fn is_group(text: &str) -> bool {
     text.len() == 3 && is_digits(text)
 }
 
-impl<'a> Parts<'a> {
-    fn of(text: &'a str, mark: char) -> Option<Parts<'a>> {
+impl<'a> Groups<'a> {
+    fn of(text: &'a str, mark: char) -> Option<Groups<'a>> {
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
         let mut groups: Vec<&str> = digits.split(mark).collect();
         let last = if groups.len() > 1 { groups.pop() } else { None };
         let whole = *groups.first()?;
-        Some(Parts { whole, last, between: groups.split_off(1) })
+        Some(Groups { whole, last, between: groups.split_off(1) })
     }
 
     /// Whether marks between thousands look like this.
@@ -68,7 +68,7 @@ impl Evidence {
         }
         match (text.rsplit_once(','), text.rsplit_once('.')) {
             (Some((before, after)), None) if is_digits(after) => {
-                let Some(parts) = Parts::of(text, ',') else { return };
+                let Some(parts) = Groups::of(text, ',') else { return };
                 let alone = parts.between.is_empty();
                 match (parts.grouped(), alone) {
                     (true, true) if parts.whole != "0" => self.either += 1,
@@ -81,12 +81,12 @@ impl Evidence {
             }
             (None, Some((before, after))) if is_digits(after) => {
                 let plain = is_digits(before.trim_start_matches(['-', '+']));
-                let grouped = Parts::of(text, '.').is_some_and(|parts| parts.grouped());
+                let grouped = Groups::of(text, '.').is_some_and(|parts| parts.grouped());
                 self.point += u64::from(plain && !grouped);
             }
             (Some((before, after)), Some(_)) => {
                 let grouped =
-                    |text: &str, mark: char| Parts::of(text, mark).is_some_and(|it| it.grouped());
+                    |text: &str, mark: char| Groups::of(text, mark).is_some_and(|it| it.grouped());
                 if is_digits(after) && grouped(before, '.') {
                     self.comma += 1;
                 } else if let Some((whole, fraction)) = text.rsplit_once('.') {
@@ -124,7 +124,7 @@ impl Mark {
             Some((whole, fraction)) => (whole, Some(fraction)),
             None => (text, None),
         };
-        let parts = Parts::of(whole, between)?;
+        let parts = Groups::of(whole, between)?;
         let digits = is_digits(parts.whole) && (parts.last.is_none() || parts.grouped());
         let marked = fraction.is_some() || parts.last.is_some();
         if !digits || !marked || !fraction.is_none_or(is_digits) {
