@@ -9,7 +9,7 @@ use driftline_analytics::baseline::build::{BuildOptions, CutPoints};
 use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
 use driftline_analytics::lane::window_start_us;
 use driftline_analytics::layout::{Baselines, Layout};
-use driftline_analytics::report::{Ledger, Report, WindowMeta};
+use driftline_analytics::report::{Check, Finding, Ledger, Report, WindowMeta};
 use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 use driftline_config::time::DAY_US;
@@ -67,17 +67,23 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Why nothing was compared, where nothing was.
+    /// Why nothing was compared, where nothing was: no distribution could be judged, and nothing else
+    /// was found.
     pub fn nothing(&self) -> Option<String> {
         let of_columns = self.report.findings.iter().filter(|it| it.subject.column().is_some());
-        let mut judged = of_columns.filter(|finding| finding.judged).peekable();
-        let Some(first) = judged.peek().copied() else {
-            return Some(format!(
-                "nothing to compare: no column is judged, {} skipped",
-                self.skipped
-            ));
+        let judged: Vec<&Finding> = of_columns.filter(|finding| finding.judged).collect();
+        let Some(first) = judged.iter().find(|it| it.level == Level::NotComputable) else {
+            let skipped = self.skipped;
+            return judged
+                .is_empty()
+                .then(|| format!("nothing to compare: no column is judged, {skipped} skipped"));
         };
-        let nothing = judged.all(|finding| finding.level == Level::NotComputable);
+        let compared = |finding: &&Finding| match finding.level {
+            Level::Alarm | Level::Warn => true,
+            Level::Ok => finding.check == Check::Distribution,
+            Level::NotComputable => false,
+        };
+        let nothing = !judged.iter().any(compared);
         nothing.then(|| format!("nothing could be compared: {}", first.because))
     }
 }

@@ -232,3 +232,22 @@ fn predictions_are_asked_about_where_it_matters() {
     assert!(text.contains("prediction:score"), "{text}");
     assert!(notes.iter().any(|note| note.contains("taken for held-out")), "{notes:?}");
 }
+
+/// A column without a name became `feature:`, which no command could read again.
+#[test]
+fn a_baseline_that_cannot_be_read_is_not_written() {
+    let case = Case::new();
+    let rows = std::fs::read_to_string(case.path("rows.csv")).unwrap();
+    let plain = BaselineArgs { time: None, rename: Vec::new(), predictions: None, ..case.args() };
+    let written = |header: &str| {
+        let text = rows.replacen("when,id,x", header, 1);
+        std::fs::write(case.path("rows.csv"), text).unwrap();
+        let _ = std::fs::remove_file(case.path("baseline.json"));
+        make(&plain, &mut |_| ())
+    };
+    written("when,,x").unwrap();
+    Baseline::parse(&std::fs::read(case.path("baseline.json")).unwrap()).unwrap();
+    let error = format!("{:#}", written("when,feature:,x").unwrap_err());
+    assert!(error.contains("baseline.json: nothing is written: "), "{error}");
+    assert!(!case.path("baseline.json").exists());
+}

@@ -80,3 +80,15 @@ fn the_table_is_for_people() {
     let same = compared(&["--reference", &left, "--current", &left]).unwrap();
     assert!(table(&same, Paint::on(false)).starts_with("900 rows: nothing found"));
 }
+
+/// Two rows against nine hundred were "nothing found", and the exit code was 0.
+#[test]
+fn a_check_that_could_compare_nothing_ends_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = file(&folder, "l.csv", 0);
+    let right = folder.path().join("two.csv");
+    std::fs::write(&right, "x,colour\n1,red\n2,green\n").unwrap();
+    let words = ["--reference", &left, "--current", right.to_str().unwrap()];
+    let error = run(&arguments(&words)).unwrap_err().to_string();
+    assert!(error.starts_with("nothing could be compared: 2 rows are too few"), "{error}");
+}
