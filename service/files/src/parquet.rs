@@ -1,7 +1,7 @@
 //! Parquet: the batches of one file or of several parts, and what pandas says of their columns.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -98,12 +98,13 @@ impl ParquetFiles {
     }
 }
 
-fn builder(path: &PathBuf) -> Result<ParquetRecordBatchReaderBuilder<File>, FileError> {
-    let file = File::open(path).map_err(|source| FileError::Io { path: path.clone(), source })?;
+fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, FileError> {
+    let file =
+        File::open(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &PathBuf, error: &dyn std::error::Error) -> FileError {
+fn unreadable(path: &Path, error: &dyn std::error::Error) -> FileError {
     let detail = error.to_string();
     FileError::Format {
         name: path.display().to_string(),

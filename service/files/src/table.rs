@@ -68,7 +68,7 @@ enum Inbox {
 /// What the thread that decodes lines sends.
 #[derive(Debug)]
 enum Decoded {
-    Batch(CaptureBatch),
+    Batch(Box<CaptureBatch>),
     Note(String),
     Failed(FileError),
 }
@@ -315,13 +315,13 @@ fn decoded_lines(
                 decoder.decode(line)?;
                 if decoder.count() == BATCH_ROWS
                     && let Some(batch) = decoder.take()?
-                    && outbox.send(Decoded::Batch(batch)).is_err()
+                    && outbox.send(Decoded::Batch(Box::new(batch))).is_err()
                 {
                     return Ok(());
                 }
             }
             if let Some(batch) = decoder.take()? {
-                let _ = outbox.send(Decoded::Batch(batch));
+                let _ = outbox.send(Decoded::Batch(Box::new(batch)));
             }
             for note in decoder.notes() {
                 let _ = outbox.send(Decoded::Note(note));
@@ -348,7 +348,7 @@ impl Captures {
         loop {
             match self.inbox.as_mut()? {
                 Inbox::Lines(inbox) => match inbox.recv().ok()? {
-                    Decoded::Batch(batch) => return Some(Ok(batch)),
+                    Decoded::Batch(batch) => return Some(Ok(*batch)),
                     Decoded::Note(note) => self.notes.push(note),
                     Decoded::Failed(error) => return Some(Err(error)),
                 },
