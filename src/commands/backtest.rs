@@ -30,14 +30,15 @@ pub(crate) struct BacktestArgs {
     /// Which model of the configuration; not needed where it has one
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// The rows: a .parquet, .csv or .jsonl file, or "SELECT … FROM 'file'"
+    /// The rows: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or
+    /// "SELECT … FROM 'file'"
     #[arg(long, value_name = "FILE|SELECT")]
     pub(crate) data: String,
     /// The column that holds the event time; files of captures have their own
     #[arg(long, value_name = "COLUMN")]
     pub(crate) time: Option<String>,
     /// A column of the file that has another name in the model, as FILE_COLUMN=feature:NAME or
-    /// FILE_COLUMN=prediction:NAME
+    /// FILE_COLUMN=prediction:NAME; or @FILE with such lines, or with them as YAML
     #[arg(long, value_name = "FILE_COLUMN=SUBJECT")]
     pub(crate) rename: Vec<String>,
     /// Print everything as one JSON document on stdout, and nothing else there

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::{BuildError, CutPoints};
 use driftline_batch::baseline::{BaselineOptions, NewBaseline, build};
 use driftline_batch::{Audience, BatchError, FileRows, RowSource};
@@ -31,7 +32,8 @@ pub(crate) struct BaselineArgs {
     /// Which model of the configuration; not needed where it has one
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// The rows: a .parquet, .csv or .jsonl file, or "SELECT … FROM 'file'"
+    /// The rows: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or "SELECT … FROM
+    /// 'file'"
     #[arg(long, value_name = "FILE", required_unless_present = "captures")]
     pub(crate) data: Option<String>,
     /// Take the captures that the model's topic holds instead of a file
@@ -48,16 +50,18 @@ pub(crate) struct BaselineArgs {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) time: Option<String>,
     /// A column of the file that has another name in the model, as FILE_COLUMN=feature:NAME or
-    /// FILE_COLUMN=prediction:NAME
+    /// FILE_COLUMN=prediction:NAME; or @FILE with such lines, or with them as YAML
     #[arg(long, value_name = "FILE_COLUMN=SUBJECT")]
     pub(crate) rename: Vec<String>,
     /// Cut points per numeric column: a number, or "all" for an exact KS
     #[arg(long, value_name = "N|all", default_value = "1024", value_parser = cut_points)]
     pub(crate) cut_points: CutPoints,
-    /// Say how the predictions of these rows were made; required where the file has predictions
+    /// Say how the predictions of these rows were made; required where the file has predictions, but for
+    /// captures, which were answered in production
     #[arg(long, value_name = "HOW")]
     pub(crate) predictions: Option<Predictions>,
-    /// Columns whose values are categories whatever they look like
+    /// Columns whose values are categories whatever they look like, by their name in the file or in the
+    /// model
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) categorical: Vec<String>,
     /// Columns to leave out
@@ -95,10 +99,18 @@ fn make(args: &BaselineArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Strin
     let model = configured::model(&config, args.model.as_deref())?;
     let new = built(args, &config, model, note)?;
     let baseline = &new.built.baseline;
-    write_file(&args.out, &baseline.to_json())?;
-    let about = describe(model, baseline, &new.prospects(model, &config.limits)?);
+    let about = describe(model, &new, &new.prospects(model, &config.limits)?);
+    // What cannot be read back would be found out when the service starts.
+    let written = baseline.to_json();
+    Baseline::parse(&written)
+        .with_context(|| format!("{}: nothing is written", args.out.display()))?;
+    write_file(&args.out, &written)?;
+    let skipped = match new.skipped {
+        0 => String::new(),
+        count => format!(" ({count} skipped)"),
+    };
     Ok(format!(
-        "{about}{}: {} rows, {} columns, sha256 {}\n",
+        "{about}{}: {} rows, {} columns{skipped}, sha256 {}\n",
         args.out.display(),
         baseline.rows,
         baseline.columns.len(),

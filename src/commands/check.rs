@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use driftline_analytics::report::Report;
 use driftline_batch::Audience;
 use driftline_batch::check::{Against, CheckOptions, Compared, check};
 use driftline_config::{Config, Level, Limits, Tolerance, Tolerances};
@@ -19,13 +18,15 @@ use super::text_table::{Paint, TextTable, printable};
 #[derive(Debug, Clone, Args)]
 #[command(about = "Compare two files, or a file with a baseline")]
 pub(crate) struct CheckArgs {
-    /// Rows to compare with: a .parquet, .csv or .jsonl file, or "SELECT … FROM 'file'"
+    /// Rows to compare with: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or
+    /// "SELECT … FROM 'file'"
     #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
     pub(crate) reference: Option<String>,
     /// A baseline that `driftline baseline` wrote, to compare with
     #[arg(long, value_name = "FILE", conflicts_with = "reference")]
     pub(crate) baseline: Option<PathBuf>,
-    /// Rows to compare: a .parquet, .csv or .jsonl file, or "SELECT … FROM 'file'"
+    /// Rows to compare: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or
+    /// "SELECT … FROM 'file'"
     #[arg(long, value_name = "FILE")]
     pub(crate) current: String,
     /// Take tolerances and features of a model from this configuration
@@ -40,7 +41,8 @@ pub(crate) struct CheckArgs {
     /// Also write the findings with their plots into one HTML file that needs nothing else
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Columns of the reference whose values are categories whatever they look like
+    /// Columns of the reference whose values are categories whatever they look like, by their name in the
+    /// file or in the model
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) categorical: Vec<String>,
     /// Columns to leave out
@@ -50,12 +52,12 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) tolerance: Vec<String>,
     /// A column of the files that has another name in the model, as FILE_COLUMN=feature:NAME or
-    /// FILE_COLUMN=prediction:NAME
+    /// FILE_COLUMN=prediction:NAME; or @FILE with such lines, or with them as YAML
     #[arg(long, value_name = "FILE_COLUMN=SUBJECT")]
     pub(crate) rename: Vec<String>,
 }
 
-/// Runs the command: 0 where nothing is at alarm, 1 where something is.
+/// Runs the command: 0 where nothing is at alarm, 1 where something is, 2 where nothing was compared.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut notes = Vec::new();
     let compared = compare(args, &mut |note| {
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             notes: &notes,
             reference: &reference_name(args),
             current: &args.current,
-            found: &counts(report),
+            found: &counts(&compared),
             command: &command(args),
         });
         std::fs::write(path, html).with_context(|| format!("--html {}", path.display()))?;
@@ -79,9 +81,12 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let text = if args.json {
         format!("{}\n", report.to_json())
     } else {
-        table(report, Paint::of(&stdout))
+        table(&compared, Paint::of(&stdout))
     };
     super::write(&mut stdout, &text)?;
+    if let Some(why) = compared.nothing() {
+        bail!("{why}");
+    }
     Ok(if report.level == Level::Alarm { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -137,7 +142,8 @@ fn tolerances(mut tolerances: Tolerances, values: &[String]) -> anyhow::Result<T
 }
 
 /// The findings that matter, aligned, with a summary above them.
-fn table(report: &Report, paint: Paint) -> String {
+fn table(compared: &Compared, paint: Paint) -> String {
+    let report = &compared.report;
     let mut table = TextTable::new(&[
         "level",
         "subject",
@@ -169,13 +175,14 @@ fn table(report: &Report, paint: Paint) -> String {
             printable(&finding.because),
         ]);
     }
-    let found = paint.of_level(report.level, &counts(report));
+    let found = paint.of_level(report.level, &counts(compared));
     format!("{} rows: {found}\n\n{}", report.window.rows, table.render())
 }
 
-/// `2 at alarm, 1 at warning`
-fn counts(report: &Report) -> String {
-    let at = |level: Level| report.findings.iter().filter(|f| f.judged && f.level == level).count();
+/// `2 at alarm, 1 at warning; 3 columns skipped`
+fn counts(compared: &Compared) -> String {
+    let findings = &compared.report.findings;
+    let at = |level: Level| findings.iter().filter(|f| f.judged && f.level == level).count();
     let count = |count: usize, name: &str| (count > 0).then(|| format!("{count} {name}"));
     let counts: Vec<String> = [
         count(at(Level::Alarm), "at alarm"),
@@ -185,7 +192,12 @@ fn counts(report: &Report) -> String {
     .into_iter()
     .flatten()
     .collect();
-    if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") }
+    let found = if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
+    match compared.skipped {
+        0 => found,
+        1 => format!("{found}; 1 column skipped"),
+        skipped => format!("{found}; {skipped} columns skipped"),
+    }
 }
 
 fn reference_name(args: &CheckArgs) -> String {

@@ -8,9 +8,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use anyhow::{Context, anyhow, bail};
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use clap::Args;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_batch::setups::load_setup;
+use driftline_capture::CaptureBatch;
 use driftline_config::{Config, Partition};
 use driftline_files::write_parquet;
 use driftline_ingest::OffsetRange;
@@ -23,10 +25,12 @@ use super::recorded::{
 };
 
 mod columns;
+mod shape;
 #[cfg(test)]
 mod tests;
 
 use columns::Columns;
+use shape::Shape;
 
 const QUEUE: usize = 4;
 
@@ -86,8 +90,9 @@ pub(crate) fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u64> 
     let folder = tempfile::tempdir_in(folder.unwrap_or(Path::new(".")));
     let folder = folder.with_context(|| format!("{}: cannot be written", args.out.display()))?;
     let unfinished = folder.path().join("rows.parquet");
-    let source = Source::new(config, &wanted.setup);
-    let (rows, gaps) = write(&wanted, &source, &unfinished)?;
+    let shape = Shape::find(config, &wanted)?;
+    let source = Source::with_schema(config, &wanted.setup, shape.schema.clone());
+    let (rows, gaps) = write(&wanted, &source, &shape, &unfinished)?;
     if rows != wanted.rows {
         let why = if gaps.is_empty() {
             format!("the log of topic {} is another one than it was", source.topic())
@@ -134,8 +139,13 @@ fn setup(state: &StoredState, request: &RetrainRequest, config: &Config) -> anyh
     Ok(load_setup(model, &config.limits)?)
 }
 
-fn write(wanted: &Wanted, source: &Source, file: &Path) -> anyhow::Result<(u64, Vec<OffsetRange>)> {
-    let columns = Columns::new(source.topic(), wanted.setup.layout.schema());
+fn write(
+    wanted: &Wanted,
+    source: &Source,
+    shape: &Shape,
+    file: &Path,
+) -> anyhow::Result<(u64, Vec<OffsetRange>)> {
+    let columns = Columns::new(source.topic(), shape);
     let progress = RowsBar::new("exporting", Some(wanted.rows));
     let (outbox, inbox) = sync_channel(QUEUE);
     std::thread::scope(|scope| {
@@ -149,39 +159,47 @@ fn write(wanted: &Wanted, source: &Source, file: &Path) -> anyhow::Result<(u64, 
     })
 }
 
-/// One partition after the other, so that the same rows give the same file.
 fn read(
     wanted: &Wanted,
     source: &Source,
     columns: &Columns,
     outbox: SyncSender<RecordBatch>,
 ) -> anyhow::Result<Vec<OffsetRange>> {
-    let mut partitions: BTreeMap<Partition, Vec<OffsetRange>> = BTreeMap::new();
-    for range in &wanted.ranges {
-        partitions.entry(range.partition).or_default().push(*range);
-    }
-    let mut gaps = Vec::new();
-    let mut refused = None;
-    for ranges in partitions.values() {
-        gaps.extend(source.read(ranges, |chunk| {
-            let Some(rows) = rows_of(chunk) else { return ControlFlow::Continue(()) };
-            let chosen = wanted.selection.of(chunk.partition, rows);
-            match columns.batch(chunk.partition, rows, chosen) {
-                Ok(batch) if batch.num_rows() == 0 => ControlFlow::Continue(()),
-                Ok(batch) => match outbox.send(batch) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    // A writer that is gone says itself why.
-                    Err(_) => ControlFlow::Break(()),
-                },
-                Err(error) => {
+    wanted.each(source, |partition, rows, chosen| {
+        let batch = columns.batch(partition, rows, chosen)?;
+        // A writer that is gone says itself why.
+        let gone = batch.num_rows() > 0 && outbox.send(batch).is_err();
+        Ok(if gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })
+}
+
+impl Wanted {
+    /// Gives the chosen rows of each batch to `see`, one partition after the other, so that the same
+    /// rows give the same file. Returns what the log does not hold.
+    fn each(
+        &self,
+        source: &Source,
+        mut see: impl FnMut(Partition, &CaptureBatch, Vec<u32>) -> Result<ControlFlow<()>, ArrowError>,
+    ) -> anyhow::Result<Vec<OffsetRange>> {
+        let mut partitions: BTreeMap<Partition, Vec<OffsetRange>> = BTreeMap::new();
+        for range in &self.ranges {
+            partitions.entry(range.partition).or_default().push(*range);
+        }
+        let mut gaps = Vec::new();
+        let mut refused = None;
+        for ranges in partitions.values() {
+            gaps.extend(source.read(ranges, |chunk| {
+                let Some(rows) = rows_of(chunk) else { return ControlFlow::Continue(()) };
+                let chosen = self.selection.of(chunk.partition, rows);
+                see(chunk.partition, rows, chosen).unwrap_or_else(|error| {
                     refused = Some(error);
                     ControlFlow::Break(())
-                }
+                })
+            })?);
+            if let Some(error) = refused.take() {
+                return Err(error.into());
             }
-        })?);
-        if let Some(error) = refused.take() {
-            return Err(error.into());
         }
+        Ok(gaps)
     }
-    Ok(gaps)
 }

@@ -140,8 +140,13 @@ impl Selection {
 impl Source {
     /// The topic of a model. What the other models on it declare decides which records are skipped.
     pub(crate) fn new(config: &Config, setup: &Setup) -> Source {
+        Source::with_schema(config, setup, setup.layout.schema().clone())
+    }
+
+    /// The same, with these columns of the model.
+    pub(crate) fn with_schema(config: &Config, setup: &Setup, schema: CaptureSchema) -> Source {
         let model = &setup.model;
-        let ours = ModelPlan::new(model, setup.layout.schema().clone());
+        let ours = ModelPlan::new(model, schema);
         let on_topic = |other: &&Model| {
             other.captures.topic == model.captures.topic && other.name != model.name
         };

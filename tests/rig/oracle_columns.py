@@ -1,5 +1,6 @@
 """Reads the columns that an oracle compares: out of a JSON case, or out of two Parquet, CSV or JSONL files."""
 
+import collections
 import datetime
 import math
 import numbers
@@ -9,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
-IDENTIFIER_VALUES = 1000
+SAME_TEXT = 0.001
+FEW_ROWS = 20
 
 
 def read_table(path):
@@ -89,10 +91,19 @@ def kind_of(values, categorical):
     if categorical:
         return "categorical"
     if isinstance(present[0], (str, bool, np.bool_)):
-        distinct = len(set(map(text, present)))
-        many = distinct > IDENTIFIER_VALUES or distinct > len(present) / 2
-        return None if isinstance(present[0], str) and many else "categorical"
+        return None if isinstance(present[0], str) and is_identifier(present) else "categorical"
     return "numeric" if isinstance(present[0], numbers.Real) else None
+
+
+def is_identifier(present):
+    """Whether two of the texts that are not frequent hardly ever agree."""
+    counts = collections.Counter(map(text, present)).values()
+    frequent = max(10, len(present) / 100)
+    others = [count for count in counts if count < frequent]
+    rows, pairs = sum(others), sum(count * (count - 1) for count in others)
+    few = len(present) < FEW_ROWS and 2 * len(counts) <= len(present)
+    agree = pairs >= max(4, SAME_TEXT * rows * (rows - 1))
+    return not (2 * rows <= len(present) or agree or few)
 
 
 def values_of(series):

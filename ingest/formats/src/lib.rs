@@ -2,6 +2,7 @@
 //! bytes give the same rows, reasons and marks, whether a reader or a file brought them.
 
 mod category;
+mod instant;
 mod json;
 mod plan;
 
@@ -9,5 +10,6 @@ pub use category::{
     category_of_bool, category_of_date, category_of_f64, category_of_i64, category_of_instant,
     coerce_number, cut_text,
 };
+pub use instant::{BEYOND_US, EARLIEST_US, InstantText, read_instant};
 pub use json::{Decoded, Decoder, Outcome, Record, Rejection, TopicLayout};
 pub use plan::{ModelPlan, RecordLimits};

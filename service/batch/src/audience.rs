@@ -35,6 +35,11 @@ impl Audience<'_> {
         done
     }
 
+    /// Tells of several things.
+    pub fn notes(&mut self, sentences: &[String]) {
+        sentences.iter().for_each(|sentence| self.note(sentence));
+    }
+
     /// Tells of something that was left out.
     pub fn note(&mut self, sentence: &str) {
         (self.note)(sentence);

@@ -5,6 +5,7 @@ use driftline_analytics::baseline::build::{
 };
 use driftline_config::{Limits, Model};
 use driftline_files::Choices;
+use driftline_pipeline::capture::columns::Column;
 use driftline_pipeline::capture::{CaptureBatch, CaptureSchema};
 
 use crate::prospect::Sample;
@@ -28,6 +29,10 @@ pub struct BaselineOptions<'a> {
 #[derive(Debug)]
 pub struct NewBaseline {
     pub built: Built,
+    /// Columns of the rows that are not in it.
+    pub skipped: u64,
+    /// Whether the rows had event times.
+    pub timed: bool,
     pub(crate) sample: Sample,
 }
 
@@ -49,16 +54,57 @@ pub fn build(
     let (count, inferred) = infer(rows, &choices, audience)?;
     let own_windows =
         OwnWindowRule { every_us: model.window.every_us, at_least: model.window.at_least };
+    let timed = rows.has_time()?;
+    let predicted = inferred.schema.columns.iter().any(Column::is_prediction);
+    if predicted && rows.is_production() && !options.held_out_predictions {
+        audience.note(&format!(
+            "{}: predictions of captures are of rows that were answered in production: taken for held-out",
+            rows.name()
+        ));
+    }
+    if !predicted {
+        audience.notes(&likely_predictions(&rows.name(), &inferred.schema));
+    }
     let build = BuildOptions {
         cut_points: options.cut_points,
-        own_windows: rows.has_time()?.then_some(own_windows),
-        held_out_predictions: options.held_out_predictions,
+        own_windows: timed.then_some(own_windows),
+        held_out_predictions: options.held_out_predictions || rows.is_production(),
         limits: (*limits).clone(),
     };
     let mut sample = Sample::new(count);
+    let skipped = inferred.skipped;
     let built =
         count_twice(rows, inferred.schema, build, audience, &mut |batch| sample.see(batch))?;
-    Ok(NewBaseline { built, sample })
+    Ok(NewBaseline { built, skipped, timed, sample })
+}
+
+/// Says which features have the names of what a model answers, where no column is a prediction.
+fn likely_predictions(name: &str, schema: &CaptureSchema) -> Vec<String> {
+    const NAMES: [&str; 12] = [
+        "prediction",
+        "predicted",
+        "pred",
+        "y_pred",
+        "y_hat",
+        "yhat",
+        "score",
+        "proba",
+        "probability",
+        "y_score",
+        "label",
+        "output",
+    ];
+    let likely = schema
+        .columns
+        .iter()
+        .filter(|column| NAMES.iter().any(|likely| column.name().eq_ignore_ascii_case(likely)));
+    let sentence = |column: &Column| {
+        let column = column.name();
+        format!(
+            "{name}: column {column} becomes a feature; if it is what the model answered, write --rename {column}=prediction:{column}"
+        )
+    };
+    likely.map(sentence).collect()
 }
 
 /// The two passes over the rows; the second is shown to `beside` too.

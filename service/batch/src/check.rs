@@ -9,15 +9,15 @@ use driftline_analytics::baseline::build::{BuildOptions, CutPoints};
 use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
 use driftline_analytics::lane::window_start_us;
 use driftline_analytics::layout::{Baselines, Layout};
-use driftline_analytics::report::{Ledger, Report, WindowMeta};
+use driftline_analytics::report::{Check, Finding, Ledger, Report, WindowMeta};
 use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 use driftline_config::time::DAY_US;
 use driftline_config::{
-    Captures, Format, Limits, Model, NoData, Operations, PartitionAfter, Retrain, Start, Subject,
-    Tolerance, Window, WindowId,
+    Captures, Format, Level, Limits, Model, NoData, Operations, PartitionAfter, Retrain, Start,
+    Subject, Tolerance, Window, WindowId,
 };
-use driftline_files::{Choices, FileError, Mapping};
+use driftline_files::{Choices, FileError, Mapping, Target};
 
 use crate::baseline::count_twice;
 use crate::reading::{infer, ledger_of};
@@ -62,6 +62,30 @@ pub enum Against {
 pub struct Compared {
     pub report: Report,
     pub shapes: BTreeMap<Subject, Shape>,
+    /// Columns of the files that were left out.
+    pub skipped: u64,
+}
+
+impl Compared {
+    /// Why nothing was compared, where nothing was: no distribution could be judged, and nothing else
+    /// was found.
+    pub fn nothing(&self) -> Option<String> {
+        let of_columns = self.report.findings.iter().filter(|it| it.subject.column().is_some());
+        let judged: Vec<&Finding> = of_columns.filter(|finding| finding.judged).collect();
+        let Some(first) = judged.iter().find(|it| it.level == Level::NotComputable) else {
+            let skipped = self.skipped;
+            return judged
+                .is_empty()
+                .then(|| format!("nothing to compare: no column is judged, {skipped} skipped"));
+        };
+        let compared = |finding: &&Finding| match finding.level {
+            Level::Alarm | Level::Warn => true,
+            Level::Ok => finding.check == Check::Distribution,
+            Level::NotComputable => false,
+        };
+        let nothing = !judged.iter().any(compared);
+        nothing.then(|| format!("nothing could be compared: {}", first.because))
+    }
 }
 
 /// Compares as the options say.
@@ -73,15 +97,19 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
     if let Some(tolerance) = &options.tolerance {
         model.tolerance = tolerance.clone();
     }
+    let ignored = ignored(options)?;
+    let mut skipped = 0;
     let baseline = match &options.against {
-        Against::Baseline(path) => read_baseline(path, &options.ignore)?,
+        Against::Baseline(path) => read_baseline(path, &ignored)?,
         Against::Reference { rows, categorical } => {
             let choices = Choices {
                 categorical: categorical.clone(),
                 ignore: options.ignore.clone(),
                 coerced: coerced(&model),
             };
-            build_baseline(options, rows, &choices, audience)?
+            let built = build_baseline(options, rows, &choices, audience)?;
+            skipped = built.skipped;
+            built.baseline
         }
     };
     if options.model.is_none()
@@ -89,12 +117,16 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
     {
         model.window.every_us = windows.every_us;
     }
-    for ignored in &options.ignore {
-        model.features.remove(ignored);
+    for ignored in &ignored {
+        model.features.remove(ignored.name());
     }
     let baselines = Baselines { default: Arc::new(baseline), by_version: BTreeMap::new() };
     let layout = Layout::new(&model, &baselines, &options.limits)?;
-    let (state, ledger) = count(options, &layout, audience)?;
+    let rows = open(options, &options.current, "reading the current rows", audience)?;
+    if matches!(options.against, Against::Baseline(_)) {
+        skipped = not_monitored(&rows, &layout, audience)?;
+    }
+    let (state, ledger) = count(&rows, &layout, audience)?;
     let input = JudgeInput {
         model: &model,
         config_sha256: &model.fingerprint_sha256(),
@@ -106,20 +138,57 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
     };
     let (report, _) = judge(&input);
     let shapes = shapes(&input, &report);
-    Ok(Compared { report, shapes })
+    Ok(Compared { report, shapes, skipped })
 }
 
-fn read_baseline(path: &Path, ignore: &[String]) -> Result<Baseline, BatchError> {
+/// What is left out, by the names of the model: a column may be named as its file names it.
+fn ignored(options: &CheckOptions) -> Result<Vec<Subject>, BatchError> {
+    let renames = Mapping::parse_renames(&options.rename)?;
+    let subject = |name: &String| {
+        let renamed = renames.iter().find(|(column, _)| column == name);
+        renamed.map_or_else(|| Subject::of_column(name), |(_, subject)| subject.clone())
+    };
+    Ok(options.ignore.iter().map(subject).collect())
+}
+
+/// Counts and names the columns of the rows that the baseline knows and does not monitor.
+fn not_monitored(
+    rows: &FileRows,
+    layout: &Layout,
+    audience: &mut Audience<'_>,
+) -> Result<u64, BatchError> {
+    let targets = rows.table.targets(&rows.mapping, Some(layout.schema()))?;
+    let known = |target: &Target| match target {
+        Target::Subject(subject) => layout.schema().ignored.contains(subject),
+        _ => false,
+    };
+    let columns = rows.table.columns().iter().zip(&targets);
+    let names: Vec<&str> =
+        columns.filter(|(_, target)| known(target)).map(|(name, _)| name.as_str()).collect();
+    if !names.is_empty() {
+        let (name, names) = (rows.name(), names.join(", "));
+        audience.note(&format!("{name}: in the baseline and not monitored: {names}"));
+    }
+    Ok(names.len() as u64)
+}
+
+/// A baseline of a reference.
+struct Reference {
+    baseline: Baseline,
+    /// Columns that are not in it.
+    skipped: u64,
+}
+
+fn read_baseline(path: &Path, ignore: &[Subject]) -> Result<Baseline, BatchError> {
     let place = || path.to_owned();
     let bytes =
         std::fs::read(path).map_err(|source| BatchError::Unreadable { path: place(), source })?;
     let mut baseline = Baseline::parse(&bytes)
         .map_err(|source| BatchError::NotABaseline { path: place(), source })?;
-    for ignored in ignore {
-        let subject = Subject::of_column(ignored);
-        baseline.columns.retain(|column| *column.subject() != subject);
+    for subject in ignore {
+        baseline.columns.retain(|column| column.subject() != subject);
         // Seen and not monitored: no finding, be it in the baseline or in the current rows alone.
-        baseline.columns_seen.push(subject);
+        baseline.columns_seen.push(subject.clone());
     }
     baseline.columns_seen.sort_unstable();
     baseline.columns_seen.dedup();
@@ -132,7 +201,7 @@ fn build_baseline(
     reference: &str,
     choices: &Choices,
     audience: &mut Audience<'_>,
-) -> Result<Baseline, BatchError> {
+) -> Result<Reference, BatchError> {
     let rows = open(options, reference, "reading the reference", audience)?;
     let (_, inferred) = infer(&rows, choices, audience)?;
     let build = BuildOptions {
@@ -142,7 +211,9 @@ fn build_baseline(
         held_out_predictions: true,
         limits: options.limits.clone(),
     };
-    Ok(count_twice(&rows, inferred.schema, build, audience, &mut |_| ())?.baseline)
+    let skipped = inferred.skipped;
+    let built = count_twice(&rows, inferred.schema, build, audience, &mut |_| ())?;
+    Ok(Reference { baseline: built.baseline, skipped })
 }
 
 /// Columns of the model's envelope are taken as such only where a baseline says which columns are
@@ -162,11 +233,10 @@ fn open(
 
 /// Counts the current rows, and what became of the lines that are none.
 fn count(
-    options: &CheckOptions,
+    rows: &FileRows,
     layout: &Layout,
     audience: &mut Audience<'_>,
 ) -> Result<(WindowState, Ledger), BatchError> {
-    let rows = open(options, &options.current, "reading the current rows", audience)?;
     let mut state = WindowState::default();
     let (mut waiting, mut values) = (Vec::new(), 0);
     rows.each(layout.schema(), audience, &mut |batch| {

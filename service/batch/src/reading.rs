@@ -15,6 +15,10 @@ pub trait RowSource {
     /// Whether the rows have event times.
     fn has_time(&self) -> Result<bool, BatchError>;
 
+    /// Whether the rows are requests that a model answered in production, so that their predictions
+    /// are not those of its training rows.
+    fn is_production(&self) -> bool;
+
     fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError>;
 
     /// Gives every batch of the rows, as captures of `schema`, to `see`.
@@ -57,8 +61,14 @@ impl FileRows {
         audience: &mut Audience<'_>,
     ) -> Result<Table, FileError> {
         let table = audience.watch(what, None, |passed| Table::open(argument, passed))?;
+        table.remarks().iter().for_each(|remark| audience.note(remark));
         say_passed_over(&table, audience.note);
         Ok(table)
+    }
+
+    /// Tells what was not told of this table before: its rows are read more than once.
+    pub(crate) fn tell(&self, sentences: &[String], audience: &mut Audience<'_>) {
+        self.table.untold(sentences).iter().for_each(|sentence| audience.note(sentence));
     }
 }
 
@@ -71,11 +81,17 @@ impl RowSource for FileRows {
         Ok(self.table.has_time(&self.mapping)?)
     }
 
+    fn is_production(&self) -> bool {
+        self.table.is_captures()
+    }
+
     fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError> {
-        let targets = self.table.targets(&self.mapping, None)?;
         let rows = self.table.rows();
         let profile =
             audience.watch("looking at the columns", rows, |passed| self.table.profile(passed))?;
+        let profile = profile.clone();
+        let targets = self.table.targets(&self.mapping, None)?;
+        self.tell(&self.table.left_out(&targets), audience);
         let time = self.mapping.time.as_deref().map(Subject::of_column);
         Ok(Surveyed { profile, targets, time })
     }
@@ -87,14 +103,17 @@ impl RowSource for FileRows {
         see: &mut dyn FnMut(&CaptureBatch),
     ) -> Result<(), BatchError> {
         let what = format!("reading {}", self.table.name());
-        audience.watch(&what, self.table.rows(), |passed| {
-            for batch in self.table.captures(schema, &self.mapping, &self.limits)? {
-                let batch = batch?;
-                see(&batch);
-                passed(batch.rows() as u64);
-            }
-            Ok(())
-        })
+        audience
+            .watch(&what, self.table.rows(), |passed| {
+                let mut captures = self.table.captures(schema, &self.mapping, &self.limits)?;
+                for batch in captures.by_ref() {
+                    let batch = batch?;
+                    see(&batch);
+                    passed(batch.rows() as u64);
+                }
+                Ok::<_, BatchError>(captures.notes().to_vec())
+            })
+            .map(|notes| self.tell(&notes, audience))
     }
 }
 

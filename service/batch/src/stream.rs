@@ -50,7 +50,10 @@ impl Stream {
         let table = &rows.table;
         let open = || table.captures(schema, &rows.mapping, &rows.limits);
         let what = format!("looking at {}", table.name());
-        let sorted = audience.watch(&what, table.rows(), |passed| is_sorted(open()?, passed))?;
+        let mut captures = open()?;
+        let sorted =
+            audience.watch(&what, table.rows(), |passed| is_sorted(&mut captures, passed))?;
+        rows.tell(captures.notes(), audience);
         let name = table.name().to_owned();
         if sorted {
             return Ok(Stream { name, rows: InOrder::Sorted(open()?) });
@@ -90,7 +93,7 @@ impl Stream {
     }
 }
 
-fn is_sorted(captures: Captures, passed: &dyn Fn(u64)) -> Result<bool, FileError> {
+fn is_sorted(captures: &mut Captures, passed: &dyn Fn(u64)) -> Result<bool, FileError> {
     let mut last_us = i64::MIN;
     for batch in captures {
         let batch = batch?;

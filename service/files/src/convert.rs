@@ -17,6 +17,7 @@ use driftline_formats::cut_text;
 use super::envelope::EnvelopeRows;
 use super::error::FileError;
 use super::mapping::Target;
+use super::profile::marked_note;
 use super::values::{Converted, Reading};
 
 /// Turns the batches of one file into capture batches.
@@ -33,6 +34,10 @@ pub(crate) struct Converter {
     unknown: Vec<(usize, String)>,
     reading: Reading,
     next: i64,
+    /// Per column of the schema: texts that say that there is no number.
+    marked: Vec<u64>,
+    /// The column of event times that say nothing about their zone.
+    local: Option<String>,
 }
 
 impl Converter {
@@ -73,6 +78,8 @@ impl Converter {
             unknown,
             reading,
             next: 0,
+            marked: vec![0; schema.columns.len()],
+            local: None,
         }
     }
 
@@ -89,14 +96,32 @@ impl Converter {
                 .map(|((name, target), array)| (name.as_str(), target, array))
                 .collect(),
         };
-        let envelope = envelope.columns()?;
+        let envelope = envelope.read()?;
+        self.local = self.local.take().or(envelope.local);
+        let envelope = envelope.columns;
         let values = self.values(batch).map_err(|error| self.refused(error))?;
+        for (marked, values) in self.marked.iter_mut().zip(&values) {
+            *marked += values.marked;
+        }
         let unknown = self.unknown_columns(batch).map_err(|error| self.refused(error))?;
         let parts = Parts { envelope, values, unknown };
         let captures =
             parts.assemble(&self.schema, &self.arrow).map_err(|error| self.refused(error))?;
         self.next += i64::try_from(batch.num_rows()).unwrap_or(0);
         Ok(captures)
+    }
+
+    /// What turned out while reading.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (marked, place) in self.marked.iter().zip(&self.places) {
+            let column = place.and_then(|place| self.columns.get(place));
+            if let Some((column, _)) = column.filter(|_| *marked > 0) {
+                notes.push(marked_note(&self.name, column, *marked));
+            }
+        }
+        notes.extend(self.local.as_ref().map(|column| local_note(&self.name, column)));
+        notes
     }
 
     fn values(&self, batch: &RecordBatch) -> Result<Vec<Converted>, ArrowError> {
@@ -139,6 +164,11 @@ impl Converter {
     }
 }
 
+/// Says that event times were taken for UTC.
+pub(crate) fn local_note(name: &str, column: &str) -> String {
+    format!("{name}: column {column}: its times say nothing about their zone and are read as UTC")
+}
+
 /// The name under which an unknown subject is counted: cut as the stream cuts it.
 pub(crate) fn unknown_name(subject: &Subject, string_bytes: usize) -> String {
     match subject.as_str().split_once(':') {
@@ -153,7 +183,7 @@ pub(crate) fn absent(kind: Kind, rows: usize) -> Converted {
         Kind::Numeric => DataType::Float64,
         Kind::Categorical => DataType::Utf8,
     };
-    Converted { values: new_null_array(&data_type, rows), wrong: None }
+    Converted::new(new_null_array(&data_type, rows), None)
 }
 
 pub(crate) struct Parts {

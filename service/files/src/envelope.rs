@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use driftline_formats::coerce_number;
 
 use super::error::FileError;
-use super::instant::{milliseconds, text_us};
+use super::instant::{EventTime, milliseconds, text_time};
 use super::mapping::Target;
 use super::values::{instants_us, is_instant, is_text, numbers, plain, texts};
 
@@ -28,13 +28,26 @@ pub(crate) struct EnvelopeRows<'a> {
     pub(crate) columns: Vec<(&'a str, &'a Target, &'a ArrayRef)>,
 }
 
+/// The envelope of some rows.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    /// In the order of `driftline_capture::columns`.
+    pub(crate) columns: Vec<ArrayRef>,
+    /// The column of event times that say nothing about their zone, where there are any.
+    pub(crate) local: Option<String>,
+}
+
 impl EnvelopeRows<'_> {
-    /// The envelope columns, in the order of `driftline_capture::columns`.
-    pub(crate) fn columns(&self) -> Result<Vec<ArrayRef>, FileError> {
+    pub(crate) fn read(&self) -> Result<Envelope, FileError> {
         let end = self.first + i64::try_from(self.rows).unwrap_or(0);
         let offset: ArrayRef = Arc::new(Int64Array::from_iter_values(self.first..end));
-        let time: ArrayRef = Arc::new(self.time()?);
-        Ok(vec![
+        let times = self.times()?;
+        let local = times.iter().flatten().any(|time| time.local);
+        let time: ArrayRef = match &times {
+            Some(times) => Arc::new(times.iter().map(|time| time.us).collect::<Int64Array>()),
+            None => Arc::new(Int64Array::from(vec![0; self.rows])),
+        };
+        let columns = vec![
             offset,
             Arc::clone(&time),
             time,
@@ -43,7 +56,9 @@ impl EnvelopeRows<'_> {
             self.latency_us()?,
             self.status()?,
             self.sample_rate()?,
-        ])
+        ];
+        let column = self.column(&Target::Time).filter(|_| local);
+        Ok(Envelope { columns, local: column.map(|(name, _)| name.to_owned()) })
     }
 
     fn column(&self, wanted: &Target) -> Option<(&str, &ArrayRef)> {
@@ -55,22 +70,30 @@ impl EnvelopeRows<'_> {
         result.map_err(|source| FileError::Arrow { name: self.name.to_owned(), source })
     }
 
-    fn time(&self) -> Result<Int64Array, FileError> {
-        let Some((column, array)) = self.column(&Target::Time) else {
-            return Ok(Int64Array::from(vec![0; self.rows]));
-        };
+    /// The event times, where the rows have any.
+    fn times(&self) -> Result<Option<Vec<EventTime>>, FileError> {
+        let Some((column, array)) = self.column(&Target::Time) else { return Ok(None) };
+        let local = matches!(
+            array.data_type(),
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None)
+        );
         let array = self.arrow(plain(array))?;
         // Driftline's own files hold microseconds under this name.
         let own = column == driftline_capture::columns::TIME_US;
-        let times: Vec<Result<i64, &str>> = if is_instant(&array) {
+        let whole =
+            |us: Option<i64>, local: bool| us.map(|us| EventTime { us, local }).ok_or("no value");
+        let times: Vec<Result<EventTime, &str>> = if is_instant(&array) {
             let instants = self.arrow(instants_us(&array))?;
-            instants.iter().map(|time_us| time_us.ok_or("no value")).collect()
+            instants.iter().map(|time_us| whole(time_us, local)).collect()
         } else if own && array.data_type() == &DataType::Int64 {
             let instants = array.as_primitive::<arrow::datatypes::Int64Type>();
-            instants.iter().map(|time_us| time_us.ok_or("no value")).collect()
+            instants.iter().map(|time_us| whole(time_us, false)).collect()
         } else if is_text(&array) {
             let own_us = |text: &str| if own { text.parse().ok() } else { None };
-            let read = |text: &str| own_us(text).map_or_else(|| text_us(text), Ok);
+            let read = |text: &str| {
+                own_us(text)
+                    .map_or_else(|| text_time(text), |us| Ok(EventTime { us, local: false }))
+            };
             let instants = array.as_string::<i32>();
             instants.iter().map(|text| text.ok_or("no value").and_then(read)).collect()
         } else if let Some(numbers) = self.arrow(numbers(&array))? {
@@ -78,10 +101,10 @@ impl EnvelopeRows<'_> {
         } else {
             vec![Err("not of a type that holds instants"); self.rows]
         };
-        let read = |(row, time): (usize, Result<i64, &str>)| {
+        let read = |(row, time): (usize, Result<EventTime, &str>)| {
             time.map_err(|why| self.bad_time(column, &array, row, why))
         };
-        times.into_iter().enumerate().map(read).collect()
+        times.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
     }
 
     fn bad_time(&self, column: &str, array: &ArrayRef, row: usize, why: &str) -> FileError {

@@ -14,10 +14,16 @@ pub enum FileError {
     #[error("{}: not a file", path.display())]
     NotAFile { path: PathBuf },
     #[error(
-        "{}: unknown format: the name must end in .parquet, .csv or .jsonl, or write a SELECT",
+        "{}: unknown format: the name must end in .parquet, .csv, .tsv, .jsonl (these three also with .gz), or write a SELECT",
         path.display()
     )]
     Extension { path: PathBuf },
+    #[error(
+        "{pattern}: no file matches; * stands for anything within one folder, ** for folders of any depth"
+    )]
+    NoMatch { pattern: String },
+    #[error("{}: {detail}", path.display())]
+    Folder { path: PathBuf, detail: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{name}: not readable as {format}: {detail}")]
@@ -34,6 +40,34 @@ pub enum FileError {
         line: u64,
         detail: String,
     },
+    /// A row of a file that has no types of its own.
+    #[error("{name}: row {row} (line {line}): {detail}")]
+    Row {
+        name: String,
+        /// Counted from 1, without the header; 0 is the header.
+        row: u64,
+        /// Where the row begins, counted from 1.
+        line: u64,
+        /// What is wrong, and in which column.
+        detail: String,
+    },
+    /// JSON that is not one object per line.
+    #[error("{name}: {what}: write one object per line{how}")]
+    Shape {
+        name: String,
+        /// What it is.
+        what: &'static str,
+        /// Which call writes it, where that is known.
+        how: &'static str,
+    },
+    #[error("{name}: no rows: {why}")]
+    NoRows {
+        name: String,
+        /// What the lines are instead.
+        why: String,
+    },
+    #[error("{name}: two columns are named {column:?}: rename or drop one of them in the file")]
+    Duplicate { name: String, column: String },
     #[error("query {query:?}: {detail}")]
     Query {
         /// As it was written.
@@ -46,6 +80,14 @@ pub enum FileError {
         name: String,
         /// `columns` or `rows`.
         what: &'static str,
+    },
+    #[error(
+        "{name}: no columns to compare: all were skipped; --categorical takes one in ({skipped})"
+    )]
+    NothingLeft {
+        name: String,
+        /// Which, and why.
+        skipped: String,
     },
     #[error("{name}: no column {column} ({option}); it has {columns}")]
     NoSuchColumn { name: String, column: String, option: &'static str, columns: String },

@@ -11,7 +11,7 @@ use driftline_capture::{CaptureBatch, CaptureSchema, Column, Kind};
 use driftline_config::Subject;
 use driftline_formats::{Decoder, Outcome, Record, RecordLimits};
 
-use super::convert::{Parts, absent, unknown_name};
+use super::convert::{Parts, absent, local_note, unknown_name};
 use super::envelope::EnvelopeRows;
 use super::error::FileError;
 use super::lines::captures_decoder;
@@ -32,6 +32,8 @@ pub(crate) struct FlatDecoder {
     record: Vec<u8>,
     next: i64,
     lines: u64,
+    /// The column of event times that say nothing about their zone.
+    local: Option<String>,
 }
 
 impl FlatDecoder {
@@ -76,6 +78,7 @@ impl FlatDecoder {
             record: Vec::new(),
             next: 0,
             lines: 0,
+            local: None,
         }
     }
 
@@ -124,21 +127,27 @@ impl FlatDecoder {
             let target = Target::Subject(column.subject.clone());
             let found = arrays.iter().find(|(_, other, _)| **other == target);
             values.push(match found {
-                Some((key, _, array)) => Converted {
-                    values: Arc::clone(array),
-                    wrong: keys.wrong_type(&format!("feature:{key}")).cloned(),
-                },
+                Some((key, _, array)) => {
+                    let wrong = keys.wrong_type(&format!("feature:{key}")).cloned();
+                    Converted::new(Arc::clone(array), wrong)
+                }
                 None => absent(column.kind, rows),
             });
         }
         let unknown = keys.unknown_columns().map(|names| self.subjects(names));
         let envelope =
-            EnvelopeRows { name: &self.name, first: self.next, rows, columns: arrays }.columns()?;
-        let parts = Parts { envelope, values, unknown };
+            EnvelopeRows { name: &self.name, first: self.next, rows, columns: arrays }.read()?;
+        self.local = self.local.take().or(envelope.local);
+        let parts = Parts { envelope: envelope.columns, values, unknown };
         let captures =
             parts.assemble(&self.schema, &self.arrow).map_err(|error| self.refused(error))?;
         self.next += i64::try_from(rows).unwrap_or(0);
         Ok(Some(captures))
+    }
+
+    /// What turned out while reading.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.local.iter().map(|column| local_note(&self.name, column)).collect()
     }
 
     fn subjects(&self, names: &ListArray) -> ArrayRef {

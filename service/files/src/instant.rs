@@ -1,38 +1,18 @@
 //! Event times as files hold them.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use driftline_formats::{BEYOND_US, EARLIEST_US, InstantText, read_instant};
 
-/// 2000-01-01T00:00:00Z in microseconds: a number that names an earlier instant was meant to be in
-/// another unit.
-const EARLIEST_US: i64 = 946_684_800_000_000;
-/// 10000-01-01T00:00:00Z in microseconds: likewise from here on.
-const BEYOND_US: i64 = 253_402_300_800_000_000;
-
-/// Whether a text is an ISO 8601 date, or a date and time.
-pub(crate) fn is_instant_text(text: &str) -> bool {
-    parse_instant_us(text).is_some()
-}
-
-/// An ISO 8601 date, date and time, or instant in microseconds; without a zone it is UTC.
-pub(crate) fn parse_instant_us(text: &str) -> Option<i64> {
-    // Most texts are no dates, and that is seen cheaply.
-    let (year, rest) = text.split_at_checked(4)?;
-    if !year.bytes().all(|byte| byte.is_ascii_digit()) || !rest.starts_with('-') {
-        return None;
-    }
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Some(instant.as_microsecond());
-    }
-    let local = text.parse::<DateTime>().ok()?;
-    // A text with a zone that the first reading refused is not a local time.
-    let instant = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    Some(instant.as_microsecond())
+/// An event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventTime {
+    /// Microseconds since 1970-01-01 UTC.
+    pub(crate) us: i64,
+    /// Whether the file says nothing about its zone, so that it was taken for UTC.
+    pub(crate) local: bool,
 }
 
 /// Epoch milliseconds in microseconds.
-pub(crate) fn milliseconds(value: f64) -> Result<i64, &'static str> {
+pub(crate) fn milliseconds(value: f64) -> Result<EventTime, &'static str> {
     let time_us = (value * 1000.0).round();
     if time_us.is_nan() {
         return Err("not a number");
@@ -43,16 +23,23 @@ pub(crate) fn milliseconds(value: f64) -> Result<i64, &'static str> {
     if time_us >= BEYOND_US as f64 {
         return Err("after 9999: are these microseconds, where milliseconds are expected?");
     }
-    Ok(time_us as i64)
+    Ok(EventTime { us: time_us as i64, local: false })
 }
 
 /// An event time that is text: ISO 8601, or epoch milliseconds.
-pub(crate) fn text_us(text: &str) -> Result<i64, &'static str> {
-    if let Some(time_us) = parse_instant_us(text.trim()) {
-        return Ok(time_us);
+pub(crate) fn text_time(text: &str) -> Result<EventTime, &'static str> {
+    let text = text.trim();
+    match read_instant(text.as_bytes()) {
+        Some(InstantText::At(us)) => Ok(EventTime { us, local: false }),
+        Some(InstantText::Local(us)) => Ok(EventTime { us, local: true }),
+        Some(InstantText::Zoned) => Err(
+            "a zone that is only named does not say which instant it is: write its offset, such as +01:00",
+        ),
+        None => {
+            let number = text.parse().map_err(|_| "neither ISO 8601 nor epoch milliseconds")?;
+            milliseconds(number)
+        }
     }
-    let number = text.trim().parse().map_err(|_| "neither ISO 8601 nor epoch milliseconds")?;
-    milliseconds(number)
 }
 
 #[cfg(test)]
@@ -68,8 +55,10 @@ mod tests {
             ("2013-01-01 05:15:00", Some("2013-01-01T05:15:00Z")),
             ("2013-01-01T05:15:00.25+01:00", Some("2013-01-01T04:15:00.25Z")),
             ("2013-01-01 05:15:00+00:00", Some("2013-01-01T05:15:00Z")),
+            (" 2013-01-01 05:15:00 UTC", Some("2013-01-01T05:15:00Z")),
             ("1357017300000", Some("2013-01-01T05:15:00Z")),
             ("1357017300000.5", Some("2013-01-01T05:15:00.0005Z")),
+            ("2013-01-01T05:15:00[Europe/Berlin]", None),
             ("1357017300", None),
             ("1357017300000000", None),
             ("2013-13-01", None),
@@ -78,11 +67,11 @@ mod tests {
             ("NaN", None),
         ];
         for (text, expected) in table {
-            let read = text_us(text).ok().map(format_instant);
+            let read = text_time(text).ok().map(|time| format_instant(time.us));
             assert_eq!(read.as_deref(), expected, "{text}");
         }
         for text in ["1234-5678", "2013", "2013-", "ab13-01-01"] {
-            assert!(!is_instant_text(text), "{text}");
+            assert_eq!(read_instant(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Files of rows: Parquet, CSV, JSON Lines, and queries over them, as captures.
 //!
 //! ```text
-//! argument ─► Source ─► Table ─┬─► profile ─► infer (kinds)
-//!                              └─► captures: file column ─► Target ─► value of the stream's rules
+//! argument ─► paths ─► Table ─┬─► profile ─► infer (kinds)
+//!                             └─► captures: file column ─► Target ─► value of the stream's rules
 //! ```
 //!
 //! The same rows give the same findings from a file as from a topic: JSON Lines go through the
 //! decoder of the stream, other formats through the same category texts and the same rules for
 //! values of the wrong type.
 
+mod paths;
 mod source;
 mod table;
 
@@ -20,8 +21,13 @@ mod envelope;
 mod flat;
 mod instant;
 mod lines;
-mod query;
 mod values;
+
+mod csv;
+mod parquet;
+mod query;
+mod raw;
+mod text;
 
 mod write;
 
@@ -31,7 +37,6 @@ pub use error::FileError;
 pub use lines::PassedOver;
 pub use mapping::{Mapping, Target};
 pub use profile::{Choices, ColumnProfile, Inferred, Profile};
-pub use source::Source;
 pub use table::{Captures, Table};
 pub use write::{write_file, write_parquet};
 

@@ -3,9 +3,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
 
 use driftline_capture::CaptureSchema;
 use driftline_formats::{Decoder, ModelPlan, Outcome, Record, RecordLimits};
@@ -13,6 +12,14 @@ use serde_json::{Map, Value};
 
 use super::error::FileError;
 use super::profile::{ColumnProfile, Profile};
+use super::text::Text;
+
+mod other;
+
+use other::Other;
+
+/// Bytes that one line may have.
+const LINE_BYTES: u64 = 1 << 26;
 
 /// What was found in a file of lines.
 #[derive(Debug, Clone)]
@@ -46,36 +53,56 @@ pub struct PassedOver {
     pub first_rejection: Option<String>,
 }
 
-/// The lines of a file that are not blank.
-#[derive(Debug)]
+/// The lines of files that are not blank.
 pub(crate) struct Lines {
-    reader: BufReader<File>,
-    path: std::path::PathBuf,
+    paths: Vec<PathBuf>,
+    /// How many of them were opened.
+    opened: usize,
+    reader: Option<Box<dyn BufRead + Send>>,
     buffer: Vec<u8>,
-    /// Number of the last line, counted from 1.
+    /// Number of the last line in its file, counted from 1.
     pub(crate) number: u64,
 }
 
 impl Lines {
-    pub(crate) fn open(path: &Path) -> Result<Lines, FileError> {
-        let file =
-            File::open(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
-        let reader = BufReader::with_capacity(1 << 18, file);
-        Ok(Lines { reader, path: path.to_owned(), buffer: Vec::new(), number: 0 })
+    pub(crate) fn open(paths: &[PathBuf]) -> Lines {
+        Lines { paths: paths.to_vec(), opened: 0, reader: None, buffer: Vec::new(), number: 0 }
+    }
+
+    /// The file of the last line.
+    pub(crate) fn path(&self) -> &Path {
+        let last = self.paths.get(self.opened.saturating_sub(1));
+        last.map_or(Path::new(""), PathBuf::as_path)
     }
 
     /// The next line without its end, `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, FileError> {
         loop {
+            if self.reader.is_none() {
+                let Some(path) = self.paths.get(self.opened) else { return Ok(None) };
+                let text = Text::open(path)
+                    .map_err(|source| FileError::Io { path: path.clone(), source })?;
+                self.reader = Some(text.reader);
+                self.opened += 1;
+                self.number = 0;
+            }
             self.buffer.clear();
-            let read = self.reader.read_until(b'\n', &mut self.buffer);
-            let bytes = read.map_err(|source| FileError::Io { path: self.path.clone(), source })?;
+            let Some(reader) = &mut self.reader else { return Ok(None) };
+            let read = reader.take(LINE_BYTES + 1).read_until(b'\n', &mut self.buffer);
+            let path =
+                || self.paths.get(self.opened.saturating_sub(1)).cloned().unwrap_or_default();
+            let bytes = read.map_err(|source| FileError::Io { path: path(), source })?;
             if bytes == 0 {
-                return Ok(None);
+                self.reader = None;
+                continue;
             }
             self.number += 1;
-            if self.number == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
-                self.buffer.drain(..3);
+            if bytes as u64 > LINE_BYTES {
+                return Err(FileError::Line {
+                    name: path().display().to_string(),
+                    line: self.number,
+                    detail: format!("longer than {} MiB", LINE_BYTES >> 20),
+                });
             }
             if !self.buffer.trim_ascii().is_empty() {
                 return Ok(Some(self.buffer.trim_ascii()));
@@ -84,44 +111,43 @@ impl Lines {
     }
 }
 
-/// Reads a whole file: its columns, their kinds, and whether its lines are objects.
-pub(crate) fn survey(path: &Path, progress: &dyn Fn(u64)) -> Result<Survey, FileError> {
-    let mut lines = Lines::open(path)?;
+/// Reads whole files: their columns, their kinds, and whether their lines are objects. `name` is what
+/// the files were named by.
+pub(crate) fn survey(
+    name: &str,
+    paths: &[PathBuf],
+    progress: &dyn Fn(u64),
+) -> Result<Survey, FileError> {
+    let mut lines = Lines::open(paths);
     let mut columns = Columns::default();
-    let mut shape = None;
-    let mut decoder: Option<Decoder> = None;
+    let mut first: Option<First> = None;
     let mut passed_over = PassedOver::default();
-    let mut rows = 0;
+    let (mut rows, mut read) = (0, 0_u64);
     while let Some(line) = lines.next()? {
+        read += 1;
         let parsed = object(line);
-        if shape.is_none() {
-            let first = parsed.as_ref().map(shape_of).unwrap_or(Shape::Flat);
-            if let Shape::Captures { model } = &first {
-                decoder = Some(captures_decoder(
-                    model,
-                    &CaptureSchema::default(),
-                    &RecordLimits::default(),
-                ));
-            }
-            shape = Some(first);
+        if first.is_none() {
+            first = Some(First::of(name, line, parsed.as_ref().ok())?);
         }
-        if let Some(decoder) = &mut decoder {
+        let captures = first.as_mut().and_then(|first| first.decoder.as_mut());
+        let is_captures = captures.is_some();
+        if let Some(decoder) = captures {
             let outcome = decoder.decode(&Record { value: Some(line), offset: 0, time_us: None });
             if decoder.count() >= 1024 {
                 let _ = decoder.take();
             }
-            if !passed_over.is_row(&outcome, path, lines.number) {
+            if !passed_over.is_row(&outcome, lines.path(), lines.number) {
                 continue;
             }
         }
         rows += 1;
         match parsed {
-            Ok(object) if decoder.is_some() => columns.look_at_capture(&object),
+            Ok(object) if is_captures => columns.look_at_capture(&object),
             Ok(object) => columns.look_at(None, &object),
             // The decoder reads what serde_json does not, such as numbers beyond all bounds.
-            Err(_) if decoder.is_some() => {}
+            Err(_) if is_captures => {}
             Err(detail) => {
-                let name = path.display().to_string();
+                let name = lines.path().display().to_string();
                 return Err(FileError::Line { name, line: lines.number, detail });
             }
         }
@@ -130,8 +156,49 @@ pub(crate) fn survey(path: &Path, progress: &dyn Fn(u64)) -> Result<Survey, File
         }
     }
     progress(rows % 8192);
+    let shape = match first {
+        Some(First { only: Some(what), .. }) if read == 1 => return Err(what.refused(name)),
+        Some(first) => first.shape,
+        None => Shape::Flat,
+    };
+    if rows == 0 && read > 0 {
+        return Err(FileError::NoRows { name: name.to_owned(), why: passed_over.why_no_rows() });
+    }
     let profile = Profile { rows, columns: columns.columns };
-    Ok(Survey { profile, shape: shape.unwrap_or(Shape::Flat), passed_over })
+    Ok(Survey { profile, shape, passed_over })
+}
+
+/// What the first line says of the others.
+struct First {
+    shape: Shape,
+    decoder: Option<Decoder>,
+    /// What the file is, where this is its only line.
+    only: Option<Other>,
+}
+
+impl First {
+    fn of(
+        name: &str,
+        line: &[u8],
+        object: Option<&Map<String, Value>>,
+    ) -> Result<First, FileError> {
+        let Some(object) = object else {
+            if let Some(other) = Other::of_text(line) {
+                return Err(other.refused(name));
+            }
+            return Ok(First { shape: Shape::Flat, decoder: None, only: None });
+        };
+        let shape = shape_of(object);
+        let decoder = match &shape {
+            Shape::Flat => None,
+            Shape::Captures { model } => {
+                let limits = RecordLimits::default();
+                Some(captures_decoder(model, &CaptureSchema::default(), &limits))
+            }
+        };
+        let only = if decoder.is_none() { Other::of_object(object) } else { None };
+        Ok(First { shape, decoder, only })
+    }
 }
 
 impl PassedOver {
@@ -149,6 +216,21 @@ impl PassedOver {
         }
         false
     }
+
+    /// What the lines are, where none is a row.
+    fn why_no_rows(&self) -> String {
+        let mut why = Vec::new();
+        if let Some(first) = &self.first_rejection {
+            why.push(format!("{} lines rejected; the first: {first}", self.rejected));
+        }
+        if self.skipped > 0 {
+            why.push(format!("{} lines of other models than the first line's", self.skipped));
+        }
+        if self.control > 0 {
+            why.push(format!("{} heartbeats", self.control));
+        }
+        why.join("; ")
+    }
 }
 
 /// A decoder for the captures of one model.
@@ -164,15 +246,17 @@ pub(crate) fn captures_decoder(
 
 /// What the first line says of all lines. Nobody is asked: whoever saves what stands on a topic has a
 /// file of captures, whoever saves a table has a file of rows, and both are given to the same option.
-/// A table is taken for captures only where it has a column `ts` and a column `features` that holds
-/// objects, or a column `heartbeat` that holds booleans.
+/// A table is taken for captures only where it has a column `features` that holds objects beside another
+/// field of the envelope, or where a line is a heartbeat and nothing else.
 fn shape_of(first: &Map<String, Value>) -> Shape {
-    let capture = first.contains_key("ts")
-        && first
-            .get("features")
-            .or(first.get("heartbeat"))
-            .is_some_and(|value| value.is_object() || value.is_boolean());
-    if !capture {
+    const BESIDE: [&str; 5] = ["ts", "v", "model", "prediction", "id"];
+    const OF_HEARTBEAT: [&str; 4] = ["v", "model", "ts", "heartbeat"];
+    let features = first.get("features").is_some_and(Value::is_object)
+        && BESIDE.iter().any(|key| first.contains_key(*key));
+    let heartbeat = first.get("heartbeat") == Some(&Value::Bool(true))
+        && first.contains_key("ts")
+        && first.keys().all(|key| OF_HEARTBEAT.contains(&key.as_str()));
+    if !features && !heartbeat {
         return Shape::Flat;
     }
     let model = first.get("model").and_then(Value::as_str).unwrap_or_default();
@@ -222,7 +306,7 @@ impl Columns {
         let Some(column) = self.columns.get_mut(place) else { return };
         match value {
             Value::Null => {}
-            Value::Bool(_) => column.booleans += 1,
+            Value::Bool(value) => column.boolean(*value),
             Value::Number(number) => column.number(number.as_f64().unwrap_or(f64::MAX)),
             Value::String(text) => column.text(text, false),
             Value::Array(_) | Value::Object(_) => column.nested += 1,

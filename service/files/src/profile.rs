@@ -1,26 +1,30 @@
 //! What stands in the columns of a file, and the kinds that follow from it (CONTRACTS §1).
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
 use driftline_capture::columns::WRONG_TYPE_CHARACTERS;
 use driftline_capture::{CaptureBatch, CaptureSchema, Column, Kind};
 use driftline_config::Subject;
-use driftline_formats::{category_of_f64, coerce_number};
+use driftline_formats::{InstantText, category_of_f64, coerce_number, read_instant};
 
 use super::error::FileError;
-use super::instant::is_instant_text;
-use super::mapping::{Target, no_such_column};
-use super::values::{is_instant, is_text, numbers, plain, texts};
+use super::mapping::{EnvelopeField, Target, no_such_column};
+use super::values::{is_instant, is_text, numbers, plain, says_missing, texts};
 
-/// Distinct texts above which a column is an identifier.
-const DISTINCT_TEXTS: usize = 1000;
+mod sample;
+
+use sample::Sample;
+
 /// A column of which at least this share are numbers is numeric; the rest are values of the wrong
 /// type.
 const NUMERIC_SHARE: f64 = 0.9;
+/// A column of which more than this share are digits behind a leading zero holds codes, such as postal
+/// codes; below it, numbers of which some were written oddly.
+const CODE_SHARE: f64 = 0.01;
+/// A column of which at least this share could be a field of the envelope may be that field.
+const ENVELOPE_SHARE: f64 = 0.9;
 
 /// What stands in the columns of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,19 +43,32 @@ pub struct ColumnProfile {
     pub booleans: u64,
     /// Texts that are no dates.
     pub texts: u64,
+    /// Of the numbers, those of CSV without a point or an exponent.
+    whole: u64,
+    /// Of the instants, those that are days.
+    days: u64,
+    /// Of the instants, those in a zone that is only named.
+    zoned: u64,
+    /// Of the texts, those of CSV that are digits behind a leading zero.
+    codes: u64,
+    /// Of the texts, those of CSV that say among numbers that there is none.
+    marked: u64,
     /// Dates and timestamps, typed or as ISO 8601 text.
     pub instants: u64,
     pub nested: u64,
-    /// Hashes of the distinct values, until they are more than matter.
-    distinct: HashSet<u64>,
+    sample: Sample,
+    /// The field of the envelope that has this name, and how many values it could hold.
+    envelope: Option<EnvelopeField>,
+    envelope_values: u64,
 }
 
 /// What the operator says about the columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// Columns of the file whose values are categories whatever they look like.
+    /// Columns whose values are categories whatever they look like, by their name in the file or in the
+    /// model.
     pub categorical: Vec<String>,
-    /// Columns of the file that are left out.
+    /// Columns that are left out, likewise.
     pub ignore: Vec<String>,
     /// Subjects in which a string that holds a number is that number (`coerce: true`).
     pub coerced: Vec<Subject>,
@@ -64,6 +81,8 @@ pub struct Inferred {
     pub schema: CaptureSchema,
     /// One line per column that is skipped, or read other than it looks.
     pub notes: Vec<String>,
+    /// How many columns are skipped.
+    pub skipped: u64,
 }
 
 enum Verdict {
@@ -73,9 +92,9 @@ enum Verdict {
 
 impl Profile {
     /// Kinds by what stands in the columns: numbers are numeric; texts and booleans categorical;
-    /// dates, identifiers (more than half of the texts distinct, or over 1000) and columns without
-    /// values are skipped. Features stand before predictions, both in the order of the file.
-    /// `targets` says what each column is.
+    /// dates, identifiers (two rows hardly ever have the same text) and columns without values are
+    /// skipped. Features stand before predictions, both in the order of the file. `targets` says what
+    /// each column is.
     ///
     /// # Errors
     /// A choice about a column that is not there, or no column that is left to monitor.
@@ -86,27 +105,37 @@ impl Profile {
         choices: &Choices,
     ) -> Result<Inferred, FileError> {
         let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
-        if let Some(column) = choices.categorical.iter().find(|column| !names.contains(column)) {
-            return Err(no_such_column(name, &names, "--categorical", column));
+        let place = |chosen: &String| place_of(chosen, &names, targets);
+        let mut categorical = Vec::new();
+        for chosen in &choices.categorical {
+            let missing = || no_such_column(name, &names, "--categorical", chosen);
+            categorical.push(place(chosen).ok_or_else(missing)?);
         }
         let mut inferred = Inferred::default();
-        for column in choices.ignore.iter().filter(|column| !names.contains(column)) {
-            inferred.notes.push(format!("{name}: no column {column} to ignore"));
-            inferred.schema.ignored.push(Subject::of_column(column));
+        let mut ignored = Vec::new();
+        for chosen in &choices.ignore {
+            if let Some(place) = place(chosen) {
+                ignored.push(place);
+                continue;
+            }
+            inferred.notes.push(format!("{name}: no column {chosen} to ignore"));
+            inferred.schema.ignored.push(Subject::of_column(chosen));
         }
-        for (column, target) in self.columns.iter().zip(targets) {
+        for (place, (column, target)) in self.columns.iter().zip(targets).enumerate() {
             let Target::Subject(subject) = target else { continue };
             let coerce = choices.coerced.contains(subject);
-            match column.verdict(choices, coerce) {
+            let verdict = if ignored.contains(&place) {
+                Verdict::Skip("--ignore".to_owned())
+            } else if categorical.contains(&place) {
+                Verdict::Kind(Kind::Categorical)
+            } else if coerce {
+                Verdict::Kind(Kind::Numeric)
+            } else {
+                column.verdict()
+            };
+            match verdict {
                 Verdict::Kind(kind) => {
-                    if kind == Kind::Numeric && !coerce && column.numbers < column.values() {
-                        inferred.notes.push(format!(
-                            "{name}: column {}: numeric; {} of {} values are no numbers",
-                            column.name,
-                            column.values() - column.numbers,
-                            column.values()
-                        ));
-                    }
+                    inferred.notes.extend(column.misfits(name, kind).filter(|_| !coerce));
                     inferred.schema.columns.push(Column {
                         subject: subject.clone(),
                         kind,
@@ -114,6 +143,7 @@ impl Profile {
                     });
                 }
                 Verdict::Skip(why) => {
+                    inferred.skipped += 1;
                     inferred.notes.push(format!("{name}: column {} skipped: {why}", column.name));
                     inferred.schema.ignored.push(subject.clone());
                 }
@@ -122,13 +152,24 @@ impl Profile {
         inferred.schema.columns.sort_by_key(Column::is_prediction);
         inferred.schema.ignored.sort_unstable();
         if inferred.schema.columns.is_empty() {
-            return Err(FileError::Empty {
+            return Err(FileError::NothingLeft {
                 name: name.to_owned(),
-                what: "columns to compare: all were skipped; --categorical takes one in",
+                skipped: inferred.notes.join("; "),
             });
         }
         Ok(inferred)
     }
+}
+
+/// The column that is meant: by its name in the file, else by that in the model, with or without
+/// `feature:` and `prediction:`.
+fn place_of(chosen: &str, names: &[String], targets: &[Target]) -> Option<usize> {
+    let of_model = |target: &Target| match target {
+        Target::Subject(subject) => subject.as_str() == chosen || subject.name() == chosen,
+        _ => false,
+    };
+    let by_name = names.iter().position(|name| name == chosen);
+    by_name.or_else(|| targets.iter().position(of_model))
 }
 
 impl Profile {
@@ -138,6 +179,21 @@ impl Profile {
         let columns = schema.columns.iter();
         let columns = columns.map(|column| ColumnProfile::new(column.subject.as_str())).collect();
         Profile { rows: 0, columns }
+    }
+
+    /// Looks at rows of the file of this name; `untyped` says that their values are CSV's text.
+    pub(crate) fn look(
+        &mut self,
+        name: &str,
+        batch: &RecordBatch,
+        untyped: bool,
+    ) -> Result<(), FileError> {
+        for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
+            let refused = |source| FileError::Arrow { name: name.to_owned(), source };
+            column.look(array, untyped).map_err(refused)?;
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
     }
 
     /// Looks at captures of the schema of [`Profile::of_captures`].
@@ -151,7 +207,7 @@ impl Profile {
             let others = batch.wrong_type(&column.name);
             for text in others.into_iter().flatten().flatten() {
                 match text {
-                    "true" | "false" => column.booleans += 1,
+                    "true" | "false" => column.boolean(text == "true"),
                     text if is_nested(text) => column.nested += 1,
                     text => column.text(text, false),
                 }
@@ -167,9 +223,17 @@ fn is_nested(text: &str) -> bool {
             || serde_json::from_str::<serde_json::Value>(text).is_ok())
 }
 
+/// Says that texts of CSV were read as missing numbers.
+pub(crate) fn marked_note(name: &str, column: &str, marked: u64) -> String {
+    format!(
+        "{name}: column {column}: {marked} texts such as NA read as missing, where numbers are expected"
+    )
+}
+
 impl ColumnProfile {
     pub(crate) fn new(name: &str) -> ColumnProfile {
-        ColumnProfile { name: name.to_owned(), ..ColumnProfile::default() }
+        let envelope = EnvelopeField::of_name(name);
+        ColumnProfile { name: name.to_owned(), envelope, ..ColumnProfile::default() }
     }
 
     /// Values that are not missing.
@@ -177,22 +241,56 @@ impl ColumnProfile {
         self.numbers + self.booleans + self.texts + self.instants + self.nested
     }
 
-    fn verdict(&self, choices: &Choices, coerce: bool) -> Verdict {
-        if choices.ignore.contains(&self.name) {
-            return Verdict::Skip("--ignore".to_owned());
+    /// Whether the column may be the field of the envelope whose name it has.
+    pub(crate) fn fits_envelope(&self) -> bool {
+        self.envelope.is_some()
+            && self.envelope_values as f64 >= ENVELOPE_SHARE * (self.values() - self.marked) as f64
+    }
+
+    /// What is to be said of texts that say that there is no number.
+    pub(crate) fn marked_note(&self, name: &str) -> Option<String> {
+        (self.marked > 0).then(|| marked_note(name, &self.name, self.marked))
+    }
+
+    /// The type that holds every value of a column of CSV.
+    pub(crate) fn sql_type(&self) -> DataType {
+        let values = self.values() - self.marked;
+        match values {
+            0 => DataType::Utf8,
+            _ if self.whole == values => DataType::Int64,
+            _ if self.numbers == values => DataType::Float64,
+            _ if self.booleans == self.values() => DataType::Boolean,
+            _ if self.days == self.values() => DataType::Date32,
+            _ if self.instants - self.zoned == self.values() => {
+                DataType::Timestamp(TimeUnit::Microsecond, None)
+            }
+            _ => DataType::Utf8,
         }
-        if choices.categorical.contains(&self.name) {
-            return Verdict::Kind(Kind::Categorical);
+    }
+
+    /// The kind of its values, where they are of any.
+    pub fn kind(&self) -> Option<Kind> {
+        match self.verdict() {
+            Verdict::Kind(kind) => Some(kind),
+            Verdict::Skip(_) => None,
         }
-        if coerce {
-            return Verdict::Kind(Kind::Numeric);
-        }
+    }
+
+    fn is_numeric(&self) -> bool {
+        // What says that there is no number is no text where the rest are numbers.
+        let values = (self.values() - self.marked) as f64;
+        self.numbers > 0
+            && self.numbers as f64 >= NUMERIC_SHARE * (values - self.codes as f64)
+            && self.codes as f64 <= CODE_SHARE * values
+    }
+
+    fn verdict(&self) -> Verdict {
         let values = self.values();
         let most = |count: u64| 2 * count > values;
-        if values == 0 {
+        if values == self.marked {
             return Verdict::Skip("no values".to_owned());
         }
-        if self.numbers as f64 >= NUMERIC_SHARE * values as f64 {
+        if self.is_numeric() {
             return Verdict::Kind(Kind::Numeric);
         }
         if most(self.nested) {
@@ -201,19 +299,29 @@ impl ColumnProfile {
         if most(self.instants) {
             return Verdict::Skip("dates".to_owned());
         }
-        let distinct = self.distinct.len();
         if self.booleans == values {
             return Verdict::Kind(Kind::Categorical);
         }
-        if distinct > DISTINCT_TEXTS {
-            let why = format!("an identifier: over {DISTINCT_TEXTS} distinct texts");
-            return Verdict::Skip(format!("{why}; --categorical {} takes it in", self.name));
+        match self.sample.identifier() {
+            Some(of) => Verdict::Skip(format!(
+                "an identifier: {of}; --categorical {} takes it in",
+                self.name
+            )),
+            None => Verdict::Kind(Kind::Categorical),
         }
-        if 2 * distinct as u64 > values {
-            let why = format!("an identifier: {distinct} distinct texts in {values} values");
-            return Verdict::Skip(format!("{why}; --categorical {} takes it in", self.name));
+    }
+
+    /// What is to be said of values that are not of the kind of their column.
+    fn misfits(&self, name: &str, kind: Kind) -> Option<String> {
+        let values = self.values() - self.marked;
+        if kind == Kind::Categorical || self.numbers == values {
+            return None;
         }
-        Verdict::Kind(Kind::Categorical)
+        Some(format!(
+            "{name}: column {}: numeric; {} of {values} values are no numbers",
+            self.name,
+            values - self.numbers,
+        ))
     }
 
     /// Looks at the values of a batch. `untyped` says that they are CSV's text.
@@ -227,7 +335,9 @@ impl ColumnProfile {
         } else if is_instant(&array) {
             self.instants += values;
         } else if array.data_type() == &DataType::Boolean {
-            self.booleans += values;
+            for value in array.as_boolean().iter().flatten() {
+                self.boolean(value);
+            }
         } else if let Some(numbers) = numbers(&array)? {
             for number in numbers.iter().flatten() {
                 self.number(number);
@@ -236,8 +346,7 @@ impl ColumnProfile {
             self.nested += values;
         } else {
             for text in texts(&array)?.iter().flatten() {
-                self.distinct_text(text);
-                self.texts += 1;
+                self.text(text, false);
             }
         }
         Ok(())
@@ -249,12 +358,14 @@ impl ColumnProfile {
             return;
         }
         self.numbers += 1;
+        self.envelope_values += u64::from(self.envelope.is_some_and(|field| field.holds(number)));
         // Matters only where texts stand among the numbers.
-        if self.texts > 0
-            && let Some(text) = category_of_f64(number)
-        {
-            self.distinct_text(&text);
-        }
+        self.sample.offer(|| category_of_f64(number).unwrap_or_default());
+    }
+
+    pub(crate) fn boolean(&mut self, value: bool) {
+        self.booleans += 1;
+        self.sample.offer(|| value.to_string());
     }
 
     /// Looks at a text; one of CSV may be anything.
@@ -267,27 +378,33 @@ impl ColumnProfile {
             let code =
                 text.starts_with('0') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
             if let Some(number) = coerce_number(text).filter(|_| !code) {
+                let whole = number.fract() == 0.0 && !text.contains(['.', 'e', 'E']);
+                self.whole += u64::from(whole);
                 self.number(number);
                 return;
             }
             if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") {
-                self.booleans += 1;
+                self.boolean(text.eq_ignore_ascii_case("true"));
                 return;
             }
+            self.codes += u64::from(code && text.bytes().all(|byte| byte.is_ascii_digit()));
+            self.marked += u64::from(says_missing(text));
         }
-        if is_instant_text(text) {
-            self.instants += 1;
-        } else {
-            self.texts += 1;
+        let holds = self.envelope.is_some_and(|field| match coerce_number(text) {
+            Some(number) => field.holds(number),
+            None => field.holds_text(text),
+        });
+        self.envelope_values += u64::from(holds);
+        match read_instant(text.as_bytes()) {
+            Some(instant) => {
+                self.instants += 1;
+                /// Bytes of a date without a time.
+                const DAY: usize = 10;
+                self.days += u64::from(text.len() == DAY);
+                self.zoned += u64::from(instant == InstantText::Zoned);
+            }
+            None => self.texts += 1,
         }
-        self.distinct_text(text);
-    }
-
-    fn distinct_text(&mut self, text: &str) {
-        if self.distinct.len() <= DISTINCT_TEXTS {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            self.distinct.insert(hasher.finish());
-        }
+        self.sample.offer(|| text.to_owned());
     }
 }

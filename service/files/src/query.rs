@@ -1,121 +1,153 @@
-//! DataFusion: the session in which files are read and queries are answered.
+//! DataFusion: the session in which queries over files are answered.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::SyncSender;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use datafusion::catalog::Session;
-use datafusion::common::{GetExt, Result as DataFusionResult};
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::{Result as DataFusionResult, TableReference};
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::file_format::json::JsonFormatFactory;
-use datafusion::datasource::file_format::{FileFormat, FileFormatFactory};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::options::JsonReadOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{
-    CsvReadOptions, ParquetReadOptions, SQLOptions, SessionConfig, SessionContext,
-};
+use datafusion::prelude::{ParquetReadOptions, SQLOptions, SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 
 use super::error::FileError;
-use super::source::Source;
+use super::paths::{FileFormat, Files, files};
+use super::raw::Raw;
+
+mod typed;
+
+use typed::TypedCsv;
 
 /// Rows of a batch: large enough that the work per batch does not count.
 const BATCH_ROWS: usize = 8192;
-/// Batches that wait between the reading thread and its reader.
-const QUEUE: usize = 4;
 /// Memory of a query's sorts, groups and joins; what needs more goes to temporary files, or fails.
 const MEMORY_BYTES: usize = 1 << 30;
 
-/// The batches of a source, read by a thread of their own, in order.
-pub(crate) type RawBatches = Receiver<Result<RecordBatch, FileError>>;
-
-/// The columns of a source, as Arrow types them; all of them text for CSV.
-pub(crate) fn schema(source: &Source) -> Result<SchemaRef, FileError> {
-    let runtime = runtime(source)?;
-    let frame = runtime.block_on(frame(source)).map_err(|error| refused(source, &error))?;
-    Ok(Arc::clone(frame.schema().inner()))
+/// The columns of a query's result, as Arrow types them.
+pub(crate) fn schema(query: &str) -> Result<SchemaRef, FileError> {
+    let asked = runtime(query)?.block_on(ask(query)).map_err(|error| refused(query, &error))?;
+    Ok(Arc::clone(asked.frame.schema().inner()))
 }
 
-pub(crate) fn batches(source: &Source) -> Result<RawBatches, FileError> {
-    let runtime = runtime(source)?;
-    let source = source.clone();
-    let (outbox, inbox) = sync_channel(QUEUE);
-    let name = source.to_string();
-    let work = move || {
-        let read = async {
-            let mut stream = frame(&source).await?.execute_stream().await?;
-            while let Some(batch) = std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-                // A reader that has gone away has seen enough.
-                if outbox.send(Ok(batch?)).is_err() {
-                    break;
-                }
-            }
-            Ok::<(), DataFusionError>(())
-        };
-        if let Err(error) = runtime.block_on(read) {
-            let _ = outbox.send(Err(refused(&source, &error)));
+/// Sends the rows of a query's result.
+pub(crate) fn read(query: &str, outbox: &SyncSender<Raw>) -> Result<(), FileError> {
+    let read = async {
+        let asked = ask(query).await?;
+        for note in asked.notes {
+            let _ = outbox.send(Raw::Note(note));
         }
+        let mut stream = asked.frame.execute_stream().await?;
+        while let Some(batch) = std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+            // A reader that has gone away has seen enough.
+            if outbox.send(Raw::Batch(batch?)).is_err() {
+                break;
+            }
+        }
+        Ok::<(), DataFusionError>(())
     };
-    std::thread::Builder::new()
-        .name("files".to_owned())
-        .spawn(work)
-        .map_err(|source| FileError::Io { path: name.into(), source })?;
-    Ok(inbox)
+    runtime(query)?.block_on(read).map_err(|error| refused(query, &error))
 }
 
-fn runtime(source: &Source) -> Result<Runtime, FileError> {
+/// A query that can be answered.
+struct Asked {
+    frame: DataFrame,
+    /// What is unusual about the files it reads.
+    notes: Vec<String>,
+}
+
+fn runtime(query: &str) -> Result<Runtime, FileError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| FileError::Io { path: source.to_string().into(), source: error })
+        .map_err(|source| FileError::Io { path: query.into(), source })
 }
 
-fn refused(source: &Source, error: &DataFusionError) -> FileError {
-    match error.find_root() {
+fn refused(query: &str, error: &DataFusionError) -> FileError {
+    let detail = match error.find_root() {
         // Only the parser's sentence: its display is that of a Rust value.
-        DataFusionError::SQL(parser, _) => source.unreadable(parser.to_string()),
-        _ => source.unreadable(error.strip_backtrace()),
+        DataFusionError::SQL(parser, _) => parser.to_string(),
+        DataFusionError::External(error) => error.to_string(),
+        _ => error.strip_backtrace(),
+    };
+    // Its further lines are backtraces and hints for programmers.
+    let detail = detail.lines().next().unwrap_or_default().trim();
+    // A name in quotes is a table to DataFusion, and a file to whoever wrote it.
+    let detail = match detail.split_once("table 'datafusion.public.") {
+        Some((_, table)) => format!("no readable file '{}", table.trim_end_matches(" not found")),
+        None => detail.to_owned(),
+    };
+    FileError::Query { query: query.to_owned(), detail }
+}
+
+async fn ask(query: &str) -> DataFusionResult<Asked> {
+    let context = session()?;
+    let mut notes = Vec::new();
+    let state = context.state();
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(query, &dialect)?;
+    for reference in state.resolve_table_references(&statement)? {
+        match files(reference.table()) {
+            Ok(files) => {
+                let table = table(&context, reference.table(), &files, &mut notes).await?;
+                context.register_table(TableReference::bare(reference.table()), table)?;
+            }
+            // What is no file may be another part of the query.
+            Err(FileError::Missing { .. }) => {}
+            Err(error) => return Err(DataFusionError::External(Box::new(error))),
+        }
+    }
+    // Reading only: a data argument never creates, inserts or copies.
+    let options =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let frame = context.sql_with_options(query, options).await?;
+    Ok(Asked { frame, notes })
+}
+
+async fn table(
+    context: &SessionContext,
+    name: &str,
+    files: &Files,
+    notes: &mut Vec<String>,
+) -> DataFusionResult<Arc<dyn TableProvider>> {
+    let paths = files.paths.iter().map(|path| path.canonicalize());
+    let urls: Vec<String> =
+        paths.map(|path| Ok(url(&path?.to_string_lossy()))).collect::<std::io::Result<_>>()?;
+    match files.format {
+        FileFormat::Parquet => {
+            let options =
+                ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+            Ok(context.read_parquet(urls, options).await?.into_view())
+        }
+        FileFormat::JsonLines => {
+            let options = JsonReadOptions::default().file_extension("");
+            Ok(context.read_json(urls, options).await?.into_view())
+        }
+        FileFormat::Csv => {
+            let csv = TypedCsv::open(name, &files.paths)
+                .map_err(|error| DataFusionError::External(Box::new(error)))?;
+            notes.extend(csv.notes());
+            let schema: &Arc<Schema> = csv.schema();
+            Ok(Arc::new(StreamingTable::try_new(Arc::clone(schema), vec![Arc::new(csv)])?))
+        }
     }
 }
 
-async fn frame(source: &Source) -> DataFusionResult<DataFrame> {
-    let context = session()?;
-    match source {
-        Source::Parquet(path) => {
-            let extension = path.extension().map(|text| format!(".{}", text.to_string_lossy()));
-            let options = ParquetReadOptions {
-                file_extension: extension.as_deref().unwrap_or_default(),
-                ..ParquetReadOptions::default()
-            };
-            context.read_parquet(path.to_string_lossy().as_ref(), options).await
-        }
-        Source::Csv(path) => {
-            let extension = path.extension().map(|text| format!(".{}", text.to_string_lossy()));
-            let extension = extension.as_deref().unwrap_or_default();
-            let path = path.to_string_lossy();
-            let options = CsvReadOptions::new().file_extension(extension).newlines_in_values(true);
-            let typed = context.read_csv(path.as_ref(), options.clone()).await?;
-            let text = |field: &Arc<Field>| Field::new(field.name(), DataType::Utf8, true);
-            let names: Vec<Field> = typed.schema().fields().iter().map(text).collect();
-            let schema = Schema::new(names);
-            context.read_csv(path.as_ref(), options.schema(&schema)).await
-        }
-        Source::Query(query) => {
-            // Reading only: a data argument never creates, inserts or copies.
-            let options = SQLOptions::new()
-                .with_allow_ddl(false)
-                .with_allow_dml(false)
-                .with_allow_statements(false);
-            context.sql_with_options(query, options).await
-        }
-        Source::JsonLines(path) => {
-            let message = format!("{} is read line by line", path.display());
-            Err(DataFusionError::Internal(message))
+/// A path as a URL, in which no sign stands for a pattern.
+fn url(path: &str) -> String {
+    let mut url = String::from("file://");
+    for byte in path.bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' => url.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
+            _ => url.push_str(&format!("%{byte:02X}")),
         }
     }
+    url
 }
 
 fn session() -> DataFusionResult<SessionContext> {
@@ -129,39 +161,10 @@ fn session() -> DataFusionResult<SessionContext> {
     parquet.schema_force_view_types = false;
     parquet.binary_as_string = true;
     let environment = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
-    let mut state = SessionStateBuilder::new()
+    let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
         .with_default_features()
         .build();
-    for extension in ["jsonl", "ndjson"] {
-        state.register_file_format(Arc::new(JsonLines { extension }), true)?;
-    }
-    Ok(SessionContext::new_with_state(state).enable_url_table())
-}
-
-/// JSON under the names that files of lines have.
-#[derive(Debug)]
-struct JsonLines {
-    extension: &'static str,
-}
-
-impl GetExt for JsonLines {
-    fn get_ext(&self) -> String {
-        self.extension.to_owned()
-    }
-}
-
-impl FileFormatFactory for JsonLines {
-    fn create(
-        &self,
-        state: &dyn Session,
-        options: &HashMap<String, String>,
-    ) -> DataFusionResult<Arc<dyn FileFormat>> {
-        JsonFormatFactory::new().create(state, options)
-    }
-
-    fn default(&self) -> Arc<dyn FileFormat> {
-        JsonFormatFactory::new().default()
-    }
+    Ok(SessionContext::new_with_state(state))
 }

@@ -16,6 +16,7 @@ use driftline_config::{Limits, Subject};
 
 use super::*;
 
+mod people;
 mod reading;
 
 struct Folder(tempfile::TempDir);
@@ -408,13 +409,16 @@ fn what_cannot_be_read_is_said_in_one_sentence() {
         ("missing.csv", "missing.csv: no such file"),
         (
             "notes.txt",
-            "unknown format: the name must end in .parquet, .csv or .jsonl, or write a SELECT",
+            "unknown format: the name must end in .parquet, .csv, .tsv, .jsonl (these three also with .gz), or write a SELECT",
         ),
         ("empty.csv", "empty.csv: no rows: 0 bytes"),
         ("text.parquet", "text.parquet: not readable as Parquet"),
-        ("ragged.csv", "ragged.csv: not readable as CSV"),
+        (
+            "ragged.csv",
+            "ragged.csv: row 2 (line 3): 3 values, where the header names 2 columns: the first without a name is \"3\"",
+        ),
         ("broken.jsonl", "broken.jsonl:2: not one JSON object"),
-        ("array.jsonl", "array.jsonl:1: not one JSON object"),
+        ("array.jsonl", "array.jsonl: one JSON list of all rows: write one object per line"),
         ("nothing.jsonl", "nothing.jsonl: no columns"),
         ("SELECT * FROM 'DIR/missing.csv'", "no readable file '"),
         ("SELECT b FROM 'DIR/header.csv' WHERE", "query"),
@@ -427,7 +431,7 @@ fn what_cannot_be_read_is_said_in_one_sentence() {
             folder.path(argument).to_str().unwrap().to_owned()
         };
         let outcome = Table::open(&argument, &|_| ())
-            .and_then(|table| table.profile(&|_| ()))
+            .and_then(|table| table.profile(&|_| ()).cloned())
             .map_err(|error| error.to_string());
         let error = outcome.expect_err(&argument);
         assert!(error.contains(expected), "{argument}: {error}");

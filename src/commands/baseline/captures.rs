@@ -190,6 +190,10 @@ impl RowSource for CapturedRows {
         Ok(true)
     }
 
+    fn is_production(&self) -> bool {
+        true
+    }
+
     fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError> {
         let profile = self.profile(audience).map_err(unreadable)?;
         let columns = profile.columns.iter();

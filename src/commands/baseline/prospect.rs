@@ -2,19 +2,19 @@
 
 use driftline_analytics::baseline::{Baseline, BaselineColumn};
 use driftline_analytics::report::{Check, Finding, Report};
+use driftline_batch::baseline::NewBaseline;
 use driftline_batch::prospect::Prospects;
 use driftline_config::time::{format_duration, format_instant};
 use driftline_config::{Level, Model, Subject};
 
 use super::super::text_table::TextTable;
 
-pub(super) fn describe(model: &Model, baseline: &Baseline, prospects: &Prospects) -> String {
-    let Prospects { by_size, own_windows, alarmed } = prospects;
-    let columns = columns(baseline, by_size);
-    format!("{columns}\n{}", self::own_windows(model, *own_windows, alarmed))
+pub(super) fn describe(model: &Model, new: &NewBaseline, prospects: &Prospects) -> String {
+    let columns = columns(&new.built.baseline, &prospects.by_size, new.timed);
+    format!("{columns}\n{}", own_windows(model, prospects, new.timed))
 }
 
-fn columns(baseline: &Baseline, prospects: &[Report]) -> String {
+fn columns(baseline: &Baseline, prospects: &[Report], timed: bool) -> String {
     let mut table = TextTable::new(&[
         "column",
         "kind",
@@ -40,7 +40,9 @@ fn columns(baseline: &Baseline, prospects: &[Report]) -> String {
                 .map_or_else(String::new, |effect| format!("{:.3}", effect.tolerance)),
         ];
         row.extend(found.iter().map(|finding| detectable(*finding)));
-        row.push(known.map_or_else(|| "not judged".to_owned(), |finding| tolerance_from(finding)));
+        row.push(
+            known.map_or_else(|| "not judged".to_owned(), |finding| tolerance_from(finding, timed)),
+        );
         table.row(row);
     }
     let heading = "smallest KS (numeric) or PSI (categorical) on which windows of so many rows could alarm:\n";
@@ -88,10 +90,13 @@ fn detectable(finding: Option<&Finding>) -> String {
     }
 }
 
-fn tolerance_from(finding: &Finding) -> String {
+fn tolerance_from(finding: &Finding, timed: bool) -> String {
     let ks = finding.ks.as_ref().map(|ks| ks.tolerance_from.clone());
     let psi = || finding.psi.as_ref().and_then(|psi| psi.tolerance_from.clone());
     let mut text = ks.or_else(psi).unwrap_or_default();
+    if timed && text.starts_with("floor: the baseline has no windows") {
+        text = "floor: fewer than two windows of its own".to_owned();
+    }
     if !finding.judged {
         text = format!("not judged; {text}");
     }
@@ -101,9 +106,16 @@ fn tolerance_from(finding: &Finding) -> String {
     text
 }
 
-fn own_windows(model: &Model, windows: usize, alarmed: &[(i64, Report)]) -> String {
+fn own_windows(model: &Model, prospects: &Prospects, timed: bool) -> String {
+    let Prospects { own_windows: windows, alarmed, .. } = prospects;
     let every = format_duration(model.window.every_us);
-    if windows == 0 {
+    if timed && *windows < 2 {
+        return format!(
+            "fewer than two windows of its own (of {every}, at least {} rows): tolerances are the floors; rows over a longer time, or shorter windows, let the baseline say how far its columns move by themselves\n",
+            model.window.at_least
+        );
+    }
+    if *windows == 0 {
         return format!(
             "no windows of its own (of {every}): tolerances are the floors; --time COLUMN lets the baseline say how far its columns move by themselves\n"
         );

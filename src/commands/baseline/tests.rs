@@ -164,3 +164,66 @@ fn what_cannot_be_built_is_said_in_one_sentence() {
     assert_eq!(cut_points("all"), Ok(CutPoints::All));
     assert_eq!(cut_points("2"), Ok(CutPoints::AtMost(2)));
 }
+
+/// "For want of a time column" was said of rows that had one, but lay within one window.
+#[test]
+fn rows_of_a_single_window_are_told_that_they_are_too_few() {
+    let case = Case::new();
+    let rows = std::fs::read_to_string(case.path("rows.csv")).unwrap();
+    let first: Vec<&str> = rows.lines().take(300).collect();
+    std::fs::write(case.path("rows.csv"), first.join("\n")).unwrap();
+    let text = make(&case.args(), &mut |_| ()).unwrap();
+    assert!(text.contains("fewer than two windows of its own (of 1d, at least 50 rows)"), "{text}");
+    assert!(!text.contains("--time"), "{text}");
+    assert!(!text.contains("for want of a time column"), "{text}");
+}
+
+/// `score` became a feature that no request has, since nobody said that it is the prediction; and
+/// captures were asked whether they were held out.
+#[test]
+fn predictions_are_asked_about_where_it_matters() {
+    let case = Case::new();
+    let rows = std::fs::read_to_string(case.path("rows.csv")).unwrap();
+    std::fs::write(case.path("rows.csv"), rows.replacen(",p\n", ",score\n", 1)).unwrap();
+    let mut notes = Vec::new();
+    let args = BaselineArgs { rename: Vec::new(), predictions: None, ..case.args() };
+    make(&args, &mut |note| notes.push(note.to_owned())).unwrap();
+    let hint = "column score becomes a feature; if it is what the model answered, write --rename score=prediction:score";
+    assert!(notes.iter().any(|note| note.contains(hint)), "{notes:?}");
+    let mut lines = String::new();
+    for row in 0..200 {
+        let ts = time_us(row) / 1000;
+        writeln!(
+            lines,
+            "{{\"ts\":{ts},\"features\":{{\"x\":{}}},\"prediction\":{{\"score\":0.5}}}}",
+            x(row)
+        )
+        .unwrap();
+    }
+    std::fs::write(case.path("captures.jsonl"), lines).unwrap();
+    let captures = case.path("captures.jsonl").to_str().unwrap().to_owned();
+    let args = BaselineArgs { data: Some(captures), time: None, ..args };
+    let mut notes = Vec::new();
+    let text = make(&args, &mut |note| notes.push(note.to_owned())).unwrap();
+    assert!(text.contains("prediction:score"), "{text}");
+    assert!(notes.iter().any(|note| note.contains("taken for held-out")), "{notes:?}");
+}
+
+/// A column without a name became `feature:`, which no command could read again.
+#[test]
+fn a_baseline_that_cannot_be_read_is_not_written() {
+    let case = Case::new();
+    let rows = std::fs::read_to_string(case.path("rows.csv")).unwrap();
+    let plain = BaselineArgs { time: None, rename: Vec::new(), predictions: None, ..case.args() };
+    let written = |header: &str| {
+        let text = rows.replacen("when,id,x", header, 1);
+        std::fs::write(case.path("rows.csv"), text).unwrap();
+        let _ = std::fs::remove_file(case.path("baseline.json"));
+        make(&plain, &mut |_| ())
+    };
+    written("when,,x").unwrap();
+    Baseline::parse(&std::fs::read(case.path("baseline.json")).unwrap()).unwrap();
+    let error = format!("{:#}", written("when,feature:,x").unwrap_err());
+    assert!(error.contains("baseline.json: nothing is written: "), "{error}");
+    assert!(!case.path("baseline.json").exists());
+}

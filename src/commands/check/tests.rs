@@ -17,8 +17,12 @@ fn file(folder: &tempfile::TempDir, name: &str, shift: u64) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+fn compared(words: &[&str]) -> anyhow::Result<Compared> {
+    compare(&arguments(words), &mut |_| ())
+}
+
 fn report(words: &[&str]) -> anyhow::Result<Report> {
-    compare(&arguments(words), &mut |_| ()).map(|compared| compared.report)
+    compared(words).map(|compared| compared.report)
 }
 
 #[test]
@@ -66,13 +70,25 @@ fn tolerances_are_those_of_the_arguments() {
 fn the_table_is_for_people() {
     let folder = tempfile::tempdir().unwrap();
     let (left, right) = (file(&folder, "l.csv", 0), file(&folder, "r.csv", 30));
-    let found = report(&["--reference", &left, "--current", &right]).unwrap();
+    let found = compared(&["--reference", &left, "--current", &right]).unwrap();
     let text = table(&found, Paint::on(false));
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("900 rows: 1 at alarm"), "{text}");
     assert!(lines[2].starts_with("level  subject"), "{text}");
     assert!(lines[3].starts_with("alarm  feature:x       KS"), "{text}");
     assert!(!text.contains('\u{1b}'));
-    let same = report(&["--reference", &left, "--current", &left]).unwrap();
+    let same = compared(&["--reference", &left, "--current", &left]).unwrap();
     assert!(table(&same, Paint::on(false)).starts_with("900 rows: nothing found"));
+}
+
+/// Two rows against nine hundred were "nothing found", and the exit code was 0.
+#[test]
+fn a_check_that_could_compare_nothing_ends_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = file(&folder, "l.csv", 0);
+    let right = folder.path().join("two.csv");
+    std::fs::write(&right, "x,colour\n1,red\n2,green\n").unwrap();
+    let words = ["--reference", &left, "--current", right.to_str().unwrap()];
+    let error = run(&arguments(&words)).unwrap_err().to_string();
+    assert!(error.starts_with("nothing could be compared: 2 rows are too few"), "{error}");
 }

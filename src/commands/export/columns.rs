@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt32Array,
+    TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use driftline_capture::columns::{ID, LATENCY_US, SAMPLE_RATE, STATUS, VERSION};
-use driftline_capture::{CaptureBatch, CaptureSchema, Kind};
-use driftline_config::Partition;
+use driftline_capture::columns::{ID, LATENCY_US, SAMPLE_RATE, STATUS, VERSION, WRONG_TYPE_PREFIX};
+use driftline_capture::{CaptureBatch, Kind};
+use driftline_config::{Partition, Subject};
+
+use super::shape::Shape;
 
 /// Columns that stand before the values.
 const FIXED: [&str; 9] =
@@ -22,12 +24,14 @@ const FIXED: [&str; 9] =
 pub(super) struct Columns {
     topic: String,
     schema: SchemaRef,
+    /// Columns of which some values are of the wrong type.
+    misfits: Vec<Subject>,
 }
 
 impl Columns {
     /// Features under their plain name, unless another column has it; predictions as
-    /// `prediction:NAME`.
-    pub(super) fn new(topic: &str, schema: &CaptureSchema) -> Columns {
+    /// `prediction:NAME`; values of the wrong type as text beside, as `wrong_type:feature:NAME`.
+    pub(super) fn new(topic: &str, Shape { schema, misfits }: &Shape) -> Columns {
         let utc: Option<Arc<str>> = Some("UTC".into());
         let types = [
             (DataType::Utf8, false),
@@ -54,7 +58,10 @@ impl Columns {
             };
             fields.push(Field::new(name, kind, true));
         }
-        Columns { topic: topic.to_owned(), schema: Arc::new(Schema::new(fields)) }
+        let misfits: Vec<Subject> = misfits.iter().cloned().collect();
+        let beside = misfits.iter().map(|subject| format!("{WRONG_TYPE_PREFIX}{subject}"));
+        fields.extend(beside.map(|name| Field::new(name, DataType::Utf8, true)));
+        Columns { topic: topic.to_owned(), schema: Arc::new(Schema::new(fields)), misfits }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -89,6 +96,12 @@ impl Columns {
         ];
         for values in rows.values() {
             columns.push(taken(values)?);
+        }
+        for subject in &self.misfits {
+            columns.push(match rows.wrong_type(subject) {
+                Some(texts) => taken(texts)?,
+                None => new_null_array(&DataType::Utf8, count),
+            });
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::commands::rig::{ROWS_A_DAY, Rig, arguments, filled, parquet_rows};
+use crate::commands::rig::{ROWS_A_DAY, Rig, arguments, day_us, filled, parquet_rows};
 
 fn exported(rig: &Rig, which: &str, id: &str) -> anyhow::Result<Vec<Vec<String>>> {
     let out = rig.path("out.parquet");
@@ -66,4 +66,38 @@ fn nothing_is_written_where_nothing_is_known() {
         assert!(exported(&rig, which, id).is_err(), "{id}");
         assert!(!rig.path("out.parquet").exists());
     }
+}
+
+/// Only monitored columns were in the file, and what was of the wrong type was nowhere.
+#[test]
+fn every_column_of_the_rows_is_exported_whatever_its_type() {
+    let rig = Rig::new(2);
+    let values = [
+        r#"{"x":0.5,"carrier":"UA","seats":180,"cabin":"first","mixed":1,"ts":7}"#,
+        r#"{"x":"n/a","carrier":"AA","seats":"many","cabin":{"rows":2},"mixed":"two"}"#,
+        r#"{"x":1.5,"carrier":null,"seats":90.5,"flag":true,"mixed":3}"#,
+    ];
+    for (row, features) in values.iter().enumerate() {
+        let ts = driftline_config::time::format_instant(day_us(0) + row as i64);
+        let prediction = r#"{"score":0.25,"label":"late"}"#;
+        let line = format!(
+            r#"{{"v":1,"model":"m","id":"{row}","ts":"{ts}","features":{features},"prediction":{prediction}}}"#
+        );
+        rig.send(0, &[line]);
+    }
+    rig.close(12);
+    let served = rig.serve();
+    let report = served.reports.iter().find(|(report, _)| report.model == "m").unwrap();
+    let out = rig.path("out.parquet");
+    let (config, path) = (rig.config.to_str().unwrap(), out.to_str().unwrap());
+    let args = ["--config", config, "--window", &report.0.window.id, "--out", path];
+    assert_eq!(export(&rig.config(), &arguments(&args)).unwrap(), 3);
+    let rows = |columns: &[&str]| -> Vec<String> {
+        parquet_rows(&out, columns).into_iter().map(|row| row.join("|")).collect()
+    };
+    let monitored = rows(&["x", "wrong_type:feature:x", "carrier", "prediction:score"]);
+    assert_eq!(monitored, ["0.5||UA|0.25", "|n/a|AA|0.25", "1.5|||0.25"]);
+    let others = rows(&["seats", "cabin", "wrong_type:feature:cabin", "flag", "prediction:label"]);
+    assert_eq!(others, ["180|first|||late", "many||{\"rows\":2}||late", "90.5|||true|late"]);
+    assert_eq!(rows(&["mixed", "feature:ts"]), ["1|7.0", "two|", "3|"]);
 }

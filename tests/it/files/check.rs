@@ -315,3 +315,39 @@ fn json_is_one_document_and_every_skip_is_one_line_elsewhere() {
     expected.sort_unstable();
     assert_eq!(lines, expected, "nothing is skipped in silence, and nothing else is said");
 }
+
+/// The same frame drifted against itself where pandas wrote one file and polars the other.
+#[test]
+fn what_pandas_and_polars_write_has_the_same_kinds_and_findings_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = json!({"folder": folder.path(), "rows": 700, "shift": [0.0, 0.15]});
+    let Some(files) = python::run("frames.py", &request) else { return };
+    let mut expected: Option<(String, Vec<String>, usize)> = None;
+    let files = files.as_object().unwrap();
+    assert_eq!(files.len(), 5, "{files:?}");
+    for (writer, pair) in files {
+        let side = |at: usize| pair[at].as_str().unwrap();
+        let mut command = service::driftline();
+        command.args(["check", "--json", "--reference", side(0), "--current", side(1)]);
+        let (code, stdout, stderr) = service::run(&mut command);
+        assert_eq!(code, Some(1), "{writer}: {stderr}");
+        let lines = stderr.lines().filter(|line| !line.contains("left out as an index"));
+        let lines = lines.map(|line| line.replace(side(0), "left").replace(side(1), "right"));
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort_unstable();
+        assert_eq!(lines.len(), 6, "{writer}: {lines:?}");
+        let report: Value = serde_json::from_str(&stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap().len();
+        let seen = (
+            judged(&stdout).split("\"baseline_sha256\"").next().unwrap().to_owned(),
+            lines,
+            findings,
+        );
+        let expected = expected.get_or_insert_with(|| seen.clone());
+        assert_eq!(expected.1, seen.1, "{writer}");
+        for (found, wanted) in seen.0.split("{\"subject\"").zip(expected.0.split("{\"subject\"")) {
+            assert_eq!(found, wanted, "{writer}");
+        }
+        assert_eq!(expected.2, seen.2, "{writer}");
+    }
+}

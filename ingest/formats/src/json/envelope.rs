@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::instant::{BEYOND_US, EARLIEST_US, parse_rfc3339_us};
 use super::layout::TopicLayout;
 use super::scan::{Fault, Number, Scanner, Text, Value, unescape};
 use super::sixteen::QuotedKey;
 use super::values::Part;
+use crate::instant::{BEYOND_US, EARLIEST_US, InstantText, read_instant};
 use driftline_capture::Ignored;
 
 /// Bytes that an `id` or a `version` may have; longer ones count as absent, since a cut identifier
@@ -234,11 +234,14 @@ fn event_time(value: Value<'_>) -> EventTime {
         Value::Null => return EventTime::Absent,
         Value::Text(text) => {
             let read = match text.escaped {
-                true => parse_rfc3339_us(optional_text(text).as_bytes()),
-                false => parse_rfc3339_us(text.raw),
+                true => read_instant(optional_text(text).as_bytes()),
+                false => read_instant(text.raw),
             };
             match read {
-                Some(time_us) => time_us,
+                Some(InstantText::At(time_us)) => time_us,
+                Some(InstantText::Local(_) | InstantText::Zoned) => {
+                    return EventTime::Bad("ts says no offset from UTC: write RFC 3339");
+                }
                 None => return EventTime::Bad("ts is a string but not RFC 3339"),
             }
         }

@@ -10,7 +10,6 @@
 //! exception: the first `model` that names an unconfigured model ends the reading of its record.
 
 mod envelope;
-mod instant;
 mod layout;
 mod number;
 mod rows;

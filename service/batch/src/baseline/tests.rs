@@ -136,7 +136,7 @@ fn captures_in_lines_and_in_columns_give_the_same_findings() {
     for row in rows() {
         let number = match row % 40 {
             0 => "null".to_owned(),
-            1 => "\"n/a\"".to_owned(),
+            1 => "\"unknown\"".to_owned(),
             _ => value(row).to_string(),
         };
         let TableRow { hour, p: score, .. } = table_row(row);

@@ -10,6 +10,8 @@ use driftline_files::write_parquet;
 
 use super::*;
 
+mod formats;
+
 /// Numbers that look random and are the same in every run (Knuth's MMIX).
 struct Numbers(u64);
 
@@ -231,8 +233,32 @@ fn what_cannot_be_compared_is_said_in_one_sentence() {
         assert!(error.contains(expected), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    let against = Against::Baseline(file.into());
+    let against = Against::Baseline(file.clone().into());
     let error = compared(&CheckOptions { against, ..base }).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("not a baseline file"), "{error}: {cause}");
+}
+
+/// A check of which no column was left exited with 0, and skips were nowhere counted.
+#[test]
+fn a_check_of_nothing_says_so_and_skips_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Rows::new(17, 400, 0.0).write(&folder, "a.csv");
+    let mut audience = Audience { note: &mut |_| (), progress: &|_| () };
+    let ignoring = |names: &[&str]| CheckOptions {
+        ignore: names.iter().map(|&name| name.to_owned()).collect(),
+        ..options(&file, &file)
+    };
+    let found = check(&ignoring(&["x"]), &mut audience).unwrap();
+    assert_eq!((found.skipped, found.nothing()), (1, None));
+    let error = compared(&ignoring(&["x", "colour"])).unwrap_err().to_string();
+    assert!(error.contains("no columns to compare: all were skipped"), "{error}");
+    assert!(error.contains("column x skipped: --ignore"), "{error}");
+    let small = Rows::new(18, 2, 0.0).write(&folder, "b.csv");
+    let few = check(&options(&file, &small), &mut audience).unwrap();
+    let why = few.nothing().unwrap();
+    assert!(why.starts_with("nothing could be compared: 2 rows are too few to judge"), "{why}");
+    let mut unjudged = found;
+    unjudged.report.findings.iter_mut().for_each(|finding| finding.judged = false);
+    assert_eq!(unjudged.nothing().unwrap(), "nothing to compare: no column is judged, 1 skipped");
 }

@@ -87,7 +87,7 @@ fn kinds_follow_from_the_values() {
         let flag = ["true", "False"][row % 2];
         let colour = ["red", "green", "blue"][row % 3];
         let mixed = ["1", "a"][row % 2];
-        let mostly = if row == 7 { "n/a".to_owned() } else { row.to_string() };
+        let mostly = if row == 7 { "broken".to_owned() } else { row.to_string() };
         csv.push_str(&format!(
             "{row}.5,{flag},{colour},u{row},2013-01-{:02},,{mixed},{mostly},0{}\n",
             row % 28 + 1,
@@ -154,9 +154,9 @@ fn kinds_follow_from_the_values() {
 }
 
 #[test]
-fn over_a_thousand_texts_are_an_identifier() {
+fn texts_that_two_rows_hardly_ever_share_are_an_identifier() {
     let folder = Folder::new();
-    for (distinct, expected) in [(1000, true), (1001, false)] {
+    for (distinct, expected) in [(500, true), (2000, false)] {
         let texts: Vec<String> = (0..3003).map(|row| format!("t{}", row % distinct)).collect();
         let file = folder.parquet(
             "i.parquet",

@@ -116,7 +116,10 @@ fn judge(models: &[ModelPlan], record: &Value) -> Expected {
         _ => return Expected::Rejected,
     };
     let time_us = match record.get("ts") {
-        Some(Value::String(text)) => super::instant::parse_rfc3339_us(text.as_bytes()),
+        Some(Value::String(text)) => match crate::read_instant(text.as_bytes()) {
+            Some(crate::InstantText::At(time_us)) => Some(time_us),
+            _ => None,
+        },
         Some(Value::Number(number)) => match number.as_i64() {
             Some(milliseconds) => milliseconds.checked_mul(1000),
             None => number.as_f64().map(|milliseconds| (milliseconds * 1000.0).round() as i64),
