@@ -34,6 +34,7 @@ use crate::delivery::Delivery;
 use crate::faults::Place;
 use crate::illustration;
 use crate::judge::Judge;
+use crate::scoring;
 
 /// Commands of people that wait for the loop.
 const COMMANDS: usize = 64;
@@ -61,6 +62,7 @@ impl Monitor {
             begin_again(&mut pipeline, &store)?;
         }
         let metrics = metrics(config, &pipeline);
+        let launch = scoring::launch(&config.shadow, &config.limits, onnxruntime);
         let runtime = runtime()?;
         let delivery = {
             let _inside = runtime.enter();
@@ -86,7 +88,7 @@ impl Monitor {
             writer: Writer::start(Arc::clone(&store), faults.clone())?,
             faults,
             gate: Gate::default(),
-            candidates: Candidates::start(&pipeline, onnxruntime, &config.limits),
+            candidates: Candidates::start(&pipeline, &launch, config.limits.shadow_rows),
             outgoing: Outgoing::new(delivery, publisher),
             receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
             commands,
