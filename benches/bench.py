@@ -191,7 +191,8 @@ def score(executable, rounds=5):
         flights = pathlib.Path(folder) / "flights.parquet"
         subprocess.run([python, script, "flights", model.parent / "flights-2013.parquet", flights], check=True)
         ways = {"Python, 1024 rows a run": [python, script, "score", model, flights],
-                "Driftline, from Arrow to labels": [executable, library, model, sha256, flights]}
+                "Driftline, from Arrow to labels": [executable, library, model, sha256, flights],
+                "the same in one process": [executable, library, model, sha256, flights, "here"]}
         found = {name: [] for name in ways}
         for _ in range(rounds):
             for name, command in ways.items():

@@ -84,6 +84,13 @@ def thread_seconds(process, name):
     return sum(seconds_of(task / "stat") for task in tasks if (task / "comm").read_text().startswith(name))
 
 
+def children_seconds(process):
+    """Processor seconds of the processes that it has started and that live."""
+    children = pathlib.Path(f"/proc/{process.pid}/task").glob("*/children")
+    ids = " ".join(children_of.read_text() for children_of in children).split()
+    return sum(seconds_of(pathlib.Path(f"/proc/{child}/stat")) for child in ids)
+
+
 def seconds_of(stat):
     fields = stat.read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS

@@ -82,10 +82,12 @@ class Scored:
     """What the candidate did while the rows were counted."""
 
     def __init__(self):
-        self.rows = self.share = self.cpu_seconds = 0
+        self.rows = self.share = self.cpu_seconds = self.lane_seconds = 0
 
     def __call__(self, port, process):
-        self.cpu_seconds = service.thread_seconds(process, "shadow-")
+        # The process of the candidate, and of the service the thread that talks to it.
+        self.lane_seconds = service.thread_seconds(process, "shadow-")
+        self.cpu_seconds = self.lane_seconds + service.children_seconds(process)
         rows = {outcome: service.metric(port, "driftline_shadow_rows_total", f'outcome="{outcome}"')
                 for outcome in ("paired", "shed", "failed")}
         if rows["failed"] or not rows["paired"]:
@@ -114,7 +116,7 @@ def measure(options, folder, bootstrap):
         for with_it in (False, True) if turn % 2 == 0 else (True, False):
             seconds, cpu_s = run(more, scored) if with_it else run()
             if with_it:
-                beside.append((seconds, cpu_s - scored.cpu_seconds / options.rows))
+                beside.append((seconds, cpu_s - scored.lane_seconds / options.rows))
                 shares.append(scored.share)
             else:
                 alone.append((seconds, cpu_s))

@@ -8,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod produce;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod score_candidate;
 pub(crate) mod validate;
 
 mod configured;

@@ -15,6 +15,7 @@ mod faults;
 mod libraries;
 mod priority;
 mod retention;
+mod scoring;
 mod signals;
 
 use std::process::ExitCode;
@@ -23,7 +24,9 @@ use clap::{Parser, Subcommand};
 use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{backtest, baseline, check, doctor, export, produce, replay, run, validate};
+use crate::commands::{
+    backtest, baseline, check, doctor, export, produce, replay, run, score_candidate, validate,
+};
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
 #[global_allocator]
@@ -49,14 +52,19 @@ enum Command {
     Produce(produce::ProduceArgs),
     Validate(validate::ValidateArgs),
     Doctor(doctor::DoctorArgs),
+    #[command(name = driftline_shadow::SCORE_COMMAND, hide = true)]
+    ScoreCandidate(score_candidate::ScoreCandidateArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The demo tells its own story, and validate names every problem itself; everything else logs what
-    // an operator may act on.
-    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Validate(_));
-    let default = if quiet { "error" } else { "info" };
+    // an operator may act on. What a candidate's process has to say goes to the service.
+    let default = match arguments.command {
+        Command::Demo(_) | Command::Validate(_) => "error",
+        Command::ScoreCandidate(_) => "off",
+        _ => "info",
+    };
     let filter =
         EnvFilter::try_from_env("DRIFTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -71,6 +79,7 @@ fn main() -> ExitCode {
         Command::Produce(arguments) => produce::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::ScoreCandidate(arguments) => score_candidate::run(arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("driftline: {error:#}");

@@ -150,6 +150,12 @@ fn whole(config: &Config) -> Value {
         "receivers": config.receivers.iter().map(receiver).collect::<Vec<_>>(),
         "reports": { "keep": format_duration(config.reports.keep_us) },
         "limits": limits(config),
+        "shadow": {
+            "memory": config.shadow.memory_bytes,
+            "load": format_duration(config.shadow.load_us),
+            "run": format_duration(config.shadow.run_us),
+            "unsandboxed": config.shadow.unsandboxed,
+        },
         "onnxruntime": config.onnxruntime.as_ref().map(|path| path.display().to_string()),
     })
 }

@@ -85,6 +85,7 @@ fn config(
     let alerts = section.part("alerts", "alerts").and_then(service::alerts);
     let reports = section.part("reports", "reports").and_then(report_store);
     let limits = section.part("limits", "limits").map(service::limits);
+    let sandbox = section.part("shadow", "shadow").map(shadow::sandbox);
     let onnxruntime = section.read("onnxruntime", |value| value.path());
 
     let receiver_nodes = section.list("receivers");
@@ -128,6 +129,7 @@ fn config(
         receivers,
         reports: reports?,
         limits: limits?,
+        shadow: sandbox?,
         onnxruntime,
     })
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::Model;
 use crate::secret::Secret;
-use crate::time::HOUR_US;
+use crate::time::{HOUR_US, MINUTE_US};
 
 /// A whole, valid configuration. Relative paths have been resolved against the file they stand in.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     pub reports: ReportStore,
     pub limits: Limits,
+    /// What the process of a candidate may do.
+    pub shadow: Sandbox,
     /// Path of the ONNX Runtime library, where the operator named one.
     pub onnxruntime: Option<PathBuf>,
 }
@@ -214,6 +216,26 @@ pub struct Alertmanager {
 pub struct ReportStore {
     /// In microseconds of window end.
     pub keep_us: i64,
+}
+
+/// What the process of a candidate may do: the section `shadow`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Most bytes of address space, the library's among them.
+    pub memory_bytes: u64,
+    /// Most processor time of loading library and model.
+    pub load_us: i64,
+    /// Most processor time of one slice of rows.
+    pub run_us: i64,
+    /// Whether candidates are scored where the kernel cannot lock their processes up.
+    pub unsandboxed: bool,
+}
+
+impl Default for Sandbox {
+    fn default() -> Sandbox {
+        let (load_us, run_us) = (MINUTE_US, MINUTE_US / 2);
+        Sandbox { memory_bytes: 2 << 30, load_us, run_us, unsandboxed: false }
+    }
 }
 
 /// Every bound of RULES §7; each has a counter in `driftline_limit_reached_total`.

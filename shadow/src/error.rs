@@ -9,6 +9,14 @@ pub enum ShadowError {
         "no usable ONNX Runtime library ({reasons}); name one with --onnxruntime or ORT_DYLIB_PATH"
     )]
     Runtime { reasons: String },
+    /// What the process of a candidate says of the library or the model: one of the others, as text.
+    #[error("{says}")]
+    Told { says: String },
+    #[error(
+        "this kernel cannot lock up the process of a candidate ({}): mend that, or set shadow.unsandboxed: true and trust the files",
+        lacks.join("; ")
+    )]
+    Sandbox { lacks: Vec<String> },
     #[error("cannot read the model {}: {reason}", path.display())]
     Read { path: PathBuf, reason: String },
     #[error(

@@ -1,5 +1,6 @@
 //! The lane of one candidate: rows go in without waiting, each window is finished in time.
 
+mod mourning;
 mod pairing;
 mod queue;
 mod rest;
@@ -17,18 +18,18 @@ use driftline_capture::{CaptureBatch, columns};
 use driftline_config::Candidate;
 
 use crate::error::{ShadowError, one_line};
-use crate::model::Model;
+use crate::process::Launch;
 use crate::sample::{Decision, chosen};
 use crate::sums::Sums;
 use pairing::needed_columns;
 use queue::Queue;
-use worker::Scorer;
+use worker::Start;
 
-/// How long the end of the process waits for a run that was told to stop.
+/// How long the end of the service waits for a process that was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// One candidate on its own thread, with a queue that sheds what it cannot hold. Nothing here waits
-/// for the model. What is kept of paired rows is up to `S`.
+/// One candidate in a process of its own, with a thread that talks to it and a queue that sheds what it
+/// cannot hold. Nothing here waits for the model. What is kept of paired rows is up to `S`.
 #[derive(Debug)]
 pub struct CandidateLane<S: Sums> {
     candidate: Arc<Candidate>,
@@ -56,8 +57,10 @@ pub enum Health {
     /// The model is being loaded; rows wait in the queue.
     Loading,
     Ready,
-    /// Rows fail, and why. A model that could not be loaded stays so; one whose runs failed is
-    /// ready again after a run that succeeds.
+    /// Its process died, and why; rows wait for the next one.
+    Restarting(String),
+    /// Rows fail, and why. A model that could not be loaded stays so, as does one that died
+    /// too often; one whose runs failed is ready again after a run that succeeds.
     Degraded(String),
 }
 
@@ -67,7 +70,7 @@ pub enum Health {
 pub struct LaneCounters {
     /// Rows with both predictions.
     pub paired: u64,
-    /// Rows dropped because the queue was full or the window's deadline had passed.
+    /// Rows dropped because the queue was full, the window's deadline had passed or the process died.
     pub shed: u64,
     /// Rows without a usable prediction of candidate or champion.
     pub failed: u64,
@@ -76,25 +79,25 @@ pub struct LaneCounters {
 }
 
 impl<S: Sums> CandidateLane<S> {
-    /// Starts the lane. `load` runs on the lane's thread, whose priority it may set; when it fails, the
-    /// candidate is degraded and its rows are counted as failed. `queue_rows` is `limits.shadow_rows`,
-    /// `nothing` the sums with which each window begins.
+    /// Starts the lane. `prepare` runs on the lane's thread, whose priority it may set for all that comes of
+    /// it; when it or the model fails, the candidate is degraded and its rows are counted as failed.
+    /// `queue_rows` is `limits.shadow_rows`, `nothing` the sums with which each window begins.
     pub fn spawn(
         candidate: Candidate,
         queue_rows: usize,
         nothing: S,
-        load: impl FnOnce(&Candidate) -> Result<Model, ShadowError> + Send + 'static,
+        prepare: impl FnOnce(&Candidate) -> Result<Launch, ShadowError> + Send + 'static,
     ) -> CandidateLane<S> {
-        CandidateLane::spawn_scorer(candidate, queue_rows, nothing, |candidate| {
-            load(candidate).map(Scorer::of)
+        CandidateLane::spawn_with(candidate, queue_rows, nothing, |candidate| {
+            Ok(worker::processes(candidate, prepare(candidate)?))
         })
     }
 
-    fn spawn_scorer(
+    fn spawn_with(
         candidate: Candidate,
         queue_rows: usize,
         nothing: S,
-        load: impl FnOnce(&Candidate) -> Result<Scorer, ShadowError> + Send + 'static,
+        prepare: impl FnOnce(&Candidate) -> Result<Box<Start>, ShadowError> + Send + 'static,
     ) -> CandidateLane<S> {
         let lane = CandidateLane {
             candidate: Arc::new(candidate),
@@ -103,7 +106,7 @@ impl<S: Sums> CandidateLane<S> {
         let (candidate, queue) = (Arc::clone(&lane.candidate), Arc::clone(&lane.queue));
         let started =
             thread::Builder::new().name(format!("shadow-{}", candidate.name)).spawn(move || {
-                worker::run(&candidate, &queue, load);
+                worker::run(&candidate, &queue, prepare);
             });
         if let Err(error) = started {
             lane.queue.give_up(format!("no thread for it: {}", one_line(error)));
@@ -191,7 +194,7 @@ impl<S: Sums> CandidateLane<S> {
 impl<S: Sums> Drop for CandidateLane<S> {
     fn drop(&mut self) {
         if !self.queue.stop(STOP_PATIENCE) {
-            tracing::warn!(candidate = self.name(), "a model's run did not stop in time");
+            tracing::warn!(candidate = self.name(), "a candidate's process did not stop in time");
         }
     }
 }

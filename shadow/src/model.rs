@@ -6,17 +6,14 @@ mod outputs;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::fs;
-use std::io::Read;
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
-use driftline_config::{Candidate, sha256_hex};
+use driftline_config::{Candidate, CandidateOutput};
 use ort::ep;
+use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{RunOptions, Session};
 
 use crate::error::{ShadowError, one_line};
+use crate::file;
 use crate::runtime::Runtime;
 use features::Features;
 pub(crate) use features::{text_at, values_of};
@@ -36,7 +33,6 @@ pub struct Model {
     outputs: Outputs,
     /// The number of rows that the model insists on, where it does.
     fixed_rows: Option<usize>,
-    options: Arc<RunOptions>,
 }
 
 /// Predictions of the rows that could be scored.
@@ -51,59 +47,70 @@ pub struct Scores {
     pub scores: Option<Vec<f64>>,
 }
 
+impl Scores {
+    /// Adds what was scored of the same rows by a later run.
+    pub(crate) fn append(&mut self, later: Scores) {
+        self.rows.extend(later.rows);
+        if let Some(labels) = later.labels {
+            self.labels.get_or_insert_default().extend(labels);
+        }
+        if let Some(scores) = later.scores {
+            self.scores.get_or_insert_default().extend(scores);
+        }
+    }
+}
+
 impl Model {
-    /// Reads and loads the file that the configuration names.
+    /// Reads and loads the file that the configuration names, in this process. That is for models of one's own;
+    /// candidates have a process each ([`CandidateLane`](crate::CandidateLane)).
     ///
     /// # Errors
-    /// When the file cannot be read, and whatever [`Model::load`] refuses.
+    /// When the file cannot be read or is refused, and whatever [`Model::load`] refuses.
     pub fn open(
         candidate: &Candidate,
         max_bytes: u64,
         runtime: &Runtime,
     ) -> Result<Model, ShadowError> {
-        let failed = |error: std::io::Error| ShadowError::Read {
-            path: candidate.onnx.clone(),
-            reason: one_line(error),
-        };
-        let file = fs::File::open(&candidate.onnx).map_err(failed)?;
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file that is too large from one that just fits.
-        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-        Model::load(&bytes, candidate, max_bytes, runtime)
+        let bytes = file::read(candidate, max_bytes)?;
+        Model::of(&bytes, &candidate.inputs, &candidate.output, runtime)
     }
 
-    /// Loads a model from its bytes. Of `candidate` the checksum, the inputs and the outputs count;
-    /// its path is not read.
+    /// Loads a model from its bytes, in this process. Of `candidate` the checksum, the inputs and the outputs
+    /// count; its path is not read.
     ///
     /// # Errors
-    /// Too large, another sha256, external data, custom operators, truncated or refused by ONNX
-    /// Runtime, inputs or outputs that do not fit.
+    /// Too large, another sha256, external data, custom operators, truncated or refused by ONNX Runtime, inputs
+    /// or outputs that do not fit.
     pub fn load(
         bytes: &[u8],
         candidate: &Candidate,
         max_bytes: u64,
         runtime: &Runtime,
     ) -> Result<Model, ShadowError> {
-        if bytes.len() as u64 > max_bytes {
-            return Err(ShadowError::TooLarge { bytes: bytes.len() as u64, limit: max_bytes });
-        }
-        let found = sha256_hex(bytes);
-        if found != candidate.sha256 {
-            return Err(ShadowError::Sha256 { found, declared: candidate.sha256.clone() });
-        }
-        crate::onnx::check(bytes)?;
-        let refused = |error: ort::Error| ShadowError::Refused { reason: one_line(error) };
+        file::check(bytes, &candidate.sha256, max_bytes)?;
+        Model::of(bytes, &candidate.inputs, &candidate.output, runtime)
+    }
+
+    /// A model of bytes that were found to be one.
+    ///
+    /// # Errors
+    /// Refused by ONNX Runtime, inputs or outputs that do not fit.
+    pub(crate) fn of(
+        bytes: &[u8],
+        features: &[String],
+        output: &CandidateOutput,
+        runtime: &Runtime,
+    ) -> Result<Model, ShadowError> {
         let session = builder(runtime)
             .and_then(|mut builder| builder.commit_from_memory(bytes))
-            .map_err(refused)?;
-        let bindings = inputs::bind(session.inputs(), &candidate.inputs)?;
-        let outputs = Outputs::choose(session.outputs(), &candidate.output)?;
+            .map_err(|error| ShadowError::Refused { reason: one_line(error) })?;
+        let bindings = inputs::bind(session.inputs(), features)?;
+        let outputs = Outputs::choose(session.outputs(), output)?;
         Ok(Model {
-            fixed_rows: inputs::fixed_rows(session.inputs()),
-            features: candidate.inputs.clone(),
+            fixed_rows: inputs::fixed_rows(session.inputs())?,
+            features: features.to_vec(),
             bindings,
             outputs,
-            options: Arc::new(RunOptions::new().map_err(refused)?),
             session,
         })
     }
@@ -135,26 +142,6 @@ impl Model {
         Ok(scores)
     }
 
-    /// Ends a run that another thread is in, and all later ones.
-    pub(crate) fn stopper(&self) -> impl Fn() + Send + Sync + use<> {
-        let options = Arc::clone(&self.options);
-        move || {
-            if let Err(error) = options.terminate() {
-                tracing::warn!(%error, "a model's run could not be ended");
-            }
-        }
-    }
-
-    /// Allows runs again after the [`Model::stopper`] was used.
-    pub(crate) fn starter(&self) -> impl Fn() + Send + Sync + use<> {
-        let options = Arc::clone(&self.options);
-        move || {
-            if let Err(error) = options.unterminate() {
-                tracing::warn!(%error, "a model's runs could not be allowed again");
-            }
-        }
-    }
-
     fn run(
         &mut self,
         features: &Features<'_>,
@@ -169,7 +156,7 @@ impl Model {
             .map(|binding| Ok((binding.input(), binding.tensor(features, rows, padded)?)))
             .collect::<Result<Vec<_>, ort::Error>>()
             .map_err(failed)?;
-        let results = self.session.run_with_options(values, &*self.options).map_err(failed)?;
+        let results = self.session.run(values).map_err(failed)?;
         self.outputs.read(&results, rows.len(), padded, scores)
     }
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use clap::Args;
+use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings};
 use driftline_config::{Config, Model};
 use driftline_ingest::{Connection, IngestError, describe_topic};
 
@@ -38,6 +39,11 @@ pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
                 eprintln!("{}: {error}", args.config.display());
                 return Ok(ExitCode::from(2));
             }
+            let refused = refused_receivers(&config);
+            if !refused.is_empty() {
+                refused.iter().for_each(|error| eprintln!("{}: {error}", args.config.display()));
+                return Ok(ExitCode::from(2));
+            }
             let models = match config.models.len() {
                 1 => "1 model".to_owned(),
                 models => format!("{models} models"),
@@ -54,6 +60,13 @@ pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// The receivers that `run` would refuse to start with.
+fn refused_receivers(config: &Config) -> Vec<DeliverError> {
+    let settings = DeliverySettings::default();
+    let refused = |receiver| Deliverer::new(std::slice::from_ref(receiver), &settings).err();
+    config.receivers.iter().filter_map(refused).collect()
 }
 
 /// What each topic's retention means for its models; nothing where the broker does not answer in time.

@@ -34,6 +34,7 @@ use crate::delivery::Delivery;
 use crate::faults::Place;
 use crate::illustration;
 use crate::judge::Judge;
+use crate::scoring;
 
 /// Commands of people that wait for the loop.
 const COMMANDS: usize = 64;
@@ -63,6 +64,7 @@ impl Monitor {
             begin_again(&mut pipeline, &store, &clock)?;
         }
         let metrics = metrics(config, &pipeline);
+        let launch = scoring::launch(&config.shadow, &config.limits, onnxruntime);
         let runtime = runtime()?;
         let delivery = delivery(&runtime, config, &store)?;
         delivery.silence(pipeline.silences());
@@ -84,7 +86,7 @@ impl Monitor {
             writer: Writer::start(Arc::clone(&store), faults.clone())?,
             faults,
             gate: Gate::default(),
-            candidates: Candidates::start(&pipeline, onnxruntime, &config.limits),
+            candidates: Candidates::start(&pipeline, &launch, config.limits.shadow_rows),
             outgoing: Outgoing::new(delivery, publisher),
             receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
             commands,

@@ -1,15 +1,13 @@
 //! The candidates of all models: their lanes, and the shadow record of each closed window.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use driftline_analytics::comparison::{self, CandidateReport, ModelComparison};
 use driftline_capture::CaptureBatch;
-use driftline_config::{Candidate, Limits, ModelId, WindowId};
+use driftline_config::{Candidate, ModelId, WindowId};
 use driftline_pipeline::Pipeline;
-use driftline_shadow::{CandidateLane, FinishedWindow, Health, Model, Pair, Runtime, Sums};
+use driftline_shadow::{CandidateLane, FinishedWindow, Health, Launch, Pair, Sums};
 use driftline_web::metrics::{Metrics, ShadowRows};
 use driftline_web::{CandidateStatus, CheckState, ReadyCheck};
 use serde::Serialize;
@@ -110,28 +108,22 @@ impl ShadowRecord {
 }
 
 impl Candidates {
-    /// Starts a lane for each candidate. A missing library or a bad model degrades its candidate.
-    pub(super) fn start(
-        pipeline: &Pipeline,
-        libraries: Vec<PathBuf>,
-        limits: &Limits,
-    ) -> Candidates {
-        let libraries = Arc::new(libraries);
+    /// Starts a lane for each candidate, with a queue of so many rows. A missing library or a bad model
+    /// degrades its candidate.
+    pub(super) fn start(pipeline: &Pipeline, launch: &Launch, queue_rows: usize) -> Candidates {
         let mut models = BTreeMap::new();
         for model in pipeline.models() {
             let declared = &model.setup().model;
             let lanes = declared.shadow.iter().map(|candidate| {
-                let (libraries, bytes) = (Arc::clone(&libraries), limits.onnx_bytes);
+                let launch = launch.clone();
                 // What a candidate takes of cores that are all busy is taken from the main way. One that
-                // gets too little time sheds rows and says how many.
-                let load = move |candidate: &Candidate| {
+                // gets too little time sheds rows and says how many. Its process stands back as its thread.
+                let prepare = move |_: &Candidate| {
                     give_way();
-                    let runtime = Runtime::load(&libraries)?;
-                    Model::open(candidate, bytes, &runtime)
+                    Ok(launch)
                 };
                 let nothing = Compared(ModelComparison::new(&candidate.output.classes));
-                let (candidate, rows) = (candidate.clone(), limits.shadow_rows);
-                (CandidateLane::spawn(candidate, rows, nothing, load), None)
+                (CandidateLane::spawn(candidate.clone(), queue_rows, nothing, prepare), None)
             });
             let lanes: Vec<_> = lanes.collect();
             if !lanes.is_empty() {
@@ -241,7 +233,8 @@ impl Candidates {
         for (&model, of_model) in &mut self.models {
             for (lane, told) in &mut of_model.lanes {
                 let problem = match lane.health() {
-                    Health::Loading => continue,
+                    // One that died is started again before anybody is called.
+                    Health::Loading | Health::Restarting(_) => continue,
                     Health::Ready => None,
                     Health::Degraded(why) => Some(why),
                 };
@@ -276,7 +269,7 @@ fn status(lane: &CandidateLane<Compared>) -> CandidateStatus {
     let (state, says) = match lane.health() {
         Health::Loading => (CheckState::Ok, "the model is being loaded".to_owned()),
         Health::Ready => (CheckState::Ok, "it scores".to_owned()),
-        Health::Degraded(why) => (CheckState::Degraded, why),
+        Health::Degraded(why) | Health::Restarting(why) => (CheckState::Degraded, why),
     };
     let purpose = lane.candidate().purpose.as_str();
     CandidateStatus { name: lane.name().to_owned(), purpose, state, says }
@@ -294,7 +287,8 @@ fn report(candidate: &Candidate, finished: FinishedWindow<Compared>) -> Candidat
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 

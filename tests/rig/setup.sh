@@ -282,6 +282,7 @@ set_up_test() {
 print_environment() {
     printf 'export %s=%q\n' \
         ORT_DYLIB_PATH "$cache/onnxruntime/libonnxruntime.so.$onnxruntime_version" \
+        ORT_DISABLE_TELEMETRY 1 \
         DRIFTLINE_TEST_ONNXRUNTIME "$cache/onnxruntime/libonnxruntime.so.$onnxruntime_version" \
         DRIFTLINE_TEST_KAFKA "$cache/kafka" \
         DRIFTLINE_TEST_PYTHON "$cache/venv/bin/python" \

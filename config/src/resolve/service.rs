@@ -200,7 +200,7 @@ fn bytes(section: &mut Section<'_>, key: &'static str, default: u64) -> u64 {
 }
 
 /// A positive whole number, optionally in `KiB`, `MiB` or `GiB`.
-fn size(value: Value<'_>) -> Read<u64> {
+pub(super) fn size(value: Value<'_>) -> Read<u64> {
     let text = value.text()?;
     let text = text.trim();
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];

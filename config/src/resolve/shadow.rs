@@ -1,11 +1,28 @@
-//! The candidates of a model.
+//! The candidates of a model, and what their processes may do.
 
 use std::collections::BTreeSet;
 
 use crate::model::{Candidate, CandidateOutput, Purpose};
 use crate::reader::{Read, Section, Value, shorten, wrong};
 use crate::resolve::model::share;
-use crate::time::parse_instant_us;
+use crate::resolve::service::size;
+use crate::service::Sandbox;
+use crate::time::{SECOND_US, parse_instant_us};
+
+pub(super) fn sandbox(mut section: Section<'_>) -> Sandbox {
+    let default = Sandbox::default();
+    let memory_bytes = section.read("memory", size);
+    let mut seconds = |key| section.read(key, |value| value.duration(SECOND_US, "1s"));
+    let (load_us, run_us) = (seconds("load"), seconds("run"));
+    let unsandboxed = section.read("unsandboxed", Value::boolean);
+    section.finish();
+    Sandbox {
+        memory_bytes: memory_bytes.unwrap_or(default.memory_bytes),
+        load_us: load_us.unwrap_or(default.load_us),
+        run_us: run_us.unwrap_or(default.run_us),
+        unsandboxed: unsandboxed.unwrap_or(default.unsandboxed),
+    }
+}
 
 pub(super) fn candidate(value: Value<'_>) -> Option<Candidate> {
     let mut section = Section::of(value.context, value.node, "candidate")?;

@@ -127,6 +127,7 @@ fn the_smallest_configuration_has_the_defaults_of_the_contract() {
     assert_eq!(config.alerts.max_age, MaxAge::Default);
     assert_eq!(config.reports.keep_us, 90 * DAY_US);
     assert_eq!(config.limits, crate::Limits::default());
+    assert_eq!(config.shadow, contract(tempfile::tempdir().unwrap().path()).shadow);
 
     let model = &config.models[0];
     assert_eq!(model.captures.start, Start::Earliest);

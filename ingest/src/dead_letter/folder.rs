@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -72,13 +72,30 @@ fn append(
     path: &Path,
     lines: &[u8],
 ) -> std::io::Result<()> {
-    if !files.contains_key(topic) {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        files.insert(topic.to_owned(), file);
-    }
-    let Some(file) = files.get_mut(topic) else { return Ok(()) };
+    let mut file = match files.remove(topic) {
+        Some(file) => file,
+        None => open_at_a_line(path)?,
+    };
     file.write_all(lines)?;
-    file.sync_data()
+    file.sync_data()?;
+    // One that failed is opened again: part of a line may stand at its end.
+    files.insert(topic.to_owned(), file);
+    Ok(())
+}
+
+/// The file, to be appended to. A line that was torn by the end of a process or of the disk's room is closed,
+/// so that it spoils no other.
+fn open_at_a_line(path: &Path) -> std::io::Result<File> {
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last != [b'\n'] {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 fn line(letter: &DeadLetter) -> String {

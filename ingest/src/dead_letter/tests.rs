@@ -42,6 +42,29 @@ fn a_folder_holds_the_raw_bytes_before_the_letter_counts_as_arrived() {
     assert_eq!(lines[1]["offset"], 3);
 }
 
+/// The first letter after the death of a process was glued to the line that it had not finished, and neither
+/// could be read.
+#[test]
+fn a_torn_line_at_the_end_spoils_no_later_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("captures.jsonl");
+    for (before, unreadable) in [("", 0), ("{\"offset\":1}\n", 0), ("{\"offset\":1}\n{\"off", 1)] {
+        std::fs::write(&file, before).unwrap();
+        let mode = Mode::Folder(folder.path().to_owned());
+        let letters = DeadLetters::start(&Connection::default(), &mode, 1000).unwrap();
+        letters.send(letter(7, b"{"));
+        letters.settle().unwrap();
+        letters.send(letter(8, b"{"));
+        letters.settle().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let read = text.lines().map(serde_json::from_str::<serde_json::Value>);
+        let (good, torn): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+        let offsets: Vec<_> =
+            good.into_iter().flatten().map(|line| line["offset"].as_i64().unwrap()).collect();
+        assert_eq!((&offsets[offsets.len() - 2..], torn.len()), (&[7, 8][..], unreadable));
+    }
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_keeps_its_letters_until_it_can() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,6 +20,15 @@ use crate::error::IngestError;
 use crate::plan::Connection;
 use crate::topic::ensure_topic;
 
+/// What a letter says of itself; a producer that sends a header of such a name does not speak for us.
+const OUR_HEADERS: [&str; 7] = [REASON, DETAIL, TOPIC, PARTITION, OFFSET, BYTES, SHA256];
+const REASON: &str = "driftline.reason";
+const DETAIL: &str = "driftline.detail";
+const TOPIC: &str = "driftline.topic";
+const PARTITION: &str = "driftline.partition";
+const OFFSET: &str = "driftline.offset";
+const BYTES: &str = "driftline.bytes";
+const SHA256: &str = "driftline.sha256";
 /// How long a refused letter waits before it is sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -164,25 +173,65 @@ fn kept(sending: &Sending) -> Option<Vec<u8>> {
 fn headers(sending: &Sending) -> OwnedHeaders {
     let letter = &sending.letter;
     let mut headers = OwnedHeaders::new();
-    for (name, value) in &letter.headers {
+    let is_ours = |name: &String| OUR_HEADERS.contains(&name.as_str());
+    for (name, value) in letter.headers.iter().filter(|(name, _)| !is_ours(name)) {
         headers = headers.insert(Header { key: name, value: value.as_deref() });
     }
     let mut ours = vec![
-        ("driftline.reason", letter.reason.as_str().to_owned()),
-        ("driftline.detail", letter.detail.clone()),
-        ("driftline.topic", letter.topic.clone()),
-        ("driftline.partition", letter.partition.to_string()),
-        ("driftline.offset", letter.offset.to_string()),
+        (REASON, letter.reason.as_str().to_owned()),
+        (DETAIL, letter.detail.clone()),
+        (TOPIC, letter.topic.clone()),
+        (PARTITION, letter.partition.to_string()),
+        (OFFSET, letter.offset.to_string()),
     ];
     if let Some(value) = &letter.value
         && sending.cut
         && value.len() > KEPT_BYTES
     {
-        ours.push(("driftline.bytes", value.len().to_string()));
-        ours.push(("driftline.sha256", sha256_hex(value)));
+        ours.push((BYTES, value.len().to_string()));
+        ours.push((SHA256, sha256_hex(value)));
     }
     for (name, value) in &ours {
         headers = headers.insert(Header { key: name, value: Some(value.as_str()) });
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use driftline_config::Partition;
+    use rdkafka::message::Headers;
+
+    use super::*;
+
+    /// A producer that sent `driftline.reason` had the last word of its own in tools that read the first one.
+    #[test]
+    fn nobody_speaks_for_us() {
+        let of_producer = ["trace", REASON, SHA256, "driftline.else"];
+        let header = |name: &&str| ((*name).to_owned(), Some(b"theirs".to_vec()));
+        let letter = DeadLetter {
+            topic: "captures".to_owned(),
+            partition: Partition(1),
+            offset: 7,
+            timestamp_us: None,
+            key: None,
+            value: Some(b"{".to_vec()),
+            headers: of_producer.iter().map(header).collect(),
+            reason: Reason::InvalidJson,
+            detail: "byte 1".to_owned(),
+        };
+        let headers = headers(&Sending { letter, cut: false });
+        let found: Vec<(&str, &[u8])> =
+            headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect();
+        let expected: [(&str, &[u8]); 7] = [
+            ("trace", b"theirs"),
+            ("driftline.else", b"theirs"),
+            (REASON, b"invalid_json"),
+            (DETAIL, b"byte 1"),
+            (TOPIC, b"captures"),
+            (PARTITION, b"1"),
+            (OFFSET, b"7"),
+        ];
+        assert_eq!(found, expected);
+    }
 }

@@ -14,6 +14,8 @@ use crate::sums::{Pair, Sums};
 pub(super) struct Scored<S> {
     pub(super) paired: u64,
     pub(super) failed: u64,
+    /// Rows that nobody looked at.
+    pub(super) shed: u64,
     pub(super) sums: S,
 }
 

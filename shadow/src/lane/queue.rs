@@ -12,6 +12,7 @@ use super::pairing::Scored;
 use super::rest::Halt;
 use super::{FinishedWindow, Health, LaneCounters};
 use crate::model::LARGEST_BATCH;
+use crate::process::Stop;
 use crate::sums::Sums;
 
 /// The shared state behind its lock. All others may push the lane's thread aside at any time, also while
@@ -50,21 +51,18 @@ struct State<S> {
     /// The model could not be loaded: rows fail at once.
     gave_up: bool,
     stopped: bool,
-    switch: Option<RunSwitch>,
+    switch: Option<Switch>,
     /// The window whose rows are being scored.
     running: Option<Key>,
     next_ticket: u64,
 }
 
-/// Ends a run from another thread, and allows the next.
-pub(super) struct RunSwitch {
-    pub(super) stop: Box<dyn Fn() + Send + Sync>,
-    pub(super) allow: Box<dyn Fn() + Send + Sync>,
-}
+/// Ends what scores, from another thread.
+struct Switch(Stop);
 
-impl std::fmt::Debug for RunSwitch {
+impl std::fmt::Debug for Switch {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("RunSwitch")
+        formatter.write_str("Switch")
     }
 }
 
@@ -308,7 +306,7 @@ impl<S: Sums> Queue<S> {
         let Some((start_us, window)) = state.running() else {
             // Its rows were taken off `pending` and the tally when it was finished.
             state.running = None;
-            // The error of a run that was ended with its window says no more than that it was ended.
+            // Whatever was wrong with a run that outlasted its window: that is what is said of it.
             if health == Health::Ready {
                 state.health = health;
             }
@@ -326,10 +324,12 @@ impl<S: Sums> Queue<S> {
         let rows = slice.rows.len() as u64;
         window.paired += scored.paired;
         window.failed += scored.failed;
+        window.shed += scored.shed;
         window.pending -= rows;
         self.tally.queued.fetch_sub(rows, Ordering::Relaxed);
         add(&self.tally.paired, scored.paired);
         add(&self.tally.failed, scored.failed);
+        add(&self.tally.shed, scored.shed);
         let is_finished = window.pending == 0 && window.deadline.is_some();
         state.running = None;
         state.health = health;
@@ -339,10 +339,29 @@ impl<S: Sums> Queue<S> {
         self.changed.notify_all();
     }
 
-    pub(super) fn ready(&self, switch: RunSwitch) {
+    /// There is something that can be ended; where the lane has stopped already, it is ended at once.
+    pub(super) fn interruptible(&self, stop: Stop) {
         let mut state = self.lock();
-        state.health = Health::Ready;
-        state.switch = Some(switch);
+        if self.halt.is_called() {
+            stop();
+        }
+        state.switch = Some(Switch(stop));
+    }
+
+    pub(super) fn ready(&self) {
+        self.lock().health = Health::Ready;
+    }
+
+    /// What scored has died, and why; rows wait for the next.
+    pub(super) fn restarting(&self, reason: String) {
+        let mut state = self.lock();
+        state.health = Health::Restarting(reason);
+        state.switch = None;
+    }
+
+    /// Whether the lane stops.
+    pub(super) fn is_halted(&self) -> bool {
+        self.halt.is_called()
     }
 
     /// The model will never score: what waits and what comes fails.
@@ -375,8 +394,8 @@ impl<S: Sums> Queue<S> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         self.halt.call();
-        if let Some(switch) = &state.switch {
-            (switch.stop)();
+        if let Some(Switch(stop)) = &state.switch {
+            stop();
         }
         self.changed.notify_all();
         while !state.stopped {
@@ -403,8 +422,8 @@ impl<S: Sums> Queue<S> {
         }
     }
 
-    /// Ends a window; rows that still wait are shed, and a run that is still busy with them is ended, so
-    /// that an endless one does not take the later windows with it.
+    /// Ends a window; rows that still wait or are being scored are shed. An endless run is ended by its own
+    /// limit of time.
     fn finish(&self, state: &mut State<S>, start_us: i64) {
         let Some(mut window) = state.windows.remove(&start_us) else { return };
         let key = Key { start_us, ticket: window.ticket };
@@ -415,13 +434,12 @@ impl<S: Sums> Queue<S> {
             add(&self.tally.shed, pending);
             self.tally.queued.fetch_sub(pending, Ordering::Relaxed);
         }
-        if let (Some(switch), true) = (&state.switch, state.running == Some(key)) {
-            (switch.stop)();
+        if state.running == Some(key) {
             let reason = "its run did not end before the window's deadline";
             state.health = Health::Degraded(reason.to_owned());
         }
         let problem = match &state.health {
-            Health::Degraded(reason) => Some(reason.clone()),
+            Health::Degraded(reason) | Health::Restarting(reason) => Some(reason.clone()),
             Health::Loading | Health::Ready => None,
         };
         let Open { sampled, paired, shed, failed, sums, .. } = window;
@@ -463,10 +481,6 @@ impl<S: Sums> State<S> {
         let slice = Slice { batch: front.batch.clone(), rows };
         if front.taken == front.rows.len() {
             self.waiting.pop_front();
-        }
-        // A run that was ended with its window has left the switch at "stop".
-        if let Some(switch) = &self.switch {
-            (switch.allow)();
         }
         Some(slice)
     }

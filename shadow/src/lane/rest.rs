@@ -10,14 +10,14 @@ const REST: u32 = 10;
 /// The longest rest, however long a slice took.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// A stretch of work: how long it took, and how long of it the thread had a core.
+/// A stretch of work: how long it took, and how long of it those who worked had a core.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
     took: Duration,
     ran: Duration,
 }
 
-/// Measures an [`Effort`] of the calling thread.
+/// Measures an [`Effort`] that begins now.
 pub(super) struct Stopwatch {
     begun: Instant,
     ran_before: Duration,
@@ -28,8 +28,10 @@ impl Stopwatch {
         Stopwatch { begun: Instant::now(), ran_before: ran() }
     }
 
-    pub(super) fn effort(&self) -> Effort {
-        Effort { took: self.begun.elapsed(), ran: ran().saturating_sub(self.ran_before) }
+    /// Of the calling thread and of somebody who worked for it meanwhile.
+    pub(super) fn effort(&self, helper_ran: Duration) -> Effort {
+        let ran = ran().saturating_sub(self.ran_before) + helper_ran;
+        Effort { took: self.begun.elapsed(), ran }
     }
 }
 
@@ -110,12 +112,14 @@ mod tests {
     fn a_stopwatch_tells_running_from_waiting() {
         let stopwatch = Stopwatch::start();
         std::thread::sleep(Duration::from_millis(20));
-        let waited = stopwatch.effort();
+        let waited = stopwatch.effort(Duration::ZERO);
         assert!(waited.ran < waited.took / 2, "{waited:?}");
+        let helped = stopwatch.effort(Duration::from_millis(20));
+        assert!(helped.ran >= Duration::from_millis(20), "{helped:?}");
         let mut sum = 0_u64;
-        while stopwatch.effort().ran < Duration::from_millis(20) {
+        while stopwatch.effort(Duration::ZERO).ran < Duration::from_millis(20) {
             sum = std::hint::black_box(sum + 1);
         }
-        assert!(stopwatch.effort().took >= Duration::from_millis(40));
+        assert!(stopwatch.effort(Duration::ZERO).took >= Duration::from_millis(40));
     }
 }

@@ -1,4 +1,4 @@
-//! Lanes with scorers of the tests' own making: what is shed, what fails, and that it adds up.
+//! Lanes with scorers of the tests' own making: what is shed, what fails, what dies, and that it adds up.
 
 use std::sync::mpsc;
 
@@ -6,12 +6,15 @@ use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
 use proptest::prelude::*;
 
 use super::pairing::Scored;
-use super::queue::{RunSwitch, compacted};
+use super::queue::compacted;
+use super::worker::Score;
 use super::*;
 use crate::model::Scores;
-use crate::model::tests::{candidate, runtime};
-use crate::runtime::Runtime;
+use crate::model::tests::candidate;
+use crate::process::tests::died;
+use crate::process::{Failure, Request};
 use crate::sums::Pair;
+use crate::wire::Answer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -98,30 +101,44 @@ fn with(batch: &CaptureBatch, others: Vec<(&str, ArrayRef)>) -> CaptureBatch {
 }
 
 /// Answers `late` with 0.75 for every row, after `before` was called.
-fn scorer(mut before: impl FnMut() -> Result<(), ShadowError> + 'static) -> Scorer {
-    Scorer {
-        score: Box::new(move |_, rows| {
-            before()?;
-            Ok(Scores {
-                rows: rows.to_vec(),
-                labels: Some(vec!["late".to_owned(); rows.len()]),
-                scores: Some(vec![0.75; rows.len()]),
-            })
-        }),
-        switch: RunSwitch { stop: Box::new(|| ()), allow: Box::new(|| ()) },
+fn scorer(mut before: impl FnMut() -> Result<(), ShadowError> + 'static) -> Box<Score> {
+    Box::new(move |request| Ok(before().map_or_else(sick, |()| answer(request))))
+}
+
+fn answer(request: &Request<'_>) -> Answer {
+    let rows = request.rows.len();
+    let singles = request.single.iter().filter(|single| **single).count();
+    Answer {
+        scores: Scores {
+            rows: request.rows.to_vec(),
+            labels: Some(vec!["late".to_owned(); rows]),
+            scores: Some(vec![0.75; rows]),
+        },
+        batch_rows: (rows - singles) as u64,
+        single_ns: vec![1000; singles],
+        ..Answer::default()
     }
 }
 
-fn lane(limit: usize, scorer: impl FnOnce() -> Scorer + Send + 'static) -> CandidateLane<Kept> {
+fn sick(error: ShadowError) -> Answer {
+    Answer { problem: Some(error.to_string()), ..Answer::default() }
+}
+
+fn lane(limit: usize, scorer: impl FnOnce() -> Box<Score> + Send + 'static) -> CandidateLane<Kept> {
     spawn(candidate(b"", &[]), limit, move |_| Ok(scorer()))
 }
 
+/// Loads once, and never again.
 fn spawn(
     of: Candidate,
     limit: usize,
-    load: impl FnOnce(&Candidate) -> Result<Scorer, ShadowError> + Send + 'static,
+    load: impl FnOnce(&Candidate) -> Result<Box<Score>, ShadowError> + Send + 'static,
 ) -> CandidateLane<Kept> {
-    CandidateLane::spawn_scorer(of, limit, Kept::default(), load)
+    CandidateLane::spawn_with(of, limit, Kept::default(), move |candidate| {
+        let mut score = Some(load(candidate)?);
+        let gone = || Failure::Refused(ShadowError::Told { says: "it is gone".to_owned() });
+        Ok(Box::new(move |_| score.take().ok_or_else(gone)))
+    })
 }
 
 fn queue(limit: usize) -> Queue<Kept> {
@@ -202,19 +219,19 @@ fn neither_a_rest_nor_what_is_asked_at_each_turn_needs_the_lock() {
     drop(held);
 }
 
-/// A window whose rows nobody came to score, since the lane rested, was told the last words of the run that
-/// had been ended before: that it had been ended.
+/// A window whose rows nobody came to score, since the lane rested, was told the last words of a run that had
+/// outlasted the window before.
 #[test]
-fn a_run_that_is_ended_with_its_window_is_blamed_for_that_alone() {
+fn a_run_that_outlasts_its_window_is_blamed_for_that_alone() {
     let queue = queue(100);
-    queue.ready(RunSwitch { stop: Box::new(|| ()), allow: Box::new(|| ()) });
+    queue.ready();
     push(&queue, 0, 1);
     let slice = queue.next().expect("a row waits");
     let deadline = Instant::now();
     queue.close(0, deadline);
     assert_eq!(queue.take_finished(deadline).len(), 1);
-    let terminated = Health::Degraded("exiting due to terminate flag".to_owned());
-    queue.done(&slice, &scored(0), None, terminated);
+    let last_words = Health::Degraded("what it said when it was too late".to_owned());
+    queue.done(&slice, &scored(0), None, last_words);
     let reason = "its run did not end before the window's deadline".to_owned();
     assert_eq!(queue.health(), Health::Degraded(reason));
 }
@@ -225,7 +242,7 @@ fn scored(rows: usize) -> Scored<Kept> {
     for offset in 0..rows as i64 {
         sums.add(&Pair { labels: None, scores: Some((0.5, 0.75)), id: None, offset });
     }
-    Scored { paired: rows as u64, failed: 0, sums }
+    Scored { paired: rows as u64, failed: 0, shed: 0, sums }
 }
 
 /// Start of a window, and its sampled, paired and shed rows.
@@ -386,12 +403,12 @@ fn a_run_that_fails_is_no_end() {
 }
 
 #[test]
-fn a_panic_of_the_binding_degrades_the_candidate_alone() {
-    let lane = lane(1000, || scorer(|| panic!("the binding gave up")));
+fn a_panic_degrades_the_candidate_alone() {
+    let lane = lane(1000, || scorer(|| panic!("a defect")));
     offer(&lane, 0, &batch(30));
     let report = finish(&lane, 0);
     assert_eq!(counts(&report), (30, 0, 0, 30));
-    assert_eq!(report.problem.as_deref(), Some("its model panicked"));
+    assert_eq!(report.problem.as_deref(), Some("its lane panicked, which is a defect"));
 }
 
 #[test]
@@ -451,34 +468,51 @@ fn a_thin_sample_keeps_no_whole_batch_alive() {
     assert_eq!(finish(&lane, 0).paired, sample.len() as u64);
 }
 
+/// Each slice of which the process died was lost without a word in the ledger of its window, or would be
+/// counted as failed, which is what a model answers.
 #[test]
-fn an_endless_run_ends_with_its_window() {
-    // A loop of 2^62 rounds: a standard model that passes every check and never answers.
-    let bytes = include_bytes!("../model/fixtures/endless.onnx").as_slice();
-    let Some(runtime): Option<Runtime> = runtime() else { return };
-    let of = candidate(bytes, &["a", "b"]);
-    let lane = CandidateLane::spawn(of, 1000, Kept::default(), move |candidate| {
-        Model::load(bytes, candidate, 1 << 20, &runtime)
+fn rows_under_a_process_that_dies_are_shed() {
+    let mut lives = 0;
+    let of = candidate(b"", &[]);
+    let lane = CandidateLane::spawn_with(of, 1000, Kept::default(), move |_| {
+        Ok(Box::new(move |_| {
+            lives += 1;
+            let mut dies = lives == 1;
+            Ok(Box::new(move |request: &Request<'_>| {
+                let dies = std::mem::replace(&mut dies, false);
+                if dies { Err(Failure::Died(died(libc::SIGFPE))) } else { Ok(answer(request)) }
+            }))
+        }))
     });
-    let ones = || Arc::new(Float64Array::from(vec![1.0; 30])) as ArrayRef;
-    let wide = with(&batch(30), vec![("feature:a", ones()), ("feature:b", ones())]);
-    offer(&lane, 0, &wide);
-    while lane.health() == Health::Loading {
-        thread::yield_now();
-    }
-    for window in 0..2 {
-        offer(&lane, window + 1, &wide);
-        lane.close(window, Instant::now() + Duration::from_millis(200));
-        let finished = lane.wait_finished(PATIENCE);
-        assert_eq!(counts(&finished[0]), (30, 0, 30, 0), "window {window}");
-        let problem = finished[0].problem.as_deref();
-        assert_eq!(problem, Some("its run did not end before the window's deadline"));
-    }
-    // The rows of the third window are being scored by now, or soon.
-    while lane.queue.kept_rows() > 0 {
-        thread::yield_now();
-    }
-    assert!(lane.queue.stop(PATIENCE), "the run was not ended");
+    offer(&lane, 0, &batch(30));
+    let window = finish(&lane, 0);
+    assert_eq!(counts(&window), (30, 0, 30, 0));
+    assert!(window.problem.is_some_and(|problem| problem.contains("SIGFPE")));
+    offer(&lane, 1, &batch(40));
+    assert_eq!(counts(&finish(&lane, 1)), (40, 40, 0, 0));
+    assert_eq!(lane.counters(), LaneCounters { paired: 40, shed: 30, failed: 0, queued: 0 });
+    assert_eq!(lane.health(), Health::Ready);
+}
+
+/// A lane whose process is being loaded had nothing to stop: the end of the service waited for the model.
+#[test]
+fn a_lane_that_stops_ends_what_is_being_loaded() {
+    let (stopped, told) = mpsc::channel();
+    let (begin, begun) = mpsc::channel();
+    let lane = CandidateLane::spawn_with(candidate(b"", &[]), 1, Kept::default(), move |_| {
+        Ok(Box::new(move |stops| {
+            let stopped = stopped.clone();
+            stops(Box::new(move || {
+                let _ = stopped.send(());
+            }));
+            let _ = begin.send(());
+            let _ = told.recv();
+            Err(Failure::Died(died(libc::SIGKILL)))
+        }))
+    });
+    begun.recv_timeout(PATIENCE).expect("it begins to load");
+    assert!(lane.queue.stop(PATIENCE), "the lane's thread has ended");
+    assert_eq!(lane.health(), Health::Loading);
 }
 
 proptest! {

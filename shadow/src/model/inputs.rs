@@ -8,6 +8,9 @@ use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use super::features::Features;
 use crate::error::ShadowError;
 
+/// Most rows that a model may insist on: so many are made of whatever there is to score, by repeating a row.
+const MOST_FIXED_ROWS: usize = 16_384;
+
 /// One input tensor and the features that fill its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
@@ -58,13 +61,19 @@ pub(crate) fn bind(inputs: &[Outlet], features: &[String]) -> Result<Vec<Binding
 }
 
 /// The number of rows that the model's inputs insist on, where they do.
-pub(crate) fn fixed_rows(inputs: &[Outlet]) -> Option<usize> {
-    inputs.iter().find_map(|input| match input.dtype() {
+pub(crate) fn fixed_rows(inputs: &[Outlet]) -> Result<Option<usize>, ShadowError> {
+    let fixed = inputs.iter().find_map(|input| match input.dtype() {
         ValueType::Tensor { shape, .. } => {
             shape.first().and_then(|rows| usize::try_from(*rows).ok()).filter(|rows| *rows > 0)
         }
         _ => None,
-    })
+    });
+    match fixed {
+        Some(rows) if rows > MOST_FIXED_ROWS => Err(refused(format!(
+            "it insists on {rows} rows at a time, {MOST_FIXED_ROWS} are the most: export it with a free first dimension"
+        ))),
+        fixed => Ok(fixed),
+    }
 }
 
 fn binding(input: &Outlet, features: Vec<usize>) -> Result<Binding, ShadowError> {

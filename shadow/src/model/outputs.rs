@@ -61,18 +61,17 @@ impl Outputs {
         scores: &mut Scores,
     ) -> Result<(), ShadowError> {
         if let (Some(name), Some(labels)) = (&self.label, &mut scores.labels) {
-            let texts = label_texts(get(results, name)?, &self.classes)?;
-            if texts.len() != padded {
-                return Err(shape(name, padded, texts.len()));
+            let value = get(results, name)?;
+            if width(name, value, padded)? != 1 {
+                return Err(shape(name, padded, value));
             }
+            let texts = label_texts(value, &self.classes)?;
             labels.extend(texts.into_iter().take(rows));
         }
         if let (Some(name), Some(values)) = (&self.score, &mut scores.scores) {
-            let numbers = floats(get(results, name)?)?;
-            let width = numbers.len() / padded.max(1);
-            if width == 0 || width * padded != numbers.len() {
-                return Err(shape(name, padded, numbers.len()));
-            }
+            let value = get(results, name)?;
+            let width = width(name, value, padded)?;
+            let numbers = floats(value)?;
             let column = self.score_column.unwrap_or(width - 1);
             if column >= width {
                 return Err(refused(format!(
@@ -167,6 +166,17 @@ fn refused(reason: String) -> ShadowError {
     ShadowError::Outputs { reason }
 }
 
-fn shape(name: &str, padded: usize, found: usize) -> ShadowError {
-    refused(format!("the output {name} holds {found} values for {padded} rows"))
+/// How many values an output has for each of the rows: its first dimension are the rows, whatever else there
+/// is stands beside each other.
+fn width(name: &str, value: &DynValue, padded: usize) -> Result<usize, ShadowError> {
+    let width = value.dtype().tensor_shape().and_then(|shape| {
+        let (rows, rest) = shape.split_first()?;
+        let width = rest.iter().try_fold(1_i64, |width, columns| width.checked_mul(*columns))?;
+        (usize::try_from(*rows) == Ok(padded)).then(|| usize::try_from(width).ok())?
+    });
+    width.filter(|width| *width > 0).ok_or_else(|| shape(name, padded, value))
+}
+
+fn shape(name: &str, padded: usize, value: &DynValue) -> ShadowError {
+    refused(format!("the output {name} is {} for {padded} rows", value.dtype()))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, StringArray};
-use driftline_config::{CandidateOutput, Purpose};
+use driftline_config::{CandidateOutput, Purpose, sha256_hex};
 
 use super::*;
 
@@ -163,15 +163,18 @@ fn bad_models_are_refused_with_the_reason() {
 
 #[test]
 fn checksum_and_size_come_before_everything() {
-    let Some(runtime) = runtime() else { return };
-    let mut other = candidate(CHAMPION, &FLIGHT_INPUTS);
-    other.sha256 = sha256_hex(b"something else");
-    let error = Model::load(CHAMPION, &other, 1 << 20, &runtime).expect_err("refused");
+    let declared = sha256_hex(b"something else");
+    let error = file::check(CHAMPION, &declared, 1 << 20).expect_err("refused");
     assert!(matches!(error, ShadowError::Sha256 { .. }), "{error}");
-    let error = Model::load(CHAMPION, &other, 1000, &runtime).expect_err("refused");
+    let error = file::check(CHAMPION, &declared, 1000).expect_err("refused");
     assert_eq!(error, ShadowError::TooLarge { bytes: CHAMPION.len() as u64, limit: 1000 });
-    let error = Model::open(&other, 1000, &runtime).expect_err("no such file");
+    let mut other = candidate(CHAMPION, &FLIGHT_INPUTS);
+    let error = file::read(&other, 1000).expect_err("no such file");
     assert!(matches!(error, ShadowError::Read { .. }), "{error}");
+    // Who opened a device would read for ever.
+    other.onnx = PathBuf::from("/dev/zero");
+    let error = file::read(&other, 1000).expect_err("a device").to_string();
+    assert!(error.contains("/dev/zero: it is not a file"), "{error}");
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use driftline_config::Config;
-use driftline_shadow::{Model, Runtime};
+use driftline_shadow::Surroundings;
 
 use super::Finding;
-use crate::libraries;
+use crate::{libraries, scoring};
 use driftline_web::Tls;
 
 /// How long a listener of our own may take to answer.
@@ -102,15 +102,16 @@ pub(super) fn is_ours(listen: &str, limit: Duration) -> bool {
     ask().is_ok_and(|answer| answer.ends_with(ALIVE))
 }
 
-/// Loads ONNX Runtime and every candidate, where there are any.
+/// Loads ONNX Runtime and every candidate in a process of its own, where there are any.
 fn candidates(config: &Config, named: Option<&Path>) -> Vec<Finding> {
     let of = |model: &driftline_config::Model| model.shadow.len();
     if config.models.iter().map(of).sum::<usize>() == 0 {
         return Vec::new();
     }
     let named = named.or(config.onnxruntime.as_deref());
-    let runtime = match Runtime::load(&libraries::paths(named)) {
-        Ok(runtime) => runtime,
+    let launch = scoring::launch(&config.shadow, &config.limits, libraries::paths(named));
+    let Surroundings { library, lacks } = match launch.look_around() {
+        Ok(surroundings) => surroundings,
         Err(error) => {
             let says = format!(
                 "{error}: name it with --onnxruntime or ORT_DYLIB_PATH; candidates will not be scored"
@@ -118,11 +119,14 @@ fn candidates(config: &Config, named: Option<&Path>) -> Vec<Finding> {
             return vec![Finding::fail("ONNX Runtime", says)];
         }
     };
-    let mut findings = vec![Finding::ok("ONNX Runtime", runtime.path().display().to_string())];
+    let mut findings = vec![
+        Finding::ok("ONNX Runtime", library.display().to_string()),
+        sandbox(&lacks, config.shadow.unsandboxed),
+    ];
     for model in &config.models {
         for candidate in &model.shadow {
             let check = format!("candidate {} of {}", candidate.name, model.name);
-            findings.push(match Model::open(candidate, config.limits.onnx_bytes, &runtime) {
+            findings.push(match launch.open(candidate) {
                 Ok(_) => Finding::ok(check, format!("{} loads", candidate.onnx.display())),
                 Err(error) => {
                     Finding::fail(check, format!("{}: {error}", candidate.onnx.display()))
@@ -131,4 +135,24 @@ fn candidates(config: &Config, named: Option<&Path>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the process of a candidate can be locked up here, and what that means.
+pub(super) fn sandbox(lacks: &[String], unsandboxed: bool) -> Finding {
+    let check = "sandbox of candidates";
+    if lacks.is_empty() {
+        let says = "landlock and seccomp hold: a candidate reaches no file, no network, no process";
+        return Finding::ok(check, says);
+    }
+    let lacks = lacks.join("; ");
+    if unsandboxed {
+        let says = format!(
+            "shadow.unsandboxed: true, and this kernel lacks {lacks}: whoever supplies a model can do what driftline can"
+        );
+        return Finding::warn(check, says);
+    }
+    let says = format!(
+        "this kernel lacks {lacks}: candidates will not be scored; mend that, or set shadow.unsandboxed: true and trust the files"
+    );
+    Finding::fail(check, says)
 }

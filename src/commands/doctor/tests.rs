@@ -162,3 +162,19 @@ fn a_missing_topic_and_a_broken_configuration_fail() {
     let nowhere = text.replace(&rig.connection.bootstrap, "127.0.0.1:1");
     failed(&nowhere, "correct kafka.bootstrap");
 }
+
+/// A candidate ran with all that the service may do, and nobody was told.
+#[test]
+fn a_kernel_that_cannot_lock_up_a_candidate_is_named() {
+    let lacks = ["landlock: it is not enabled".to_owned()];
+    let table: [(&[String], bool, State, &str); 3] = [
+        (&[], false, State::Ok, "landlock and seccomp hold"),
+        (&lacks, false, State::Fail, "lacks landlock: it is not enabled: candidates will not"),
+        (&lacks, true, State::Warn, "whoever supplies a model can do what driftline can"),
+    ];
+    for (lacks, unsandboxed, state, says) in table {
+        let finding = machine::sandbox(lacks, unsandboxed);
+        assert_eq!(finding.state, state, "{finding:?}");
+        assert!(finding.says.contains(says), "{finding:?}");
+    }
+}

@@ -90,3 +90,24 @@ fn windows_under_a_day_against_a_baseline_of_unknown_hours_are_refused() {
 fn a_configuration_is_valid_without_its_retention() {
     assert_eq!(retention_warnings(Rig::new(50).config()), Vec::<String>::new());
 }
+
+/// What `validate` called valid `run` refused to start with.
+#[test]
+fn receivers_that_run_refuses_are_refused() {
+    let receiver = |name: &str, rest: &str| format!("  - {{name: {name}, webhook: {{{rest}}}}}\n");
+    let receivers = [
+        receiver("inside", "url: \"http://[64:ff9b::a9fe:a9fe]/\""),
+        receiver("private", "url: \"http://10.0.0.1/\""),
+        receiver("authority", "url: \"https://example.org/\", ca: nowhere.pem"),
+    ];
+    let text = format!(
+        "kafka: {{bootstrap: b}}\nmodels: [{{name: m, captures: {{topic: t}}, baseline: b}}]\n\
+         receivers:\n{}",
+        receivers.concat()
+    );
+    let config = Config::parse(&text, "/etc/driftline.yaml".as_ref(), &|_| None).unwrap();
+    let refused: Vec<String> = refused_receivers(&config).iter().map(ToString::to_string).collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].contains("inside") && refused[0].contains("link-local"), "{refused:?}");
+    assert!(refused[1].contains("authority") && refused[1].contains("nowhere.pem"), "{refused:?}");
+}

@@ -38,9 +38,11 @@ const EDGES: [(&str, &[&str]); 15] = [
 ];
 
 /// Dependencies that one package alone may have, whatever for: what they bring stays behind it.
-const ONLY_IN: [(&str, &str); 9] = [
+const ONLY_IN: [(&str, &str); 11] = [
     ("rdkafka", "driftline-ingest"),
     ("ort", "driftline-shadow"),
+    ("landlock", "driftline-shadow"),
+    ("seccompiler", "driftline-shadow"),
     ("lettre", "driftline-alerting"),
     ("datafusion", "driftline-files"),
     ("redb", "driftline-store"),

@@ -129,6 +129,16 @@ impl Service {
         1024 * kilobytes.expect("the kernel tells it")
     }
 
+    /// The ids of the processes that score its candidates.
+    pub(crate) fn scoring(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id)).expect("it runs");
+        let children = |task: std::io::Result<fs::DirEntry>| {
+            fs::read_to_string(task.ok()?.path().join("children")).ok()
+        };
+        let all: String = tasks.filter_map(children).collect();
+        all.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Sends a signal, such as `-STOP`.
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.id]).status().expect("kill runs");

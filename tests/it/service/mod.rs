@@ -1,6 +1,7 @@
 //! The built binary as a whole: started, loaded, killed, starved, asked; over a real broker where it needs one.
 
 mod bounds;
+mod candidates;
 mod chaos;
 mod crash;
 mod demo;

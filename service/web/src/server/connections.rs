@@ -1,25 +1,29 @@
 //! Connections: how many, for how long, and how they end.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// The bounds of one listener. Each is against a client that costs us without asking anything: one
 /// that opens many connections, that never finishes its handshake or its head, or that never leaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Connections at the same time; further ones wait in the system's queue.
+    /// Connections at the same time. For a further one the oldest leaves that has not asked anything yet; where
+    /// all have, it waits in the system's queue.
     pub(crate) connections: u32,
     /// How long a client may take to agree on encryption.
     pub(crate) handshake: Duration,
@@ -36,9 +40,48 @@ impl Default for Bounds {
         Bounds {
             connections: 256,
             handshake: Duration::from_secs(10),
-            head: Duration::from_secs(30),
+            head: Duration::from_secs(10),
             life: Duration::from_secs(300),
             grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A connection, as far as others are concerned that want its place.
+#[derive(Debug, Default)]
+struct Guest {
+    /// Whether it has sent a whole head.
+    has_asked: AtomicBool,
+    leave: Notify,
+}
+
+/// Who has come, the longest ago first. It holds those that live and not many more.
+#[derive(Debug, Default)]
+struct Guests(Mutex<VecDeque<Weak<Guest>>>);
+
+impl Guests {
+    /// Takes in another one, of so many that there may be at the same time.
+    fn welcome(&self, most: u32) -> Arc<Guest> {
+        let guest = Arc::new(Guest::default());
+        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if guests.len() >= 2 * most as usize {
+            guests.retain(|guest| guest.strong_count() > 0);
+        }
+        guests.push_back(Arc::downgrade(&guest));
+        guest
+    }
+
+    /// Asks the one to leave that has come first of those that have not asked anything.
+    fn make_room(&self) {
+        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |guest: &Weak<Guest>| {
+            guest.upgrade().filter(|guest| !guest.has_asked.load(Ordering::Relaxed))
+        };
+        while let Some(guest) = guests.pop_front() {
+            if let Some(guest) = waiting(&guest) {
+                guest.leave.notify_one();
+                return;
+            }
         }
     }
 }
@@ -53,22 +96,32 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(bounds.connections as usize));
+    let guests = Guests::default();
     let (stop, stopping) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &slots, &guests) => accepted,
         };
         match accepted {
             Ok((stream, slot)) => {
                 let (router, stopping) = (router.clone(), stopping.clone());
                 let tls = tls.clone();
+                let guest = guests.welcome(bounds.connections);
                 // The handshake is part of the connection: a slow one keeps nobody from being accepted.
                 tokio::spawn(async move {
-                    match tls {
-                        None => answer(stream, router, bounds, stopping).await,
-                        Some(tls) => answer_encrypted(stream, tls, router, bounds, stopping).await,
+                    let asked = Arc::clone(&guest);
+                    let answered = async {
+                        let host = Host { router, guest: asked, bounds, stopping };
+                        match tls {
+                            None => host.answer(stream).await,
+                            Some(tls) => host.answer_encrypted(stream, tls).await,
+                        }
+                    };
+                    tokio::select! {
+                        () = answered => {}
+                        () = guest.leave.notified() => {}
                     }
                     drop(slot);
                 });
@@ -90,52 +143,60 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
+    guests: &Guests,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    // The slot comes first: connections that we cannot serve stay in the system's queue, where they
-    // cost no descriptor, instead of being accepted and dropped.
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
+    // One at the door costs a descriptor; those behind it stay in the system's queue, where they cost none.
+    if slots.available_permits() == 0 {
+        guests.make_room();
+    }
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     Ok((stream, slot))
 }
 
-/// Agrees on encryption in the time for that, then answers.
-async fn answer_encrypted(
-    stream: TcpStream,
-    tls: TlsAcceptor,
+/// What one connection is answered with.
+struct Host {
     router: Router,
+    guest: Arc<Guest>,
     bounds: Bounds,
-    mut stopping: watch::Receiver<()>,
-) {
-    let handshake = tokio::select! {
-        handshake = tokio::time::timeout(bounds.handshake, tls.accept(stream)) => handshake,
-        _ = stopping.changed() => return,
-    };
-    match handshake {
-        Ok(Ok(stream)) => answer(stream, router, bounds, stopping).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a client did not agree on encryption"),
-        Err(_) => tracing::debug!("a client did not finish its handshake"),
-    }
+    stopping: watch::Receiver<()>,
 }
 
-/// Answers one client until it leaves, its time is over or we stop.
-async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    router: Router,
-    bounds: Bounds,
-    mut stopping: watch::Receiver<()>,
-) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // However it ended: a client that broke off has had what it wanted of us.
-        _ = connection.as_mut() => return,
-        // A page that listens for changes asks again in good order before this (LISTEN in events).
-        () = tokio::time::sleep(bounds.life) => {}
-        _ = stopping.changed() => {}
+impl Host {
+    /// Agrees on encryption in the time for that, then answers.
+    async fn answer_encrypted(mut self, stream: TcpStream, tls: TlsAcceptor) {
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(self.bounds.handshake, tls.accept(stream)) => handshake,
+            _ = self.stopping.changed() => return,
+        };
+        match handshake {
+            Ok(Ok(stream)) => self.answer(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a client did not agree on encryption"),
+            Err(_) => tracing::debug!("a client did not finish its handshake"),
+        }
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(bounds.grace, connection).await;
+
+    /// Answers one client until it leaves, its time is over or we stop.
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+        let Host { router, guest, bounds, mut stopping } = self;
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |request| {
+            guest.has_asked.store(true, Ordering::Relaxed);
+            router.call(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.head)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            // However it ended: a client that broke off has had what it wanted of us.
+            _ = connection.as_mut() => return,
+            // A page that listens for changes asks again in good order before this (LISTEN in events).
+            () = tokio::time::sleep(bounds.life) => {}
+            _ = stopping.changed() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(bounds.grace, connection).await;
+    }
 }

@@ -76,6 +76,32 @@ async fn further_connections_wait_for_a_slot() {
     assert!(read_until(&mut second, "ok\n").await.ends_with("ok\n"));
 }
 
+/// Four hundred clients that sent a byte now and then kept the probes of an orchestrator waiting until they gave up,
+/// and it ended a service that was well.
+#[tokio::test]
+async fn clients_that_never_finish_asking_keep_nobody_waiting() {
+    let long = Duration::from_secs(3600);
+    let bounds = Bounds { connections: 8, head: long, life: long, ..Bounds::default() };
+    let listening = listen(bounds).await;
+    let mut page = TcpStream::connect(listening.address).await.unwrap();
+    page.write_all(ASK).await.unwrap();
+    assert!(read_until(&mut page, "ok\n").await.ends_with("ok\n"));
+    let mut trickling = Vec::new();
+    for _ in 0..50 {
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(listening.address).await.unwrap();
+            stream.write_all(b"GET /livez HTTP/1.1\r\nHost: loc").await.unwrap();
+            trickling.push(stream);
+        }
+        let mut probe = TcpStream::connect(listening.address).await.unwrap();
+        probe.write_all(ASK).await.unwrap();
+        assert!(read_until(&mut probe, "ok\n").await.ends_with("ok\n"));
+    }
+    // Who has asked once is not sent away for them.
+    page.write_all(ASK).await.unwrap();
+    assert!(read_until(&mut page, "ok\n").await.ends_with("ok\n"));
+}
+
 /// Clients that send a byte now and then held every slot for ever.
 #[tokio::test]
 async fn a_client_that_never_finishes_asking_is_dropped() {

@@ -228,3 +228,21 @@ receivers:
         ],
     );
 }
+
+#[test]
+fn what_a_candidate_may_do_is_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+shadow: {memory: none, load: 10ms, run: soon, unsandboxed: perhaps, cpu: 1}
+models: [{name: m, captures: {topic: t}, baseline: b}]
+",
+        &[
+            "2:18: \"none\" is not a positive whole number: sizes may be written as 64KiB, 64MiB, 5GiB",
+            "2:30: \"10ms\" is too short: at least 1s",
+            "2:41: \"soon\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
+            "2:60: \"perhaps\" is not true or false",
+            "2:69: unknown key `cpu` in shadow: known are memory, load, run, unsandboxed",
+        ],
+    );
+}
