@@ -4,9 +4,10 @@ use crate::drive::Rule as _;
 use crate::scenarios::{Size, scenarios};
 use crate::table::Outcome;
 
-/// Every line of docs/time.md, with fewer rows.
+/// Every line of docs/time.md, with fewer rows. A stream that the rule does not bear must say why, and loses
+/// rows.
 #[test]
-fn no_good_row_is_late_and_every_window_closes() {
+fn no_good_row_is_late_or_ahead_and_every_window_closes() {
     let mut wrong = Vec::new();
     let mut lines = 0;
     for scenario in scenarios(Size::Short) {
@@ -21,11 +22,13 @@ fn no_good_row_is_late_and_every_window_closes() {
                 lines += 1;
                 let Outcome { good, late, ahead, windows, never_closed } = outcome;
                 assert!(good >= 20 && windows > 0, "{}: {good} rows", scenario.name);
-                if (late, ahead, never_closed) != (0, 0, 0) {
+                let loses = late + ahead > 0;
+                if loses != scenario.limit.is_some() || never_closed > 0 {
                     wrong.push(format!("{}, {reading:?}, {of}: {outcome:?}", scenario.name));
                 }
             }
         }
     }
-    assert!(wrong.is_empty(), "{lines} lines:\n{}", wrong.join("\n"));
+    assert!(lines > 200, "{lines} lines");
+    assert!(wrong.is_empty(), "{} of {lines} lines:\n{}", wrong.len(), wrong.join("\n"));
 }

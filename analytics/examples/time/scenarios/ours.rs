@@ -6,29 +6,38 @@ use super::{Scenario, Size, T0, of_size, steady};
 use crate::drive::{Mishaps, WrongClock};
 use crate::producers::Producers;
 
+const OUR_CLOCK_IS_WRONG: &str = "our clock follows the machine's at twice real time, so that after a while it \
+     is as wrong. Then it says that windows are over that are not, and a partition with a row a minute is \
+     quiet between two rows for `idle`. Where rows come more often than `idle`, none is lost.";
+
 pub(super) fn scenarios(size: Size) -> Vec<Scenario> {
     let steady = steady(size);
     let minutes = Producers::new(1.0 / 60.0, T0, T0 + of_size(size, 12, 4) * HOUR_US);
-    let begun_us = T0 + 34 * MINUTE_US;
-    let during_us = begun_us..begun_us + 50 * MINUTE_US;
     let mut all = Vec::new();
-    for (name, producers) in [("", steady), (", a row a minute", minutes)] {
-        for (how, ahead_us) in [("ahead", HOUR_US), ("back", -HOUR_US)] {
-            let clock = Some(WrongClock { during_us: during_us.clone(), ahead_us });
-            let name = format!("our clock steps an hour {how} for 50 min{name}");
-            all.push((name, producers, Mishaps { clock, stop: None }));
-        }
-        // It ends just before a window is over, and just after.
-        for end_us in [30, 90] {
-            let end_us = T0 + HOUR_US + end_us * SECOND_US;
-            let stop = Some(end_us - MINUTE_US..end_us);
-            let end_s = (end_us - T0 - HOUR_US) / SECOND_US;
-            let name = format!("SIGSTOP, CONT a minute later, {end_s} s after a window{name}");
-            all.push((name, producers, Mishaps { clock: None, stop }));
-        }
+    for (often, producers, limit) in
+        [("", steady, None), (", a row a minute", minutes, Some(OUR_CLOCK_IS_WRONG))]
+    {
+        let scenario = |name: &str, mishaps: Mishaps| {
+            let name = format!("{name}{often}");
+            Scenario { mishaps, ..Scenario::usual(&name) }.live_only().of_producers(producers)
+        };
+        let ahead = scenario("our clock steps an hour ahead, back 50 min later", clock(HOUR_US));
+        all.push(Scenario { limit, ..ahead });
+        all.push(scenario("our clock steps an hour back, ahead 50 min later", clock(-HOUR_US)));
+        all.push(scenario("SIGSTOP for a minute, CONT 30 s after a window's end", stop(30)));
+        all.push(scenario("SIGSTOP for a minute, CONT 90 s after a window's end", stop(90)));
     }
-    let scenario = |(name, producers, mishaps): (String, Producers, Mishaps)| {
-        Scenario { mishaps, ..Scenario::usual(&name) }.live_only().of_producers(producers)
-    };
-    all.into_iter().map(scenario).collect()
+    all
+}
+
+fn clock(ahead_us: i64) -> Mishaps {
+    let begun_us = T0 + 34 * MINUTE_US;
+    let clock = WrongClock { during_us: begun_us..begun_us + 50 * MINUTE_US, ahead_us };
+    Mishaps { clock: Some(clock), stop: None }
+}
+
+/// Until so many seconds after a window's end.
+fn stop(seconds: i64) -> Mishaps {
+    let end_us = T0 + HOUR_US + seconds * SECOND_US;
+    Mishaps { clock: None, stop: Some(end_us - MINUTE_US..end_us) }
 }

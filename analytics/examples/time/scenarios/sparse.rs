@@ -3,6 +3,7 @@
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
 
 use super::{Scenario, Size, T0, of_size};
+use crate::drive::Reading;
 use crate::producers::{Logs, Producers, Record};
 
 /// Rows a day of some of three hundred models that share six partitions.
@@ -105,15 +106,18 @@ fn idle_off(size: Size) -> [Scenario; 3] {
         ..Scenario::usual("idle off")
     };
     // A replay of old data: the heartbeats behind it close what is left.
-    let ended = Scenario::usual("idle off, ended by 32 heartbeats nine days on").of(move || {
-        let mut logs = busy.write();
-        for log in &mut logs {
-            let end_us = T0 + 2 * HOUR_US + SECOND_US;
-            log.extend((0..32).map(|_| Record::heartbeat(end_us, end_us + 9 * DAY_US)));
-        }
-        logs
-    });
-    let ended = Scenario { readings: vec![crate::drive::Reading::OldBacklog], ..ended };
+    let ended =
+        Scenario::usual("idle off, ended by 32 heartbeats half a minute apart").of(move || {
+            let mut logs = busy.write();
+            for log in &mut logs {
+                let end_us = T0 + 2 * HOUR_US + SECOND_US;
+                log.extend((0..32).map(|nth| {
+                    Record::heartbeat(end_us, end_us + 9 * DAY_US + nth * MINUTE_US / 2)
+                }));
+            }
+            logs
+        });
+    let ended = Scenario { readings: vec![Reading::OldBacklog], ..ended };
     [
         hourly.tick(of_size(size, 10, 60) * SECOND_US).of_producers(sparse).idle(None),
         usual.of_producers(busy).idle(None),
