@@ -24,8 +24,8 @@ pub(super) fn scenarios(size: Size) -> Vec<Scenario> {
         let ahead = scenario("our clock steps an hour ahead, back 50 min later", clock(HOUR_US));
         all.push(Scenario { limit, ..ahead });
         all.push(scenario("our clock steps an hour back, ahead 50 min later", clock(-HOUR_US)));
-        all.push(scenario("SIGSTOP for a minute, CONT 30 s after a window's end", stop(30)));
-        all.push(scenario("SIGSTOP for a minute, CONT 90 s after a window's end", stop(90)));
+        all.push(scenario("SIGSTOP for a minute in a window's end", stop(60, 30)));
+        all.push(scenario("SIGSTOP for 90 s, CONT when a window is over", stop(90, 70)));
     }
     all
 }
@@ -36,8 +36,8 @@ fn clock(ahead_us: i64) -> Mishaps {
     Mishaps { clock: Some(clock), stop: None }
 }
 
-/// Until so many seconds after a window's end.
-fn stop(seconds: i64) -> Mishaps {
-    let end_us = T0 + HOUR_US + seconds * SECOND_US;
-    Mishaps { clock: None, stop: Some(end_us - MINUTE_US..end_us) }
+/// For so long, and on again so many seconds after a window's end.
+fn stop(seconds: i64, after_s: i64) -> Mishaps {
+    let end_us = T0 + HOUR_US + after_s * SECOND_US;
+    Mishaps { clock: None, stop: Some(end_us - seconds * SECOND_US..end_us) }
 }
