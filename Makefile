@@ -10,7 +10,7 @@ CHAOS_KILLS ?= 200
 CANDIDATE_KILLS ?= 500
 SEEDS ?= 100000
 SOAK_SECONDS ?= 3600
-.PHONY: help setup demo test check bench screenshots chaos soak fuzz
+.PHONY: help setup demo test check bench screenshots chaos soak fuzz time
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -58,6 +58,10 @@ soak: setup $(DRIFTLINE) ## an hour of steady load, a backlog of five million re
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
 		DRIFTLINE_SOAK_SECONDS=$(SOAK_SECONDS) DRIFTLINE_BACKLOG_RECORDS=5000000 DRIFTLINE_SLOW_DAYS=7 \
 		cargo test $(CARGO_FLAGS) --workspace --test it -- service::bounds:: --nocapture --test-threads 1
+
+time: ## docs/time.md: good rows under the rule of time and the former one, over streams of wrong clocks
+	@cargo run $(CARGO_FLAGS) -q -p driftline-analytics --example time > docs/time.md.part
+	@mv docs/time.md.part docs/time.md
 
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS ?=

@@ -288,6 +288,22 @@ fn a_partition_is_quiet_from_an_end_that_was_looked_up_after_the_wait() {
     assert_eq!([by(0), by(1), by(2)], [CutBy::Log, CutBy::Idle, CutBy::Idle]);
 }
 
+/// A process that was stopped for a minute reaches the ends that it looked up before.
+#[test]
+fn an_end_that_was_looked_up_before_the_wait_proves_nothing_when_it_is_reached() {
+    let mut bench = Bench::new(hours(), 2);
+    bench.row(1, T0);
+    bench.pass(0, T0 + 2 * HOUR_US);
+    let before = bench.now;
+    bench.wait(MINUTE_US);
+    bench.lane.reach_end(Partition(1), Some(before), bench.now);
+    bench.advance();
+    assert!(bench.closed.is_empty());
+    bench.reach_end(1);
+    bench.advance();
+    assert_eq!(bench.closed_starts(), [T0]);
+}
+
 #[test]
 fn where_rows_of_a_window_still_come_the_wait_begins_anew() {
     let mut bench = Bench::new(hours(), 2);
