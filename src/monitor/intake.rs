@@ -288,6 +288,7 @@ mod tests {
             readers: None,
             taken: 0,
             dead_letters,
+            clock: Clock::new(),
         };
         let mut gate = Gate::default();
         gate.hold(Snapshot::default(), [(TopicPartition::default(), 5)].into());

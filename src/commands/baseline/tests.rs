@@ -192,11 +192,11 @@ fn predictions_are_asked_about_where_it_matters() {
     assert!(notes.iter().any(|note| note.contains(hint)), "{notes:?}");
     let mut lines = String::new();
     for row in 0..200 {
-        let ts = time_us(row) / 1000;
+        let TableRow { time_us, x, .. } = table_row(row);
+        let ts = time_us / 1000;
         writeln!(
             lines,
-            "{{\"ts\":{ts},\"features\":{{\"x\":{}}},\"prediction\":{{\"score\":0.5}}}}",
-            x(row)
+            "{{\"ts\":{ts},\"features\":{{\"x\":{x}}},\"prediction\":{{\"score\":0.5}}}}"
         )
         .unwrap();
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use driftline_analytics::report::Report;
+
 use super::super::rig::arguments;
 use super::*;
 
