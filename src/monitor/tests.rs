@@ -108,7 +108,8 @@ fn nothing_is_read_while_too_many_closed_windows_wait() {
     while monitor.intake.waiting() == 0 {
         wait();
     }
-    let (before, end) = (monitor.pipeline.positions(), 3 * (days + 2));
+    // A row a day, the heartbeats that close them, and one row more.
+    let (before, end) = (monitor.pipeline.positions(), 3 * (days + 97));
     let mut held_back = 0;
     while monitor.pipeline.positions().values().sum::<i64>() < end {
         wait();

@@ -12,6 +12,8 @@ use crate::report::rounded;
 const OFF_TIME: f64 = 0.01;
 /// Rows of the last ten panes below which that share says nothing.
 const OFF_TIME_OF: u64 = 500;
+/// Share of them in a window's stretch of the log above which that window alone says so.
+const OF_A_WINDOW: f64 = 0.1;
 /// Partitions that the sentence names.
 const NAMED: usize = 3;
 
@@ -46,11 +48,12 @@ pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<Brok
     })
 }
 
-/// The same of a whole window's stretch of the log: of a log that is read in one go, all panes may be cut at
-/// one place.
+/// The same of a whole window's stretch of the log, where they are more than a tenth: of a log that is read
+/// in one go, all panes may be cut at one place.
 pub fn off_time_of_window(records: &PaneRecords) -> Option<BrokenInput> {
-    let strays = records.clocks.iter().map(|(_, counts)| counts.strays()).sum();
-    off_time(records, StrayShare { rows: records.rows, strays })
+    let strays: u64 = records.clocks.iter().map(|(_, counts)| counts.strays()).sum();
+    let many = strays as f64 > OF_A_WINDOW * records.rows as f64;
+    off_time(records, StrayShare { rows: records.rows, strays }).filter(|_| many)
 }
 
 fn what_became(all: &ClockCounts) -> &'static str {
