@@ -269,6 +269,21 @@ fn nothing_is_passed_before_our_clock() {
 }
 
 #[test]
+fn nothing_closes_before_our_clock_also_where_that_is_set_back() {
+    let mut bench = Bench::new(hours(), 1);
+    bench.now.wall_us = T0 + HOUR_US + 5 * MINUTE_US;
+    bench.row(0, T0 + 30 * MINUTE_US);
+    bench.now.wall_us = T0 + 50 * MINUTE_US;
+    bench.wait(IDLE_US);
+    bench.reach_end(0);
+    bench.advance();
+    assert!(bench.closed.is_empty(), "the hour is not over");
+    bench.wait(15 * MINUTE_US);
+    bench.advance();
+    assert_eq!(bench.closed_starts(), [T0]);
+}
+
+#[test]
 fn a_partition_is_quiet_from_an_end_that_was_looked_up_after_the_wait() {
     let mut bench = Bench::new(hours(), 3);
     bench.row(0, T0 + 10 * MINUTE_US);
