@@ -12,8 +12,8 @@ use crate::report::rounded;
 const OFF_TIME: f64 = 0.01;
 /// Rows of the last ten panes below which that share says nothing.
 const OFF_TIME_OF: u64 = 500;
-/// Share of them in a window's stretch of the log above which that window alone says so.
-const OF_A_WINDOW: f64 = 0.1;
+/// Share of late rows in a window's stretch of the log above which that window alone says so.
+const LATE_OF_A_WINDOW: f64 = 0.05;
 /// Partitions that the sentence names.
 const NAMED: usize = 3;
 
@@ -48,12 +48,17 @@ pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<Brok
     })
 }
 
-/// The same of a whole window's stretch of the log, where they are more than a tenth: of a log that is read
-/// in one go, all panes may be cut at one place.
+/// The same of a whole window's stretch of the log: rows of the future, which only a wrong clock sends, or
+/// late ones that are more than a twentieth. Of a log that is read in one go, all panes may be cut at one place.
 pub fn off_time_of_window(records: &PaneRecords) -> Option<BrokenInput> {
-    let strays: u64 = records.clocks.iter().map(|(_, counts)| counts.strays()).sum();
-    let many = strays as f64 > OF_A_WINDOW * records.rows as f64;
-    off_time(records, StrayShare { rows: records.rows, strays }).filter(|_| many)
+    let mut all = ClockCounts::default();
+    records.clocks.iter().for_each(|(_, counts)| all += *counts);
+    let (rows, future) = (records.rows, all.ahead + all.fast);
+    let share = StrayShare { rows, strays: all.strays() };
+    let of_future = off_time(records, StrayShare { rows, strays: future });
+    let late =
+        off_time(records, share).filter(|_| all.late as f64 > LATE_OF_A_WINDOW * rows as f64);
+    of_future.or(late)
 }
 
 fn what_became(all: &ClockCounts) -> &'static str {
