@@ -47,8 +47,7 @@ pub fn build(
         coerced: coerced(model),
     };
     let (count, inferred) = infer(rows, &choices, audience)?;
-    let own_windows =
-        OwnWindowRule { every_us: model.window.every_us, at_least: model.window.at_least };
+    let own_windows = OwnWindowRule { grid: model.window.grid(), at_least: model.window.at_least };
     let build = BuildOptions {
         cut_points: options.cut_points,
         own_windows: rows.has_time()?.then_some(own_windows),

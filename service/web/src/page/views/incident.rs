@@ -126,7 +126,8 @@ fn over(last: &Transition) -> Markup {
 }
 
 fn day_of(window: &str) -> String {
-    WindowId::parse(window).map_or_else(|| window.to_owned(), |(_, start_us)| words::day(start_us))
+    WindowId::parse(window)
+        .map_or_else(|| window.to_owned(), |(_, start_us)| words::day_of(window, start_us))
 }
 
 fn history(entries: &[(i64, IncidentEntry)], root: &Root) -> Markup {

@@ -114,6 +114,7 @@ pub(super) fn report() -> Report {
             id: id.clone(),
             start: "2026-07-06T00:00:00Z".to_owned(),
             end: "2026-07-07T00:00:00Z".to_owned(),
+            timezone: None,
             rows: 800,
             parts: 1,
             complete: true,
