@@ -63,7 +63,7 @@ impl TimeZone {
             self.rules.to_ambiguous_timestamp(day.to_datetime(jiff::civil::Time::midnight()));
         let instant = match midnight.offset() {
             AmbiguousOffset::Gap { .. } => {
-                let before = midnight.clone().earlier().ok()?;
+                let before = midnight.earlier().ok()?;
                 self.rules.following(before).next()?.timestamp()
             }
             _ => midnight.compatible().ok()?,
