@@ -6,6 +6,7 @@ use driftline_capture::columns::Kind;
 use driftline_config::Subject;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::OwnEffects;
 use crate::cells::{CategoricalReference, CutList, NumericReference, Reference};
 
 pub mod build;
@@ -29,6 +30,9 @@ pub struct Baseline {
     pub columns_seen: Vec<Subject>,
     /// The source cut into windows, where it had a time column.
     pub windows: Option<BaselineWindows>,
+    /// How far those windows are from the rest of the baseline, at each scale. Files of format 1 do
+    /// not have it.
+    pub own_effects: Option<OwnEffects>,
     /// Lower-case hex sha256 of the file's bytes.
     pub sha256: String,
     /// By what values are found in `columns`.

@@ -164,6 +164,7 @@ impl Builder {
             columns,
             columns_seen,
             windows: None,
+            own_effects: None,
             sha256: String::new(),
             index: Index::default(),
         });

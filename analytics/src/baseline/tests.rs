@@ -79,7 +79,7 @@ fn what_contradicts_itself_is_refused_in_a_sentence() {
         let error = Baseline::parse(good.replacen(from, to, 1).as_bytes()).unwrap_err();
         assert!(error.to_string().contains(expected), "{from} → {to}: {error}");
     };
-    check("\"driftline_baseline\":1", "\"driftline_baseline\":2", "format 2 is newer");
+    check("\"driftline_baseline\":1", "\"driftline_baseline\":3", "format 3 is newer");
     check("\"driftline_baseline\":1", "\"driftline\":1", "not a baseline file");
     check("\"rows\":1000", "\"rows\":0", "rows must lie between");
     check("\"rows\":1000", "\"rows\":999", "must add up to the 999 rows");

@@ -9,7 +9,9 @@ use crate::baseline::{
     Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, NumericBaseline, OwnWindows,
     Provenance, PsiBin, file,
 };
+use crate::budget::{Grid, Occurrences, OwnColumn, OwnEffects};
 use crate::cells::{CategoricalCell, Cell, NumericCell, Reference};
+use crate::lane::window_start_us;
 use crate::layout::Layout;
 use crate::statistics::{KolmogorovSmirnov, divergences};
 use crate::window::WindowState;
@@ -32,8 +34,11 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
     if rows == 0 {
         return Err(BuildError::NoRows);
     }
-    let own_windows =
-        options.own_windows.map(|rule| carried(&layout, windows, rule)).unwrap_or_default();
+    let own_windows = options.own_windows.map(|rule| {
+        let windows = carried(&layout, windows, rule);
+        covered(windows, rule.every_us)
+    });
+    let own_windows = own_windows.unwrap_or_default();
     let cells = total.all_cells(&layout);
     let own: Vec<_> = own_windows.iter().map(|(_, window)| window.all_cells(&layout)).collect();
     drop(layout);
@@ -62,8 +67,94 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
         at_least: rule.at_least,
         windows: own_windows.iter().map(|(start, window)| (*start, window.rows())).collect(),
     });
+    if let Some(rule) = options.own_windows {
+        let rows = own_windows.iter().map(|(_, window)| window.requests());
+        let rows = rows.map(|requests| requests.requests() - requests.failures()).collect();
+        baseline.own_effects = own_effects(&baseline, &own, rows, rule.every_us);
+    }
+    drop(own);
     baseline.sha256 = file::sha256_of(&baseline);
     Ok(Built { baseline, own_windows })
+}
+
+/// The own windows that the source covers whole: the first and the last are none where the source
+/// begins or ends well inside them, by what the others show of their first and last rows. (A day
+/// without nights begins at five every day.)
+fn covered(mut windows: Vec<(i64, WindowState)>, every_us: i64) -> Vec<(i64, WindowState)> {
+    // Of a window: how long after its start, and before its end, there were no rows.
+    let margins = |(start_us, window): &(i64, WindowState)| {
+        let (first_us, last_us) = window.span_us().unwrap_or((*start_us, *start_us));
+        let end_us = window_start_us(last_us, every_us).saturating_add(every_us);
+        (first_us - start_us, end_us - last_us)
+    };
+    let margins: Vec<(i64, i64)> = windows.iter().map(margins).collect();
+    let Some(((first, others), (last, before))) = margins.split_first().zip(margins.split_last())
+    else {
+        return windows;
+    };
+    let usual = |most: Option<i64>| most.map_or(i64::MAX, |most| most + most / 4 + every_us / 24);
+    let begins_inside = first.0 > usual(others.iter().map(|&(begin_us, _)| begin_us).max());
+    let ends_inside = last.1 > usual(before.iter().map(|&(_, end_us)| end_us).max());
+    if ends_inside {
+        windows.pop();
+    }
+    if begins_inside && !windows.is_empty() {
+        windows.remove(0);
+    }
+    windows
+}
+
+/// The effects of the own windows; none where there are fewer than two.
+fn own_effects(
+    baseline: &Baseline,
+    own: &[Vec<Cow<'_, Cell>>],
+    rows: Vec<u64>,
+    every_us: i64,
+) -> Option<OwnEffects> {
+    if own.len() < 2 {
+        return None;
+    }
+    let grid = Grid::new(baseline);
+    let columns: Vec<OwnColumn> = baseline
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let cells: Vec<&Cell> =
+                own.iter().filter_map(|cells| cells.get(index).map(AsRef::as_ref)).collect();
+            let windows = grid.of_cells(index, &cells);
+            OwnColumn { windows, values: occurrences(column, &cells) }
+        })
+        .collect();
+    Some(OwnEffects::new(baseline, &grid, &columns, rows, every_us))
+}
+
+/// In which own windows each category, or value of a constant or discrete number, came. Categories
+/// that are known by hash alone are not told apart.
+fn occurrences(column: &BaselineColumn, own: &[&Cell]) -> Vec<Occurrences> {
+    let totals: Vec<u64> = match column {
+        BaselineColumn::Numeric(column) if column.discrete || column.distinct <= 1 => {
+            column.counts.to_vec()
+        }
+        BaselineColumn::Numeric(_) => return Vec::new(),
+        BaselineColumn::Categorical(column) => {
+            column.categories.iter().map(|(_, count)| *count).collect()
+        }
+    };
+    let mut values: Vec<Occurrences> =
+        totals.into_iter().map(|total| Occurrences { total, ..Occurrences::default() }).collect();
+    for (window, cell) in own.iter().enumerate() {
+        let used: &mut dyn Iterator<Item = (u32, u64)> = match cell {
+            Cell::Numeric(cell) => &mut cell.used(),
+            Cell::Categorical(cell) => &mut cell.used(),
+        };
+        for (slot, count) in used {
+            if let Some(value) = values.get_mut(slot as usize) {
+                value.windows.push((window, count));
+            }
+        }
+    }
+    values
 }
 
 /// Merges windows with too few rows into the next one, under the start of the first, as running

@@ -1,0 +1,1 @@
+//! The budget against an independent implementation in Python.
