@@ -8,8 +8,10 @@
 
 mod coarse;
 mod effect;
+mod extremes;
 mod measure;
 mod own;
+mod part;
 mod ranks;
 mod scales;
 mod since;
@@ -17,17 +19,19 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-use driftline_config::Model;
+use driftline_config::{Model, Tolerance};
 
-pub use coarse::{CELLS, CoarseColumn, CoarseWindow, Grid};
-pub(crate) use effect::{Counted, MILLION};
+pub use coarse::{CELLS, CoarseColumn, CoarseGrid, CoarseWindow};
+pub(crate) use effect::{MILLION, Tally};
+pub use extremes::ExtremeWindow;
 pub(crate) use measure::Measure;
 pub use measure::Measured;
 pub(crate) use own::{Occurrences, OwnColumn};
 pub use own::{OwnEffects, OwnMeasure, scales};
+pub use part::{MovedPart, PartOf};
 pub use ranks::Maximum;
 pub use scales::{KEPT, KeptWindow, ScaleHistory};
-pub use standing::{Extreme, Number, Standing};
+pub use standing::{Number, Peak, Standing};
 
 use crate::baseline::{Baseline, BaselineColumn};
 use own::median;
@@ -36,11 +40,11 @@ use ranks::Offer;
 /// By what the windows of one model are judged: made of its baseline and its settings.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    grid: Grid,
+    grid: CoarseGrid,
     scales: [u32; 4],
-    measures: Vec<Judged>,
+    measures: Vec<Respect>,
     /// By place.
-    maxima: Vec<Ranked>,
+    maxima: Vec<Dealt>,
     /// Windows of a period.
     windows: f64,
     at_most: f64,
@@ -53,7 +57,7 @@ pub struct Budget {
 
 /// One respect in which a column is judged.
 #[derive(Debug, Clone)]
-struct Judged {
+struct Respect {
     measure: Measure,
     /// Whether it counts in the maxima.
     judged: bool,
@@ -61,7 +65,7 @@ struct Judged {
     noise: f64,
     /// Effects below it are none.
     least: u32,
-    expected: Counted,
+    expected: Tally,
     yardsticks: Vec<Yardstick>,
     /// The largest number of an own window, by place of the maximum.
     own_largest: [f64; 3],
@@ -69,7 +73,7 @@ struct Judged {
 
 /// What one rank is dealt from.
 #[derive(Debug, Clone)]
-struct Ranked {
+struct Dealt {
     /// The largest numbers of the own windows, largest first.
     own: Vec<f64>,
     /// k: how many own windows may differ as much; 0 where it cannot be afforded.
@@ -111,17 +115,17 @@ impl Budget {
     /// The ranks of a model that is compared with this baseline. Without own windows in it, or of
     /// windows of another length, no rank is dealt.
     pub fn new(model: &Model, baseline: &Baseline) -> Budget {
-        let grid = Grid::new(baseline);
+        let grid = CoarseGrid::new(baseline);
         let every_us = model.window.every_us;
         let own = baseline.own_effects.as_ref().filter(|_| {
             baseline.windows.as_ref().is_some_and(|windows| windows.every_us == every_us)
         });
         let measures: Vec<Measure> = grid.measures(baseline);
-        let judged: Vec<Judged> = measures
+        let judged: Vec<Respect> = measures
             .iter()
             .filter_map(|measure| {
                 let column = baseline.columns.get(measure.column)?;
-                Some(Judged::new(model, column, &grid, *measure, own))
+                Some(Respect::new(model, column, &grid, *measure, own))
             })
             .collect();
         let mut budget = Budget {
@@ -137,8 +141,11 @@ impl Budget {
             bound: 0.0,
         };
         let maxima = Maximum::ALL.map(|maximum| budget.own_maxima(maximum, baseline, own));
-        budget.maxima = maxima.map(|own| Ranked { own, rank: 0 }).into();
-        budget.deal();
+        budget.maxima = maxima.map(|own| Dealt { own, rank: 0 }).into();
+        // Tolerances that the operator set are what decides.
+        if model.tolerance == Tolerance::Auto {
+            budget.deal();
+        }
         budget
     }
 
@@ -205,7 +212,7 @@ impl Budget {
     }
 
     /// The cells by which windows are kept.
-    pub fn grid(&self) -> &Grid {
+    pub fn grid(&self) -> &CoarseGrid {
         &self.grid
     }
 
@@ -277,18 +284,18 @@ impl Budget {
     }
 }
 
-impl Judged {
+impl Respect {
     fn new(
         model: &Model,
         column: &BaselineColumn,
-        grid: &Grid,
+        grid: &CoarseGrid,
         measure: Measure,
         own: Option<&OwnEffects>,
-    ) -> Judged {
+    ) -> Respect {
         let what = measure.what;
         let found = own.and_then(|own| own.of(column.subject(), what));
         let [count, of] = found.and_then(|found| found.expected).unwrap_or([0, column.n()]);
-        let expected = Counted { count, of };
+        let expected = Tally { count, of };
         let feature = model.features.get(column.subject().name());
         let feature = feature.filter(|_| !column.subject().is_prediction());
         let grid = grid.columns().get(measure.column);
@@ -308,12 +315,12 @@ impl Judged {
             (what, _) if what.is_broken_input() => model.min_effect.share,
             // Of a class under that share, as much again.
             (Measured::Class(_), _) => grid.map_or(0.0, |grid| {
-                let Counted { count, of } = grid.counted(what, &grid.reference);
+                let Tally { count, of } = grid.counted(what, &grid.reference);
                 model.min_effect.share.min((count as f64 + 1.0) / (of as f64 + 2.0))
             }),
             _ => model.min_effect.distribution,
         };
-        Judged {
+        Respect {
             measure,
             judged: feature.is_none_or(|feature| feature.judge),
             noise,

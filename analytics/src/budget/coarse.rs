@@ -13,7 +13,7 @@ const PARTS: u128 = CELLS as u128 - 2;
 
 /// By which cells the columns of a baseline are counted. It follows from the baseline alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Grid {
+pub struct CoarseGrid {
     columns: Vec<ColumnGrid>,
     features: usize,
 }
@@ -21,12 +21,12 @@ pub struct Grid {
 /// The cells of one column, and what the baseline holds in them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ColumnGrid {
-    pub(crate) shape: Shape,
+    pub(crate) shape: CellRule,
     pub(crate) reference: CoarseColumn,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Shape {
+pub(crate) enum CellRule {
     Numeric {
         /// Where each cell ends: its first slot that is not in it any more.
         ends: Vec<u32>,
@@ -71,13 +71,13 @@ pub struct CoarseWindow {
     pub columns: Vec<CoarseColumn>,
 }
 
-impl Grid {
+impl CoarseGrid {
     /// The cells of a baseline's columns.
-    pub fn new(baseline: &Baseline) -> Grid {
+    pub fn new(baseline: &Baseline) -> CoarseGrid {
         let columns: Vec<ColumnGrid> = baseline.columns.iter().map(ColumnGrid::new).collect();
         let features = baseline.columns.iter();
         let features = features.filter(|column| !column.subject().is_prediction()).count();
-        Grid { columns, features }
+        CoarseGrid { columns, features }
     }
 
     pub(crate) fn columns(&self) -> &[ColumnGrid] {
@@ -140,7 +140,7 @@ impl ColumnGrid {
     }
 }
 
-fn numeric(column: &NumericBaseline) -> (Shape, CoarseColumn) {
+fn numeric(column: &NumericBaseline) -> (CellRule, CoarseColumn) {
     let counts = column.counts.to_vec();
     let heavy = counts
         .iter()
@@ -154,7 +154,7 @@ fn numeric(column: &NumericBaseline) -> (Shape, CoarseColumn) {
         Apart { slot: slot as u32, ends: ends(&others) }
     });
     let few = column.discrete || column.distinct <= 1;
-    let shape = Shape::Numeric {
+    let shape = CellRule::Numeric {
         ends: ends(&counts),
         apart,
         gaps_are_new: column.exact && few && column.n > 0,
@@ -165,11 +165,11 @@ fn numeric(column: &NumericBaseline) -> (Shape, CoarseColumn) {
     (shape, reference)
 }
 
-fn categorical(column: &CategoricalBaseline) -> (Shape, CoarseColumn) {
+fn categorical(column: &CategoricalBaseline) -> (CellRule, CoarseColumn) {
     if column.too_many_values {
-        return (Shape::Unjudged, CoarseColumn::default());
+        return (CellRule::Unjudged, CoarseColumn::default());
     }
-    let shape = Shape::Categorical { judged: column.judged };
+    let shape = CellRule::Categorical { judged: column.judged };
     (shape, CoarseColumn { cells: column.judged_counts(), ..CoarseColumn::default() })
 }
 
@@ -199,14 +199,14 @@ pub(super) fn ends(counts: &[u64]) -> Vec<u32> {
     ends
 }
 
-impl Shape {
+impl CellRule {
     pub(crate) fn empty(&self) -> CoarseColumn {
         let (cells, apart) = match self {
-            Shape::Numeric { ends, apart, .. } => {
+            CellRule::Numeric { ends, apart, .. } => {
                 (ends.len(), apart.as_ref().map_or(0, |apart| apart.ends.len()))
             }
-            Shape::Categorical { judged } => (judged + 1, 0),
-            Shape::Unjudged => (0, 0),
+            CellRule::Categorical { judged } => (judged + 1, 0),
+            CellRule::Unjudged => (0, 0),
         };
         CoarseColumn { cells: vec![0; cells], apart: vec![0; apart], ..CoarseColumn::default() }
     }
@@ -214,12 +214,12 @@ impl Shape {
 
 impl CoarseColumn {
     /// Adds what a cell counted.
-    pub(crate) fn count(&mut self, shape: &Shape, cell: &Cell) {
+    pub(crate) fn count(&mut self, shape: &CellRule, cell: &Cell) {
         self.missing += cell.missing();
         self.wrong_type += cell.wrong_type();
         match (shape, cell) {
-            (Shape::Numeric { .. }, Cell::Numeric(cell)) => self.count_slots(shape, cell.used()),
-            (Shape::Categorical { judged }, Cell::Categorical(cell)) => {
+            (CellRule::Numeric { .. }, Cell::Numeric(cell)) => self.count_slots(shape, cell.used()),
+            (CellRule::Categorical { judged }, Cell::Categorical(cell)) => {
                 self.new_values += cell.new_values();
                 add(&mut self.cells, &cell.judged_counts(*judged));
             }
@@ -228,8 +228,8 @@ impl CoarseColumn {
     }
 
     /// Adds counts by slot, ascending.
-    fn count_slots(&mut self, shape: &Shape, used: impl Iterator<Item = (u32, u64)>) {
-        let Shape::Numeric { ends, apart, gaps_are_new } = shape else { return };
+    fn count_slots(&mut self, shape: &CellRule, used: impl Iterator<Item = (u32, u64)>) {
+        let CellRule::Numeric { ends, apart, gaps_are_new } = shape else { return };
         let (mut cell, mut other) = (0, 0);
         for (slot, count) in used {
             if *gaps_are_new && slot % 2 == 0 {
@@ -287,7 +287,7 @@ impl CoarseColumn {
         }
     }
 
-    fn decode(shape: &Shape, reader: &mut Reader<'_>) -> Result<CoarseColumn, DecodeError> {
+    fn decode(shape: &CellRule, reader: &mut Reader<'_>) -> Result<CoarseColumn, DecodeError> {
         const WHAT: &str = "a coarse column";
         let mut column = shape.empty();
         column.missing = reader.count(WHAT)?;
@@ -333,7 +333,11 @@ impl CoarseWindow {
     ///
     /// # Errors
     /// Bytes that no window of this grid has; then what was added so far stays.
-    pub(crate) fn add_encoded(&mut self, grid: &Grid, bytes: &[u8]) -> Result<(), DecodeError> {
+    pub(crate) fn add_encoded(
+        &mut self,
+        grid: &CoarseGrid,
+        bytes: &[u8],
+    ) -> Result<(), DecodeError> {
         const WHAT: &str = "a coarse window";
         let mut reader = Reader::new(bytes);
         for (column, grid) in self.columns.iter_mut().zip(&grid.columns) {
@@ -345,7 +349,7 @@ impl CoarseWindow {
 
     /// Some columns of an encoded window, given by their indices, ascending.
     pub(crate) fn decode_some(
-        grid: &Grid,
+        grid: &CoarseGrid,
         bytes: &[u8],
         wanted: &[usize],
     ) -> Result<Vec<CoarseColumn>, DecodeError> {

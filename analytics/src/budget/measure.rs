@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::coarse::{CoarseColumn, ColumnGrid, Grid, Shape};
-use super::effect::{self, Counted};
+use super::coarse::{CellRule, CoarseColumn, CoarseGrid, ColumnGrid};
+use super::effect::{self, Tally};
 use crate::baseline::Baseline;
 
 /// Numeric predictions with at most so many values are classes.
@@ -78,7 +78,7 @@ impl TryFrom<String> for Measured {
     }
 }
 
-impl Grid {
+impl CoarseGrid {
     /// Everything that is measured of the columns of the baseline it was made of.
     pub(crate) fn measures(&self, baseline: &Baseline) -> Vec<Measure> {
         let columns = self.columns().iter().zip(&baseline.columns).enumerate();
@@ -94,7 +94,7 @@ impl Grid {
 impl ColumnGrid {
     fn measured(&self, prediction: bool) -> Vec<Measured> {
         let mut measured = Vec::new();
-        if self.reference.values() > 0 && self.shape != Shape::Unjudged {
+        if self.reference.values() > 0 && self.shape != CellRule::Unjudged {
             measured.push(Measured::Distribution);
             if self.has_other_part() {
                 measured.push(Measured::OtherPart);
@@ -107,9 +107,9 @@ impl ColumnGrid {
             measured.extend([Measured::Missing, Measured::WrongType]);
         }
         let new = match &self.shape {
-            Shape::Numeric { gaps_are_new, .. } => *gaps_are_new,
-            Shape::Categorical { .. } => self.reference.values() > 0,
-            Shape::Unjudged => false,
+            CellRule::Numeric { gaps_are_new, .. } => *gaps_are_new,
+            CellRule::Categorical { .. } => self.reference.values() > 0,
+            CellRule::Unjudged => false,
         };
         measured.extend(new.then_some(Measured::NewValues));
         measured
@@ -119,12 +119,12 @@ impl ColumnGrid {
     fn has_other_part(&self) -> bool {
         let kinds = |cells: &[u64]| cells.iter().filter(|&&count| count > 0).count();
         match &self.shape {
-            Shape::Numeric { apart, .. } => apart.is_some() && kinds(&self.reference.apart) > 1,
-            Shape::Categorical { .. } => {
+            CellRule::Numeric { apart, .. } => apart.is_some() && kinds(&self.reference.apart) > 1,
+            CellRule::Categorical { .. } => {
                 let (first, rest) = self.reference.cells.split_first().unwrap_or((&0, &[]));
                 first * 2 > self.reference.values() && kinds(rest) > 1
             }
-            Shape::Unjudged => false,
+            CellRule::Unjudged => false,
         }
     }
 
@@ -132,8 +132,8 @@ impl ColumnGrid {
     /// the others leave.
     fn classes(&self) -> impl Iterator<Item = u32> {
         let cells = match &self.shape {
-            Shape::Categorical { judged } => (0..*judged as u32).step_by(1),
-            Shape::Numeric { ends, gaps_are_new: true, .. } if ends.len() <= 2 * CLASSES + 1 => {
+            CellRule::Categorical { judged } => (0..*judged as u32).step_by(1),
+            CellRule::Numeric { ends, gaps_are_new: true, .. } if ends.len() <= 2 * CLASSES + 1 => {
                 (1..ends.len() as u32).step_by(2)
             }
             _ => (0..0).step_by(1),
@@ -151,7 +151,7 @@ impl ColumnGrid {
         what: Measured,
         window: &CoarseColumn,
         reference: &CoarseColumn,
-        expected: Counted,
+        expected: Tally,
     ) -> Option<u32> {
         if what.is_share() {
             let against = match what {
@@ -167,7 +167,7 @@ impl ColumnGrid {
         }
         let (window, reference) = (self.cells(what, window), self.cells(what, reference));
         match &self.shape {
-            Shape::Numeric { .. } => {
+            CellRule::Numeric { .. } => {
                 effect::kolmogorov_smirnov(window, reference).map(|(effect, _)| effect)
             }
             _ => effect::total_variation(window, reference),
@@ -177,14 +177,14 @@ impl ColumnGrid {
     /// The cells that a distribution is compared over.
     pub(crate) fn cells<'a>(&self, what: Measured, column: &'a CoarseColumn) -> &'a [u64] {
         match (what, &self.shape) {
-            (Measured::OtherPart, Shape::Numeric { .. }) => &column.apart,
+            (Measured::OtherPart, CellRule::Numeric { .. }) => &column.apart,
             (Measured::OtherPart, _) => column.cells.get(1..).unwrap_or_default(),
             _ => &column.cells,
         }
     }
 
     /// A share: how many, of how many.
-    pub(crate) fn counted(&self, what: Measured, column: &CoarseColumn) -> Counted {
+    pub(crate) fn counted(&self, what: Measured, column: &CoarseColumn) -> Tally {
         let count = match what {
             Measured::Missing => column.missing,
             Measured::WrongType => column.wrong_type,
@@ -192,7 +192,7 @@ impl ColumnGrid {
             Measured::Class(cell) => column.cells.get(cell as usize).copied().unwrap_or(0),
             Measured::Distribution | Measured::OtherPart => 0,
         };
-        Counted { count, of: self.rows(what, column) }
+        Tally { count, of: self.rows(what, column) }
     }
 
     /// The rows that it is measured from.
@@ -205,9 +205,9 @@ impl ColumnGrid {
     }
 
     /// ν: what √n times the effect is by chance alone, by the baseline's shares.
-    pub(crate) fn noise(&self, what: Measured, expected: Counted) -> f64 {
+    pub(crate) fn noise(&self, what: Measured, expected: Tally) -> f64 {
         if what.is_share() {
-            let Counted { count, of } = match what {
+            let Tally { count, of } = match what {
                 Measured::NewValues => expected,
                 _ => self.counted(what, &self.reference),
             };
@@ -216,7 +216,7 @@ impl ColumnGrid {
         }
         let cells = self.cells(what, &self.reference);
         match &self.shape {
-            Shape::Numeric { .. } => KOLMOGOROV_MEDIAN,
+            CellRule::Numeric { .. } => KOLMOGOROV_MEDIAN,
             _ => total_variation_noise(cells),
         }
     }

@@ -5,8 +5,8 @@ use driftline_config::Subject;
 use driftline_config::time::DAY_US;
 use serde::{Deserialize, Serialize};
 
-use super::coarse::{CoarseColumn, Grid};
-use super::effect::{Counted, MILLION};
+use super::coarse::{CoarseColumn, CoarseGrid};
+use super::effect::{MILLION, Tally};
 use super::measure::{Measure, Measured};
 use crate::baseline::Baseline;
 
@@ -73,7 +73,7 @@ impl OwnEffects {
     /// Measures the own windows of a baseline. `rows` are those without failure per own window.
     pub(crate) fn new(
         baseline: &Baseline,
-        grid: &Grid,
+        grid: &CoarseGrid,
         columns: &[OwnColumn],
         rows: Vec<u64>,
         every_us: i64,
@@ -175,7 +175,7 @@ impl Runs {
 }
 
 struct Measuring<'a> {
-    grid: &'a Grid,
+    grid: &'a CoarseGrid,
     measure: Measure,
     runs: &'a Runs,
     lag: usize,
@@ -195,7 +195,7 @@ impl Measuring<'_> {
         let Some(grid) = self.grid.columns().get(self.measure.column) else { return 0 };
         let rest = self.runs.without(windows.clone(), self.lag);
         let run = self.runs.run(windows);
-        grid.effect(self.measure.what, &run, &rest, Counted::default()).unwrap_or(0)
+        grid.effect(self.measure.what, &run, &rest, Tally::default()).unwrap_or(0)
     }
 
     /// New values of each own window left out with its neighbours, beyond those that the others had.
@@ -214,14 +214,14 @@ impl Measuring<'_> {
             }
         }
         let rows: Vec<u64> = (0..windows).map(|window| self.rows(window)).collect();
-        let counted = |windows: std::ops::Range<usize>| Counted {
+        let counted = |windows: std::ops::Range<usize>| Tally {
             count: new.get(windows.clone()).unwrap_or_default().iter().sum(),
             of: rows.get(windows).unwrap_or_default().iter().sum(),
         };
         let all = counted(0..windows);
         let effects = (0..windows).map(|window| {
             let near = counted(near(window));
-            let others = Counted { count: all.count - near.count, of: all.of - near.of };
+            let others = Tally { count: all.count - near.count, of: all.of - near.of };
             super::effect::excess(counted(window..window + 1), others).unwrap_or(0)
         });
         self.measured(vec![effects.collect()], Some([all.count, all.of]))
@@ -247,7 +247,7 @@ impl Measuring<'_> {
 
 /// g: the first lag at which the effects of single windows are no longer alike, by the median of
 /// their autocorrelation over the columns; at most a tenth of the windows.
-fn lag(grid: &Grid, measures: &[Measure], runs: &[Runs], windows: usize) -> usize {
+fn lag(grid: &CoarseGrid, measures: &[Measure], runs: &[Runs], windows: usize) -> usize {
     let most = (windows / LEFT_OUT).max(1);
     let distributions = measures.iter().filter(|measure| measure.what == Measured::Distribution);
     let series: Vec<Vec<f64>> = distributions

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::coarse::{CoarseColumn, CoarseWindow, Grid};
+use super::coarse::{CoarseColumn, CoarseGrid, CoarseWindow};
 use crate::encoding::{DecodeError, Reader, put_signed, put_text, put_varint};
 
 /// Windows that are kept: as far back as the answer to since when may reach.
@@ -75,18 +75,15 @@ impl ScaleHistory {
     }
 
     /// Per scale, the newest windows together; `None` where there are not so many.
-    pub(crate) fn merged(&self, grid: &Grid, scales: &[u32]) -> Vec<Option<CoarseWindow>> {
+    pub(crate) fn merged(&self, grid: &CoarseGrid, scales: &[u32]) -> Vec<Option<CoarseWindow>> {
         let mut sum = grid.empty();
         let mut merged = vec![None; scales.len()];
-        let mut count = 0;
-        for window in self.windows.iter().rev() {
+        let longest = scales.iter().max().map_or(0, |&scale| scale as usize);
+        for (window, count) in self.windows.iter().rev().take(longest).zip(1..) {
             // Windows of this grid alone come in, so that what is kept can be read.
-            if scales.iter().all(|&scale| count >= scale)
-                || sum.add_encoded(grid, &window.bytes).is_err()
-            {
+            if sum.add_encoded(grid, &window.bytes).is_err() {
                 break;
             }
-            count += 1;
             for (merged, _) in merged.iter_mut().zip(scales).filter(|(_, scale)| **scale == count) {
                 *merged = Some(sum.clone());
             }
@@ -95,7 +92,11 @@ impl ScaleHistory {
     }
 
     /// Some columns (by index, ascending) of all windows, newest first, each with its start.
-    pub(crate) fn columns(&self, grid: &Grid, wanted: &[usize]) -> Vec<(i64, Vec<CoarseColumn>)> {
+    pub(crate) fn columns(
+        &self,
+        grid: &CoarseGrid,
+        wanted: &[usize],
+    ) -> Vec<(i64, Vec<CoarseColumn>)> {
         let windows = self.windows.iter().rev();
         let read = windows.map_while(|window| {
             let columns = CoarseWindow::decode_some(grid, &window.bytes, wanted).ok()?;

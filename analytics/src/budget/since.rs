@@ -1,8 +1,8 @@
 //! Since when a column has been away from its baseline: the start of the run of windows in which the
 //! sum of what exceeds half of the difference is largest.
 
-use super::coarse::{CoarseColumn, ColumnGrid, Shape};
-use super::effect::{Counted, kolmogorov_smirnov};
+use super::coarse::{CellRule, CoarseColumn, ColumnGrid};
+use super::effect::{Tally, kolmogorov_smirnov};
 use super::measure::Measured;
 
 /// How many times its older half the newer half of a run must exceed to be called a ramp.
@@ -25,7 +25,7 @@ pub(crate) struct Run {
 pub(crate) struct Followed<'a> {
     pub(crate) grid: &'a ColumnGrid,
     pub(crate) what: Measured,
-    pub(crate) expected: Counted,
+    pub(crate) expected: Tally,
 }
 
 impl Followed<'_> {
@@ -65,7 +65,7 @@ impl Followed<'_> {
         let window = self.grid.cells(self.what, merged);
         let reference = self.grid.cells(self.what, &self.grid.reference);
         match &self.grid.shape {
-            Shape::Numeric { .. } => {
+            CellRule::Numeric { .. } => {
                 let (_, cut) = kolmogorov_smirnov(window, reference)?;
                 Some((0..window.len()).map(|cell| cell >= cut.cells).collect())
             }
@@ -85,7 +85,7 @@ impl Followed<'_> {
         }
         let cells = self.grid.cells(self.what, column);
         let counted = cells.iter().zip(part).filter(|(_, part)| **part).map(|(count, _)| count);
-        share_of(Counted { count: counted.sum(), of: cells.iter().sum() })
+        share_of(Tally { count: counted.sum(), of: cells.iter().sum() })
     }
 }
 
@@ -93,7 +93,7 @@ fn times(one: u64, other: u64) -> u128 {
     u128::from(one) * u128::from(other)
 }
 
-fn share_of(counted: Counted) -> Option<f64> {
+fn share_of(counted: Tally) -> Option<f64> {
     (counted.of > 0).then(|| counted.count as f64 / counted.of as f64)
 }
 

@@ -1,15 +1,15 @@
 //! Where a window stands among the baseline's own windows: numbers per column, maxima, page or not.
 
 use super::coarse::{CoarseColumn, CoarseWindow};
-use super::effect::Counted;
+use super::effect::Tally;
 use super::since::{Followed, Run};
-use super::{Budget, Judged, Maximum, Measured, ScaleHistory, share};
+use super::{Budget, Maximum, Measured, Respect, ScaleHistory, share};
 
 /// A window among the own windows of its baseline.
 #[derive(Debug, Clone)]
 pub struct Standing {
     /// The maxima that a rank was dealt for.
-    pub extremes: Vec<Extreme>,
+    pub extremes: Vec<Peak>,
     /// In every respect that is measured, and for both maxima of distributions: how far the window is.
     pub numbers: Vec<Number>,
     /// Per scale the newest windows together, this one included.
@@ -18,7 +18,7 @@ pub struct Standing {
 
 /// One maximum of a window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Extreme {
+pub struct Peak {
     pub maximum: Maximum,
     /// M: the largest number of a judged column.
     pub value: f64,
@@ -52,7 +52,7 @@ pub struct Number {
     pub own_largest: f64,
 }
 
-impl Extreme {
+impl Peak {
     /// Whether it is a page.
     pub fn pages(&self) -> bool {
         self.value > self.threshold
@@ -92,14 +92,14 @@ impl Budget {
             let own = self.maxima.get(maximum.place())?;
             let beyond = own.own.iter().filter(|&&own| value > own).count();
             let leading = leading.map(|(place, _)| place);
-            Some(Extreme { maximum, value, threshold, beyond, leading })
+            Some(Peak { maximum, value, threshold, beyond, leading })
         });
         Standing { extremes: extremes.collect(), numbers, merged }
     }
 
     fn number(
         &self,
-        judged: &Judged,
+        judged: &Respect,
         maximum: Maximum,
         merged: &[Option<CoarseWindow>],
     ) -> Option<Number> {
@@ -162,8 +162,8 @@ impl Budget {
         Followed { grid, what: number.measured, expected }.run(merged, columns)
     }
 
-    fn expected_new(&self, number: &Number) -> Counted {
-        let of_number = |judged: &&Judged| {
+    pub(crate) fn expected_new(&self, number: &Number) -> Tally {
+        let of_number = |judged: &&Respect| {
             judged.measure.column == number.column && judged.measure.what == number.measured
         };
         self.measures.iter().find(of_number).map(|judged| judged.expected).unwrap_or_default()

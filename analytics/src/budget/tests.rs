@@ -1,19 +1,22 @@
 //! Tests of the budget over windows of given rows: what counts, what pages, since when.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftline_capture::CaptureBatch;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
-use driftline_config::{Limits, Model};
+use driftline_config::{Limits, Model, WindowId};
 
 use super::*;
 use crate::baseline::build::{BuildOptions, Builder, Built, CutPoints, OwnWindowRule};
-use crate::judgement::fixture;
-use crate::layout::Layout;
+use crate::judgement::{History, JudgeInput, fixture, judge_by_ranks};
+use crate::layout::{Baselines, Layout};
+use crate::report::{Incomplete, Report, WindowMeta};
 use crate::window::WindowState;
 use crate::window::fixtures::{Row, batch, schema};
 
 mod found;
+mod judged;
 mod oracle;
 
 /// Numbers that look random and are the same everywhere: Lehmer's generator of 1951 with the
@@ -39,8 +42,11 @@ pub(super) type Day = Vec<Row>;
 pub(super) struct Monitored {
     pub(super) built: Built,
     pub(super) budget: Budget,
+    model: Model,
+    baselines: Baselines,
     layout: Layout,
     newest: ScaleHistory,
+    history: History,
     day: i64,
 }
 
@@ -66,7 +72,35 @@ impl Monitored {
         let budget = Budget::new(&model, &baseline);
         let layout = Layout::of_baseline(&baseline, &Limits::default());
         let newest = ScaleHistory::new(&baseline.sha256);
-        Monitored { built, budget, layout, newest, day: days.len() as i64 }
+        let baselines = Baselines { default: baseline, by_version: BTreeMap::new() };
+        let (history, day) = (History::default(), days.len() as i64);
+        Monitored { built, budget, model, baselines, layout, newest, history, day }
+    }
+
+    /// The report on the next day; an incomplete one is not kept.
+    pub(super) fn judge(&mut self, rows: Day, incomplete: &[Incomplete]) -> Report {
+        let rows = at_day(self.day, rows);
+        let mut state = WindowState::default();
+        let all: Vec<u32> = (0..rows.len() as u32).collect();
+        state.absorb(&self.layout, &batch(&rows), &all);
+        let times_us = start_us(self.day)..start_us(self.day + 1);
+        let input = JudgeInput {
+            model: &self.model,
+            config_sha256: "c0ffee",
+            layout: &self.layout,
+            baselines: &self.baselines,
+            state: &state,
+            window: WindowMeta {
+                incomplete: incomplete.to_vec(),
+                ..WindowMeta::new(WindowId::of_comparison("m"), times_us)
+            },
+            history: &self.history,
+        };
+        let judged = judge_by_ranks(&input, &self.budget, &self.newest);
+        self.history = judged.history;
+        self.newest = judged.newest;
+        self.day += 1;
+        judged.report
     }
 
     pub(super) fn coarse(&self, rows: Day) -> CoarseWindow {
@@ -94,6 +128,12 @@ impl Monitored {
         Some(((since_us - ALIGNMENT_US) / DAY_US, at_the_latest))
     }
 
+    /// How many windows the run of the leading column of a maximum has.
+    pub(super) fn windows_back(&self, standing: &Standing, maximum: Maximum) -> Option<u64> {
+        let (since, _) = self.since(standing, maximum)?;
+        Some((self.day - since) as u64)
+    }
+
     pub(super) fn newest(&self) -> &ScaleHistory {
         &self.newest
     }
@@ -118,7 +158,7 @@ pub(super) fn build(rows: &[Row]) -> Built {
 pub(super) fn paged(standing: &Standing) -> Option<(Maximum, usize, Measured)> {
     let pages = standing.extremes.iter().filter(|extreme| extreme.pages());
     let farthest = pages.reduce(|most, next| {
-        let over = |extreme: &Extreme| extreme.value / extreme.threshold.max(1e-9);
+        let over = |extreme: &Peak| extreme.value / extreme.threshold.max(1e-9);
         if over(next) > over(most) { next } else { most }
     })?;
     let number = standing.numbers.get(farthest.leading?)?;

@@ -91,7 +91,7 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
             .unwrap_or(Some(Tolerance::Auto))
             .unwrap_or_else(|| Tolerance::Fixed(Tolerances::default())),
         false_alarms: false_alarms?,
-        min_effect: min_effect.map_or_else(|| Some(MinEffect::default()), |set| set)?,
+        min_effect: min_effect.unwrap_or_else(|| Some(MinEffect::default()))?,
         latency: latency.unwrap_or_default(),
         errors: errors.unwrap_or_default(),
         no_data: no_data?,

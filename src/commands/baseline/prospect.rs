@@ -1,6 +1,7 @@
 //! What a new baseline will be able to say, as a table and some lines below it.
 
 use driftline_analytics::baseline::{Baseline, BaselineColumn};
+use driftline_analytics::budget::ExtremeWindow;
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_batch::prospect::Prospects;
 use driftline_config::time::{format_duration, format_instant};
@@ -9,9 +10,28 @@ use driftline_config::{Level, Model, Subject};
 use super::super::text_table::TextTable;
 
 pub(super) fn describe(model: &Model, baseline: &Baseline, prospects: &Prospects) -> String {
-    let Prospects { by_size, own_windows, alarmed } = prospects;
+    let Prospects { by_size, own_windows, alarmed, promise, extremes } = prospects;
     let columns = columns(baseline, by_size);
-    format!("{columns}\n{}", self::own_windows(model, *own_windows, alarmed))
+    let own_windows = self::own_windows(model, *own_windows, alarmed);
+    format!("{columns}\n{own_windows}{promise}\n{}", most_extreme(extremes))
+}
+
+/// The own windows that differ most: where somebody knows why, `--except` leaves them out.
+fn most_extreme(windows: &[ExtremeWindow]) -> String {
+    let lines = windows.iter().map(|window| {
+        format!(
+            "  {}: {} ({}), {:.1} times what is usual\n",
+            format_instant(window.start_us),
+            window.subject,
+            String::from(window.measured).replace('_', " "),
+            window.times
+        )
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("most extreme own windows (--except FROM..TO leaves days out):\n{lines}")
 }
 
 fn columns(baseline: &Baseline, prospects: &[Report]) -> String {

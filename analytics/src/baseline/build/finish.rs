@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{BuildError, Built, Counting, OwnWindowRule};
@@ -9,7 +10,7 @@ use crate::baseline::{
     Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, NumericBaseline, OwnWindows,
     Provenance, PsiBin, file,
 };
-use crate::budget::{Grid, Occurrences, OwnColumn, OwnEffects};
+use crate::budget::{CoarseGrid, Occurrences, OwnColumn, OwnEffects};
 use crate::cells::{CategoricalCell, Cell, NumericCell, Reference};
 use crate::lane::window_start_us;
 use crate::layout::Layout;
@@ -24,7 +25,7 @@ const FEW_VALUES: usize = 20;
 const MOST_JUDGED: usize = 50;
 
 pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildError> {
-    let Counting { options, skeleton, observed, layout, mut windows } = counting;
+    let Counting { options, skeleton, observed, layout, mut windows, rare } = counting;
     let total = match options.own_windows {
         // Without a rule there is one window at most, and nobody else wants it.
         None => windows.pop_first().map(|(_, window)| window).unwrap_or_default(),
@@ -70,7 +71,19 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
     if let Some(rule) = options.own_windows {
         let rows = own_windows.iter().map(|(_, window)| window.requests());
         let rows = rows.map(|requests| requests.requests() - requests.failures()).collect();
-        baseline.own_effects = own_effects(&baseline, &own, rows, rule.every_us);
+        let own_us: Vec<Range<i64>> =
+            own_windows.iter().map(|window| stretch_us(window, rule.every_us)).collect();
+        let columns: Vec<OwnColumn> =
+            own_columns(&baseline, &own, &|index| match rare.get(&index) {
+                Some(rare) => rare.occurrences(&own_us),
+                None => Vec::new(),
+            });
+        // One window alone has no rest to be compared with.
+        if own_windows.len() > 1 {
+            let grid = CoarseGrid::new(&baseline);
+            let effects = OwnEffects::new(&baseline, &grid, &columns, rows, rule.every_us);
+            baseline.own_effects = Some(effects);
+        }
     }
     drop(own);
     baseline.sha256 = file::sha256_of(&baseline);
@@ -104,33 +117,32 @@ fn covered(mut windows: Vec<(i64, WindowState)>, every_us: i64) -> Vec<(i64, Win
     windows
 }
 
-/// The effects of the own windows; none where there are fewer than two.
-fn own_effects(
-    baseline: &Baseline,
-    own: &[Vec<Cow<'_, Cell>>],
-    rows: Vec<u64>,
-    every_us: i64,
-) -> Option<OwnEffects> {
-    if own.len() < 2 {
-        return None;
-    }
-    let grid = Grid::new(baseline);
-    let columns: Vec<OwnColumn> = baseline
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| {
-            let cells: Vec<&Cell> =
-                own.iter().filter_map(|cells| cells.get(index).map(AsRef::as_ref)).collect();
-            let windows = grid.of_cells(index, &cells);
-            OwnColumn { windows, values: occurrences(column, &cells) }
-        })
-        .collect();
-    Some(OwnEffects::new(baseline, &grid, &columns, rows, every_us))
+/// From the start of an own window to the end of its last part.
+fn stretch_us(window: &(i64, WindowState), every_us: i64) -> Range<i64> {
+    let (start_us, state) = window;
+    let last_us = state.span_us().map_or(*start_us, |(_, last_us)| last_us);
+    *start_us..window_start_us(last_us, every_us).saturating_add(every_us)
 }
 
-/// In which own windows each category, or value of a constant or discrete number, came. Categories
-/// that are known by hash alone are not told apart.
+/// Each column over the own windows; `rare` are its categories that are known by hash alone.
+fn own_columns(
+    baseline: &Baseline,
+    own: &[Vec<Cow<'_, Cell>>],
+    rare: &dyn Fn(usize) -> Vec<Occurrences>,
+) -> Vec<OwnColumn> {
+    let grid = CoarseGrid::new(baseline);
+    let column = |(index, column): (usize, &BaselineColumn)| {
+        let cells: Vec<&Cell> =
+            own.iter().filter_map(|cells| cells.get(index).map(AsRef::as_ref)).collect();
+        let mut values = occurrences(column, &cells);
+        values.extend(rare(index));
+        OwnColumn { windows: grid.of_cells(index, &cells), values }
+    };
+    baseline.columns.iter().enumerate().map(column).collect()
+}
+
+/// In which own windows each category that is known by name, or value of a constant or discrete
+/// number, came.
 fn occurrences(column: &BaselineColumn, own: &[&Cell]) -> Vec<Occurrences> {
     let totals: Vec<u64> = match column {
         BaselineColumn::Numeric(column) if column.discrete || column.distinct <= 1 => {

@@ -56,98 +56,91 @@ fn ranks_that_cannot_be_afforded_are_not_dealt() {
     assert_eq!(Maximum::ALL.map(|maximum| strict.budget.rank(maximum)), [1, 0, 0]);
 }
 
+/// What is found within so many days, and of which column.
+struct Expected {
+    what: &'static str,
+    within: usize,
+    column: usize,
+    measured: Measured,
+}
+
+#[track_caller]
+fn finds(
+    expected: &Expected,
+    before: &dyn Fn(&mut Lehmer, &mut Row),
+    after: &dyn Fn(&mut Lehmer, &mut Row),
+) {
+    let Expected { what, within, column, measured } = *expected;
+    let mut random = Lehmer::new(3);
+    let mut monitored = Monitored::new(&ninety(&mut random, before), |_| ());
+    let found = (0..within).find_map(|_| paged(&monitored.next(day(&mut random, after))));
+    let (_, of_column, of) = found.unwrap_or_else(|| panic!("{what}: not in {within} days"));
+    assert_eq!((of_column, of), (column, measured), "{what}");
+}
+
+fn nothing(_: &mut Lehmer, _: &mut Row) {}
+
 #[test]
-fn changes_page_within_days_and_say_of_what() {
-    type Change = dyn Fn(&mut Lehmer, &mut Row);
-    let nothing: &Change = &|_, _| ();
-    let fees: &Change = &|random, row| {
+fn what_moved_pages_within_days_and_is_named() {
+    let expected = |what, within, column, measured| Expected { what, within, column, measured };
+    finds(
+        &expected("a third of a deviation", 1, 0, Measured::Distribution),
+        &nothing,
+        &|_, row| row.delay = row.delay.map(|delay| delay + 10.0),
+    );
+    finds(
+        &expected("a category up ten points", 3, 1, Measured::Distribution),
+        &nothing,
+        &|random, row| {
+            if random.next(10) == 0 {
+                row.carrier = Some("DL".to_owned());
+            }
+        },
+    );
+    let fees = |random: &mut Lehmer, row: &mut Row| {
         row.delay = Some(if random.next(25) == 0 { 1.0 + random.next(90) as f64 } else { 0.0 });
     };
-    let table: [(&str, &Change, &Change, usize, (usize, Measured)); 8] = [
-        (
-            "a third of a deviation",
-            nothing,
-            &|_, row| row.delay = row.delay.map(|delay| delay + 10.0),
-            1,
-            (0, Measured::Distribution),
-        ),
-        (
-            "a category up ten points",
-            nothing,
-            &|random, row| {
-                if random.next(10) == 0 {
-                    row.carrier = Some("DL".to_owned());
-                }
-            },
-            3,
-            (1, Measured::Distribution),
-        ),
-        (
-            "missing from none to four in a hundred",
-            nothing,
-            &|random, row| {
-                if random.next(25) == 0 {
-                    row.delay = None;
-                }
-            },
-            1,
-            (0, Measured::Missing),
-        ),
-        (
-            "a value that a constant never had",
-            &|_, row| row.delay = Some(7.5),
-            &|random, row| row.delay = Some(if random.next(50) == 0 { 0.0 } else { 7.5 }),
-            2,
-            (0, Measured::NewValues),
-        ),
-        (
-            "a sentinel in a discrete number",
-            &|random, row| row.delay = Some(random.next(5) as f64),
-            &|random, row| {
-                row.delay = Some(if random.next(20) == 0 { -999.0 } else { random.next(5) as f64 });
-            },
-            1,
-            (0, Measured::NewValues),
-        ),
-        (
-            "a hundred times the fee where there is one",
-            fees,
-            &|random, row| {
-                fees(random, row);
-                row.delay = row.delay.map(|fee| fee * 100.0);
-            },
-            1,
-            (0, Measured::OtherPart),
-        ),
-        (
-            "a rare class of the prediction",
-            &|random, row| row.score = Some(f64::from(random.next(500) == 0)),
-            &|random, row| row.score = Some(f64::from(random.next(60) == 0)),
-            8,
-            (2, Measured::Class(3)),
-        ),
-        (
-            "an unknown category",
-            nothing,
-            &|random, row| {
-                if random.next(30) == 0 {
-                    row.carrier = Some("XX".to_owned());
-                }
-            },
-            1,
-            (1, Measured::NewValues),
-        ),
-    ];
-    for (what, before, after, within, leading) in table {
-        let mut random = Lehmer::new(3);
-        let mut monitored = Monitored::new(&ninety(&mut random, before), |_| ());
-        let found = (1..=within).find_map(|day_after| {
-            let standing = monitored.next(day(&mut random, after));
-            paged(&standing).map(|(_, column, measured)| (day_after, (column, measured)))
-        });
-        let (_, of) = found.unwrap_or_else(|| panic!("{what}: not found in {within} days"));
-        assert_eq!(of, leading, "{what}");
-    }
+    finds(
+        &expected("a hundred times the fee where there is one", 1, 0, Measured::OtherPart),
+        &fees,
+        &|random, row| {
+            fees(random, row);
+            row.delay = row.delay.map(|fee| fee * 100.0);
+        },
+    );
+    finds(
+        &expected("a rare class of the prediction", 8, 2, Measured::Class(3)),
+        &|random, row| row.score = Some(f64::from(random.next(500) == 0)),
+        &|random, row| row.score = Some(f64::from(random.next(60) == 0)),
+    );
+}
+
+#[test]
+fn what_broke_pages_within_days_and_is_named() {
+    let expected = |what, within, column, measured| Expected { what, within, column, measured };
+    finds(
+        &expected("missing from none to four in a hundred", 1, 0, Measured::Missing),
+        &nothing,
+        &|random, row| row.delay = row.delay.filter(|_| random.next(25) > 0),
+    );
+    finds(
+        &expected("a value that a constant never had", 2, 0, Measured::NewValues),
+        &|_, row| row.delay = Some(7.5),
+        &|random, row| row.delay = Some(if random.next(50) == 0 { 0.0 } else { 7.5 }),
+    );
+    finds(
+        &expected("a sentinel in a discrete number", 1, 0, Measured::NewValues),
+        &|random, row| row.delay = Some(random.next(5) as f64),
+        &|random, row| {
+            let broken = random.next(20) == 0;
+            row.delay = Some(if broken { -999.0 } else { random.next(5) as f64 });
+        },
+    );
+    finds(&expected("an unknown category", 1, 1, Measured::NewValues), &nothing, &|random, row| {
+        if random.next(30) == 0 {
+            row.carrier = Some("XX".to_owned());
+        }
+    });
 }
 
 #[test]

@@ -143,6 +143,8 @@ fn report() -> Report {
         baselines: Default::default(),
         requests_weighted: None,
         names_truncated: Vec::new(),
+        budget: None,
+        not_computable: None,
     }
 }
 
