@@ -182,7 +182,7 @@ impl Budget {
                 let skipped = longest - scale as usize;
                 let runs = runs.zip(effects).skip(skipped);
                 for ((rows, &effect), largest) in runs.zip(&mut largest) {
-                    let ratio = judged.ratio(place, effect, rows);
+                    let ratio = judged.own_ratio(place, effect, rows);
                     own_largest = own_largest.max(ratio);
                     if judged.judged {
                         *largest = largest.max(ratio);
@@ -335,6 +335,15 @@ impl Respect {
     fn yardstick(&self, scale: usize, rows: u64) -> f64 {
         let without = Yardstick { wander: 0.0, noise: self.noise };
         self.yardsticks.get(scale).unwrap_or(&without).of(rows)
+    }
+
+    /// That of an own window. Of distributions the least that counts is left aside: with it long scales
+    /// would have own values of zero, and half of the traffic, which differs by more, would page.
+    fn own_ratio(&self, scale: usize, effect: u32, rows: u64) -> f64 {
+        if self.measure.what.is_share() || rows == 0 {
+            return self.ratio(scale, effect, rows);
+        }
+        share(effect) / self.yardstick(scale, rows)
     }
 
     /// An effect over its yardstick; 0 where it is under the least that counts.

@@ -250,8 +250,10 @@ def judged(seed):
             wander.append(max(0.0, m * m - nu * nu / n))
         own[id(measure)] = (per_scale, sizes, wander, nu, least(measure, baseline), expected)
 
-    def ratio(measure, place, e, n):
+    def ratio(measure, place, e, n, of_own=False):
         _, _, wander, nu, smallest, _ = own[id(measure)]
+        if of_own and measure.base:
+            smallest = 0
         if not e or e < smallest or not n:
             return 0.0
         return e / 1000000 / math.sqrt(wander[place] + nu * nu / n)
@@ -267,7 +269,7 @@ def judged(seed):
                     per_scale, sizes = own[id(measure)][:2]
                     for place in places:
                         start = last - SCALES[place] + 1
-                        numbers.append(ratio(measure, place, per_scale[place][start], sizes[place][start]))
+                        numbers.append(ratio(measure, place, per_scale[place][start], sizes[place][start], True))
             values.append(max(numbers))
         maxima.append(sorted(values, reverse=True))
     ranks = [0, 0, 0]
