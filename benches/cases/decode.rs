@@ -131,7 +131,7 @@ fn schema() -> CaptureSchema {
 }
 
 fn model() -> ModelPlan {
-    ModelPlan { name: "flight-delay".to_owned(), schema: schema(), max_ahead_us: 0 }
+    ModelPlan { name: "flight-delay".to_owned(), schema: schema(), max_ahead_us: 0, mapping: None }
 }
 
 /// What is read: one model.

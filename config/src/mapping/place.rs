@@ -148,7 +148,10 @@ fn token_step(token: &str, whole: &str) -> Result<Step, PlaceError> {
                 Some('1') => key.push('/'),
                 _ => {
                     let hint = format!("write {}", whole.replace('~', "~0"));
-                    return Err(PlaceError::new("`~` stands before 0 or 1 in a JSON Pointer", hint));
+                    return Err(PlaceError::new(
+                        "`~` stands before 0 or 1 in a JSON Pointer",
+                        hint,
+                    ));
                 }
             },
             letter => key.push(letter),
@@ -225,8 +228,8 @@ impl<'a> Query<'a> {
         let end = rest.find(['.', '[', ' ', '\t', '\n', '\r']).unwrap_or(rest.len());
         let (name, behind) = rest.split_at(end);
         let letter = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
-        let plain = name.starts_with(letter)
-            && name.chars().all(|c| letter(c) || c.is_ascii_digit());
+        let plain =
+            name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
         if plain {
             self.at += end;
             return Ok(Step::Key(name.to_owned()));
@@ -254,7 +257,8 @@ impl<'a> Query<'a> {
             }
             _ => {
                 let rest = self.rest();
-                let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                let digits =
+                    rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 let Some(index) = rest.get(..digits).and_then(index_of) else {
                     return Err(self.refusal(before));
                 };
@@ -429,7 +433,10 @@ mod tests {
             ("/a~b", "write /a~0b"),
             ("/*/*", "keep one `*`, and name an element of the other list, such as `0`"),
             ("/99999999999999999999", "name a place nearer to the beginning of the list"),
-            ("$['\\ud800']", "write the character itself, or \\n, \\t, \\u0041, and \\\\ for a backslash"),
+            (
+                "$['\\ud800']",
+                "write the character itself, or \\n, \\t, \\u0041, and \\\\ for a backslash",
+            ),
         ];
         for (text, hint) in table {
             assert_eq!(Place::parse(text).unwrap_err().hint, hint, "{text}");

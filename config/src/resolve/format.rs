@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::mapping::{
-    Body, BodyShape, Columns, Encoding, Mapping, Origin, Pair, Place, Source, Unit,
-};
+use crate::mapping::{Body, BodyShape, Columns, Mapping, Origin, Pair, Place, Source, Unit};
 use crate::model::Format;
 use crate::presets::{self, Preset};
 use crate::reader::{Context, Read, Section, Value, wrong};
@@ -51,9 +49,7 @@ fn known_name(value: Value<'_>) -> Read<String> {
         std::iter::once("driftline-json").chain(names).collect::<Vec<_>>().join(", ")
     };
     let is_known = |name: &str| name == "driftline-json" || presets::named(name).is_some();
-    value.text_where(is_known, || {
-        value.not("a format").hint(format!("known are {}", names()))
-    })
+    value.text_where(is_known, || value.not("a format").hint(format!("known are {}", names())))
 }
 
 /// The map of the preset with what the operator wrote over it.
@@ -371,9 +367,9 @@ fn unit(value: Value<'_>, meaning: Meaning) -> Read<Unit> {
 pub(super) fn check_topics(context: &Context<'_>, nodes: &[Node], models: &[crate::Model]) {
     for model in models {
         let topic = &model.captures.topic;
-        let mut others = models.iter().filter(|other| {
-            other.captures.topic == *topic && other.name != model.name
-        });
+        let mut others = models
+            .iter()
+            .filter(|other| other.captures.topic == *topic && other.name != model.name);
         let Some(other) = others.next() else { continue };
         let at = place_of_model(nodes, &model.name);
         match (&model.captures.format, &other.captures.format) {

@@ -157,8 +157,12 @@ pub(crate) fn captures_decoder(
     schema: &CaptureSchema,
     limits: &RecordLimits,
 ) -> Decoder {
-    let model =
-        ModelPlan { name: model.to_owned(), schema: schema.clone(), max_ahead_us: i64::MAX };
+    let model = ModelPlan {
+        name: model.to_owned(),
+        schema: schema.clone(),
+        max_ahead_us: i64::MAX,
+        mapping: None,
+    };
     Decoder::new(&[model], limits)
 }
 

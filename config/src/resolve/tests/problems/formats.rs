@@ -7,7 +7,9 @@ use crate::presets::PRESETS;
 
 /// A configuration with one model whose captures hold this beside their topic.
 fn captures(text: &str) -> String {
-    format!("kafka: {{bootstrap: b}}\nmodels:\n  - {{name: m, baseline: b, captures: {{topic: t, {text}}}}}\n")
+    format!(
+        "kafka: {{bootstrap: b}}\nmodels:\n  - {{name: m, baseline: b, captures: {{topic: t, {text}}}}}\n"
+    )
 }
 
 fn check_map(text: &str, expected: &[&str]) {
@@ -18,7 +20,9 @@ fn check_map(text: &str, expected: &[&str]) {
 fn a_map_says_where_everything_stands() {
     check_map(
         "format: json",
-        &["3:38: missing key `map` in captures: say where ts, features and predictions stand; `driftline formats` lists maps"],
+        &[
+            "3:38: missing key `map` in captures: say where ts, features and predictions stand; `driftline formats` lists maps",
+        ],
     );
     check_map("map: {ts: /t}", &["3:54: missing key `features` in map"]);
     check_map("map: {features: /f}", &["3:54: missing key `ts` in map"]);
@@ -26,11 +30,21 @@ fn a_map_says_where_everything_stands() {
         "format: driftline-json, map: {ts: /t}",
         &["3:78: driftline-json is read without a map: write `format: json` beside a map"],
     );
-    check_map("map: {ts: /t, features: ./x}", &["3:73: a place that begins at the row, and `rows` names none: write `rows: /instances/*`, or a place from the top, such as /a/b"]);
-    check_map("map: {rows: /a, ts: /t, features: /f}", &["3:61: `rows` names no list of rows: write /a/* for each element of that list"]);
+    check_map(
+        "map: {ts: /t, features: ./x}",
+        &[
+            "3:73: a place that begins at the row, and `rows` names none: write `rows: /instances/*`, or a place from the top, such as /a/b",
+        ],
+    );
+    check_map(
+        "map: {rows: /a, ts: /t, features: /f}",
+        &["3:61: `rows` names no list of rows: write /a/* for each element of that list"],
+    );
     check_map(
         "map: {ts: 'a[*].b', features: /f}",
-        &["3:59: \"a[*].b\" is not a place in an event: a place begins with /, ./, $ or @: write $.a[*].b"],
+        &[
+            "3:59: \"a[*].b\" is not a place in an event: a place begins with /, ./, $ or @: write $.a[*].b",
+        ],
     );
     check_map(
         "map: {ts: {at: /t, unit: h}, features: /f}",
@@ -42,7 +56,9 @@ fn a_map_says_where_everything_stands() {
     );
     check_map(
         "map: {ts: /t, id: {at: /l, header: x}, features: /f}",
-        &["3:67: a source has one of at, header, key, record, constant: write a place alone, or {header: NAME}"],
+        &[
+            "3:67: a source has one of at, header, key, record, constant: write a place alone, or {header: NAME}",
+        ],
     );
     check_map(
         "map: {ts: /t, features: [{a: /x}, {at: /y, names: [a, b]}]}",
@@ -50,9 +66,14 @@ fn a_map_says_where_everything_stands() {
     );
     check_map(
         "map: {ts: /t, features: {at: /x, as: xml}}",
-        &["3:86: \"xml\" is not a form of rows: write csv, jsonlines, columns, split, tensors, scoring"],
+        &[
+            "3:86: \"xml\" is not a form of rows: write csv, jsonlines, columns, split, tensors, scoring",
+        ],
     );
-    check_map("map: {ts: /t, featurs: /f, predictions: /p}", &["3:63: unknown key `featurs` in map: did you mean `features`?"]);
+    check_map(
+        "map: {ts: /t, featurs: /f, predictions: /p}",
+        &["3:63: unknown key `featurs` in map: did you mean `features`?"],
+    );
 }
 
 /// One outcome a record: a window would have to count a part of it.
@@ -60,7 +81,9 @@ fn a_map_says_where_everything_stands() {
 fn rows_have_no_times_of_their_own() {
     check_map(
         "map: {rows: /r/*, ts: ./t, features: ./}",
-        &["3:71: `ts` of every row (/r/*/t): one record has one outcome: name a value of the whole record, or write one record for each row"],
+        &[
+            "3:71: `ts` of every row (/r/*/t): one record has one outcome: name a value of the whole record, or write one record for each row",
+        ],
     );
 }
 
@@ -80,9 +103,14 @@ fn models_that_share_a_topic_are_told_apart() {
     );
     check(
         &models(", map: {ts: /t, features: /f, model: /m}", "{ts: /t, features: /f}"),
-        &["3:12: several models share the topic t: add `model` to the map: where an event says whose it is"],
+        &[
+            "3:12: several models share the topic t: add `model` to the map: where an event says whose it is",
+        ],
     );
-    check(&models(", map: {ts: /t, features: /f, model: /m}", "{model: /m, ts: /t, features: /f}"), &[]);
+    check(
+        &models(", map: {ts: /t, features: /f, model: /m}", "{model: /m, ts: /t, features: /f}"),
+        &[],
+    );
 }
 
 #[test]
@@ -91,7 +119,8 @@ fn every_map_that_ships_is_valid() {
         let whole = captures(&format!("format: {}", preset.name));
         let shipped = preset.text.replace("captures:\n", "captures:\n  topic: t\n");
         let shipped = shipped.replace("\n  ", "\n      ").replace("captures:", "    captures:");
-        let copied = format!("kafka: {{bootstrap: b}}\nmodels:\n  - name: m\n    baseline: b\n{shipped}");
+        let copied =
+            format!("kafka: {{bootstrap: b}}\nmodels:\n  - name: m\n    baseline: b\n{shipped}");
         let mapping = |text: &str| {
             let config = parse(text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
             config.models[0].captures.format.mapping().unwrap().clone()

@@ -11,6 +11,15 @@ pub(crate) const BEYOND_US: i64 = 253_402_300_800_000_000;
 /// case) as microseconds since 1970-01-01 UTC. Digits beyond microseconds are dropped; the leap
 /// second 60 is read as 59, as calendars without leap seconds do.
 pub(crate) fn parse_rfc3339_us(text: &[u8]) -> Option<i64> {
+    parse(text, offset_seconds)
+}
+
+/// The same, where the zone may be left out and is UTC then.
+pub(crate) fn parse_utc_us(text: &[u8]) -> Option<i64> {
+    parse(text, |zone| if zone.is_empty() { Some(0) } else { offset_seconds(zone) })
+}
+
+fn parse(text: &[u8], zone_seconds: impl Fn(&[u8]) -> Option<i64>) -> Option<i64> {
     let (date_time, rest) = text.split_first_chunk::<19>()?;
     let &[y1, y2, y3, y4, s1, m1, m2, s2, d1, d2, t, h1, h2, s3, n1, n2, s4, z1, z2] = date_time;
     let year = two(y1, y2)? * 100 + two(y3, y4)?;
@@ -33,7 +42,7 @@ pub(crate) fn parse_rfc3339_us(text: &[u8]) -> Option<i64> {
     let (fraction_us, zone) = fraction(rest)?;
     let seconds =
         days_from_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59)
-            - offset_seconds(zone)?;
+            - zone_seconds(zone)?;
     Some(seconds * 1_000_000 + fraction_us)
 }
 
@@ -122,6 +131,20 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(parse_rfc3339_us(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_zone_may_be_left_out_where_the_map_says_so() {
+        let table = [
+            ("2026-01-02T03:04:05.678", Some(1_767_323_045_678_000)),
+            ("2026-01-02 03:04:05", Some(1_767_323_045_000_000)),
+            ("2026-01-02T04:04:05+01:00", Some(1_767_323_045_000_000)),
+            ("2026-01-02T03:04:05.", None),
+            ("2026-01-02", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_utc_us(text.as_bytes()), expected, "{text}");
         }
     }
 
