@@ -23,7 +23,9 @@ use clap::{Parser, Subcommand};
 use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{backtest, baseline, check, doctor, export, produce, replay, run, validate};
+use crate::commands::{
+    backtest, baseline, check, doctor, export, formats, produce, replay, run, validate,
+};
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
 #[global_allocator]
@@ -48,6 +50,7 @@ enum Command {
     Export(export::ExportArgs),
     Produce(produce::ProduceArgs),
     Validate(validate::ValidateArgs),
+    Formats(formats::FormatsArgs),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Produce(arguments) => produce::run(arguments),
+        Command::Formats(arguments) => formats::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };

@@ -50,19 +50,17 @@ pub enum Reason {
     Future,
     /// The value has more bytes than the limit, or more values than are kept of one record.
     TooLarge,
-    /// A body inside the event cannot be read: Base64, CSV, JSON in a string, Avro, Protobuf.
+    /// A body inside the event cannot be read: Base64, CSV, JSON in a string.
     InvalidBody,
     /// Lists of rows, names or shapes disagree in their lengths, or there are no rows.
     WrongShape,
     /// The frame of a schema registry is cut or begins with an unknown byte.
     InvalidFrame,
-    /// No registry that is known has the schema.
-    UnknownSchema,
 }
 
 impl Reason {
     /// Every reason, in the order in which a record is examined.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 12] = [
         Reason::TooLarge,
         Reason::Empty,
         Reason::InvalidUtf8,
@@ -73,7 +71,6 @@ impl Reason {
         Reason::BadTimestamp,
         Reason::Future,
         Reason::InvalidFrame,
-        Reason::UnknownSchema,
         Reason::InvalidBody,
         Reason::WrongShape,
     ];
@@ -93,7 +90,6 @@ impl Reason {
             Reason::InvalidBody => "invalid_body",
             Reason::WrongShape => "wrong_shape",
             Reason::InvalidFrame => "invalid_frame",
-            Reason::UnknownSchema => "unknown_schema",
         }
     }
 }

@@ -5,7 +5,7 @@ mod place;
 
 use serde::{Deserialize, Serialize};
 
-pub use place::{Place, PlaceError, Step, Written};
+pub use place::{Place, PlaceError, Step, WrittenPlace};
 
 /// How the events of a topic become captures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,13 +17,13 @@ pub struct Mapping {
     /// begin at its data, whether the attributes stand in the headers or around the data.
     pub cloud_events: bool,
     /// Sources of one field are tried in their order; the first that is there counts.
-    pub model: Vec<Source>,
-    pub id: Vec<Source>,
-    pub time: Vec<Source>,
-    pub version: Vec<Source>,
-    pub latency: Vec<Source>,
-    pub status: Vec<Source>,
-    pub sample_rate: Vec<Source>,
+    pub model: Vec<ValueSource>,
+    pub id: Vec<ValueSource>,
+    pub time: Vec<ValueSource>,
+    pub version: Vec<ValueSource>,
+    pub latency: Vec<ValueSource>,
+    pub status: Vec<ValueSource>,
+    pub sample_rate: Vec<ValueSource>,
     pub features: Vec<Columns>,
     pub prediction: Vec<Columns>,
     /// Where request and answer are two events: how they find each other.
@@ -36,24 +36,11 @@ pub enum Encoding {
     Json,
     /// JSON behind the frame of a schema registry.
     JsonSchema,
-    /// Avro behind the frame of a schema registry.
-    Avro,
-    /// Protobuf behind the frame of a schema registry.
-    Protobuf,
-    /// Protobuf messages of the Open Inference Protocol, without a frame.
-    InferProtobuf,
-}
-
-impl Encoding {
-    /// Whether a record can be read only with a schema that a registry keeps.
-    pub fn needs_schema(self) -> bool {
-        matches!(self, Encoding::Avro | Encoding::Protobuf)
-    }
 }
 
 /// One place of a field of the envelope, and what its number or text means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct ValueSource {
     pub from: Origin,
     pub unit: Unit,
 }
@@ -140,6 +127,9 @@ pub struct Body {
     pub content_type: Vec<Origin>,
 }
 
+/// The name of a position that is no column.
+pub const PASSED_OVER: &str = "_";
+
 /// What form a body has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BodyShape {
@@ -179,9 +169,9 @@ impl BodyShape {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
     /// Equal in both events, and in no other.
-    pub key: Vec<Source>,
+    pub key: Vec<ValueSource>,
     /// Says which of the two an event is; told by the keys of its body where this is empty.
-    pub side: Vec<Source>,
+    pub side: Vec<ValueSource>,
     /// Ends of what `side` says, for a request and for a response.
     pub request: String,
     pub response: String,
@@ -189,7 +179,7 @@ pub struct Pair {
 
 impl Mapping {
     /// Places of every field of the envelope that belongs to the record as a whole, each under its key.
-    pub fn of_record(&self) -> [(&'static str, &[Source]); 6] {
+    pub fn of_record(&self) -> [(&'static str, &[ValueSource]); 6] {
         [
             ("model", self.model.as_slice()),
             ("ts", &self.time),

@@ -76,11 +76,8 @@ impl Format {
     /// What a topic cannot be read for yet, as a sentence. `driftline formats try` reads it all the same.
     pub fn not_built_yet(&self) -> Option<&'static str> {
         let mapping = self.mapping()?;
-        if mapping.pair.is_some() {
-            return Some("pairing its requests with its responses is not built yet");
-        }
-        let needs_schema = mapping.encoding.needs_schema();
-        needs_schema.then_some("asking a registry for its schemas is not built yet")
+        let pairs = mapping.pair.is_some();
+        pairs.then_some("pairing its requests with its responses is not built yet")
     }
 }
 

@@ -23,11 +23,9 @@ const fn preset(name: &'static str, encoding: Encoding, text: &'static str) -> P
 }
 
 /// Every format beside `driftline-json`, in the order in which `driftline formats` lists them.
-pub const PRESETS: [Preset; 15] = [
+pub const PRESETS: [Preset; 12] = [
     preset("json", Encoding::Json, include_str!("presets/json.yaml")),
     preset("json-schema", Encoding::JsonSchema, include_str!("presets/json-schema.yaml")),
-    preset("avro", Encoding::Avro, include_str!("presets/avro.yaml")),
-    preset("protobuf", Encoding::Protobuf, include_str!("presets/protobuf.yaml")),
     preset("sagemaker", Encoding::Json, include_str!("presets/sagemaker.yaml")),
     preset("mlflow", Encoding::Json, include_str!("presets/mlflow.yaml")),
     preset("databricks", Encoding::Json, include_str!("presets/databricks.yaml")),
@@ -37,7 +35,6 @@ pub const PRESETS: [Preset; 15] = [
     preset("seldon", Encoding::Json, include_str!("presets/seldon.yaml")),
     preset("seldon2", Encoding::Json, include_str!("presets/seldon2.yaml")),
     preset("oip", Encoding::Json, include_str!("presets/oip.yaml")),
-    preset("oip-protobuf", Encoding::InferProtobuf, include_str!("presets/oip-protobuf.yaml")),
     preset("azureml", Encoding::Json, include_str!("presets/azureml.yaml")),
 ];
 

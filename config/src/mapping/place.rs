@@ -30,7 +30,7 @@ pub enum Step {
 
 /// A place as it was written: from the top, or from the row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenPlace {
     pub place: Place,
     /// Whether it begins at the row that `rows` names.
     pub relative: bool,
@@ -56,7 +56,7 @@ impl Place {
     ///
     /// # Errors
     /// What is not supported, with the nearest spelling that is.
-    pub fn parse(text: &str) -> Result<Written, PlaceError> {
+    pub fn parse(text: &str) -> Result<WrittenPlace, PlaceError> {
         let (steps, relative) = match text.chars().next() {
             None => (Vec::new(), false),
             Some('/') => (pointer(text, text)?, false),
@@ -79,7 +79,7 @@ impl Place {
                 "keep one `*`, and name an element of the other list, such as `0`",
             ));
         }
-        Ok(Written { place: Place(steps), relative })
+        Ok(WrittenPlace { place: Place(steps), relative })
     }
 
     /// The steps before and behind the list of rows, where there is one.
@@ -400,7 +400,7 @@ mod tests {
         ];
         for (spellings, steps, relative) in table {
             for spelling in *spellings {
-                let expected = Written { place: Place(steps.to_vec()), relative: *relative };
+                let expected = WrittenPlace { place: Place(steps.to_vec()), relative: *relative };
                 assert_eq!(Place::parse(spelling), Ok(expected), "{spelling}");
             }
         }

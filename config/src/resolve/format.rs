@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::mapping::{Body, BodyShape, Columns, Mapping, Origin, Pair, Place, Source, Unit};
+use crate::mapping::PASSED_OVER;
+use crate::mapping::{Body, BodyShape, Columns, Mapping, Origin, Pair, Place, Unit, ValueSource};
 use crate::model::Format;
 use crate::presets::{self, Preset};
 use crate::reader::{Context, Read, Section, Value, wrong};
@@ -139,7 +140,7 @@ fn check(context: &Context<'_>, node: &Node, mapping: &Mapping) {
         let at = inside(node, &[key]).map_or(node.at, |node| node.at);
         let mut seen = BTreeSet::new();
         for name in columns.iter().flat_map(names_of) {
-            if !seen.insert(name) {
+            if name != PASSED_OVER && !seen.insert(name) {
                 context.report(at, wrong(format!("the column `{name}` stands twice in {key}")));
             }
         }
@@ -182,7 +183,7 @@ fn rows(value: Value<'_>) -> Read<Place> {
     Ok(place)
 }
 
-fn place_of(value: Value<'_>) -> Read<crate::mapping::Written> {
+fn place_of(value: Value<'_>) -> Read<crate::mapping::WrittenPlace> {
     let text = value.text()?;
     Place::parse(&text).map_err(|error| {
         let quoted = crate::reader::shorten(value.written().unwrap_or_default());
@@ -208,12 +209,17 @@ impl Reading {
         }
     }
 
-    fn field(&self, section: &mut Section<'_>, key: &'static str, meaning: Meaning) -> Vec<Source> {
+    fn field(
+        &self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        meaning: Meaning,
+    ) -> Vec<ValueSource> {
         section.value(key).map(|value| self.sources(value, meaning)).unwrap_or_default()
     }
 
     /// One source, or a list of them.
-    fn sources(&self, value: Value<'_>, meaning: Meaning) -> Vec<Source> {
+    fn sources(&self, value: Value<'_>, meaning: Meaning) -> Vec<ValueSource> {
         let Ok(items) = value.list() else {
             return self.source(value, meaning).into_iter().collect();
         };
@@ -224,16 +230,16 @@ impl Reading {
         items.into_iter().filter_map(|item| self.source(item, meaning)).collect()
     }
 
-    fn source(&self, value: Value<'_>, meaning: Meaning) -> Option<Source> {
+    fn source(&self, value: Value<'_>, meaning: Meaning) -> Option<ValueSource> {
         if value.written().is_ok() {
             let place = value.get(|value| self.place(value))?;
-            return Some(Source { from: Origin::Place(place), unit: Unit::Own });
+            return Some(ValueSource { from: Origin::Place(place), unit: Unit::Own });
         }
         let mut section = Section::of(value.context, value.node, "a source")?;
         let from = self.origin(&mut section);
         let unit = section.read("unit", |value| unit(value, meaning));
         section.finish();
-        Some(Source { from: from?, unit: unit.unwrap_or(Unit::Own) })
+        Some(ValueSource { from: from?, unit: unit.unwrap_or(Unit::Own) })
     }
 
     /// Exactly one of `at`, `header`, `key`, `record` and `constant`.

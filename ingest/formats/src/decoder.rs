@@ -33,7 +33,7 @@ pub struct Decoder {
     pub(crate) active: usize,
     pub(crate) bytes: usize,
     pub(crate) newest_us: i64,
-    /// Schemas of a registry, and what the maps gather of a record.
+    /// What the maps gather of a record.
     pub(crate) map: MapState,
 }
 
@@ -149,9 +149,6 @@ impl Decoder {
             true => self.read_mapped(record, carried),
             false => self.read_own(record),
         };
-        if let Ok(Outcome::NeedsSchema(_)) = outcome {
-            self.count -= 1;
-        }
         if let Err(rejection) = &outcome {
             self.mark(record, MarkKind::Rejected(rejection.reason));
         }
@@ -198,6 +195,11 @@ impl Decoder {
     pub(crate) fn mark(&mut self, record: &Record<'_>, kind: MarkKind) {
         self.bytes += size_of::<Mark>();
         self.marks.push(Mark { offset: record.offset, record_time_us: record.time_us, kind });
+    }
+
+    /// Whether a value has any bytes and not too many; else it is rejected for that.
+    pub(crate) fn is_readable(&self, value: &[u8]) -> bool {
+        (1..=self.record_bytes).contains(&value.len())
     }
 
     pub(crate) fn checked_text<'a>(&self, record: &Record<'a>) -> Result<&'a str, Rejection> {

@@ -18,6 +18,4 @@ pub use category::{
 pub use decoder::Decoder;
 pub use layout::TopicLayout;
 pub use plan::{ModelPlan, RecordLimits};
-pub use record::{
-    Carried, Decoded, Header, ModelHalves, Outcome, Record, Rejection, SchemaId, Side,
-};
+pub use record::{Carried, Decoded, Header, ModelHalves, Outcome, Record, Rejection, Side};

@@ -52,10 +52,6 @@ pub enum Outcome {
     Heartbeat,
     /// It names a model that this topic is not configured for.
     Skipped,
-    /// It can be read only with a schema that the decoder does not have: give it to
-    /// [`Decoder::add_schema`](crate::Decoder::add_schema) and decode the record again. Nothing of it was
-    /// counted.
-    NeedsSchema(SchemaId),
     Rejected(Rejection),
 }
 
@@ -64,28 +60,6 @@ pub enum Outcome {
 pub enum Side {
     Request,
     Response,
-}
-
-/// The name of a schema in a registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SchemaId {
-    Number(u32),
-    Guid(u128),
-}
-
-impl std::fmt::Display for SchemaId {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            SchemaId::Number(number) => write!(formatter, "{number}"),
-            SchemaId::Guid(guid) => {
-                let hex = format!("{guid:032x}");
-                let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-                let [a, b, c, d, e] =
-                    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)];
-                write!(formatter, "{a}-{b}-{c}-{d}-{e}")
-            }
-        }
-    }
 }
 
 /// Why a record was rejected.

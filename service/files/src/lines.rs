@@ -138,6 +138,8 @@ impl PassedOver {
     fn is_row(&mut self, outcome: &Outcome, path: &Path, line: u64) -> bool {
         match outcome {
             Outcome::Row(_) => return true,
+            // Lines of captures are in our own format, which has no halves.
+            Outcome::Half(..) => self.skipped += 1,
             Outcome::Heartbeat => self.control += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Rejected(rejection) => {

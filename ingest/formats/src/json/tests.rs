@@ -226,6 +226,53 @@ fn values_stand_in_their_columns() {
 }
 
 #[test]
+fn what_is_nested_has_columns_of_its_own() {
+    let subjects = [
+        "feature:geo.lat",
+        "feature:geo.box[1]",
+        "feature:x[0]",
+        "feature:x[1].y",
+        "feature:plain",
+    ];
+    let columns = subjects.iter().map(|subject| column(subject, Kind::Numeric, false)).collect();
+    let schema = CaptureSchema { columns, ignored: vec!["feature:geo.unused".into()] };
+    let plan = ModelPlan { schema, ..trains() };
+    let table: &[(&str, &[&str])] = &[
+        (
+            r#"{"geo":{"lat":1.5,"box":[1,2],"unused":{}},"x":[3,{"y":4}]}"#,
+            &[
+                "feature:geo.lat=1.5",
+                "feature:geo.box[1]=2.0",
+                "feature:x[0]=3.0",
+                "feature:x[1].y=4.0",
+                "unknown_columns=feature:geo.box[0]",
+            ],
+        ),
+        (r#"{"geo.lat":1,"x[0]":2}"#, &["feature:geo.lat=1.0", "feature:x[0]=2.0"]),
+        (r#"{"geo":{"lat":"1"},"x":[]}"#, &["wrong_type:feature:geo.lat=1"]),
+        (r#"{"geo":7,"x":null}"#, &["unknown_columns=feature:geo"]),
+        (
+            r#"{"geo":{"la\u0074":1,"lat":2},"geo":{"new":{"a":1}}}"#,
+            &["unknown_columns=feature:geo.new"],
+        ),
+        (r#"{"plain":{"a":1}}"#, &["wrong_type:feature:plain={\"a\":1}"]),
+    ];
+    for (features, expected) in table {
+        let mut decoder = Decoder::new(std::slice::from_ref(&plan), &RecordLimits::default());
+        let record = format!("{{\"ts\":1767323045678,\"features\":{features}}}");
+        let record = Record { value: Some(record.as_bytes()), offset: 0, time_us: None };
+        assert_eq!(decoder.decode(&record), Outcome::Row(0), "{features}");
+        let rows = decoder.take().unwrap().rows;
+        let mut wanted = vec!["sample_rate=1.0".to_owned()];
+        wanted.extend(expected.iter().map(|cell| (*cell).to_owned()));
+        assert_eq!(cells(&rows[0].rows, 0), wanted, "{features}");
+    }
+    let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
+    let deep = format!("{{{TS},\"features\":{{\"geo\":{}}}}}", "{\"lat\":".repeat(10_000));
+    assert_eq!(reason(decode(&mut decoder, deep.as_bytes())), Some(Reason::InvalidJson));
+}
+
+#[test]
 fn the_envelope_is_read() {
     let long = format!(r#""id":"{}""#, "x".repeat(257));
     let table: &[(&str, &[&str])] = &[

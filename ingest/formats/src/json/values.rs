@@ -6,7 +6,7 @@ use driftline_capture::columns::Kind;
 
 use super::scan::{Fault, MAX_DEPTH, Number, Scanner, Text, Value, unescape};
 use crate::category::{category_of_f64, coerce_number, cut_text};
-use crate::layout::{ColumnLayout, Keys, LastSeen, ModelLayout, Part, Target};
+use crate::layout::{ColumnLayout, Keys, LastSeen, ModelLayout, Nested, Part, Target};
 use crate::rows::{Row, Slot, Span, UnknownKey};
 
 /// The key under which a prediction that is one value stands.
@@ -150,6 +150,8 @@ impl Filling<'_> {
         if open >= MAX_DEPTH {
             return scanner.fault("nested deeper than 127 levels");
         }
+        // The last of two objects counts, and not both together.
+        self.forget(nested, 0);
         let mut element = 0_usize;
         let mut more = if is_object { scanner.enter_object() } else { scanner.enter_array() };
         while more {
@@ -175,6 +177,26 @@ impl Filling<'_> {
             more = if is_object { scanner.more_keys()? } else { scanner.more_elements()? };
         }
         Ok(())
+    }
+
+    /// Forgets the values of all columns of a nested object, `depth` levels into it.
+    fn forget(&mut self, nested: &Nested, depth: usize) {
+        for target in nested.values.values() {
+            match target {
+                Target::Column(column) => {
+                    if let Some(slot) = self.row.slot(*column) {
+                        *slot = Slot::Missing;
+                    }
+                }
+                Target::Nested(inner) if depth < MAX_DEPTH as usize => {
+                    let layout = self.layout;
+                    if let Some(inner) = layout.nested.get(*inner as usize) {
+                        self.forget(inner, depth + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Notes a key that nobody knows. Whether it stood there before is asked once for the whole row: a

@@ -9,7 +9,7 @@ use driftline_config::mapping::BodyShape;
 use super::csv;
 use super::found::{Found, FoundValue, Texts};
 use super::gathered::Gathered;
-use super::plan::BodyPlan;
+use super::plan::{BodyPlan, MapPlan, NamedColumn};
 use super::walk::{Halt, too_many, wrong_shape};
 use crate::json::{Filling, SCALAR, Scanner, Value, unescape};
 use crate::layout::{LastSeen, ModelLayout, Part, Target};
@@ -25,6 +25,7 @@ const OF_RESPONSES: [&str; 4] = ["predictions", "outputs", "data", "output_data"
 /// Reads the bodies of one record.
 pub(crate) struct BodyReader<'r> {
     pub(crate) layout: &'r ModelLayout,
+    pub(crate) map: &'r MapPlan,
     pub(crate) gathered: &'r mut Gathered,
     pub(crate) row: &'r mut Row,
     pub(crate) string_bytes: usize,
@@ -66,8 +67,9 @@ impl BodyReader<'_> {
             string_bytes: self.string_bytes,
             part: body.part,
             shape: body.shape,
-            columns: TableColumns::of(body),
+            columns: TableColumns { known: Vec::new(), named: !body.positions.is_empty() },
         };
+        table.name_by_map(self.map, body);
         let rows = match &content {
             Some(content) => table.document(content, &encoding, &media_type)?,
             None => table.json(&mut Scanner::new(self.text, found.start as usize))?,
@@ -109,13 +111,6 @@ pub(crate) struct TableColumns {
     known: Vec<ColumnOf>,
     /// Whether there are these and no more.
     named: bool,
-}
-
-impl TableColumns {
-    fn of(body: &BodyPlan) -> TableColumns {
-        let known = body.positions.iter().map(|target| ColumnOf::Known(*target)).collect();
-        TableColumns { known, named: !body.positions.is_empty() }
-    }
 }
 
 /// The keys of an object and where their values begin; of a key that stands twice, the last.
@@ -189,6 +184,19 @@ impl Table<'_> {
                     Some(_) => Err(invalid("more than one value in a body")),
                 }
             }
+        }
+    }
+
+    fn name_by_map(&mut self, map: &MapPlan, body: &BodyPlan) {
+        for column in &body.positions {
+            let column = match column {
+                NamedColumn::Known(target) => ColumnOf::Known(*target),
+                NamedColumn::New(new) => {
+                    let name = map.new.get(*new as usize).map_or("", |new| &new.name);
+                    ColumnOf::New(self.row.keep(name))
+                }
+            };
+            self.columns.known.push(column);
         }
     }
 

@@ -68,9 +68,10 @@ pub(crate) fn find_carried(
             }
         };
         found.value = match text.as_deref().map(std::str::from_utf8) {
+            // Loggers write headers of what they do not know, too.
+            Some(Ok("")) | None => FoundValue::Absent,
             Some(Ok(text)) => FoundValue::Text(row.keep(text)),
             Some(Err(_)) => FoundValue::Container,
-            None => FoundValue::Absent,
         };
     }
 }

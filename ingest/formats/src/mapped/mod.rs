@@ -14,6 +14,7 @@ mod body;
 mod cloud_event;
 mod csv;
 mod found;
+mod frame;
 mod gathered;
 mod plan;
 mod tensors;
@@ -25,6 +26,7 @@ mod tests;
 use std::borrow::Cow;
 
 use driftline_capture::{MarkKind, Reason};
+use driftline_config::mapping::Encoding;
 
 pub(crate) use plan::MapPlan;
 
@@ -32,11 +34,12 @@ use crate::decoder::Decoder;
 use crate::json::{EventTime, Filling, Scanner};
 use crate::layout::{LastSeen, ModelLayout, Part, Target, TopicLayout};
 use crate::record::{Carried, Outcome, Record, Rejection, Side};
-use crate::rows::{RowEnvelope, RowText};
+use crate::rows::{RowEnvelope, RowText, UnknownKey};
 use body::BodyReader;
 use cloud_event::Event;
 use found::{Fields, FoundValue, Texts, find_carried, identifier, text_of, time_of};
 use gathered::Gathered;
+use plan::{NamedColumn, NewColumn};
 use walk::{Halt, Walk};
 
 /// What reading by maps keeps between two records.
@@ -89,6 +92,12 @@ impl Decoder {
     ) -> Result<Turn, Rejection> {
         let Some(layout) = topic.models.get(model as usize) else { return Err(no_map()) };
         let Some(map) = &layout.map else { return Err(no_map()) };
+        let record = &match (map.encoding, record.value) {
+            (Encoding::JsonSchema, Some(value)) if self.is_readable(value) => {
+                Record { value: Some(frame::payload(value, carried)?), ..*record }
+            }
+            _ => *record,
+        };
         let whole = self.checked_text(record)?;
         let event = match map.cloud_events {
             true => Event::unwrap(whole, carried)?,
@@ -143,7 +152,15 @@ impl Decoder {
             };
             let mut scanner = Scanner::new(&event.text, event.start);
             halt = walk.whole(&mut scanner, event.is_whole);
-            if !matches!(halt, Err(Halt::Repeated)) {
+            // A list that does not fit may stand again further on, and then does not count.
+            let may_change = match &halt {
+                Err(Halt::Repeated) => true,
+                Err(Halt::Rejected(rejection)) => {
+                    matches!(rejection.reason, Reason::WrongShape | Reason::TooLarge)
+                }
+                _ => false,
+            };
+            if !may_change {
                 break;
             }
         }
@@ -198,6 +215,18 @@ impl Decoder {
         for carried in &map.carried {
             let found = self.map.gathered.found.get(carried.source as usize);
             let Some(FoundValue::Text(span)) = found.map(|found| found.value) else { continue };
+            let column = match carried.column {
+                NamedColumn::Known(Target::Column(column)) => column,
+                NamedColumn::Known(_) => continue,
+                NamedColumn::New(new) => {
+                    let Some(NewColumn { part, name }) = map.new.get(new as usize) else {
+                        continue;
+                    };
+                    let (part, name) = (*part, self.row.keep(name));
+                    self.row.unknown.push(UnknownKey { row: 0, part, name, is_null: false });
+                    continue;
+                }
+            };
             let mut seen = LastSeen::default();
             let mut filling = Filling {
                 layout,
@@ -207,8 +236,8 @@ impl Decoder {
                 string_bytes: self.string_bytes,
                 copied: true,
             };
-            let slot = filling.span_slot(carried.column, span);
-            if let Some(place) = self.row.slot(carried.column) {
+            let slot = filling.span_slot(column, span);
+            if let Some(place) = self.row.slot(column) {
                 *place = slot;
             }
         }
@@ -267,6 +296,7 @@ impl Decoder {
     ) -> Result<u32, Rejection> {
         let mut bodies = BodyReader {
             layout,
+            map,
             gathered: &mut self.map.gathered,
             row: &mut self.row,
             string_bytes: self.string_bytes,

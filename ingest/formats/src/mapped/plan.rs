@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use driftline_capture::CaptureSchema;
 use driftline_config::mapping::{
-    Body, BodyShape, Columns, Encoding, Mapping, Origin, Pair, Place, Source, Step, Unit,
+    Body, BodyShape, Columns, Encoding, Mapping, Origin, PASSED_OVER, Pair, Place, Step, Unit,
+    ValueSource,
 };
 
 use crate::layout::{Keys, Part, Target};
@@ -25,6 +26,8 @@ pub(crate) struct MapPlan {
     pub(crate) bodies: Vec<BodyPlan>,
     /// Lists of rows, by the number of their axis.
     pub(crate) axes: Vec<Box<str>>,
+    /// Columns that the map names and the model does not know.
+    pub(crate) new: Vec<NewColumn>,
     /// Columns that belong to all rows of a record, where it has several.
     pub(crate) shared: Vec<u32>,
     /// How halves find each other.
@@ -59,6 +62,8 @@ pub(crate) struct Each {
 pub(crate) enum Leaf {
     /// The value column with this index.
     Column(u32),
+    /// A column that the map names and the model does not know, by its place in the plan.
+    New(u32),
     /// A source of the record.
     Source(u32),
     /// A source of the identifiers of rows, the lower the better.
@@ -87,8 +92,23 @@ pub(crate) struct FieldSources {
 /// A column whose value is a header, the key or a constant.
 #[derive(Debug)]
 pub(crate) struct CarriedColumn {
-    pub(crate) column: u32,
+    pub(crate) column: NamedColumn,
     pub(crate) source: u32,
+}
+
+/// A column that the map names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NamedColumn {
+    Known(Target),
+    /// By its place in the plan.
+    New(u32),
+}
+
+/// A column that the model does not know: it is told of, as one of our own format is.
+#[derive(Debug)]
+pub(crate) struct NewColumn {
+    pub(crate) part: Part,
+    pub(crate) name: Box<str>,
 }
 
 /// A compiled body.
@@ -99,7 +119,7 @@ pub(crate) struct BodyPlan {
     /// Sources of the places at which it may stand.
     pub(crate) at: Vec<u32>,
     /// What stands at each position; empty where positions have no names.
-    pub(crate) positions: Vec<Target>,
+    pub(crate) positions: Vec<NamedColumn>,
     pub(crate) encoding: Vec<u32>,
     pub(crate) content_type: Vec<u32>,
 }
@@ -164,6 +184,7 @@ impl MapPlan {
             carried: built.carried,
             bodies: built.bodies,
             axes: built.axes,
+            new: built.new,
             shared: built.shared,
             pair,
         })
@@ -178,6 +199,7 @@ struct Builder<'a> {
     carried: Vec<CarriedColumn>,
     bodies: Vec<BodyPlan>,
     axes: Vec<Box<str>>,
+    new: Vec<NewColumn>,
     /// Columns with a place of their own.
     named: Vec<u32>,
     /// Columns of lists of rows.
@@ -202,6 +224,7 @@ struct Built {
     carried: Vec<CarriedColumn>,
     bodies: Vec<BodyPlan>,
     axes: Vec<Box<str>>,
+    new: Vec<NewColumn>,
     shared: Vec<u32>,
 }
 
@@ -214,12 +237,13 @@ impl<'a> Builder<'a> {
             carried: Vec::new(),
             bodies: Vec::new(),
             axes: Vec::new(),
+            new: Vec::new(),
             named: Vec::new(),
             of_rows: Vec::new(),
         }
     }
 
-    fn sources(&mut self, sources: &[Source]) -> Vec<FieldSource> {
+    fn sources(&mut self, sources: &[ValueSource]) -> Vec<FieldSource> {
         sources
             .iter()
             .map(|source| FieldSource { source: self.source(&source.from), unit: source.unit })
@@ -236,7 +260,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Those of the whole record; those of rows are leaves of their own.
-    fn ids(&mut self, sources: &[Source]) -> Vec<FieldSource> {
+    fn ids(&mut self, sources: &[ValueSource]) -> Vec<FieldSource> {
         let mut of_record = Vec::new();
         for (rank, source) in (0_u8..).zip(sources) {
             match &source.from {
@@ -261,8 +285,27 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn target(&self, part: Part, name: &str) -> Target {
-        self.keys_of(part).get(name).unwrap_or(Target::Ignored)
+    fn target(&mut self, part: Part, name: &str) -> NamedColumn {
+        if name == PASSED_OVER {
+            return NamedColumn::Known(Target::Ignored);
+        }
+        if let Some(target) = self.keys_of(part).get(name) {
+            return NamedColumn::Known(target);
+        }
+        self.new.push(NewColumn { part, name: name.into() });
+        NamedColumn::New(number(self.new.len() - 1))
+    }
+
+    /// The leaf of a column; none where the model ignores it.
+    fn column_leaf(&mut self, part: Part, name: &str) -> Option<Leaf> {
+        match self.target(part, name) {
+            NamedColumn::Known(Target::Column(column)) => {
+                self.named.push(column);
+                Some(Leaf::Column(column))
+            }
+            NamedColumn::Known(_) => None,
+            NamedColumn::New(new) => Some(Leaf::New(new)),
+        }
     }
 
     fn keys_of(&self, part: Part) -> &'a Keys {
@@ -282,11 +325,15 @@ impl<'a> Builder<'a> {
                 }
             }
             Columns::One { name, from } => {
-                let Target::Column(column) = self.target(part, name) else { return };
-                self.named.push(column);
-                match from {
-                    Origin::Place(place) => self.leaf(place, Leaf::Column(column)),
-                    origin => {
+                let Some(leaf) = self.column_leaf(part, name) else { return };
+                match (from, leaf) {
+                    (Origin::Place(place), leaf) => self.leaf(place, leaf),
+                    (origin, leaf) => {
+                        let column = match leaf {
+                            Leaf::New(new) => NamedColumn::New(new),
+                            Leaf::Column(column) => NamedColumn::Known(Target::Column(column)),
+                            Leaf::Source(_) | Leaf::RowId(_) => return,
+                        };
                         let source = self.source(origin);
                         self.carried.push(CarriedColumn { column, source });
                     }
@@ -298,10 +345,9 @@ impl<'a> Builder<'a> {
                     draft.exact = Some(names.len());
                 }
                 for (index, name) in (0_u32..).zip(names) {
-                    let Target::Column(column) = self.target(part, name) else { continue };
-                    self.named.push(column);
+                    let Some(leaf) = self.column_leaf(part, name) else { continue };
                     let place = at.then(&Place(vec![Step::Index(index)]));
-                    self.leaf(&place, Leaf::Column(column));
+                    self.leaf(&place, leaf);
                 }
             }
             Columns::Body(body) => self.body(part, body),
@@ -394,6 +440,7 @@ impl<'a> Builder<'a> {
             carried: self.carried,
             bodies: self.bodies,
             axes: self.axes,
+            new: self.new,
             shared,
         })
     }

@@ -2,6 +2,7 @@
 //! serde_json with jsonpath-rust as the oracle.
 
 mod bodies;
+mod goldens;
 mod halves;
 mod oracle;
 
@@ -199,7 +200,7 @@ fn every_element_of_a_list_is_a_row() {
 
 #[test]
 fn lists_have_names_by_position_and_rows_identifiers_of_their_own() {
-    let map = "map: {rows: '$.in[*]', ts: /ts, id: ['@[0]', /id], features: {at: '@[1]', names: [a, skip, c]}, predictions: {score: '$.out[*]'}}";
+    let map = "map: {rows: '$.in[*]', ts: /ts, id: ['@[0]', /id], features: {at: '@[1]', names: [a, _, c]}, predictions: {score: '$.out[*]'}}";
     check(
         map,
         &COLUMNS,
@@ -311,6 +312,41 @@ fn models_of_one_topic_have_maps_of_their_own() {
     let decoded = decoder.take().unwrap();
     let counts: Vec<_> = decoded.rows.iter().map(|rows| rows.rows.rows()).collect();
     assert_eq!((counts, decoded.marks.len()), (vec![2, 2], 3));
+}
+
+/// A baseline of captures finds out in this way which columns there are.
+#[test]
+fn columns_that_only_the_map_knows_are_told_of() {
+    check(
+        "map: {ts: /ts, features: [{x: /x}, {at: /l, names: [y, z]}, {zone: {constant: eu}}, {at: /b, as: csv, names: [u, v]}]}",
+        &[],
+        &[
+            (
+                r#"{"ts":1767323045678,"x":1,"l":[2,null],"b":"1,"}"#,
+                Ok(&[&["unknown_columns=feature:u feature:x feature:y feature:zone"]]),
+            ),
+            (
+                r#"{"ts":1767323045678,"x":null,"l":[null,null],"b":",2"}"#,
+                Ok(&[&["unknown_columns=feature:v feature:zone"]]),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_frame_stands_before_the_value_or_in_a_header() {
+    let mut decoder = decoder("format: json-schema", &COLUMNS);
+    let json = r#"{"id":"x","ts":1767323045678,"features":{"a":1},"prediction":{"score":2}}"#;
+    let framed: Vec<u8> = b"\0\0\0\0\x07".iter().chain(json.as_bytes()).copied().collect();
+    let header = [Header { name: "__value_schema_id", value: b"\0\0\0\0\x07" }];
+    let carried = Carried { key: None, headers: &header };
+    let row = ["id=x", "feature:a=1.0", "prediction:score=2.0"].map(str::to_owned).to_vec();
+    let mut read = |value: &[u8], carried: &Carried<'_>| rows_carried(&mut decoder, value, carried);
+    assert_eq!(read(&framed, &Carried::default()), Ok(vec![row.clone()]));
+    assert_eq!(read(json.as_bytes(), &carried), Ok(vec![row]));
+    assert_eq!(read(json.as_bytes(), &Carried::default()), Err(Reason::InvalidFrame));
+    assert_eq!(read(b"\0\0\0\0\x07", &Carried::default()), Err(Reason::Empty));
+    assert_eq!(read(b"", &Carried::default()), Err(Reason::Empty));
 }
 
 /// Two bytes name a row, and a row takes all columns: one record must not take gigabytes.

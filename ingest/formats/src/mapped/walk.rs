@@ -325,6 +325,13 @@ impl Walk<'_> {
             Leaf::Column(column) => {
                 Ok(self.filling(0)?.value(Target::Column(column), scanner, open)?)
             }
+            Leaf::New(new) => {
+                let Some(new) = self.map.new.get(new as usize) else {
+                    return Ok(scanner.skip(open)?);
+                };
+                let name = self.row.keep(&new.name);
+                Ok(self.filling(0)?.unknown(new.part, name, scanner, open)?)
+            }
             Leaf::Source(source) => {
                 let found = self.found(scanner, open)?;
                 self.gathered.set(source, found);

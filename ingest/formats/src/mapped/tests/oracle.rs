@@ -347,7 +347,7 @@ fn event() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1200))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn generated_events_give_what_serde_json_and_jsonpath_give(events in prop::collection::vec(event(), 1..4)) {
