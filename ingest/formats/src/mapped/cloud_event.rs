@@ -46,10 +46,9 @@ impl<'a> Event<'a> {
             return Err(Rejection::new(Reason::InvalidBody, detail));
         }
         let bare = carried.header("ce_specversion").is_none();
-        if !is("application/cloudevents") && !(bare && text.contains("\"specversion\"")) {
-            return Ok(Event::plain(text));
-        }
-        Event::structured(text)
+        let is_structured =
+            is("application/cloudevents") || (bare && text.contains("\"specversion\""));
+        if is_structured { Event::structured(text) } else { Ok(Event::plain(text)) }
     }
 
     fn structured(text: &'a str) -> Result<Event<'a>, Rejection> {

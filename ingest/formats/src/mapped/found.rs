@@ -120,6 +120,12 @@ fn first<'f>(sources: &'f [FieldSource], found: &[Found]) -> Option<(&'f FieldSo
 }
 
 impl<'t> Fields<'t> {
+    /// Whether the request failed: what else the record holds is no row of anything.
+    pub(crate) fn failed(map: &MapPlan, found: &[Found], texts: Texts<'_>) -> bool {
+        let status = number_of(&map.fields.status, found, texts).ok().flatten();
+        status.and_then(|status| status_of(status).ok()).is_some_and(|status| status >= 400)
+    }
+
     /// Reads every field but model and time.
     pub(crate) fn of(map: &MapPlan, found: &[Found], texts: Texts<'t>) -> Fields<'t> {
         let sources = &map.fields;

@@ -43,7 +43,8 @@ mod tests {
     #[test]
     fn both_places_and_both_identifiers_are_known() {
         let guid: Vec<u8> = [1].into_iter().chain([7; 16]).chain(*b"{}").collect();
-        let table: [(&[u8], Option<&[u8]>, Result<&[u8], Reason>); 9] = [
+        type Case<'a> = (&'a [u8], Option<&'a [u8]>, Result<&'a [u8], Reason>);
+        let table: [Case<'_>; 9] = [
             (b"\0\0\0\0\x07{}", None, Ok(b"{}")),
             (&guid, None, Ok(b"{}")),
             (b"\0\0\0\0\x07", None, Ok(b"")),

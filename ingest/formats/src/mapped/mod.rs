@@ -105,7 +105,7 @@ impl Decoder {
         };
         let headers = event.headers(carried);
         let carried = Carried { key: carried.key, headers: &headers };
-        match self.walk(topic, layout, map, &event) {
+        match self.walk(topic, model, map, &event) {
             Ok(()) => {}
             Err(Halt::Foreign(name)) => {
                 let name = name.of(&event.text, &self.row.scratch).to_owned();
@@ -124,11 +124,12 @@ impl Decoder {
     fn walk(
         &mut self,
         topic: &TopicLayout,
-        layout: &ModelLayout,
+        model: u32,
         map: &MapPlan,
         event: &Event<'_>,
     ) -> Result<(), Halt> {
-        let model = topic.by_name.get(&layout.name).map_or(0, |model| *model as usize);
+        let model = model as usize;
+        let Some(layout) = topic.models.get(model) else { return Err(no_map().into()) };
         if self.map.seen.len() <= model {
             self.map.seen.resize_with(model + 1, Vec::new);
         }
@@ -189,8 +190,7 @@ impl Decoder {
             EventTime::Bad(why) => return Err(Rejection::new(Reason::BadTimestamp, why)),
         };
         self.not_in_the_future(record, Some(whose.model), time_us)?;
-        let status = Fields::of(map, &self.map.gathered.found, texts).status;
-        let failed = status.is_some_and(|status| status >= 400);
+        let failed = Fields::failed(map, &self.map.gathered.found, texts);
         let rows = match failed {
             // The request failed: what it holds is no row of anything.
             true => {
@@ -255,6 +255,7 @@ impl Decoder {
         let found = &self.map.gathered.found;
         let unreadable = || Rejection::new(Reason::MissingModel, "model is not a string");
         let model = match text_of(&map.fields.model, found, texts).map_err(|_| unreadable())? {
+            Some(name) if *name == *reading.layout.name => guess,
             Some(name) => match topic.by_name.get(name) {
                 Some(model) => *model,
                 None => return Ok(Named::Foreign(name.to_owned())),

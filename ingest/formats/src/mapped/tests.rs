@@ -15,6 +15,9 @@ use driftline_config::Config;
 use crate::json::tests::{TS_US, cells, reason};
 use crate::{Carried, Decoder, Header, ModelPlan, Outcome, Record, RecordLimits};
 
+/// The rows of one record, each as its cells, or why there are none.
+pub(super) type Expected<'a> = Result<&'a [&'a [&'a str]], Reason>;
+
 /// A model whose captures hold `captures` beside their topic, with these columns: numbers, and those
 /// whose name ends with `!` texts.
 pub(super) fn plan(name: &str, captures: &str, columns: &[&str]) -> ModelPlan {
@@ -72,11 +75,7 @@ pub(super) fn rows_carried(
     Ok(all)
 }
 
-pub(super) fn check(
-    captures: &str,
-    columns: &[&str],
-    table: &[(&str, Result<&[&[&str]], Reason>)],
-) {
+pub(super) fn check(captures: &str, columns: &[&str], table: &[(&str, Expected<'_>)]) {
     let mut decoder = decoder(captures, columns);
     // Twice: the second time the order of keys is known.
     for (text, expected) in table.iter().chain(table) {
@@ -277,7 +276,8 @@ fn headers_the_key_and_constants_are_sources() {
     let map = "map: {ts: {record: time}, id: [{header: X-Id}, {key: text}], version: {constant: v3}, features: [/f, {c: {header: zone}}]}";
     let mut decoder = decoder(map, &COLUMNS);
     let headers = [Header { name: "x_id", value: b"i" }, Header { name: "Zone", value: b"eu" }];
-    let cases: [(&[Header<'_>], Option<&[u8]>, &[&str]); 4] = [
+    type Case<'a> = (&'a [Header<'a>], Option<&'a [u8]>, &'a [&'a str]);
+    let cases: [Case<'_>; 4] = [
         (&headers, Some(b"k"), &["id=i", "version=v3", "feature:a=1.0", "feature:c=eu"]),
         (&[], Some(b"k"), &["id=k", "version=v3", "feature:a=1.0"]),
         (&[], Some(b"\xff"), &["version=v3", "feature:a=1.0"]),

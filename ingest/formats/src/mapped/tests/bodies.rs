@@ -2,14 +2,14 @@
 
 use driftline_capture::Reason;
 
-use super::check;
+use super::{Expected, check};
 
 const COLUMNS: [&str; 5] =
     ["feature:a", "feature:b", "feature:c!", "prediction:value", "prediction:p!"];
 const TS: &str = r#""ts":1767323045678"#;
 
 /// A body of features, as it stands in the event or as a string.
-fn check_body(captures: &str, table: &[(&str, Result<&[&[&str]], Reason>)]) {
+fn check_body(captures: &str, table: &[(&str, Expected<'_>)]) {
     for (body, expected) in table {
         let text = format!("{{{TS},\"in\":{body}}}");
         check(captures, &COLUMNS, &[(&text, *expected)]);
@@ -21,7 +21,7 @@ fn check_body(captures: &str, table: &[(&str, Result<&[&[&str]], Reason>)]) {
 
 #[test]
 fn scoring_bodies_are_told_by_their_keys() {
-    let two: Result<&[&[&str]], Reason> =
+    let two: Expected<'_> =
         Ok(&[&["feature:a=1.0", "feature:c=x"], &["feature:a=2.5", "feature:b=3.0"]]);
     check_body(
         "map: {ts: /ts, features: {at: /in, as: scoring}}",
@@ -66,7 +66,7 @@ fn scoring_bodies_are_told_by_their_keys() {
 
 #[test]
 fn positions_have_the_names_of_the_map() {
-    let two: Result<&[&[&str]], Reason> =
+    let two: Expected<'_> =
         Ok(&[&["feature:a=1.0", "feature:c=x"], &["feature:a=2.5", "feature:b=3.0"]]);
     check_body(
         "map: {ts: /ts, features: {at: /in, as: scoring, names: [a, b, c]}}",
@@ -91,7 +91,7 @@ fn positions_have_the_names_of_the_map() {
 #[test]
 fn tensors_have_as_many_values_as_their_shape_says() {
     let tensor = |rest: &str| format!(r#"{{"inputs":[{{"name":"a","datatype":"FP32",{rest}}}]}}"#);
-    let table: [(&str, Result<&[&[&str]], Reason>); 10] = [
+    let table: [(&str, Expected<'_>); 10] = [
         (r#""shape":[1],"data":[1]"#, Ok(&[&["feature:a=1.0"]])),
         (r#""shape":[],"data":1"#, Ok(&[&["feature:a=1.0"]])),
         (r#""shape":[1,2],"data":[1,2]"#, Ok(&[&["unknown_columns=feature:a[0] feature:a[1]"]])),
@@ -118,11 +118,11 @@ fn predictions_are_told_from_features() {
         "map: {ts: /ts, features: {at: /in, as: scoring}, predictions: {at: /out, as: scoring}}";
     let both = |input: &str, output: &str| format!("{{{TS},\"out\":{output},\"in\":{input}}}");
     let input = r#"{"instances":[{"a":1},{"a":2}]}"#;
-    let good: Result<&[&[&str]], Reason> = Ok(&[
+    let good: Expected<'_> = Ok(&[
         &["feature:a=1.0", "prediction:value=0.5"],
         &["feature:a=2.0", "prediction:value=0.25"],
     ]);
-    let named: Result<&[&[&str]], Reason> =
+    let named: Expected<'_> =
         Ok(&[&["feature:a=1.0", "prediction:p=x"], &["feature:a=2.0", "prediction:p=y"]]);
     let table = [
         (r#"{"predictions":[0.5,0.25]}"#, good),
@@ -188,7 +188,7 @@ fn sagemakers_captures_are_read() {
     let two = csv(&format!("{row}\\n{row}\\n"), "INPUT");
     let cut = csv("132,25,113.2,96,26", "INPUT");
     let whole = capture(&input, &output, "");
-    let table: &[(String, Result<&[&[&str]], Reason>)] = &[
+    let table: &[(String, Expected<'_>)] = &[
         (whole.clone(), Ok(&[cells])),
         (capture(&input, &output, r#","inferenceId":"mine""#), Ok(&[&own_id])),
         (capture(base64, &output, ""), Ok(&[cells])),
@@ -216,7 +216,7 @@ fn sagemakers_captures_are_read() {
 
 #[test]
 fn databricks_and_mlflow_rows_are_read() {
-    let row: Result<&[&[&str]], Reason> =
+    let row: Expected<'_> =
         Ok(&[&["id=q", "latency_us=12000", "status=200", "feature:a=1.0", "prediction:value=2.0"]]);
     check(
         "format: databricks",

@@ -93,13 +93,16 @@ fn of_row(event: &Value, place: &Place, row: usize) -> Option<Value> {
     }
 }
 
+/// Values by their names, and the names of an object, which may be new.
+type NamedValues = (Vec<(String, Value)>, Vec<String>);
+
 /// What stands at the names of one part in a row; `Err` where a list has another length than its names.
 fn named(
     columns: &[Columns],
     taken: &[&Place],
     event: &Value,
     row: usize,
-) -> Result<(Vec<(String, Value)>, Vec<String>), ()> {
+) -> Result<NamedValues, ()> {
     let (mut values, mut new) = (Vec::new(), Vec::new());
     for columns in columns {
         match columns {
