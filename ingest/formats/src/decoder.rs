@@ -177,6 +177,7 @@ impl Decoder {
         }
         // Else every partition would keep what its largest record needed.
         self.row.shrink();
+        self.map.shrink();
         self.count = 0;
         self.active = 0;
         self.bytes = 0;

@@ -70,6 +70,8 @@ pub(crate) struct Row {
     width: usize,
     /// Where the slots of the row begin that is being read.
     base: usize,
+    /// Its number; rows without columns have one, too.
+    number: u32,
     /// Keys that nobody knows, in the order in which they stand, repetitions too.
     pub(crate) unknown: Vec<UnknownKey>,
     /// Text that does not stand in the record as it is needed.
@@ -101,7 +103,7 @@ impl Row {
 
     /// The number of the row that is being read.
     pub(crate) fn current(&self) -> u32 {
-        u32::try_from(self.base.checked_div(self.width).unwrap_or(0)).unwrap_or(u32::MAX)
+        self.number
     }
 
     /// Goes to a row, 0 for what belongs to all of them, and makes it where it is not there; `false` where
@@ -116,6 +118,7 @@ impl Row {
             self.slots.resize(end, Slot::Missing);
         }
         self.base = base;
+        self.number = u32::try_from(row).unwrap_or(u32::MAX);
         true
     }
 
@@ -129,7 +132,7 @@ impl Row {
     fn clear_values(&mut self, width: usize) {
         self.slots.clear();
         self.slots.resize(width, Slot::Missing);
-        self.base = 0;
+        (self.base, self.number) = (0, 0);
         self.unknown.clear();
     }
 

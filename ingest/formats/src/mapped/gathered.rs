@@ -6,6 +6,9 @@ use super::found::{Found, FoundValue};
 use super::plan::MapPlan;
 use crate::record::Rejection;
 
+/// Rows for which there is room between two records: a poisoned one may have a million.
+const KEPT_ROWS: usize = 1024;
+
 /// Sources, identifiers of rows, and how many rows each list has.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
@@ -42,6 +45,12 @@ impl Gathered {
             self.visits.resize(map.nodes.len(), 0);
             self.objects = 0;
         }
+    }
+
+    /// Gives back what one record needed and others do not.
+    pub(crate) fn shrink(&mut self) {
+        self.row_ids.clear();
+        self.row_ids.shrink_to(KEPT_ROWS);
     }
 
     /// Another object; its number tells keys that stand twice in it.

@@ -50,6 +50,13 @@ pub(crate) struct MapState {
     seen: Vec<Vec<LastSeen>>,
 }
 
+impl MapState {
+    /// Gives back what one record needed and others do not.
+    pub(crate) fn shrink(&mut self) {
+        self.gathered.shrink();
+    }
+}
+
 /// What reading a record by one model's map came to.
 enum Turn {
     Done(Outcome),

@@ -323,11 +323,11 @@ fn columns_that_only_the_map_knows_are_told_of() {
         &[
             (
                 r#"{"ts":1767323045678,"x":1,"l":[2,null],"b":"1,"}"#,
-                Ok(&[&["unknown_columns=feature:u feature:x feature:y feature:zone"]]),
+                Ok(&[&["unknown_columns=feature:x feature:y feature:zone feature:u"]]),
             ),
             (
                 r#"{"ts":1767323045678,"x":null,"l":[null,null],"b":",2"}"#,
-                Ok(&[&["unknown_columns=feature:v feature:zone"]]),
+                Ok(&[&["unknown_columns=feature:zone feature:v"]]),
             ),
         ],
     );
@@ -347,6 +347,20 @@ fn a_frame_stands_before_the_value_or_in_a_header() {
     assert_eq!(read(json.as_bytes(), &Carried::default()), Err(Reason::InvalidFrame));
     assert_eq!(read(b"\0\0\0\0\x07", &Carried::default()), Err(Reason::Empty));
     assert_eq!(read(b"", &Carried::default()), Err(Reason::Empty));
+}
+
+/// Without columns all rows looked like one, and a null in the last of them hid the column of the others:
+/// `formats try` did not show it.
+#[test]
+fn a_column_is_told_of_by_the_row_that_has_it() {
+    check(
+        "map: {rows: '/r/*', ts: /ts, features: ./}",
+        &[],
+        &[(
+            r#"{"ts":1767323045678,"r":[{"a":1,"b":2},{"a":null,"b":3}]}"#,
+            Ok(&[&["unknown_columns=feature:a feature:b"], &["unknown_columns=feature:b"]]),
+        )],
+    );
 }
 
 /// Two bytes name a row, and a row takes all columns: one record must not take gigabytes.

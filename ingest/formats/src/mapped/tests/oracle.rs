@@ -232,7 +232,10 @@ fn judge(plan: &ModelPlan, event: &Value) -> Rows {
         return None;
     }
     let time_us = match present(event, &[Step::Key("ts".into())])? {
-        Value::Number(number) => number.as_i64()?.checked_mul(1000)?,
+        Value::Number(number) => match number.as_i64() {
+            Some(milliseconds) => milliseconds.checked_mul(1000)?,
+            None => (number.as_f64()? * 1000.0).round() as i64,
+        },
         Value::String(text) => crate::instant::parse_rfc3339_us(text.as_bytes())?,
         _ => return None,
     };
