@@ -338,7 +338,7 @@ fn no_escape() -> PlaceError {
     )
 }
 
-/// The character of `\uXXXX`, or of two that are a pair.
+/// The character of `\u` and four digits, or of two that are a pair.
 fn escaped_character(letters: &mut std::str::CharIndices<'_>) -> Option<char> {
     let first = four_digits(letters)?;
     if !(0xD800..0xDC00).contains(&first) {
