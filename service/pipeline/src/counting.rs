@@ -49,13 +49,6 @@ pub(crate) struct Counting {
     defects: u64,
 }
 
-/// What a chunk brought.
-#[derive(Debug, Default)]
-pub(crate) struct Counted {
-    /// By model, those without rows and heartbeats left out.
-    pub(crate) of_models: Vec<OfModel>,
-}
-
 /// The share of one model in a chunk.
 #[derive(Debug)]
 pub(crate) struct OfModel {
@@ -98,8 +91,9 @@ impl Counting {
         self.by_name.get(name).copied()
     }
 
-    /// Counts a chunk, read when our wall clock said `now_us`; `None` where all of it was counted before.
-    pub(crate) fn count(&mut self, chunk: Chunk, now_us: i64) -> Option<Counted> {
+    /// Counts a chunk, read when our wall clock said `now_us`: what it brought by model, those without rows and
+    /// heartbeats left out; `None` where all of it was counted before.
+    pub(crate) fn count(&mut self, chunk: Chunk, now_us: i64) -> Option<Vec<OfModel>> {
         let at = chunk.log();
         if chunk.stopped {
             self.alignment.stop(at);
@@ -142,7 +136,7 @@ impl Counting {
         let newest = of_models.iter().filter_map(|of| of.passage.passage.newest);
         let newest_us = newest.map(|newest| newest.time_us).max();
         self.enter(&chunk, &outcomes, newest_us, now_us);
-        Some(Counted { of_models })
+        Some(of_models)
     }
 
     /// Adds a chunk's outcomes to the ledger and moves the position behind it.

@@ -331,9 +331,9 @@ impl Pipeline {
     fn on_chunk(&mut self, chunk: Chunk, now: ClockReading) {
         let at = chunk.log();
         self.meet(at, chunk.from);
-        let Some(counted) = self.counting.count(chunk, now.wall_us) else { return };
+        let Some(of_models) = self.counting.count(chunk, now.wall_us) else { return };
         self.deciding.note_record(at, now.wall_us);
-        for OfModel { model: id, batch, passage } in counted.of_models {
+        for OfModel { model: id, batch, passage } in of_models {
             let Some(model) = self.deciding.models.get_mut(id) else { continue };
             let may_close = model.take_passage(&passage, now);
             if let Some(rows) = batch {

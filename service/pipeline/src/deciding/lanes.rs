@@ -244,33 +244,31 @@ impl ModelDecider {
 
     /// What became of the records between the previous window's cuts and this window's.
     pub(crate) fn ledger(&self, closed: &Closed) -> Ledger {
-        let at = |partition: Partition, offset: i64| {
-            let strips = self.facts.strips.iter().rev();
-            let mut of = strips.filter(|strip| strip.partition == partition);
-            of.find(|strip| strip.offset == offset).map(|strip| strip.counts).unwrap_or_default()
-        };
         let mut ledger = Ledger::default();
         for (&partition, cut) in &closed.cuts {
-            ledger += at(partition, cut.to) - at(partition, cut.from);
+            let (from, to) = (self.strip_at(partition, cut.from), self.strip_at(partition, cut.to));
+            ledger += to.ledger - from.ledger;
         }
         ledger
     }
 
     /// The model's rows between the previous window's cuts and this window's, and the strays among them.
     pub(crate) fn records(&self, closed: &Closed) -> PaneRecords {
-        let at = |partition: Partition, offset: i64| {
-            let strips = self.facts.strips.iter().rev();
-            // A partition that nothing was read of, or that went on in another log, has none there.
-            let mut of = strips.filter(|strip| strip.partition == partition);
-            of.find(|strip| strip.offset == offset).map(|strip| strip.rows).unwrap_or_default()
-        };
         let mut records = PaneRecords::default();
         for (&partition, cut) in &closed.cuts {
-            let (from, to) = (at(partition, cut.from), at(partition, cut.to));
-            records.rows += to.rows.saturating_sub(from.rows);
-            records.add_clock(partition, to.clock.since(&from.clock));
+            let (from, to) = (self.strip_at(partition, cut.from), self.strip_at(partition, cut.to));
+            records.rows += to.rows.rows.saturating_sub(from.rows.rows);
+            records.add_clock(partition, to.rows.clock.since(&from.rows.clock));
         }
         records
+    }
+
+    /// What is known at a cut of a window.
+    fn strip_at(&self, partition: Partition, offset: i64) -> Counts {
+        let mut strips = self.facts.strips.iter().rev();
+        let found = strips.find(|strip| strip.partition == partition && strip.offset == offset);
+        // A partition that nothing was read of, or that went on in another log, has none there.
+        found.map(|strip| Counts { ledger: strip.counts, rows: strip.rows }).unwrap_or_default()
     }
 
     /// What the strips still say of each window that waits for its decision; `None` of a pane.
@@ -287,13 +285,13 @@ impl ModelDecider {
     fn note_idle_cuts(&mut self, topic: &TopicFacts, rows: &RowsByPartition) {
         for (partition, offset) in self.lanes.drift.take_idle_cuts() {
             self.touch();
-            // No row of the model came from it yet.
+            // A partition from which no row of the model came has none.
             let rows = rows.get(&partition).copied().unwrap_or_default();
             let ledger = topic.ledger_of(partition);
             self.note_strip(partition, offset, Counts { ledger, rows });
         }
         for (partition, offset) in self.lanes.operations.take_idle_cuts() {
-            // No row of the model came from it yet.
+            // A partition from which no row of the model came has none.
             let rows = rows.get(&partition).copied().unwrap_or_default();
             self.note_pane_strip(partition, offset, rows.with(topic.ledger_of(partition)));
         }
@@ -365,7 +363,7 @@ impl ModelDecider {
 }
 
 /// What is known of a partition where it begins or ends for a model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) ledger: Ledger,
     pub(crate) rows: RowCounts,

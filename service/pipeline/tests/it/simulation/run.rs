@@ -41,19 +41,28 @@ pub(super) fn calm(scenario: &Scenario) -> Outcome {
     let mut outside = Outside::default();
     let mut process = Process::start(world, scenario, &outside);
     settle(&mut process, &mut outside);
+    read_all(&mut process, &mut outside, &settle);
+    finish(process, outside)
+}
+
+/// Reads everything, partition after partition, and does this after each step.
+fn read_all<'a>(
+    process: &mut Process<'a>,
+    outside: &mut Outside,
+    then: &dyn Fn(&mut Process<'a>, &mut Outside),
+) {
     while !process.is_through() {
         let places: Vec<TopicPartition> = process.milestone().ends.keys().copied().collect();
         for place in process.open_places() {
             let end = process.milestone().ends[&place];
             if let Some(chunk) = process.read(place, Extent { back: 0, records: usize::MAX }, end) {
-                process.feed(Event::Read(Read::Chunk(chunk)), &outside);
-                settle(&mut process, &mut outside);
+                process.feed(Event::Read(Read::Chunk(chunk)), outside);
+                then(process, outside);
             }
         }
-        process.pass(&places, &outside);
-        settle(&mut process, &mut outside);
+        process.pass(&places, outside);
+        then(process, outside);
     }
-    finish(process, outside)
 }
 
 /// Stored reports by model and start: bytes, and what the judgement knew.
@@ -65,16 +74,7 @@ pub(super) fn replaced(scenario: &Scenario) -> (Reports, Befallen) {
     let world = world(scenario.variant);
     let mut outside = Outside::default();
     let mut process = Process::start(world, scenario, &outside);
-    while !process.is_through() {
-        let places: Vec<TopicPartition> = process.milestone().ends.keys().copied().collect();
-        for place in process.open_places() {
-            let end = process.milestone().ends[&place];
-            if let Some(chunk) = process.read(place, Extent { back: 0, records: usize::MAX }, end) {
-                process.feed(Event::Read(Read::Chunk(chunk)), &outside);
-            }
-        }
-        process.pass(&places, &outside);
-    }
+    read_all(&mut process, &mut outside, &|_, _| {});
     for &at in scenario.logs.keys() {
         process.feed(Event::Read(Read::Recreated { at, offset: 0 }), &outside);
     }
