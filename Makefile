@@ -10,7 +10,7 @@ CHAOS_KILLS ?= 200
 CANDIDATE_KILLS ?= 500
 SEEDS ?= 100000
 SOAK_SECONDS ?= 3600
-.PHONY: help setup demo test check bench screenshots chaos soak fuzz time
+.PHONY: help setup demo test check bench screenshots chaos soak fuzz time interop
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -24,6 +24,12 @@ demo: ## nine months of real flights through a real model, told in the terminal
 
 test: setup ## every test, against real Kafka, SMTP, webhooks, ONNX Runtime, Prometheus and scipy
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 cargo test $(CARGO_FLAGS) --workspace
+
+interop: ## records written anew by the writers that others use, and read by ours
+	python3 -m venv target/interop
+	target/interop/bin/pip install --quiet --requirement tests/interop/requirements.txt
+	target/interop/bin/python tests/interop/write_goldens.py > ingest/formats/src/mapped/tests/goldens.jsonl
+	cargo test $(CARGO_FLAGS) -p driftline-formats goldens
 
 check: ## done means this passes: format, lints (those of the fuzz targets too), tests, documentation, licences
 	cargo fmt --all --check

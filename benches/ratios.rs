@@ -1,5 +1,5 @@
 //! The figures that the hot path is held to, measured by turns and printed as a Markdown table:
-//! `cargo bench -p driftline-benches --bench ratios [-- decode|poison|absorb|judge]`.
+//! `cargo bench -p driftline-benches --bench ratios [-- decode|map|poison|absorb|judge]`.
 
 mod cases;
 mod interleave;
@@ -23,6 +23,10 @@ fn main() -> std::io::Result<()> {
     if wanted("decode") {
         decoding(&mut out, Numbers::Short)?;
         decoding(&mut out, Numbers::Full)?;
+    }
+    if wanted("map") {
+        decoding_by_map(&mut out, Numbers::Short)?;
+        decoding_by_map(&mut out, Numbers::Full)?;
     }
     if wanted("poison") {
         decoding_poison(&mut out)?;
@@ -57,6 +61,25 @@ fn decoding(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()> {
             contender.name,
             time.as_secs_f64() * 1e9 / BATCH_ROWS as f64,
             bytes as f64 / time.as_secs_f64() / 1e9,
+        )?;
+    }
+    Ok(())
+}
+
+fn decoding_by_map(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()> {
+    let captures = decode::captures(numbers);
+    let (mut own, mut mapped) = (decode::decoder(), decode::mapped());
+    let mut contenders = [
+        Contender::new("our own format", || decode::ours(&mut own, &captures)),
+        Contender::new("the same by a map", || decode::ours(&mut mapped, &captures)),
+    ];
+    let found = by_turns(ROUNDS, &mut contenders);
+    for (contender, (time, ratio)) in contenders.iter().zip(found) {
+        writeln!(
+            out,
+            "| decode, {numbers:?} numbers: {} | {:.0} ns a row | {ratio:.2} × |",
+            contender.name,
+            time.as_secs_f64() * 1e9 / BATCH_ROWS as f64,
         )?;
     }
     Ok(())

@@ -5,6 +5,7 @@ pub(crate) mod baseline;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod formats;
 pub(crate) mod produce;
 pub(crate) mod replay;
 pub(crate) mod run;

@@ -1,5 +1,6 @@
 //! Captures of 20 numeric features, and two ways to make Arrow of them: ours and arrow-json's.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
@@ -7,7 +8,7 @@ use arrow_json::ReaderBuilder;
 use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::CutPoints;
 use driftline_capture::columns::{CaptureSchema, Column, Kind};
-use driftline_config::Start;
+use driftline_config::{Config, Start};
 use driftline_formats::{Decoder, ModelPlan, Record, RecordLimits};
 use driftline_ingest::TopicPlan;
 use driftline_world::{baseline_of, decode_all};
@@ -131,7 +132,7 @@ fn schema() -> CaptureSchema {
 }
 
 fn model() -> ModelPlan {
-    ModelPlan { name: "flight-delay".to_owned(), schema: schema(), max_ahead_us: 0 }
+    ModelPlan { name: "flight-delay".to_owned(), schema: schema(), max_ahead_us: 0, mapping: None }
 }
 
 /// What is read: one model.
@@ -142,6 +143,17 @@ pub(crate) fn plan(topic: &str) -> TopicPlan {
 /// Our decoder for these captures.
 pub(crate) fn decoder() -> Decoder {
     Decoder::new(&[model()], &RecordLimits::default())
+}
+
+/// A decoder that reads the same captures by a map, as if somebody else had designed them.
+pub(crate) fn mapped() -> Decoder {
+    let yaml = "kafka: {bootstrap: b}\nmodels:\n  - {name: flight-delay, baseline: b, captures: {topic: t, map: {\
+        model: /model, version: /version, id: /id, ts: /ts, latency: /latency_us, status: /status, \
+        features: /features, predictions: /prediction}}}\n";
+    let config = Config::parse(yaml, Path::new("bench.yaml"), &|_| None);
+    let config = config.unwrap_or_else(|problems| unreachable!("a plain map: {problems}"));
+    let models = config.models.iter().map(|model| ModelPlan::new(model, schema()));
+    Decoder::new(&models.collect::<Vec<_>>(), &RecordLimits::default())
 }
 
 /// A baseline of one batch of these captures.

@@ -89,7 +89,12 @@ impl CaptureBatch {
         self.batch.num_rows()
     }
 
-    /// Kafka offsets, ascending; row numbers for files.
+    /// How many records the rows are of: a record of several rows has one offset.
+    pub fn records(&self) -> usize {
+        self.offsets.chunk_by(|left, right| left == right).count()
+    }
+
+    /// Kafka offsets, ascending; row numbers for files. Rows of one record have the same.
     pub fn offsets(&self) -> &[i64] {
         &self.offsets
     }

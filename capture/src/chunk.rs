@@ -55,9 +55,9 @@ impl Chunk {
         self.rows.retain(|rows| rows.rows.rows() > 0);
         self.marks.retain(|mark| mark.offset >= position);
         self.from = position;
-        let rows: usize = self.rows.iter().map(|rows| rows.rows.rows()).sum();
+        let records: usize = self.rows.iter().map(|rows| rows.rows.records()).sum();
         // Between the offsets there may be holes, so what is left is counted and not reckoned.
-        self.records = (rows + self.marks.len()) as u64;
+        self.records = (records + self.marks.len()) as u64;
         Some(self)
     }
 
@@ -131,6 +131,16 @@ mod tests {
         ];
         let schema = Arc::new(batch_schema(&CaptureSchema::default()));
         CaptureBatch::new(RecordBatch::try_new(schema, columns).unwrap()).unwrap()
+    }
+
+    /// A record of three rows is one record, also when its neighbours are cut off.
+    #[test]
+    fn records_are_counted_and_not_rows() {
+        let mut chunk = chunk();
+        chunk.rows = vec![ModelRows { model: 0, rows: rows(&[10, 12, 12, 12, 15]) }];
+        assert_eq!(chunk.rows[0].rows.records(), 3);
+        let left = chunk.without_counted(11).unwrap();
+        assert_eq!((left.rows[0].rows.rows(), left.records), (4, 4));
     }
 
     /// Rows at 10, 12 and 15 of one model, at 11 of another, skipped records at 13 and 14, and a hole

@@ -48,13 +48,19 @@ pub enum Reason {
     BadTimestamp,
     /// `ts` lies beyond the record timestamp by more than `max_ahead`.
     Future,
-    /// The value has more bytes than the limit.
+    /// The value has more bytes than the limit, or more values than are kept of one record.
     TooLarge,
+    /// A body inside the event cannot be read: Base64, CSV, JSON in a string.
+    InvalidBody,
+    /// Lists of rows, names or shapes disagree in their lengths, or there are no rows.
+    WrongShape,
+    /// The frame of a schema registry is cut or begins with an unknown byte.
+    InvalidFrame,
 }
 
 impl Reason {
     /// Every reason, in the order in which a record is examined.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 12] = [
         Reason::TooLarge,
         Reason::Empty,
         Reason::InvalidUtf8,
@@ -64,6 +70,9 @@ impl Reason {
         Reason::MissingTs,
         Reason::BadTimestamp,
         Reason::Future,
+        Reason::InvalidFrame,
+        Reason::InvalidBody,
+        Reason::WrongShape,
     ];
 
     /// The name in dead letters, metrics and reports.
@@ -78,6 +87,9 @@ impl Reason {
             Reason::BadTimestamp => "bad_timestamp",
             Reason::Future => "future",
             Reason::TooLarge => "too_large",
+            Reason::InvalidBody => "invalid_body",
+            Reason::WrongShape => "wrong_shape",
+            Reason::InvalidFrame => "invalid_frame",
         }
     }
 }

@@ -15,7 +15,9 @@ mod reader;
 mod resolve;
 mod tree;
 
+pub mod mapping;
 mod model;
+pub mod presets;
 mod render;
 mod secret;
 mod service;

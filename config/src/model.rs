@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mapping::Mapping;
+
 /// A model and everything Driftline was told about it. Durations are microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
@@ -46,18 +48,36 @@ pub struct Captures {
 }
 
 /// The encodings of a capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// One JSON object per Kafka value: CONTRACTS §3.
     DriftlineJson,
+    /// Events that somebody else designed: CONTRACTS §10.
+    Mapped(Box<Mapping>),
 }
 
 impl Format {
     /// As the configuration and retraining requests write it.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Format::DriftlineJson => "driftline-json",
+            Format::Mapped(mapping) => &mapping.name,
         }
+    }
+
+    /// The map by which events are read, where they are not our own.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        match self {
+            Format::DriftlineJson => None,
+            Format::Mapped(mapping) => Some(mapping),
+        }
+    }
+
+    /// What a topic cannot be read for yet, as a sentence. `driftline formats try` reads it all the same.
+    pub fn not_built_yet(&self) -> Option<&'static str> {
+        let mapping = self.mapping()?;
+        let pairs = mapping.pair.is_some();
+        pairs.then_some("pairing its requests with its responses is not built yet")
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::hash::sha256_hex;
-use crate::model::{Candidate, Model, Start, Tolerance, Window};
+use crate::model::{Candidate, Captures, Model, Start, Tolerance, Window};
 use crate::service::{Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind};
 use crate::time::{format_duration, format_instant};
 
@@ -30,16 +30,7 @@ pub(crate) fn settings(model: &Model) -> Value {
     let floor = model.tolerance.floor();
     json!({
         "name": model.name,
-        "captures": {
-            "topic": captures.topic,
-            "format": captures.format.name(),
-            "start": match captures.start {
-                Start::Earliest => "earliest".to_owned(),
-                Start::Latest => "latest".to_owned(),
-                Start::At(time_us) => format_instant(time_us),
-            },
-            "max_ahead_us": captures.max_ahead_us,
-        },
+        "captures": self::captures(captures),
         "baseline_versions": model.baseline.keys().collect::<Vec<_>>(),
         "features": model.features.iter().map(|(name, feature)| (name.clone(), json!({
             "tolerance": feature.tolerance,
@@ -76,6 +67,26 @@ pub(crate) fn settings(model: &Model) -> Value {
             "max_per_day": model.retrain.max_per_day,
         },
     })
+}
+
+fn captures(captures: &Captures) -> Value {
+    let mut settings = json!({
+        "topic": captures.topic,
+        "format": captures.format.name(),
+        "start": match captures.start {
+            Start::Earliest => "earliest".to_owned(),
+            Start::Latest => "latest".to_owned(),
+            Start::At(time_us) => format_instant(time_us),
+        },
+        "max_ahead_us": captures.max_ahead_us,
+    });
+    // Only where there is one: the fingerprints of all others stay what they are.
+    if let (Some(mapping), Value::Object(settings)) = (captures.format.mapping(), &mut settings) {
+        // A plain tree of texts and numbers, which always has a JSON.
+        let mapping = serde_json::to_value(mapping).unwrap_or_default();
+        settings.insert("map".to_owned(), mapping);
+    }
+    settings
 }
 
 fn window(window: &Window) -> Value {

@@ -11,6 +11,7 @@ use crate::time::{DAY_US, MINUTE_US};
 use crate::tree::{Node, Written, merge};
 
 mod files;
+mod format;
 mod model;
 mod receivers;
 mod service;
@@ -109,6 +110,7 @@ fn config(
     check_unique(context, "model", &names_of(&nodes));
     let models: Vec<_> =
         nodes.iter().filter_map(|node| model::model(context, node, &scope)).collect();
+    format::check_topics(context, &nodes, &models);
     if nodes.is_empty() {
         section.report(wrong("no model is declared").hint("list at least one under `models`"));
     }

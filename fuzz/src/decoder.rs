@@ -78,6 +78,7 @@ fn plan(models: &[&str]) -> Vec<ModelPlan> {
         name: (*name).to_owned(),
         schema: schema.clone(),
         max_ahead_us: 3_600_000_000,
+        mapping: None,
     });
     models.collect()
 }

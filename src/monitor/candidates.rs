@@ -338,6 +338,7 @@ mod tests {
             name: "fraud".to_owned(),
             schema: CaptureSchema::default(),
             max_ahead_us: i64::MAX,
+            mapping: None,
         };
         let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
         for (offset, record) in (0..).zip(&records) {

@@ -192,7 +192,13 @@ impl PlacingClock {
             while let Some(beat) = beats.next_if(|beat| beat.offset < offset) {
                 reading.beat(*beat);
             }
-            reading.row(index, Heartbeat { offset, time_us, record_time_us });
+            let row = Heartbeat { offset, time_us, record_time_us };
+            let is_placed = reading.row(index, row);
+            // Rows of one record have one fate and one voice: what it says is heard behind its last row.
+            let next = rows.offsets.get(index as usize + 1);
+            if is_placed && next != Some(&offset) {
+                reading.hear(row, time_us.min(record_time_us));
+            }
         }
         for beat in beats {
             reading.beat(*beat);
@@ -235,9 +241,11 @@ struct PlacedRow {
 }
 
 impl Reading<'_> {
-    fn row(&mut self, index: u32, row: Heartbeat) {
+    /// Puts a row where it belongs; false where it is too far ahead to say anything of time.
+    fn row(&mut self, index: u32, row: Heartbeat) -> bool {
         if row.time_us > self.ahead_from_us {
-            return self.stray(index, StrayKind::Ahead, row);
+            self.stray(index, StrayKind::Ahead, row);
+            return false;
         }
         let said_us = row.time_us.min(row.record_time_us);
         let (through_us, lanes) = (self.clock.through_us, self.lanes);
@@ -252,7 +260,7 @@ impl Reading<'_> {
             self.stray(index, StrayKind::Fast, row);
         }
         self.passage.latest_us = self.passage.latest_us.max(Some(row.time_us));
-        self.hear(row, said_us);
+        true
     }
 
     fn stray(&mut self, index: u32, kind: StrayKind, row: Heartbeat) {

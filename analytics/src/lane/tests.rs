@@ -233,6 +233,21 @@ fn one_heartbeat_ends_no_window() {
     assert_eq!((bench.late.len(), bench.closed.len()), (0, 0));
 }
 
+/// A batch of requests in one record is one producer that speaks once, however many rows it has.
+#[test]
+fn a_record_of_many_rows_ends_no_window() {
+    let mut bench = Bench::new(hours(), 1);
+    bench.row(0, T0);
+    let (offsets, times_us) = ([1; 400], [T0 + 2 * HOUR_US; 400]);
+    let rows = Rows { offsets: &offsets, times_us: &times_us, record_times_us: &times_us };
+    bench.take(0, rows, &[]);
+    bench.positions.insert(0, 2);
+    for index in 1..500 {
+        bench.row(0, T0 + index * SECOND_US);
+    }
+    assert_eq!((bench.late.len(), bench.closed.len()), (0, 0));
+}
+
 #[test]
 fn a_row_too_far_beyond_our_clock_is_in_no_window_and_no_stretch() {
     let mut bench = Bench::new(hours(), 1);

@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::problem::About;
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
-use crate::resolve::{Examine, shadow};
+use crate::resolve::{Examine, format, shadow};
 use crate::service::Limits;
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us};
 use crate::tree::{At, Entry, Node, Written};
@@ -161,10 +161,7 @@ fn captures(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Captures> {
         }
         Ok(topic)
     });
-    let format = section.read("format", |value| match value.text()?.as_str() {
-        "driftline-json" => Ok(Format::DriftlineJson),
-        _ => Err(value.not("a format that is built yet").hint("write driftline-json")),
-    });
+    let format = format::format(&mut section);
     let start = section.read("start", |value| match value.text()?.as_str() {
         "earliest" => Ok(Start::Earliest),
         "latest" => Ok(Start::Latest),

@@ -2,14 +2,21 @@
 //! bytes give the same rows, reasons and marks, whether a reader or a file brought them.
 
 mod category;
+mod decoder;
 mod instant;
 mod json;
+mod layout;
+mod mapped;
 mod plan;
+mod record;
+mod rows;
 
 pub use category::{
     category_of_bool, category_of_date, category_of_f64, category_of_i64, category_of_instant,
     coerce_number, cut_text,
 };
+pub use decoder::Decoder;
 pub use instant::{BEYOND_US, EARLIEST_US, InstantText, read_instant};
-pub use json::{Decoded, Decoder, Outcome, Record, Rejection, TopicLayout};
+pub use layout::TopicLayout;
 pub use plan::{ModelPlan, RecordLimits};
+pub use record::{Carried, Decoded, Header, ModelHalves, Outcome, Record, Rejection, Side};

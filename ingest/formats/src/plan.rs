@@ -2,6 +2,7 @@
 
 use driftline_capture::CaptureSchema;
 use driftline_config::Model;
+use driftline_config::mapping::Mapping;
 
 /// One model whose captures stand on a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,12 +11,16 @@ pub struct ModelPlan {
     pub schema: CaptureSchema,
     /// How far `ts` may lie beyond the record timestamp, in microseconds.
     pub max_ahead_us: i64,
+    /// How its events are read, where they are not our own.
+    pub mapping: Option<Mapping>,
 }
 
 impl ModelPlan {
     /// A configured model, read into these columns.
     pub fn new(model: &Model, schema: CaptureSchema) -> ModelPlan {
-        ModelPlan { name: model.name.clone(), schema, max_ahead_us: model.captures.max_ahead_us }
+        let captures = &model.captures;
+        let mapping = captures.format.mapping().cloned();
+        ModelPlan { name: model.name.clone(), schema, max_ahead_us: captures.max_ahead_us, mapping }
     }
 }
 

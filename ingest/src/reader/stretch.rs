@@ -5,7 +5,7 @@ use std::time::Instant;
 use arrow::error::ArrowError;
 use driftline_capture::{Chunk, Fingerprint};
 use driftline_config::{Partition, TopicPartition};
-use driftline_formats::{Decoder, Outcome, Record, Rejection};
+use driftline_formats::{Carried, Decoder, Header, Outcome, Record, Rejection};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 use sha2::{Digest, Sha256};
@@ -98,7 +98,16 @@ impl Stretch {
         self.last_record_us = time_us.or(self.last_record_us);
         self.producer_timestamps |= producers;
         self.position = offset + 1;
-        match self.decoder.decode(&Record { value, offset, time_us }) {
+        let record = Record { value, offset, time_us };
+        let outcome = match self.decoder.wants_carried() {
+            true => {
+                let headers = headers_of(message);
+                let carried = Carried { key: message.key(), headers: &headers };
+                self.decoder.decode_carried(&record, &carried)
+            }
+            false => self.decoder.decode(&record),
+        };
+        match outcome {
             Outcome::Rejected(rejection) => Some(rejection),
             _ => None,
         }
@@ -121,6 +130,13 @@ impl Stretch {
             return Ok(None);
         }
         let decoded = self.decoder.take()?;
+        if !decoded.halves.is_empty() {
+            // Configurations whose requests and responses are apart are not run yet.
+            tracing::error!(
+                "{} batches of halves have nobody who pairs them",
+                decoded.halves.len()
+            );
+        }
         let fingerprint = (self.records > 0).then(|| self.last.fingerprint());
         self.since = None;
         let from = std::mem::replace(&mut self.from, self.position);
@@ -159,6 +175,13 @@ impl LastRecord {
         let hash = self.hash.unwrap_or_else(|| short(&Sha256::digest(&self.bytes)));
         Fingerprint { offset: self.offset, hash }
     }
+}
+
+/// What a map may read beside the value. A header without a value is none.
+fn headers_of<'a>(message: &'a BorrowedMessage<'_>) -> Vec<Header<'a>> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    let headers = headers.filter_map(|it| Some(Header { name: it.key, value: it.value? }));
+    headers.collect()
 }
 
 /// The hash in a record's [`Fingerprint`].

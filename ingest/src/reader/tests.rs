@@ -122,7 +122,7 @@ impl Rig {
 fn plan(topic: &str) -> TopicPlan {
     let columns = vec![Column { subject: "feature:x".into(), kind: Kind::Numeric, coerce: false }];
     let schema = CaptureSchema { columns, ignored: Vec::new() };
-    let model = ModelPlan { name: "m".to_owned(), schema, max_ahead_us: 0 };
+    let model = ModelPlan { name: "m".to_owned(), schema, max_ahead_us: 0, mapping: None };
     TopicPlan { topic: topic.to_owned(), models: vec![model], start: Start::Earliest }
 }
 

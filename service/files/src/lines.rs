@@ -205,6 +205,8 @@ impl PassedOver {
     fn is_row(&mut self, outcome: &Outcome, path: &Path, line: u64) -> bool {
         match outcome {
             Outcome::Row(_) => return true,
+            // Lines of captures are in our own format, which has no halves.
+            Outcome::Half(..) => self.skipped += 1,
             Outcome::Heartbeat => self.control += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Rejected(rejection) => {
@@ -239,8 +241,12 @@ pub(crate) fn captures_decoder(
     schema: &CaptureSchema,
     limits: &RecordLimits,
 ) -> Decoder {
-    let model =
-        ModelPlan { name: model.to_owned(), schema: schema.clone(), max_ahead_us: i64::MAX };
+    let model = ModelPlan {
+        name: model.to_owned(),
+        schema: schema.clone(),
+        max_ahead_us: i64::MAX,
+        mapping: None,
+    };
     Decoder::new(&[model], limits)
 }
 

@@ -83,7 +83,7 @@ pub(super) fn examine(connection: &Connection, config: &Config, topic: Topic<'_>
 /// Rows of the model with nothing but their envelope, those of the future among them.
 fn without_columns(model: &Model) -> ModelPlan {
     let schema = CaptureSchema { columns: Vec::new(), ignored: Vec::new() };
-    ModelPlan { name: model.name.clone(), schema, max_ahead_us: i64::MAX }
+    ModelPlan { max_ahead_us: i64::MAX, ..ModelPlan::new(model, schema) }
 }
 
 fn samples(

@@ -80,7 +80,8 @@ fn a_row_is_written_as_the_contract_says() {
 /// What is written is read back as the same row.
 #[test]
 fn every_row_is_accepted_by_the_decoder() {
-    let plan = ModelPlan { name: "m".into(), schema: schema(), max_ahead_us: i64::MAX };
+    let plan =
+        ModelPlan { name: "m".into(), schema: schema(), max_ahead_us: i64::MAX, mapping: None };
     let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
     for row in 0..batch().rows() {
         let value = written(row, true);

@@ -59,7 +59,8 @@ impl Heard {
             ..Connection::default()
         };
         let schema = CaptureSchema { columns: Vec::new(), ignored: Vec::new() };
-        let model = ModelPlan { name: "m".to_owned(), schema, max_ahead_us: i64::MAX };
+        let model =
+            ModelPlan { name: "m".to_owned(), schema, max_ahead_us: i64::MAX, mapping: None };
         let topic =
             TopicPlan { topic: topic.to_owned(), models: vec![model], start: Start::Earliest };
         let clock = Clock::new();

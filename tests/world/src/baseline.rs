@@ -40,7 +40,7 @@ pub fn baseline(rows: i64, cut_points: usize) -> Vec<u8> {
 /// Captures of one model, decoded into one batch.
 pub fn decode_all<T: AsRef<[u8]>>(schema: &CaptureSchema, captures: &[T]) -> CaptureBatch {
     let (name, schema) = ("any".to_owned(), schema.clone());
-    let plan = ModelPlan { name, schema, max_ahead_us: i64::MAX };
+    let plan = ModelPlan { name, schema, max_ahead_us: i64::MAX, mapping: None };
     let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
     for (offset, capture) in (0..).zip(captures) {
         decoder.decode(&Record { value: Some(capture.as_ref()), offset, time_us: None });

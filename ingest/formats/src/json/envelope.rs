@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 
-use super::layout::TopicLayout;
+use driftline_capture::Ignored;
+use driftline_config::mapping::Unit;
+
 use super::scan::{Fault, Number, Scanner, Text, Value, unescape};
 use super::sixteen::QuotedKey;
-use super::values::Part;
 use crate::instant::{BEYOND_US, EARLIEST_US, InstantText, read_instant};
-use driftline_capture::Ignored;
+use crate::layout::{Part, TopicLayout};
 
 /// Bytes that an `id` or a `version` may have; longer ones count as absent, since a cut identifier
 /// would name another request.
-const IDENTIFIER_BYTES: usize = 256;
+pub(crate) const IDENTIFIER_BYTES: usize = 256;
 
 /// What `model` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -251,12 +252,22 @@ fn event_time(value: Value<'_>) -> EventTime {
         },
         _ => return EventTime::Bad("ts is neither RFC 3339 nor epoch milliseconds"),
     };
+    in_calendar(time_us, Unit::Own)
+}
+
+/// A time that lies between the years 2000 and 9999; others are mistakes, mostly of the unit.
+pub(crate) fn in_calendar(time_us: i64, unit: Unit) -> EventTime {
+    let own = unit == Unit::Own;
     if time_us < EARLIEST_US {
-        EventTime::Bad("ts lies before 2000: were seconds sent where milliseconds are expected?")
+        EventTime::Bad(match own {
+            true => "ts lies before 2000: were seconds sent where milliseconds are expected?",
+            false => "ts lies before 2000: is it counted in a larger unit than the map says?",
+        })
     } else if time_us >= BEYOND_US {
-        EventTime::Bad(
-            "ts lies after 9999: were microseconds sent where milliseconds are expected?",
-        )
+        EventTime::Bad(match own {
+            true => "ts lies after 9999: were microseconds sent where milliseconds are expected?",
+            false => "ts lies after 9999: is it counted in a smaller unit than the map says?",
+        })
     } else {
         EventTime::Read(time_us)
     }

@@ -170,6 +170,36 @@ impl<'a> Scanner<'a> {
         !empty
     }
 
+    /// Enters the array that the scanner stands on: `true` where it has elements; an empty one is passed.
+    pub(crate) fn enter_array(&mut self) -> bool {
+        self.at += 1;
+        self.blanks();
+        let empty = self.peek() == Some(b']');
+        if empty {
+            self.at += 1;
+        }
+        !empty
+    }
+
+    /// After an element of an array: passes the comma (`true`) or the closing bracket (`false`). Blanks
+    /// behind a closing bracket stay.
+    #[inline]
+    pub(crate) fn more_elements(&mut self) -> Result<bool, Fault> {
+        self.blanks();
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                self.blanks();
+                Ok(true)
+            }
+            Some(b']') => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => self.fault("expected a comma or a closing bracket"),
+        }
+    }
+
     /// Reads the value that the scanner stands on, except that containers are not entered.
     #[inline]
     pub(crate) fn value(&mut self) -> Result<Value<'a>, Fault> {

@@ -49,7 +49,7 @@ impl QuotedKey {
 
 /// A number in plain decimal notation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct ShortNumber {
+pub(crate) struct ShortNumber {
     pub(super) value: f64,
     /// Bytes of text, of which the sixteen have one more.
     pub(super) length: usize,

@@ -1,18 +1,21 @@
 //! Tests of the decoder: tables for each rule of the contract, and serde_json as the oracle.
 
 mod beside_arrow;
-mod oracle;
+pub(crate) mod oracle;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use driftline_capture::CaptureBatch;
 use driftline_capture::columns::{CaptureSchema, Column, Kind};
 
+use driftline_capture::{Ignored, Mark};
+use std::sync::Arc;
+
 use super::*;
-use crate::plan::ModelPlan;
+use crate::plan::{ModelPlan, RecordLimits};
 
 /// 2026-01-02T03:04:05.678Z
-const TS_US: i64 = 1_767_323_045_678_000;
+pub(crate) const TS_US: i64 = 1_767_323_045_678_000;
 const TS: &str = r#""ts":"2026-01-02T03:04:05.678Z""#;
 
 fn column(subject: &str, kind: Kind, coerce: bool) -> Column {
@@ -29,20 +32,20 @@ fn flights() -> ModelPlan {
     ];
     let ignored = vec!["feature:gate".into(), "prediction:debug".into()];
     let schema = CaptureSchema { columns, ignored };
-    ModelPlan { name: "flights".to_owned(), schema, max_ahead_us: 3_600_000_000 }
+    ModelPlan { name: "flights".to_owned(), schema, max_ahead_us: 3_600_000_000, mapping: None }
 }
 
 fn trains() -> ModelPlan {
     let columns = vec![column("feature:carrier", Kind::Categorical, false)];
     let schema = CaptureSchema { columns, ignored: Vec::new() };
-    ModelPlan { name: "trains".to_owned(), schema, max_ahead_us: 0 }
+    ModelPlan { name: "trains".to_owned(), schema, max_ahead_us: 0, mapping: None }
 }
 
-fn decode(decoder: &mut Decoder, value: &[u8]) -> Outcome {
+pub(crate) fn decode(decoder: &mut Decoder, value: &[u8]) -> Outcome {
     decoder.decode(&Record { value: Some(value), offset: 7, time_us: Some(TS_US) })
 }
 
-fn reason(outcome: Outcome) -> Option<Reason> {
+pub(crate) fn reason(outcome: Outcome) -> Option<Reason> {
     match outcome {
         Outcome::Rejected(rejection) => {
             assert!(rejection.detail.len() <= 256, "{}", rejection.detail);
@@ -63,7 +66,7 @@ fn row_of(fields: &str) -> Vec<String> {
 }
 
 /// Every non-null cell behind the envelope columns of time, as `name=value`.
-fn cells(batch: &CaptureBatch, row: usize) -> Vec<String> {
+pub(crate) fn cells(batch: &CaptureBatch, row: usize) -> Vec<String> {
     let batch = batch.record_batch();
     let mut cells = Vec::new();
     for (field, values) in batch.schema().fields().iter().zip(batch.columns()).skip(3) {
@@ -209,6 +212,7 @@ fn values_stand_in_their_columns() {
             r#""prediction":{"value":1,"label":"late","debug":1}"#,
             &["prediction:value=1.0", "prediction:label=late"],
         ),
+        (r#""features":{"delay":{"a":1}}"#, &["wrong_type:feature:delay={\"a\":1}"]),
         (
             r#""prediction":{"label":1},"features":{"delay":1}"#,
             &["feature:delay=1.0", "prediction:label=1"],
@@ -219,6 +223,53 @@ fn values_stand_in_their_columns() {
         wanted.extend(expected.iter().map(|cell| (*cell).to_owned()));
         assert_eq!(row_of(fields), wanted, "{fields}");
     }
+}
+
+#[test]
+fn what_is_nested_has_columns_of_its_own() {
+    let subjects = [
+        "feature:geo.lat",
+        "feature:geo.box[1]",
+        "feature:x[0]",
+        "feature:x[1].y",
+        "feature:plain",
+    ];
+    let columns = subjects.iter().map(|subject| column(subject, Kind::Numeric, false)).collect();
+    let schema = CaptureSchema { columns, ignored: vec!["feature:geo.unused".into()] };
+    let plan = ModelPlan { schema, ..trains() };
+    let table: &[(&str, &[&str])] = &[
+        (
+            r#"{"geo":{"lat":1.5,"box":[1,2],"unused":{}},"x":[3,{"y":4}]}"#,
+            &[
+                "feature:geo.lat=1.5",
+                "feature:geo.box[1]=2.0",
+                "feature:x[0]=3.0",
+                "feature:x[1].y=4.0",
+                "unknown_columns=feature:geo.box[0]",
+            ],
+        ),
+        (r#"{"geo.lat":1,"x[0]":2}"#, &["feature:geo.lat=1.0", "feature:x[0]=2.0"]),
+        (r#"{"geo":{"lat":"1"},"x":[]}"#, &["wrong_type:feature:geo.lat=1"]),
+        (r#"{"geo":7,"x":null}"#, &["unknown_columns=feature:geo"]),
+        (
+            r#"{"geo":{"la\u0074":1,"lat":2},"geo":{"new":{"a":1}}}"#,
+            &["unknown_columns=feature:geo.new"],
+        ),
+        (r#"{"plain":{"a":1}}"#, &["wrong_type:feature:plain={\"a\":1}"]),
+    ];
+    for (features, expected) in table {
+        let mut decoder = Decoder::new(std::slice::from_ref(&plan), &RecordLimits::default());
+        let record = format!("{{\"ts\":1767323045678,\"features\":{features}}}");
+        let record = Record { value: Some(record.as_bytes()), offset: 0, time_us: None };
+        assert_eq!(decoder.decode(&record), Outcome::Row(0), "{features}");
+        let rows = decoder.take().unwrap().rows;
+        let mut wanted = vec!["sample_rate=1.0".to_owned()];
+        wanted.extend(expected.iter().map(|cell| (*cell).to_owned()));
+        assert_eq!(cells(&rows[0].rows, 0), wanted, "{features}");
+    }
+    let mut decoder = Decoder::new(&[plan], &RecordLimits::default());
+    let deep = format!("{{{TS},\"features\":{{\"geo\":{}}}}}", "{\"lat\":".repeat(10_000));
+    assert_eq!(reason(decode(&mut decoder, deep.as_bytes())), Some(Reason::InvalidJson));
 }
 
 #[test]

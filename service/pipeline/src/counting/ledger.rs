@@ -67,11 +67,13 @@ impl ChunkOutcomes {
         }
     }
 
-    /// Puts each kind into offset order: several models' rows come one model after the other.
+    /// Puts each kind into offset order, each record once: several models' rows come one model after the
+    /// other, and a record may have several rows.
     pub(crate) fn sort(&mut self) {
-        self.accepted.sort_unstable();
-        self.late.sort_unstable();
-        self.ahead.sort_unstable();
+        for offsets in [&mut self.accepted, &mut self.late, &mut self.ahead] {
+            offsets.sort_unstable();
+            offsets.dedup();
+        }
     }
 
     /// The outcomes of the records before `offset`.
@@ -101,6 +103,8 @@ impl ChunkOutcomes {
 
 #[cfg(test)]
 mod tests {
+    use driftline_analytics::lane::Stray;
+
     use super::*;
 
     #[test]
@@ -121,6 +125,19 @@ mod tests {
         );
         assert_eq!((head.imbalance(), whole.imbalance(), (whole - head).imbalance()), (0, 0, 0));
         assert_eq!(((whole - head).read, (whole - head).ahead), (3, 1));
+    }
+
+    /// Records are counted, however many rows they have.
+    #[test]
+    fn a_record_of_several_rows_is_one_record() {
+        let mut outcomes = ChunkOutcomes::default();
+        let stray = |index| Stray { index, kind: StrayKind::Late, off_us: 0, apart: false };
+        let passage = Passage { strays: vec![stray(2), stray(3)], ..Passage::default() };
+        outcomes.add(&passage, &[12, 15, 16, 16, 17]);
+        outcomes.add(&Passage::default(), &[13, 13, 13]);
+        outcomes.sort();
+        let expected = Ledger { read: 5, counted: 4, late: 1, ..Ledger::default() };
+        assert_eq!(outcomes.total(), expected);
     }
 
     #[test]

@@ -329,6 +329,7 @@ impl World {
             name: setup.model.name.clone(),
             schema: setup.layout.schema().clone(),
             max_ahead_us: HOUR_US,
+            mapping: None,
         });
         let plans = models.collect();
         World { config, setups, plans, log: log() }

@@ -137,18 +137,18 @@ fn problems_of_the_defaults_are_reported_once() {
     check(
         "
 kafka: {bootstrap: b}
-defaults: {name: x, captures: {format: avro}, latency: {under: x}, owner_: 1, window: {every: 0s}}
+defaults: {name: x, captures: {format: thrift}, latency: {under: x}, owner_: 1, window: {every: 0s}}
 models:
   - {name: a, captures: {topic: t}, baseline: b}
   - {name: b, captures: {topic: t, format: driftline-json}, baseline: b, window: {every: 1d}}
 ",
         &[
             "2:12: `defaults` cannot hold a name",
-            "2:40: \"avro\" is not a format that is built yet: write driftline-json",
-            "2:56: missing key `objective` in latency",
-            "2:64: \"x\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
-            "2:68: unknown key `owner_` in model: did you mean `owner`?",
-            "2:95: \"0s\" is too short: at least 1s",
+            "2:40: \"thrift\" is not a format: known are driftline-json, json, json-schema, sagemaker, mlflow, databricks, bentoml, debezium, kserve, seldon, seldon2, oip, azureml",
+            "2:58: missing key `objective` in latency",
+            "2:66: \"x\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
+            "2:70: unknown key `owner_` in model: did you mean `owner`?",
+            "2:97: \"0s\" is too short: at least 1s",
         ],
     );
 }

@@ -4,12 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use driftline_capture::columns::{
-    CaptureSchema, Kind, UNKNOWN_COLUMNS, WRONG_TYPE_PREFIX, batch_schema,
-};
+use driftline_capture::columns::{Kind, UNKNOWN_COLUMNS, WRONG_TYPE_PREFIX, batch_schema};
 
-use super::sixteen::QuotedKey;
+use crate::json::QuotedKey;
+use crate::mapped::MapPlan;
 use crate::plan::ModelPlan;
+
+/// Which part of a capture holds the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Features,
+    Prediction,
+}
+
+impl Part {
+    /// What stands before the names of its columns.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Part::Features => "feature:",
+            Part::Prediction => "prediction:",
+        }
+    }
+}
 
 /// What a key inside `features` or `prediction` stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +34,19 @@ pub(crate) enum Target {
     Column(u32),
     /// Known to the baseline, not monitored.
     Ignored,
+    /// An object or a list, the values of which are columns of their own.
+    Nested(u32),
+    /// A node of the model's map.
+    Node(u32),
+}
+
+/// A key that is no column, while its values are: `a` where the baseline knows `a.b` or `a[0]`.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    pub(crate) part: Part,
+    pub(crate) name: Box<str>,
+    /// By the whole name of the column.
+    pub(crate) values: HashMap<Box<str>, Target>,
 }
 
 /// A key and what it stands for.
@@ -70,7 +99,7 @@ impl LastSeen {
 }
 
 impl Keys {
-    fn insert(&mut self, name: &str, target: Target, kind: Option<Kind>) {
+    pub(crate) fn insert(&mut self, name: &str, target: Target, kind: Option<Kind>) {
         let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         if self.by_name.contains_key(name) {
             return;
@@ -81,6 +110,21 @@ impl Keys {
             _ => None,
         };
         self.known.push(Known { name: name.into(), quoted: QuotedKey::new(name), target, numeric });
+    }
+
+    /// What `name` stands for, wherever it stands.
+    pub(crate) fn get(&self, name: &str) -> Option<Target> {
+        let index = *self.by_name.get(name)?;
+        self.known.get(index as usize).map(|known| known.target)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Every key with what it stands for, in the order in which they were put in.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = (&str, Target)> {
+        self.known.iter().map(|known| (&*known.name, known.target))
     }
 
     /// The key that stood at `place` last.
@@ -130,12 +174,16 @@ pub(crate) struct ModelLayout {
     pub(crate) columns: Vec<ColumnLayout>,
     pub(crate) features: Keys,
     pub(crate) prediction: Keys,
+    pub(crate) nested: Vec<Nested>,
+    /// How events are read that are not our own.
+    pub(crate) map: Option<MapPlan>,
     /// The envelope and the value columns.
     pub(crate) schema: Arc<Schema>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnLayout {
+    pub(crate) part: Part,
     pub(crate) kind: Kind,
     pub(crate) coerce: bool,
     /// The column of its wrong values, added where there are any.
@@ -148,27 +196,36 @@ pub struct TopicLayout {
     pub(crate) models: Vec<ModelLayout>,
     pub(crate) by_name: HashMap<Box<str>, u32>,
     pub(crate) unknown_columns: Arc<Field>,
+    /// Whether its events are read by maps.
+    pub(crate) is_mapped: bool,
+    pub(crate) wants_carried: bool,
 }
 
 impl TopicLayout {
+    /// Whether records are to be decoded with their key and headers.
+    pub fn wants_carried(&self) -> bool {
+        self.wants_carried
+    }
+
     /// Compiles the plans of a topic's models. Where two models carry one name, the first has the rows.
     pub fn new(models: &[ModelPlan]) -> TopicLayout {
-        let models: Vec<ModelLayout> = models
-            .iter()
-            .map(|model| ModelLayout::new(&model.name, &model.schema, model.max_ahead_us))
-            .collect();
+        let models: Vec<ModelLayout> = models.iter().map(ModelLayout::new).collect();
         let mut by_name = HashMap::new();
         for (index, model) in (0_u32..).zip(&models) {
             by_name.entry(model.name.clone()).or_insert(index);
         }
         let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
         let unknown_columns = Arc::new(Field::new(UNKNOWN_COLUMNS, DataType::List(item), true));
-        TopicLayout { models, by_name, unknown_columns }
+        let is_mapped = models.iter().any(|model| model.map.is_some());
+        let wants_carried =
+            models.iter().any(|model| model.map.as_ref().is_some_and(MapPlan::wants_carried));
+        TopicLayout { models, by_name, unknown_columns, is_mapped, wants_carried }
     }
 }
 
 impl ModelLayout {
-    fn new(name: &str, schema: &CaptureSchema, max_ahead_us: i64) -> ModelLayout {
+    fn new(plan: &ModelPlan) -> ModelLayout {
+        let schema = &plan.schema;
         let mut features = Keys::default();
         let mut prediction = Keys::default();
         for (index, column) in (0_u32..).zip(&schema.columns) {
@@ -179,10 +236,15 @@ impl ModelLayout {
             let keys = if subject.is_prediction() { &mut prediction } else { &mut features };
             keys.insert(subject.name(), Target::Ignored, None);
         }
-        let columns = schema
+        let mut nested = Vec::new();
+        for (part, keys) in [(Part::Features, &mut features), (Part::Prediction, &mut prediction)] {
+            nest(part, keys, &mut nested);
+        }
+        let columns: Vec<ColumnLayout> = schema
             .columns
             .iter()
             .map(|column| ColumnLayout {
+                part: if column.is_prediction() { Part::Prediction } else { Part::Features },
                 kind: column.kind,
                 coerce: column.coerce,
                 wrong_type: Arc::new(Field::new(
@@ -192,15 +254,76 @@ impl ModelLayout {
                 )),
             })
             .collect();
+        let map = plan.mapping.as_ref();
+        let map = map.map(|mapping| MapPlan::new(mapping, schema, [&features, &prediction]));
         ModelLayout {
-            name: name.into(),
-            max_ahead_us,
+            name: plan.name.as_str().into(),
+            max_ahead_us: plan.max_ahead_us,
             columns,
             features,
             prediction,
+            nested,
+            map,
             schema: Arc::new(batch_schema(schema)),
         }
     }
+}
+
+impl ModelLayout {
+    /// Whether a column is of a part.
+    pub(crate) fn is_of(&self, part: Part, column: usize) -> bool {
+        self.columns.get(column).is_some_and(|column| column.part == part)
+    }
+
+    pub(crate) fn keys(&self, part: Part) -> &Keys {
+        match part {
+            Part::Features => &self.features,
+            Part::Prediction => &self.prediction,
+        }
+    }
+}
+
+/// Finds the objects and lists that columns are named after, as far as they are no columns themselves.
+fn nest(part: Part, keys: &mut Keys, nested: &mut Vec<Nested>) {
+    let names: Vec<(Box<str>, Target)> =
+        keys.targets().map(|(name, target)| (name.into(), target)).collect();
+    let mut places: HashMap<Box<str>, u32> = HashMap::new();
+    for (name, target) in names {
+        let mut inner = target;
+        let mut whole: &str = &name;
+        // From the inside out: `a.b[0]` is a value of `a.b`, which is one of `a`.
+        while let Some(outer) = outer_name(whole) {
+            let known = keys.get(outer).is_some_and(|target| !matches!(target, Target::Nested(_)));
+            if known {
+                break;
+            }
+            let next = u32::try_from(nested.len()).unwrap_or(u32::MAX);
+            let index = *places.entry(outer.into()).or_insert(next);
+            if index == next {
+                nested.push(Nested { part, name: outer.into(), values: HashMap::new() });
+            }
+            if let Some(place) = nested.get_mut(index as usize) {
+                place.values.entry(whole.into()).or_insert(inner);
+            }
+            (inner, whole) = (Target::Nested(index), outer);
+        }
+        if whole.len() < name.len() {
+            keys.insert(whole, inner, None);
+        }
+    }
+}
+
+/// The name of what a column stands in: `a` of `a.b` and of `a[0]`.
+fn outer_name(name: &str) -> Option<&str> {
+    let outer = match name.strip_suffix(']') {
+        Some(list) => {
+            let (outer, index) = list.rsplit_once('[')?;
+            let plain = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then_some(outer)?
+        }
+        None => name.rsplit_once('.')?.0,
+    };
+    (!outer.is_empty()).then_some(outer)
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use arrow::record_batch::RecordBatch;
 use driftline_capture::columns::{Kind, WRONG_TYPE_CHARACTERS};
 use driftline_capture::{CaptureBatch, Ignored};
 
-use super::layout::ModelLayout;
-use super::values::Part;
+use crate::layout::{ModelLayout, Part};
 
 /// Rows for which builders have room at first: most models are quiet.
 const FIRST_ROWS: usize = 16;
@@ -22,6 +21,10 @@ const FIRST_ROWS: usize = 16;
 /// poisoned one needs megabytes, which every partition would then keep.
 const KEPT_TEXT: usize = 16 * 1024;
 const KEPT_KEYS: usize = 1024;
+const KEPT_SLOTS: usize = 4096;
+/// Values of all rows of one record: a megabyte of text can name half a million rows, and each takes all
+/// columns.
+pub(crate) const MOST_VALUES: usize = 1 << 20;
 
 /// A piece of the record's text, or of the scratch text beside it.
 #[derive(Debug, Clone, Copy)]
@@ -50,16 +53,25 @@ pub(crate) enum Slot {
 /// A key of the row that is being read which nobody knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UnknownKey {
+    /// Which of the record's rows it is of; 0 where the record is one row.
+    pub(crate) row: u32,
     pub(crate) part: Part,
     /// As it is listed: cut where it is too long.
     pub(crate) name: Span,
     pub(crate) is_null: bool,
 }
 
-/// The row that is being read. Nothing of it is in the columns yet.
+/// The rows of the record that is being read: mostly one. Nothing of them is in the columns yet.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
+    /// Of a record of several rows: what belongs to all of them, then row after row.
     pub(crate) slots: Vec<Slot>,
+    /// Slots of one row.
+    width: usize,
+    /// Where the slots of the row begin that is being read.
+    base: usize,
+    /// Its number; rows without columns have one, too.
+    number: u32,
     /// Keys that nobody knows, in the order in which they stand, repetitions too.
     pub(crate) unknown: Vec<UnknownKey>,
     /// Text that does not stand in the record as it is needed.
@@ -70,11 +82,110 @@ pub(crate) struct Row {
 impl Row {
     /// Forgets the row and makes room for one of `columns` values.
     pub(crate) fn clear(&mut self, columns: usize) {
-        self.slots.clear();
-        self.slots.resize(columns, Slot::Missing);
-        self.unknown.clear();
+        self.width = columns;
+        self.clear_values(columns);
         self.scratch.clear();
         self.ignored = Ignored::default();
+    }
+
+    /// Keeps a text that does not stand in the record as it is needed.
+    pub(crate) fn keep(&mut self, text: &str) -> Span {
+        let start = u32::try_from(self.scratch.len()).unwrap_or(u32::MAX);
+        self.scratch.push_str(text);
+        Span { start, end: u32::try_from(self.scratch.len()).unwrap_or(u32::MAX), scratch: true }
+    }
+
+    /// The slot of a column in the row that is being read.
+    #[inline]
+    pub(crate) fn slot(&mut self, column: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(self.base + column as usize)
+    }
+
+    /// The number of the row that is being read.
+    pub(crate) fn current(&self) -> u32 {
+        self.number
+    }
+
+    /// Goes to a row, 0 for what belongs to all of them, and makes it where it is not there; `false` where
+    /// the record would hold more values than [`MOST_VALUES`].
+    pub(crate) fn go_to(&mut self, row: usize) -> bool {
+        let base = row.saturating_mul(self.width);
+        let end = base.saturating_add(self.width);
+        if end > MOST_VALUES || row > MOST_VALUES {
+            return false;
+        }
+        if end > self.slots.len() {
+            self.slots.resize(end, Slot::Missing);
+        }
+        self.base = base;
+        self.number = u32::try_from(row).unwrap_or(u32::MAX);
+        true
+    }
+
+    /// Forgets the values and the keys of a request that failed.
+    pub(crate) fn forget_values(&mut self) {
+        let width = self.width;
+        self.clear_values(width);
+        self.ignored = Ignored::default();
+    }
+
+    fn clear_values(&mut self, width: usize) {
+        self.slots.clear();
+        self.slots.resize(width, Slot::Missing);
+        (self.base, self.number) = (0, 0);
+        self.unknown.clear();
+    }
+
+    /// Forgets what is not of one part.
+    pub(crate) fn keep_part(&mut self, part: Part, is_of: impl Fn(usize) -> bool) {
+        self.unknown.retain(|key| key.part == part);
+        if self.width > 0 {
+            for row in self.slots.chunks_mut(self.width) {
+                for (column, slot) in row.iter_mut().enumerate() {
+                    if !is_of(column) {
+                        *slot = Slot::Missing;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives every row what belongs to all of them.
+    pub(crate) fn share(&mut self, columns: &[u32]) {
+        let Some((shared, rows)) = self.slots.split_at_mut_checked(self.width) else { return };
+        if self.width == 0 {
+            return;
+        }
+        for row in rows.chunks_exact_mut(self.width) {
+            for column in columns {
+                let (from, to) = (shared.get(*column as usize), row.get_mut(*column as usize));
+                if let (Some(from), Some(to)) = (from, to) {
+                    *to = *from;
+                }
+            }
+        }
+    }
+
+    /// Puts the keys that nobody knows in the order of rows and names; those of one name stay in theirs.
+    pub(crate) fn sort_unknown(&mut self, text: &str) {
+        let Row { unknown, scratch, .. } = self;
+        let subject = |key: &UnknownKey| (key.row, key.part, key.name.of(text, scratch));
+        unknown.sort_by(|left, right| subject(left).cmp(&subject(right)));
+    }
+
+    /// The keys that nobody knows of a row, once they are sorted. What belongs to all rows is named with
+    /// the first.
+    fn unknown_of(&self, number: u32) -> &[UnknownKey] {
+        let from =
+            if number <= 1 { 0 } else { self.unknown.partition_point(|key| key.row < number) };
+        let to = self.unknown.partition_point(|key| key.row <= number);
+        self.unknown.get(from..to).unwrap_or_default()
+    }
+
+    /// The slots of a row.
+    pub(crate) fn slots_of(&self, row: usize) -> &[Slot] {
+        let base = row * self.width;
+        self.slots.get(base..base + self.width).unwrap_or_default()
     }
 
     /// Gives back what one record needed and others do not. Spans of the row have no meaning any more.
@@ -83,6 +194,8 @@ impl Row {
         self.unknown.shrink_to(KEPT_KEYS);
         self.scratch.clear();
         self.scratch.shrink_to(KEPT_TEXT);
+        self.slots.truncate(KEPT_SLOTS.max(self.width));
+        self.slots.shrink_to(KEPT_SLOTS);
     }
 
     /// Bytes for which it has room beside its values.
@@ -103,6 +216,13 @@ pub(crate) struct RowEnvelope<'a> {
     pub(crate) latency_us: Option<i64>,
     pub(crate) status: Option<i32>,
     pub(crate) sample_rate: f64,
+}
+
+/// Which of a record's rows is meant, and the text that its spans lie in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowText<'a> {
+    pub(crate) number: u32,
+    pub(crate) text: &'a str,
 }
 
 /// The columns of one model's batch under construction.
@@ -171,6 +291,24 @@ impl Rows {
 
     /// Adds a row whose values stand in `row`, spans of which lie in `text`.
     pub(crate) fn push(&mut self, envelope: &RowEnvelope<'_>, row: &mut Row, text: &str) {
+        if !row.unknown.is_empty() {
+            row.sort_unknown(text);
+        }
+        self.push_one_of(envelope, row, RowText { number: 0, text });
+    }
+
+    /// Adds one of a record's rows, the unknown keys of which are sorted.
+    pub(crate) fn push_one_of(&mut self, envelope: &RowEnvelope<'_>, row: &Row, of: RowText<'_>) {
+        self.push_values(envelope, row, of);
+        if !row.unknown.is_empty() {
+            self.bytes += self.push_unknown(row, of);
+        }
+        self.count += 1;
+    }
+
+    fn push_values(&mut self, envelope: &RowEnvelope<'_>, row: &Row, of: RowText<'_>) {
+        let text = of.text;
+        let slots = row.slots_of(of.number as usize);
         self.offset.push(envelope.offset);
         self.time_us.push(envelope.time_us);
         self.record_time_us.push(envelope.record_time_us);
@@ -180,10 +318,10 @@ impl Rows {
         self.status.push_option(envelope.status);
         self.sample_rate.push(envelope.sample_rate);
         let mut bytes = 64
-            + 9 * row.slots.len()
+            + 9 * slots.len()
             + envelope.id.map_or(0, str::len)
             + envelope.version.map_or(0, str::len);
-        for ((slot, values), wrong) in row.slots.iter().zip(&mut self.values).zip(&mut self.wrong) {
+        for ((slot, values), wrong) in slots.iter().zip(&mut self.values).zip(&mut self.wrong) {
             match (slot, values) {
                 (Slot::Number(number), Values::Numbers(numbers)) => numbers.push(*number),
                 (Slot::Text(span), Values::Texts(texts)) => {
@@ -205,22 +343,18 @@ impl Rows {
                 }
             }
         }
-        if !row.unknown.is_empty() {
-            bytes += self.push_unknown(row, text);
-        }
         self.bytes += bytes;
-        self.count += 1;
     }
 
     /// Lists each column of the row that nobody knows once, and says what that takes. Null is missing,
     /// and a column that is missing is not there, also where it was there before: the last of two
     /// values counts.
-    fn push_unknown(&mut self, row: &mut Row, text: &str) -> usize {
-        let Row { unknown, scratch, .. } = row;
+    fn push_unknown(&mut self, row: &Row, of: RowText<'_>) -> usize {
+        let text = of.text;
+        let scratch = &row.scratch;
         let subject = |key: &UnknownKey| (key.part, key.name.of(text, scratch));
-        // Keys of one name stay in their order.
-        unknown.sort_by(|left, right| subject(left).cmp(&subject(right)));
-        let named = unknown.chunk_by(|left, right| subject(left) == subject(right));
+        let named =
+            row.unknown_of(of.number).chunk_by(|left, right| subject(left) == subject(right));
         let present = named.filter_map(<[_]>::last).filter(|last| !last.is_null);
         let mut bytes = 0;
         for key in present {

@@ -1,0 +1,106 @@
+//! What a decoder is given and what it says: records, their outcomes, and everything decoded since.
+
+use std::sync::Arc;
+
+use arrow::array::StringArray;
+use driftline_capture::{CaptureBatch, Ignored, Mark, ModelRows, Reason};
+
+/// One Kafka record, as far as decoding needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The value; `None` for a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub offset: i64,
+    /// Kafka timestamp in microseconds, where there is one.
+    pub time_us: Option<i64>,
+}
+
+/// What a record carries beside its value. Only maps look at it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Carried<'a> {
+    pub key: Option<&'a [u8]>,
+    pub headers: &'a [Header<'a>],
+}
+
+/// One header of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Header<'a> {
+    pub name: &'a str,
+    pub value: &'a [u8],
+}
+
+impl<'a> Carried<'a> {
+    /// The last header of this name; case, `-` and `_` make no difference.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let header = self.headers.iter().rfind(|header| is_same_name(header.name, name));
+        header.map(|header| header.value)
+    }
+}
+
+fn is_same_name(left: &str, right: &str) -> bool {
+    let plain = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    left.len() == right.len() && left.bytes().map(plain).eq(right.bytes().map(plain))
+}
+
+/// What a record turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// At least one row of the model with this index.
+    Row(usize),
+    /// One of the two events of a request of the model with this index: [`ModelHalves`].
+    Half(usize, Side),
+    Heartbeat,
+    /// It names a model that this topic is not configured for.
+    Skipped,
+    Rejected(Rejection),
+}
+
+/// Which of the two events of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    Request,
+    Response,
+}
+
+/// Why a record was rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The reason, by its name in dead letters and metrics.
+    pub reason: Reason,
+    /// What and where, at most 256 bytes, never a value of a feature.
+    pub detail: String,
+}
+
+impl Rejection {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Rejection {
+        let mut detail = detail.into();
+        detail.truncate(crate::cut_text(&detail, 256).len());
+        Rejection { reason, detail }
+    }
+}
+
+/// What was decoded since the last [`Decoder::take`](crate::Decoder::take).
+#[derive(Debug, Default)]
+pub struct Decoded {
+    pub rows: Vec<ModelRows>,
+    /// Events that are one half of a request, by model and side; those without any are absent.
+    pub halves: Vec<ModelHalves>,
+    /// Records that are no rows, in the order of decoding.
+    pub marks: Vec<Mark>,
+    /// Names of the models in `marks` that the topic is not configured for.
+    pub skipped_names: Vec<Arc<str>>,
+    pub ignored: Ignored,
+}
+
+/// Requests, or responses, that were events of their own. The rows have the columns of whole captures, and
+/// those of the other side are missing.
+#[derive(Debug, Clone)]
+pub struct ModelHalves {
+    /// Index in the topic's models.
+    pub model: usize,
+    pub side: Side,
+    pub rows: CaptureBatch,
+    /// What both halves of a request have in common, for each row; null where the event has none, and so
+    /// will find no other half.
+    pub keys: StringArray,
+}
