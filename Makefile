@@ -56,6 +56,7 @@ screenshots: setup ## docs/img: every view of the page in both themes and two wi
 
 chaos: setup $(DRIFTLINE) ## the long forms: 100 000 simulated runs, 200 deaths of the optimised binary, 500 of candidates, a minute without brokers
 	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) -p driftline-pipeline whatever_befalls -- --nocapture
+	DRIFTLINE_PAIRS=200000 cargo test $(CARGO_FLAGS) -p driftline-pipeline pairs_are_the_same -- --nocapture
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
 		DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) DRIFTLINE_CANDIDATE_KILLS=$(CANDIDATE_KILLS) DRIFTLINE_BROKERS_AWAY_S=60 \
 		cargo test $(CARGO_FLAGS) --workspace --test it -- service::chaos:: service::candidates:: kafka::cluster:: --nocapture

@@ -113,6 +113,7 @@ fn window(input: &JudgeInput<'_>) -> Window {
         cuts: meta.cuts.clone(),
         ahead: meta.ahead.clone(),
         ahead_forgotten: meta.ahead_forgotten,
+        pairs: meta.pairs,
         incomplete: meta.incomplete.clone(),
     }
 }

@@ -90,6 +90,9 @@ pub struct Window {
     /// Whether there were more of them than are remembered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ahead_forgotten: bool,
+    /// How requests found their responses, where these are records of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairCounts>,
 }
 
 /// What the judgement is told about a window, beside what was counted in it.
@@ -113,6 +116,32 @@ pub struct WindowMeta {
     pub ahead: BTreeMap<Partition, Vec<i64>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ahead_forgotten: bool,
+    /// As [`Window::pairs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairCounts>,
+}
+
+/// Of a model whose requests and responses are records of their own: how they found each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCounts {
+    /// Rows of a request and its response.
+    pub paired: u64,
+    /// Rows of a request without a response: errors.
+    pub response_missing: u64,
+    /// Responses of the window's time that no request was found for; they are no rows.
+    pub request_missing: u64,
+    /// Those of both kinds that were given up before the window closed, since too many waited.
+    #[serde(default)]
+    pub given_up: u64,
+}
+
+impl AddAssign for PairCounts {
+    fn add_assign(&mut self, other: PairCounts) {
+        self.paired += other.paired;
+        self.response_missing += other.response_missing;
+        self.request_missing += other.request_missing;
+        self.given_up += other.given_up;
+    }
 }
 
 /// Records by what became of them, of one stretch of a log: `read` is the sum of the others (RULES §2).
@@ -189,6 +218,7 @@ impl WindowMeta {
             cuts: BTreeMap::new(),
             ahead: BTreeMap::new(),
             ahead_forgotten: false,
+            pairs: None,
         }
     }
 }

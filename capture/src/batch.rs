@@ -206,6 +206,11 @@ impl CaptureBatch {
         &self.batch
     }
 
+    /// Whether a row needs a column that most batches do not have.
+    pub fn has_sparse_columns(&self) -> bool {
+        self.sparse > 0
+    }
+
     fn sparse_from(&self) -> usize {
         self.batch.num_columns() - self.sparse
     }

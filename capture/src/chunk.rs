@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driftline_config::{Partition, TopicId, TopicPartition};
 
 use crate::batch::CaptureBatch;
+use crate::half::ModelHalves;
 use crate::mark::Mark;
 
 /// One stretch of one partition's log, `[from, to)`: every record in it is a row or a mark.
@@ -19,6 +20,8 @@ pub struct Chunk {
     pub records: u64,
     /// Rows per model, each in offset order; by ascending model, those without rows are absent.
     pub rows: Vec<ModelRows>,
+    /// Requests and responses that are records of their own, by ascending model, requests first.
+    pub halves: Vec<ModelHalves>,
     /// Records that are no rows, in offset order.
     pub marks: Vec<Mark>,
     /// Names of the models in `marks` that this topic is not configured for.
@@ -53,9 +56,15 @@ impl Chunk {
             rows.rows = rows.rows.from_offset(position);
         }
         self.rows.retain(|rows| rows.rows.rows() > 0);
+        for half in &mut self.halves {
+            *half = half.from_offset(position);
+        }
+        self.halves.retain(|half| half.rows.rows() > 0);
         self.marks.retain(|mark| mark.offset >= position);
         self.from = position;
-        let records: usize = self.rows.iter().map(|rows| rows.rows.records()).sum();
+        let of_rows = self.rows.iter().map(|rows| rows.rows.records());
+        let of_halves = self.halves.iter().map(|half| half.rows.records());
+        let records: usize = of_rows.chain(of_halves).sum();
         // Between the offsets there may be holes, so what is left is counted and not reckoned.
         self.records = (records + self.marks.len()) as u64;
         Some(self)
@@ -158,6 +167,7 @@ mod tests {
                 ModelRows { model: 0, rows: rows(&[10, 12, 15]) },
                 ModelRows { model: 1, rows: rows(&[11]) },
             ],
+            halves: Vec::new(),
             marks: vec![skipped(13), skipped(14)],
             skipped_names: vec!["ships".into()],
             ignored: Ignored::default(),

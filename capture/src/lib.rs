@@ -4,9 +4,13 @@
 mod batch;
 mod chunk;
 pub mod columns;
+mod half;
 mod mark;
+mod row;
 
 pub use batch::{CaptureBatch, NotACapture};
 pub use chunk::{Chunk, Fingerprint, Ignored, ModelRows};
 pub use columns::{CaptureSchema, Column, Kind};
+pub use half::{ModelHalves, Side};
 pub use mark::{Mark, MarkKind, Reason};
+pub use row::{CaptureRow, Cell};

@@ -5,6 +5,8 @@ mod place;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::MINUTE_US;
+
 pub use place::{Place, PlaceError, Step, WrittenPlace};
 
 /// How the events of a topic become captures.
@@ -175,6 +177,14 @@ pub struct Pair {
     /// Ends of what `side` says, for a request and for a response.
     pub request: String,
     pub response: String,
+    /// A response belongs to a request that is at most so old, in microseconds.
+    #[serde(default = "a_minute")]
+    pub within_us: i64,
+}
+
+/// Of settings from before it could be said.
+fn a_minute() -> i64 {
+    MINUTE_US
 }
 
 impl Mapping {

@@ -72,13 +72,6 @@ impl Format {
             Format::Mapped(mapping) => Some(mapping),
         }
     }
-
-    /// What a topic cannot be read for yet, as a sentence. `driftline formats try` reads it all the same.
-    pub fn not_built_yet(&self) -> Option<&'static str> {
-        let mapping = self.mapping()?;
-        let pairs = mapping.pair.is_some();
-        pairs.then_some("pairing its requests with its responses is not built yet")
-    }
 }
 
 /// Where reading starts when there is no checkpoint.

@@ -4,38 +4,16 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use driftline_batch::setups::complaints;
-use driftline_config::{Config, Model, Problem, Problems};
+use driftline_config::{Config, Model, Problems};
 
 /// Reads a configuration; secrets come from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
-    built(load_any_format(path)?)
-}
-
-/// The same, also where a format is described and not read from topics yet.
-pub(crate) fn load_any_format(path: &Path) -> Result<Config, Problems> {
     Config::load(path, &|name| std::env::var(name).ok())
 }
 
 /// The same, with every problem of the files that it names.
 pub(crate) fn load_examined(path: &Path) -> Result<Config, Problems> {
-    built(Config::load_examined(path, &|name| std::env::var(name).ok(), &complaints)?)
-}
-
-/// A configuration, none of whose models has a format that only `driftline formats try` reads.
-fn built(config: Config) -> Result<Config, Problems> {
-    let missing = config.models.iter().filter_map(|model| {
-        let format = &model.captures.format;
-        let missing = format.not_built_yet()?;
-        Some(Problem {
-            file: config.path.clone(),
-            line: 0,
-            column: 0,
-            message: format!("model {}: format {}: {missing}", model.name, format.name()),
-            hint: Some("`driftline formats try` reads its records all the same".to_owned()),
-        })
-    });
-    let problems: Vec<Problem> = missing.collect();
-    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    Config::load_examined(path, &|name| std::env::var(name).ok(), &complaints)
 }
 
 /// The model of this name, or the only one.

@@ -8,11 +8,12 @@ use anyhow::anyhow;
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::judgement::History;
 use driftline_analytics::report::{Cut, Report};
-use driftline_capture::{CaptureBatch, CaptureSchema, Chunk};
+use driftline_capture::{CaptureBatch, CaptureSchema, Chunk, ModelRows};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Config, Model, Partition, Start, WindowId};
 use driftline_formats::ModelPlan;
 use driftline_ingest::{Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, read_ranges};
+use driftline_pipeline::pairing::PairedRows;
 use driftline_pipeline::setup::Setup;
 use driftline_pipeline::snapshot::StoredReport;
 
@@ -167,21 +168,37 @@ impl Source {
         &self.plan.topic
     }
 
+    /// Whether requests and responses are records of their own: only whoever reads all of them can pair them.
+    pub(crate) fn is_paired(&self) -> bool {
+        paired_rows(&self.plan, 0).is_some()
+    }
+
     /// Reads the ranges, giving every chunk to `each` until it breaks. Returns what the log does
-    /// not hold.
+    /// not hold. Rows whose requests and responses are records of their own come in chunks without a
+    /// record, beside those of the halves.
     pub(crate) fn read(
         &self,
         ranges: &[OffsetRange],
         mut each: impl FnMut(&Chunk) -> ControlFlow<()>,
     ) -> anyhow::Result<Vec<OffsetRange>> {
         let mut gaps = Vec::new();
+        let mut paired = paired_rows(&self.plan, 0);
         read_ranges(&self.connection, &self.plan, &self.limits, ranges, |event| match event {
-            RangeEvent::Chunk(chunk) => each(&chunk),
+            RangeEvent::Chunk(chunk) => {
+                each(&chunk)?;
+                let Some(paired) = &mut paired else { return ControlFlow::Continue(()) };
+                let rows = paired.take(chunk.partition, &chunk.halves, 0);
+                whole_chunks(rows, 0).iter().try_for_each(&mut each)
+            }
             RangeEvent::Gap(gap) => {
                 gaps.push(gap);
                 ControlFlow::Continue(())
             }
         })?;
+        if let Some(mut paired) = paired {
+            // Whoever breaks off wants no more.
+            let _ = whole_chunks(paired.rest(), 0).iter().try_for_each(&mut each);
+        }
         gaps.sort_unstable();
         Ok(gaps)
     }
@@ -190,6 +207,23 @@ impl Source {
 /// The rows of the model that is wanted, where the chunk has any.
 pub(crate) fn rows_of(chunk: &Chunk) -> Option<&CaptureBatch> {
     chunk.rows.iter().find(|rows| rows.model == 0).map(|rows| &rows.rows)
+}
+
+/// What pairs the halves of a model of a topic; `None` where its records are whole captures.
+pub(crate) fn paired_rows(plan: &TopicPlan, model: usize) -> Option<PairedRows> {
+    let model = plan.models.get(model)?;
+    let pair = model.mapping.as_ref()?.pair.as_ref()?;
+    Some(PairedRows::new(pair, model.schema.clone()))
+}
+
+/// Rows of a model by partition, as chunks that stand for no stretch of the log.
+pub(crate) fn whole_chunks(rows: BTreeMap<Partition, CaptureBatch>, model: usize) -> Vec<Chunk> {
+    let chunk = |(partition, rows)| Chunk {
+        partition,
+        rows: vec![ModelRows { model, rows }],
+        ..Chunk::default()
+    };
+    rows.into_iter().map(chunk).collect()
 }
 
 /// Names what the log does not hold.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::Args;
 use driftline_analytics::lane::Incomplete;
-use driftline_analytics::report::{Cut, Ledger, WindowMeta};
+use driftline_analytics::report::{Cut, Ledger, PairCounts, WindowMeta};
 use driftline_analytics::window::WindowState;
 use driftline_capture::{Chunk, MarkKind};
 use driftline_config::{Config, ModelId, Partition};
@@ -119,7 +119,9 @@ fn counted<'a>(
         })?;
         Ok((counting, gaps))
     };
-    let shares = shares(&recorded.ranges, threads.get());
+    // Halves may stand in any two ranges.
+    let threads = if source.is_paired() { 1 } else { threads.get() };
+    let shares = shares(&recorded.ranges, threads);
     let parts: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             shares.into_iter().map(|ranges| scope.spawn(|| read(ranges))).collect();
@@ -190,7 +192,10 @@ impl<'a> Counting<'a> {
                 self.state.absorb(&self.recorded.setup.layout, rows, &chosen);
             }
         }
-        if let Some(cut) = self.cuts.get(&chunk.partition) {
+        // Rows of halves stand for records that were counted with the halves.
+        if chunk.records > 0
+            && let Some(cut) = self.cuts.get(&chunk.partition)
+        {
             let strip = OffsetRange { partition: chunk.partition, from: cut.from, to: cut.to };
             self.ledger += outcomes(chunk, strip);
         }
@@ -201,9 +206,11 @@ impl<'a> Counting<'a> {
 fn outcomes(chunk: &Chunk, strip: OffsetRange) -> Ledger {
     let inside = |offset: &i64| (strip.from..strip.to).contains(offset);
     let mut ledger = Ledger::default();
-    for rows in &chunk.rows {
-        let offsets = rows.rows.offsets().iter();
-        ledger.counted += offsets.filter(|offset| inside(offset)).count() as u64;
+    let of_rows = chunk.rows.iter().map(|rows| &rows.rows);
+    for rows in of_rows.chain(chunk.halves.iter().map(|half| &half.rows)) {
+        // A record of several rows is one record.
+        let records = rows.offsets().chunk_by(|left, right| left == right);
+        ledger.counted += records.filter(|rows| rows.iter().all(inside)).count() as u64;
     }
     for mark in chunk.marks.iter().filter(|mark| inside(&mark.offset)) {
         match mark.kind {
@@ -216,6 +223,14 @@ fn outcomes(chunk: &Chunk, strip: OffsetRange) -> Ledger {
     ledger
 }
 
+/// How many rows found their response. Responses without a request, and what was given up, follow from what
+/// was read before and after the window too, and are taken from the stored report.
+fn counted_pairs(state: &WindowState, stored: PairCounts) -> PairCounts {
+    let rows = state.rows();
+    let response_missing = stored.response_missing.min(rows);
+    PairCounts { paired: rows - response_missing, response_missing, ..stored }
+}
+
 /// The report by the judgement of the service. The stored one says how many of the accepted rows were
 /// late.
 fn judged(recorded: RecordedWindow, state: WindowState, mut ledger: Ledger) -> String {
@@ -224,7 +239,9 @@ fn judged(recorded: RecordedWindow, state: WindowState, mut ledger: Ledger) -> S
     ledger.late = stored.ledger.late.min(ledger.counted);
     ledger.ahead = stored.ledger.ahead.min(ledger.counted - ledger.late);
     ledger.counted -= ledger.late + ledger.ahead;
+    let pairs = stored.pairs.map(|stored| counted_pairs(&state, stored));
     let window = WindowMeta {
+        pairs,
         parts: stored.parts,
         incomplete: stored.incomplete,
         previous: stored.previous,

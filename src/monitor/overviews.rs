@@ -46,6 +46,9 @@ impl Overviews {
         let status = status(model, around);
         let alerts = &model.decided().alerts;
         metrics.alerts(&status.name, alerts);
+        if let Some((counts, waiting)) = model.pairs() {
+            metrics.pairs(&status.name, counts, waiting);
+        }
         if let Some(time_us) = status.last_event_us {
             metrics.last_event(&status.name, time_us);
         }

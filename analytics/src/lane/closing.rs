@@ -43,6 +43,9 @@ pub struct ClosingLane {
     /// The newest row that did not lie beyond our clock.
     #[serde(rename = "furthest", with = "pair")]
     newest: Option<Newest>,
+    /// First offsets of records that windows may need which have no row yet, by start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    needed: BTreeMap<i64, BTreeMap<Partition, i64>>,
     /// Counts the settings under which windows have opened.
     #[serde(default)]
     era: u32,
@@ -66,6 +69,7 @@ impl ClosingLane {
             carried: None,
             closed_through_us: i64::MIN,
             newest: None,
+            needed: BTreeMap::new(),
             era: 0,
             quiet: Quiet::default(),
             idle_cuts: Vec::new(),
@@ -196,6 +200,9 @@ impl ClosingLane {
             if let Some(first) = first {
                 self.count(partition, *start_us, indices.len() as u64, *first);
             }
+        }
+        for &(start_us, offset) in &lane.needed {
+            self.need(partition, start_us, offset);
         }
         if let Some(cuts) = self.partitions.get_mut(&partition) {
             lane.crossed.iter().for_each(|crossing| cuts.cross(*crossing));
@@ -357,8 +364,27 @@ impl ClosingLane {
             window
         });
         window.rows += rows;
-        let rows_from = window.rows_from.entry(partition).or_insert(first);
-        *rows_from = first.min(*rows_from);
+        window.read_from(partition, first);
+        // Nothing was needed of most windows before their first row.
+        for (partition, offset) in self.needed.remove(&start_us).unwrap_or_default() {
+            window.read_from(partition, offset);
+        }
+    }
+
+    /// A window may need the record at `offset`, whether it has a row already or not.
+    fn need(&mut self, partition: Partition, start_us: i64, offset: i64) {
+        if let Some(window) = self.open.get_mut(&start_us) {
+            window.read_from(partition, offset);
+        } else if self.settings.grid.end_us(start_us) > self.closed_through_us {
+            let first = self.needed.entry(start_us).or_default().entry(partition).or_insert(offset);
+            *first = offset.min(*first);
+        }
+        let (grid, through_us) = (&self.settings.grid, self.closed_through_us);
+        while let Some(oldest) = self.needed.first_entry()
+            && grid.end_us(*oldest.key()) <= through_us
+        {
+            oldest.remove();
+        }
     }
 
     /// Forgets the crossings of windows that are not open and that no row can open any more. There are

@@ -38,6 +38,12 @@ impl OpenWindow {
         }
     }
 
+    /// Who reads its rows again reads the partition from this offset, or an earlier one.
+    pub(super) fn read_from(&mut self, partition: Partition, offset: i64) {
+        let rows_from = self.rows_from.entry(partition).or_insert(offset);
+        *rows_from = offset.min(*rows_from);
+    }
+
     pub(super) fn add_reason(&mut self, why: Incomplete) {
         if let Err(place) = self.incomplete.binary_search(&why) {
             self.incomplete.insert(place, why);
@@ -50,8 +56,7 @@ impl OpenWindow {
         self.rows += next.rows;
         self.parts += next.parts;
         for (partition, offset) in next.rows_from {
-            let rows_from = self.rows_from.entry(partition).or_insert(offset);
-            *rows_from = offset.min(*rows_from);
+            self.read_from(partition, offset);
         }
         for why in next.incomplete {
             self.add_reason(why);

@@ -110,6 +110,9 @@ pub struct LanePassage {
     pub windows: Vec<(i64, Vec<u32>)>,
     /// Boundaries that were passed, with the cut.
     pub crossed: Vec<Crossing>,
+    /// Windows that may need a record of the stretch which is no row of theirs, by start, and the first such
+    /// offset: who reads their rows again reads from there.
+    pub needed: Vec<(i64, i64)>,
     /// Starts of the stretches of event time, shifted by the lateness, from which rows came.
     pub touched_us: Vec<i64>,
 }
@@ -160,6 +163,17 @@ impl PlacingClock {
     pub fn close_through(&mut self, through_us: PerLane<i64>) {
         self.lanes.drift.closed_through_us = through_us.drift;
         self.lanes.operations.closed_through_us = through_us.operations;
+    }
+
+    /// Through which window end of each lane a partition has been passed, or the lane has closed.
+    pub fn passed_through_us(&self, partition: Partition) -> PerLane<i64> {
+        // One that nothing was read of has passed nothing.
+        let through_us = self.partitions.get(&partition).map_or(never(), |clock| clock.through_us);
+        let lanes = &self.lanes;
+        PerLane {
+            drift: through_us.drift.max(lanes.drift.closed_through_us),
+            operations: through_us.operations.max(lanes.operations.closed_through_us),
+        }
     }
 
     /// The largest time of a partition that did not lie beyond our clock; `None` before its first row.
@@ -356,6 +370,14 @@ impl Place {
 }
 
 impl LanePassage {
+    /// Sends a row into the window that starts here, if any does.
+    pub fn place(&mut self, start_us: Option<i64>, index: u32) {
+        if let Some(start_us) = start_us {
+            let window = self.window(start_us);
+            self.windows.get_mut(window).into_iter().for_each(|(_, indices)| indices.push(index));
+        }
+    }
+
     /// The index of the window that starts here.
     fn window(&mut self, start_us: i64) -> usize {
         let known = self.windows.iter().rposition(|(start, _)| *start == start_us);

@@ -75,6 +75,7 @@ fn example() -> Report {
             incomplete: Vec::new(),
             ahead: BTreeMap::new(),
             ahead_forgotten: false,
+            pairs: None,
         },
         level: Level::Alarm,
         release: None,

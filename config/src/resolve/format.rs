@@ -7,6 +7,7 @@ use crate::mapping::{Body, BodyShape, Columns, Mapping, Origin, Pair, Place, Uni
 use crate::model::Format;
 use crate::presets::{self, Preset};
 use crate::reader::{Context, Read, Section, Value, wrong};
+use crate::time::MINUTE_US;
 use crate::tree::{Node, Written, merge, parse};
 
 /// Sources of one field. More are a program.
@@ -341,6 +342,7 @@ impl Reading {
         let side = self.field(&mut section, "side", Meaning::Text);
         let request = section.read("request", Value::filled);
         let response = section.read("response", Value::filled);
+        let within_us = section.read("within", |value| value.duration(1, "1us"));
         if key.is_empty() && !section.has("key") {
             section.missing("key");
         }
@@ -350,6 +352,7 @@ impl Reading {
             side,
             request: request.unwrap_or_else(|| "request".to_owned()),
             response: response.unwrap_or_else(|| "response".to_owned()),
+            within_us: within_us.unwrap_or(MINUTE_US),
         })
     }
 }

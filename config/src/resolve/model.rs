@@ -94,6 +94,7 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
         retrain: retrain?,
     };
     if !context.is_partial() {
+        check_pair(&model, context, places.model);
         for complaint in (scope.examine)(&model, &scope.limits) {
             context.report(places.of(&complaint.about), wrong(complaint.says));
         }
@@ -103,6 +104,7 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
 
 /// Where the parts stand that name files, or columns of files.
 struct Places {
+    model: At,
     baseline: At,
     versions: BTreeMap<String, At>,
     features: BTreeMap<String, At>,
@@ -115,6 +117,7 @@ impl Places {
             _ => &[],
         };
         Places {
+            model,
             baseline: baseline.map_or(model, |node| node.at),
             versions: versions.iter().map(|entry| (entry.key.clone(), entry.value.at)).collect(),
             features: features.iter().map(|(entry, _)| (entry.key.clone(), entry.key_at)).collect(),
@@ -127,6 +130,19 @@ impl Places {
             About::Feature(feature) => self.features.get(feature),
         };
         place.copied().unwrap_or(self.baseline)
+    }
+}
+
+/// A response that may come after the cut of its request's window would be missing in every one.
+fn check_pair(model: &Model, context: &Context<'_>, at: At) {
+    let pair = model.captures.format.mapping().and_then(|mapping| mapping.pair.as_ref());
+    let longer = pair.is_some_and(|pair| pair.within_us > model.window.lateness_us);
+    if longer {
+        let problem = wrong("`pair.within` is longer than `window.lateness`");
+        context.report(
+            at,
+            problem.hint("a pair counts where both records come before its window is cut"),
+        );
     }
 }
 

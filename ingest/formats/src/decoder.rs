@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::StringBuilder;
 use arrow::error::ArrowError;
-use driftline_capture::{Ignored, Mark, MarkKind, ModelRows, Reason};
+use driftline_capture::{Ignored, Mark, MarkKind, ModelHalves, ModelRows, Reason, Side};
 
 use crate::json::EnvelopeKeys;
 use crate::layout::{LastSeen, ModelLayout, TopicLayout};
 use crate::mapped::MapState;
 use crate::plan::{ModelPlan, RecordLimits};
-use crate::record::{Carried, Decoded, ModelHalves, Outcome, Record, Rejection, Side};
+use crate::record::{Carried, Decoded, Outcome, Record, Rejection};
 use crate::rows::{Row, RowEnvelope, Rows};
 
 /// Decodes the records of one partition, in offset order.

@@ -19,4 +19,4 @@ pub use decoder::Decoder;
 pub use instant::{BEYOND_US, EARLIEST_US, InstantText, read_instant};
 pub use layout::TopicLayout;
 pub use plan::{ModelPlan, RecordLimits};
-pub use record::{Carried, Decoded, Header, ModelHalves, Outcome, Record, Rejection, Side};
+pub use record::{Carried, Decoded, Header, Outcome, Record, Rejection};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringArray;
-use driftline_capture::{CaptureBatch, Ignored, Mark, ModelRows, Reason};
+use driftline_capture::{Ignored, Mark, ModelHalves, ModelRows, Reason, Side};
 
 /// One Kafka record, as far as decoding needs it.
 #[derive(Debug, Clone, Copy)]
@@ -55,13 +54,6 @@ pub enum Outcome {
     Rejected(Rejection),
 }
 
-/// Which of the two events of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    Request,
-    Response,
-}
-
 /// Why a record was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -90,17 +82,4 @@ pub struct Decoded {
     /// Names of the models in `marks` that the topic is not configured for.
     pub skipped_names: Vec<Arc<str>>,
     pub ignored: Ignored,
-}
-
-/// Requests, or responses, that were events of their own. The rows have the columns of whole captures, and
-/// those of the other side are missing.
-#[derive(Debug, Clone)]
-pub struct ModelHalves {
-    /// Index in the topic's models.
-    pub model: usize,
-    pub side: Side,
-    pub rows: CaptureBatch,
-    /// What both halves of a request have in common, for each row; null where the event has none, and so
-    /// will find no other half.
-    pub keys: StringArray,
 }

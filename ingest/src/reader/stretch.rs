@@ -130,13 +130,6 @@ impl Stretch {
             return Ok(None);
         }
         let decoded = self.decoder.take()?;
-        if !decoded.halves.is_empty() {
-            // Configurations whose requests and responses are apart are not run yet.
-            tracing::error!(
-                "{} batches of halves have nobody who pairs them",
-                decoded.halves.len()
-            );
-        }
         let fingerprint = (self.records > 0).then(|| self.last.fingerprint());
         self.since = None;
         let from = std::mem::replace(&mut self.from, self.position);
@@ -147,6 +140,7 @@ impl Stretch {
             to: self.position,
             records: std::mem::take(&mut self.records),
             rows: decoded.rows,
+            halves: decoded.halves,
             marks: decoded.marks,
             skipped_names: decoded.skipped_names,
             ignored: decoded.ignored,

@@ -17,6 +17,7 @@ pub(crate) mod closed;
 pub(crate) mod ledger;
 pub(crate) mod model;
 pub(crate) mod open;
+pub(crate) mod pairs;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
@@ -24,14 +25,14 @@ use std::ops::Range;
 
 use driftline_analytics::lane::{Crossing, Heartbeat, Passage, Stray, StrayKind};
 use driftline_analytics::report::Ledger;
-use driftline_capture::{CaptureBatch, Chunk};
+use driftline_capture::{CaptureBatch, Chunk, ModelHalves, Side};
 use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
 
 use crate::deciding::lanes::{Counts, ModelPassage};
 use crate::snapshot::{LaneKind, WindowKey};
 use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
-use model::{LateRow, ModelCounter, RowCounts, Share};
+use model::{CountedRows, LateRow, ModelCounter, RowCounts, Share};
 use topic::{Beat, Beginning, Topic, heartbeats_of, outcomes_of_marks};
 
 /// Topics, lanes, alignment and ledger.
@@ -56,6 +57,9 @@ pub(crate) struct OfModel {
     /// Its rows, where it has any.
     pub(crate) batch: Option<CaptureBatch>,
     pub(crate) passage: ModelPassage,
+    /// Of a model whose requests and responses are records of their own: the rows that windows took, where
+    /// there are any. Of others it is the batch.
+    pub(crate) paired: Option<Option<CountedRows>>,
 }
 
 /// Who waits from now on, and up to where readers go by themselves.
@@ -106,20 +110,42 @@ impl Counting {
         let mut shares = Vec::new();
         for (member, &id) in topic.members.iter().enumerate() {
             let batch = rows.next_if(|rows| rows.model == member).map(|rows| &rows.rows);
+            let half = |side| {
+                let mut halves = chunk.halves.iter();
+                halves.find(|half| half.model == member && half.side == side)
+            };
+            let (requests, responses) = (half(Side::Request), half(Side::Response));
+            // A model's records are whole captures, or none of them is.
+            let batch = batch.or(requests.map(|half| &half.rows));
             let concerns = |beat: &&Beat| beat.member.is_none_or(|of| of as usize == member);
-            let heartbeats: Vec<Heartbeat> =
+            let mut heartbeats: Vec<Heartbeat> =
                 beats.iter().filter(concerns).map(|beat| beat.at).collect();
+            // A response is no row, and says what time it is.
+            heartbeats.extend(responses.into_iter().flat_map(beats_of));
+            if responses.is_some() {
+                heartbeats.sort_by_key(|beat| beat.offset);
+            }
             if batch.is_none() && heartbeats.is_empty() {
                 continue;
             }
             let Some(model) = self.models.get_mut(id) else { continue };
             let before = model.rows_of(at.partition);
-            let share =
-                Share { partition: at.partition, rows: batch, heartbeats: &heartbeats, now_us };
-            let passage = model.absorb(share);
+            let share = Share {
+                partition: at.partition,
+                rows: batch,
+                requests,
+                responses,
+                heartbeats: &heartbeats,
+                now_us,
+            };
+            let absorbed = model.absorb(share);
             let offsets = batch.map(|batch| batch.offsets().to_vec()).unwrap_or_default();
-            outcomes.add(&passage, &offsets);
-            shares.push((OfModel::new(id, at.partition, batch.cloned(), passage, offsets), before));
+            outcomes.add(&absorbed.passage, &offsets);
+            outcomes.add_responses(&absorbed);
+            let pairs = model.pairs.is_some();
+            let mut of = OfModel::new(id, at.partition, batch.cloned(), absorbed.passage, offsets);
+            of.paired = pairs.then_some(absorbed.paired);
+            shares.push((of, before));
         }
         for rows in rows {
             let (member, rows) = (rows.model, rows.rows.rows());
@@ -245,6 +271,17 @@ impl Counting {
     }
 }
 
+fn beats_of(halves: &ModelHalves) -> impl Iterator<Item = Heartbeat> + '_ {
+    let rows = &halves.rows;
+    let times = rows.times_us().iter().zip(rows.record_times_us());
+    let beats = rows.offsets().iter().zip(times);
+    beats.map(|(&offset, (&time_us, &record_time_us))| Heartbeat {
+        offset,
+        time_us,
+        record_time_us,
+    })
+}
+
 /// How much the models of a topic have open.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OpenLoad {
@@ -264,7 +301,7 @@ impl OfModel {
     ) -> OfModel {
         let (strips, pane_strips) = (Vec::new(), Vec::new());
         let passage = ModelPassage { partition, passage, offsets, strips, pane_strips };
-        OfModel { model, batch, passage }
+        OfModel { model, batch, passage, paired: None }
     }
 }
 

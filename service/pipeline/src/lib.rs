@@ -28,6 +28,7 @@ pub mod inline;
 pub mod judge;
 pub mod messages;
 mod outlet;
+pub mod pairing;
 mod persist;
 mod rebuild;
 mod retraining;
@@ -50,7 +51,7 @@ use driftline_capture::{CaptureBatch, Chunk};
 use driftline_config::time::ClockReading;
 use driftline_config::{ModelId, Partition, TopicId, TopicPartition, WindowId};
 
-use counting::model::{ModelCounter, Taken};
+use counting::model::{CountedRows, ModelCounter, Taken};
 use counting::topic::Topic;
 use counting::{Counting, OfModel, OpenLoad};
 use deciding::clock::Reach;
@@ -333,13 +334,17 @@ impl Pipeline {
         self.meet(at, chunk.from);
         let Some(of_models) = self.counting.count(chunk, now.wall_us) else { return };
         self.deciding.note_record(at, now.wall_us);
-        for OfModel { model: id, batch, passage } in of_models {
+        for OfModel { model: id, batch, passage, paired } in of_models {
             let Some(model) = self.deciding.models.get_mut(id) else { continue };
             let may_close = model.take_passage(&passage, now);
-            if let Some(rows) = batch {
+            if let Some(rows) = &batch {
                 self.outlet.rows += rows.rows() as u64;
-                model.note_rows(passage.untaken(&rows), now.wall_us);
-                let windows = passage.passage.lanes.drift.windows;
+                model.note_rows(passage.untaken(rows), now.wall_us);
+            }
+            let windows = passage.passage.lanes.drift.windows;
+            let whole = batch.map(|batch| CountedRows { batch, windows });
+            if let Some(counted) = paired.unwrap_or(whole) {
+                let CountedRows { batch: rows, windows } = counted;
                 self.outlet.effects.push(Effect::Counted { model: id, rows, windows });
             }
             if may_close {
@@ -437,7 +442,14 @@ impl Pipeline {
         let Some((model, mut desk)) = self.deciding.desk(id, &mut self.outlet, now.wall_us) else {
             return;
         };
-        counter.clock.close_through(model.lanes.as_ref().map(ClosingLane::closed_through_us));
+        let closed_us = model.lanes.as_ref().map(ClosingLane::closed_through_us);
+        counter.clock.close_through(closed_us);
+        if let Some(pairs) = &mut counter.pairs {
+            pairs.close_through(closed_us.drift);
+        }
+        if let Some(CountedRows { batch: rows, windows }) = taken.counted.clone() {
+            desk.outlet.effects.push(Effect::Counted { model: id, rows, windows });
+        }
         for &(from_us, into_us) in &taken.carried {
             desk.outlet.carry(model.name(), from_us, into_us);
             desk.outlet.effects.push(Effect::CarryShadow { model: id, from_us, into_us });

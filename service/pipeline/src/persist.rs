@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driftline_alerting::outbox::Silence;
 use driftline_analytics::DecodeError;
 use driftline_analytics::lane::{Closed, ClosingLane, PartitionClock, PerLane};
-use driftline_analytics::report::Ledger;
+use driftline_analytics::report::{Ledger, PairCounts};
 use driftline_config::{Limits, Partition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
 use crate::counting::model::{CountingFacts, ModelCounter};
 use crate::counting::open::{OpenPane, OpenWindow, decode_pane, decode_window, whole};
+use crate::counting::pairs::{PairFacts, Pairs, PairsDocument};
 use crate::counting::topic::TopicFacts;
 use crate::deciding::model::{DecidingFacts, ModelDecider};
 use crate::setup::{BaselineFiles, Setup, SetupError};
@@ -62,6 +63,8 @@ struct ModelState<'a> {
     windows: BTreeMap<i64, (String, (usize, usize))>,
     panes: BTreeMap<i64, String>,
     closing: Vec<ClosingDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairs: Option<PairFacts>,
     facts: FactsState<'a>,
 }
 
@@ -85,6 +88,8 @@ pub(crate) struct CountingDocument {
     /// Set-up and stored bytes of each open window, by start.
     windows: BTreeMap<i64, (String, (usize, usize))>,
     panes: BTreeMap<i64, String>,
+    #[serde(default)]
+    pairs: Option<PairFacts>,
     facts: CountingFacts,
 }
 
@@ -106,6 +111,8 @@ enum ClosingDocument {
         /// Where the strips of its cuts do not give it any more: the log was replaced after it closed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ledger: Option<Ledger>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pairs: Option<PairCounts>,
     },
     Pane {
         start_us: i64,
@@ -265,14 +272,15 @@ fn save(
         name.clone()
     };
     save_open(counter, snapshot);
+    save_pairs(counter, snapshot);
     let mut closing = Vec::new();
     let ledgers = decider.ledgers_of_strips();
     for (entry, of_strips) in decider.closing.iter_mut().zip(ledgers) {
         let setup = name_of(entry.setup(), snapshot);
         closing.push(match entry {
-            Closing::Window(ClosedWindow { closed, ledger, .. }) => {
+            Closing::Window(ClosedWindow { closed, ledger, pairs, .. }) => {
                 let ledger = (of_strips != Some(*ledger)).then_some(*ledger);
-                ClosingDocument::Window { closed: closed.clone(), setup, ledger }
+                ClosingDocument::Window { closed: closed.clone(), setup, ledger, pairs: *pairs }
             }
             Closing::Pane(ClosedPane { start_us, state, saved, .. }) => {
                 if !std::mem::replace(saved, true) {
@@ -295,6 +303,7 @@ fn save(
             .collect(),
         panes: panes.map(|(start, open)| (*start, name_of(&open.setup, snapshot))).collect(),
         closing,
+        pairs: counter.pairs.as_ref().map(Pairs::facts),
         facts: FactsState { counting: &counter.facts, deciding: &decider.facts },
     };
     snapshot.push(DocumentKey::Model(counter.name().to_owned()), &document);
@@ -309,6 +318,20 @@ fn save_open(counter: &mut ModelCounter, snapshot: &mut Snapshot) {
     }
     for (&start_us, pane) in &mut counter.panes {
         snapshot.increments.extend(pane.increment(key(LaneKind::Operations, start_us)));
+    }
+}
+
+/// What waits for its other half, as far as it changed.
+fn save_pairs(counter: &mut ModelCounter, snapshot: &mut Snapshot) {
+    let model = counter.name().to_owned();
+    let setup = Arc::clone(&counter.setup);
+    let Some(pairs) = &mut counter.pairs else { return };
+    for (minute, document) in pairs.changes(setup.layout.schema()) {
+        let key = DocumentKey::Pairs(model.clone(), minute);
+        match document {
+            Some(document) => snapshot.push(key, &document),
+            None => snapshot.documents.push((key, Vec::new())),
+        }
     }
 }
 
@@ -393,6 +416,15 @@ fn restore_counter(
         let pane = OpenPane::decode(kept.setup(&name)?, increments);
         counter.panes.insert(start_us, pane.map_err(kept.damaged(start_us))?);
     }
+    if let Some(pairs) = &mut counter.pairs {
+        pairs.begin_with(document.pairs.unwrap_or_default());
+        let schema = counter.setup.layout.schema();
+        for (minute, key) in pair_documents(kept.saved, &counter.setup.model.name) {
+            if let Some(document) = read::<PairsDocument>(kept.saved, &key)? {
+                pairs.restore(minute, document, schema);
+            }
+        }
+    }
     counter.clock.restore(document.clock);
     counter.facts = document.facts;
     Ok(())
@@ -417,7 +449,7 @@ fn restore_decider(
     decider.facts = document.facts;
     for entry in document.closing {
         decider.closing.push_back(match entry {
-            ClosingDocument::Window { closed, setup, ledger } => {
+            ClosingDocument::Window { closed, setup, ledger, pairs } => {
                 let setup = kept.setup(&setup)?;
                 let increments = kept.increments(LaneKind::Drift, closed.start_us);
                 let state =
@@ -431,6 +463,7 @@ fn restore_decider(
                     state,
                     ledger,
                     records,
+                    pairs,
                     judging: false,
                 })
             }
@@ -443,6 +476,16 @@ fn restore_decider(
         });
     }
     Ok(())
+}
+
+/// The minutes of which something waits, with their documents.
+fn pair_documents(saved: &Saved, model: &str) -> Vec<(i64, DocumentKey)> {
+    let prefix = DocumentKey::Pairs(model.to_owned(), 0).to_string();
+    let prefix = prefix.trim_end_matches('0');
+    let keys = saved.documents.range(prefix.to_owned()..);
+    let keys = keys.take_while(|(key, _)| key.starts_with(prefix));
+    let minutes = keys.filter_map(|(key, _)| key.strip_prefix(prefix)?.parse().ok());
+    minutes.map(|minute| (minute, DocumentKey::Pairs(model.to_owned(), minute))).collect()
 }
 
 /// Notes what differs from the settings that were in force: the next report tells it.

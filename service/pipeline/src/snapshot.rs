@@ -43,6 +43,8 @@ pub enum DocumentKey {
     Topic(String),
     /// Lanes, open windows and decisions of a model, by its name.
     Model(String),
+    /// Requests and responses of a model that wait for each other, by their minute.
+    Pairs(String, i64),
     /// A retraining request, by its id.
     Retrain(String),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for DocumentKey {
             DocumentKey::Pipeline => formatter.write_str("pipeline"),
             DocumentKey::Topic(name) => write!(formatter, "topic/{name}"),
             DocumentKey::Model(name) => write!(formatter, "model/{name}"),
+            DocumentKey::Pairs(name, minute) => write!(formatter, "pairs/{name}/{minute}"),
             DocumentKey::Retrain(id) => write!(formatter, "retrain/{id}"),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use driftline_alerting::outbox::Silence;
 use driftline_analytics::lane::{ClosingLane, PerLane};
+use driftline_analytics::report::PairCounts;
 use driftline_config::{ModelId, TopicId, TopicPartition};
 
 use crate::Pipeline;
@@ -72,6 +73,12 @@ impl<'a> ModelView<'a> {
     /// Rows and strips.
     pub fn counted(&self) -> &'a CountingFacts {
         &self.counter.facts
+    }
+
+    /// How its requests found their responses, and how many halves wait; `None` where its records are whole
+    /// captures.
+    pub fn pairs(&self) -> Option<(PairCounts, usize)> {
+        self.counter.pairs.as_ref().map(|pairs| (pairs.total(), pairs.waiting()))
     }
 
     /// Incidents, transitions, what was judged last.

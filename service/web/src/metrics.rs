@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use driftline_alerting::{Class, ModelAlerts, State};
-use driftline_analytics::report::{Check, Effect, Finding, Ledger, Report};
+use driftline_analytics::report::{Check, Effect, Finding, Ledger, PairCounts, Report};
 use driftline_config::{Config, Level, Partition};
 use driftline_pipeline::TopicLedger;
 use driftline_pipeline::capture::CaptureBatch;
@@ -262,6 +262,21 @@ impl Metrics {
             Some(share) => kept.table.set(Family::ShadowAgreement, &labels, share),
             None => kept.table.remove_one(Family::ShadowAgreement, &labels),
         }
+    }
+
+    /// Moves the counters of a model whose requests and responses are records of their own to how they went,
+    /// and shows how many wait.
+    pub fn pairs(&self, model: &str, counts: PairCounts, waiting: usize) {
+        let mut kept = self.lock();
+        for (outcome, pairs) in [
+            ("paired", counts.paired),
+            ("response_missing", counts.response_missing),
+            ("request_missing", counts.request_missing),
+            ("given_up", counts.given_up),
+        ] {
+            kept.table.set(Family::Pairs, &[model, outcome], pairs as f64);
+        }
+        kept.table.set(Family::PairsWaiting, &[model], waiting as f64);
     }
 
     /// Counts an attempt to deliver a message, by its outcome: one of those that receipts name.

@@ -8,7 +8,7 @@ use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
 use driftline_batch::{Audience, BatchError, RowSource, Surveyed};
-use driftline_capture::{CaptureBatch, CaptureSchema, Column, Kind, MarkKind};
+use driftline_capture::{CaptureBatch, CaptureSchema, Chunk, Column, Kind, MarkKind};
 use driftline_config::{Config, Model, Partition, Start, Subject};
 use driftline_files::{Profile, Target};
 use driftline_formats::ModelPlan;
@@ -16,6 +16,8 @@ use driftline_ingest::{
     Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, describe_topic, offsets_for_time,
     read_ranges,
 };
+
+use super::super::recorded::{paired_rows, whole_chunks};
 
 /// A stretch of a model's topic, fixed when it was opened.
 #[derive(Debug)]
@@ -102,6 +104,19 @@ impl CapturedRows {
         let records = self.ranges.iter().map(|range| (range.to - range.from).unsigned_abs()).sum();
         let mut beside = Beside::default();
         let mut failed = None;
+        let mut paired = paired_rows(&plan, self.model);
+        let mut show = |chunk: &Chunk| {
+            for rows in chunk.rows.iter().filter(|rows| rows.model == self.model) {
+                match self.between(&rows.rows) {
+                    Ok(batch) => see(&batch),
+                    Err(error) => {
+                        failed = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        };
         audience.watch(&format!("reading {}", self.topic), Some(records), |passed| {
             read_ranges(&self.connection, &plan, &self.limits, &self.ranges, |event| {
                 match event {
@@ -111,20 +126,20 @@ impl CapturedRows {
                         let rejected = |kind| matches!(kind, MarkKind::Rejected(_));
                         beside.rejected +=
                             chunk.marks.iter().filter(|mark| rejected(mark.kind)).count() as u64;
-                        for rows in chunk.rows.iter().filter(|rows| rows.model == self.model) {
-                            match self.between(&rows.rows) {
-                                Ok(batch) => see(&batch),
-                                Err(error) => {
-                                    failed = Some(error);
-                                    return ControlFlow::Break(());
-                                }
-                            }
+                        show(&chunk)?;
+                        if let Some(paired) = &mut paired {
+                            let rows = paired.take(chunk.partition, &chunk.halves, self.model);
+                            whole_chunks(rows, self.model).iter().try_for_each(&mut show)?;
                         }
                     }
                 }
                 ControlFlow::Continue(())
             })
         })?;
+        if let Some(mut paired) = paired {
+            // Whoever breaks off has failed, and says so.
+            let _ = whole_chunks(paired.rest(), self.model).iter().try_for_each(&mut show);
+        }
         failed.map_or(Ok(beside), |error| Err(error.into()))
     }
 

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::Float64Type;
 use driftline_batch::setups::load_setup;
-use driftline_capture::CaptureBatch;
 use driftline_capture::columns::{CaptureSchema, Column, Kind};
+use driftline_capture::{CaptureBatch, Side};
 use driftline_config::time::format_instant;
 use driftline_config::{Config, Model, Subject};
 use driftline_formats::{
-    Carried, Decoded, Decoder, Header, ModelPlan, Outcome, Record, RecordLimits, Side,
+    Carried, Decoded, Decoder, Header, ModelPlan, Outcome, Record, RecordLimits,
 };
 
 use super::GivenHeader;

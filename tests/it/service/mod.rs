@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod errors;
 mod idle;
+mod pairs;
 mod secrets;
 mod serving;
 mod store;

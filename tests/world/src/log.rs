@@ -116,7 +116,7 @@ impl Stretch {
             chunk.fingerprint = Some(Fingerprint { offset: entry.offset, hash });
         }
         let decoded = decoder.take().expect("Arrow takes the columns");
-        (chunk.rows, chunk.marks) = (decoded.rows, decoded.marks);
+        (chunk.rows, chunk.halves, chunk.marks) = (decoded.rows, decoded.halves, decoded.marks);
         (chunk.skipped_names, chunk.ignored) = (decoded.skipped_names, decoded.ignored);
         chunk
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use driftline_capture::Reason;
+use driftline_capture::{Reason, Side};
 use driftline_config::mapping::BodyShape;
 
 use super::csv;
@@ -13,7 +13,7 @@ use super::plan::{BodyPlan, MapPlan, NamedColumn};
 use super::walk::{Halt, too_many, wrong_shape};
 use crate::json::{Filling, SCALAR, Scanner, Value, unescape};
 use crate::layout::{LastSeen, ModelLayout, Part, Target};
-use crate::record::{Rejection, Side};
+use crate::record::Rejection;
 use crate::rows::{Row, Span, UnknownKey};
 
 /// Under which keys requests have their rows, the first that is there.

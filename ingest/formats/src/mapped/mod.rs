@@ -25,7 +25,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use driftline_capture::{MarkKind, Reason};
+use driftline_capture::{MarkKind, Reason, Side};
 use driftline_config::mapping::Encoding;
 
 pub(crate) use plan::MapPlan;
@@ -33,7 +33,7 @@ pub(crate) use plan::MapPlan;
 use crate::decoder::Decoder;
 use crate::json::{EventTime, Filling, Scanner};
 use crate::layout::{LastSeen, ModelLayout, Part, Target, TopicLayout};
-use crate::record::{Carried, Outcome, Record, Rejection, Side};
+use crate::record::{Carried, Outcome, Record, Rejection};
 use crate::rows::{RowEnvelope, RowText, UnknownKey};
 use body::BodyReader;
 use cloud_event::Event;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use driftline_analytics::lane::Closed;
 use driftline_analytics::pane::{PaneRecords, PaneState};
-use driftline_analytics::report::Ledger;
+use driftline_analytics::report::{Ledger, PairCounts};
 use driftline_analytics::window::WindowState;
 
 use crate::setup::Setup;
 
 /// Something that closed. Decisions are made in the order of closing.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "only so many wait, and most are windows")]
 pub(crate) enum Closing {
     Window(ClosedWindow),
     Pane(ClosedPane),
@@ -26,6 +27,8 @@ pub(crate) struct ClosedWindow {
     pub(crate) ledger: Ledger,
     /// What the times of its rows were like.
     pub(crate) records: PaneRecords,
+    /// How its requests found their responses, where these are records of their own.
+    pub(crate) pairs: Option<PairCounts>,
     pub(crate) judging: bool,
 }
 

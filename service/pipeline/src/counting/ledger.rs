@@ -7,6 +7,8 @@ use driftline_analytics::report::Ledger;
 use driftline_config::Partition;
 use serde::{Deserialize, Serialize};
 
+use super::model::Absorbed;
+
 /// Distinct names of unconfigured models that are kept; the rest is counted as `other`.
 const SKIPPED_NAMES: usize = 100;
 /// Where names beyond `SKIPPED_NAMES` are counted.
@@ -65,6 +67,13 @@ impl ChunkOutcomes {
                 StrayKind::Fast => {}
             }
         }
+    }
+
+    /// Adds the responses of a model whose requests are records of their own.
+    pub(crate) fn add_responses(&mut self, absorbed: &Absorbed) {
+        self.accepted.extend(&absorbed.responses);
+        self.late.extend(&absorbed.late);
+        self.ahead.extend(&absorbed.ahead);
     }
 
     /// Puts each kind into offset order, each record once: several models' rows come one model after the

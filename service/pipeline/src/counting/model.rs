@@ -7,12 +7,14 @@ use driftline_analytics::lane::{
     Closed, Heartbeat, LanePassage, Passage, PerLane, PlacingClock, Rows, Step,
 };
 use driftline_analytics::pane::{ClockCounts, PaneState};
+use driftline_analytics::report::PairCounts;
 use driftline_analytics::window::WindowState;
-use driftline_capture::CaptureBatch;
+use driftline_capture::{CaptureBatch, CaptureRow, ModelHalves};
 use driftline_config::{Partition, TopicId};
 use serde::{Deserialize, Serialize};
 
 use super::open::{OpenPane, OpenWindow};
+use super::pairs::{Arrived, PairedRow, Pairs, Settled};
 use crate::setup::Setup;
 use crate::snapshot::{Increment, LaneKind, WindowKey};
 
@@ -24,6 +26,8 @@ pub(crate) struct ModelCounter {
     pub(crate) clock: PlacingClock,
     pub(crate) windows: BTreeMap<i64, OpenWindow>,
     pub(crate) panes: BTreeMap<i64, OpenPane>,
+    /// Where its requests and responses are records of their own.
+    pub(crate) pairs: Option<Pairs>,
     pub(crate) facts: CountingFacts,
     pub(crate) dirty: bool,
     revision: u64,
@@ -79,6 +83,9 @@ pub struct LateRow {
 pub(crate) struct Share<'a> {
     pub(crate) partition: Partition,
     pub(crate) rows: Option<&'a CaptureBatch>,
+    /// Of a model whose requests, which are `rows` then, are records of their own.
+    pub(crate) requests: Option<&'a ModelHalves>,
+    pub(crate) responses: Option<&'a ModelHalves>,
     pub(crate) heartbeats: &'a [Heartbeat],
     /// Our wall clock.
     pub(crate) now_us: i64,
@@ -93,12 +100,36 @@ pub(crate) struct Taken {
     pub(crate) increments: Vec<Increment>,
     pub(crate) windows: Vec<(Closed, Arc<Setup>, WindowState)>,
     pub(crate) panes: Vec<(Closed, Arc<Setup>, PaneState)>,
+    /// How requests found their responses in windows that close, by start.
+    pub(crate) pairs: BTreeMap<i64, PairCounts>,
+    /// Requests without a response that the windows counted when they closed.
+    pub(crate) counted: Option<CountedRows>,
+}
+
+/// Rows that were counted, and in which drift windows: by start, with their indices.
+#[derive(Debug, Clone)]
+pub(crate) struct CountedRows {
+    pub(crate) batch: CaptureBatch,
+    pub(crate) windows: Vec<(i64, Vec<u32>)>,
+}
+
+/// What became of a share.
+#[derive(Debug, Default)]
+pub(crate) struct Absorbed {
+    pub(crate) passage: Passage,
+    /// What went into windows, where requests and responses are records of their own.
+    pub(crate) paired: Option<CountedRows>,
+    /// Offsets of responses, and those of them that are late or ahead.
+    pub(crate) responses: Vec<i64>,
+    pub(crate) late: Vec<i64>,
+    pub(crate) ahead: Vec<i64>,
 }
 
 impl ModelCounter {
     pub(crate) fn new(setup: Arc<Setup>, topic: TopicId) -> ModelCounter {
         ModelCounter {
             clock: PlacingClock::new(&setup.lanes(), setup.model.captures.max_ahead_us),
+            pairs: Pairs::new(&setup),
             setup,
             topic,
             windows: BTreeMap::new(),
@@ -131,11 +162,18 @@ impl ModelCounter {
     }
 
     /// Sends its share of a chunk into windows and panes.
-    pub(crate) fn absorb(&mut self, share: Share<'_>) -> Passage {
-        let Share { partition, rows, heartbeats, now_us } = share;
+    pub(crate) fn absorb(&mut self, share: Share<'_>) -> Absorbed {
+        let Share { partition, rows, heartbeats, now_us, .. } = share;
         let columns = rows.map_or_else(Rows::default, Rows::from);
-        let passage = self.clock.read(partition, columns, heartbeats, now_us);
-        if let Some(rows) = rows {
+        let passed = self.clock.passed_through_us(partition);
+        let mut passage = self.clock.read(partition, columns, heartbeats, now_us);
+        if let Some(pairs) = &self.pairs {
+            passage.lanes.drift.needed = pairs.needed_by(share.responses);
+        }
+        let mut absorbed = Absorbed::default();
+        if self.pairs.is_some() {
+            self.pair(&share, &passage, passed, &mut absorbed);
+        } else if let Some(rows) = rows {
             self.count(rows, &passage.lanes);
         }
         let rows = columns.offsets.len();
@@ -149,7 +187,52 @@ impl ModelCounter {
         known.clock += strays;
         self.facts.last_event_us = self.facts.last_event_us.max(passage.latest_us);
         self.touch();
-        passage
+        absorbed.passage = passage;
+        absorbed
+    }
+
+    /// Sends requests and responses to each other, and those that found each other into windows and panes.
+    fn pair(
+        &mut self,
+        share: &Share<'_>,
+        passage: &Passage,
+        passed: PerLane<i64>,
+        absorbed: &mut Absorbed,
+    ) {
+        let Share { partition, requests, responses, now_us, .. } = *share;
+        let setup = Arc::clone(&self.setup);
+        let Some(pairs) = &mut self.pairs else { return };
+        let ahead_from_us = now_us.saturating_add(setup.model.captures.max_ahead_us);
+        let arrived = Arrived { partition, requests, responses, passage, passed, ahead_from_us };
+        let settled = pairs.take(arrived, setup.layout.schema());
+        absorbed.paired = self.count_settled(&settled.rows);
+        absorbed.responses =
+            responses.map(|halves| halves.rows.offsets().to_vec()).unwrap_or_default();
+        (absorbed.late, absorbed.ahead) = (settled.late, settled.ahead);
+    }
+
+    /// Counts what was settled; `None` where that is nothing.
+    fn count_settled(&mut self, rows: &[PairedRow]) -> Option<CountedRows> {
+        if rows.is_empty() {
+            return None;
+        }
+        let captures: Vec<CaptureRow> = rows.iter().map(|paired| paired.row.clone()).collect();
+        let batch = match CaptureBatch::of_rows(self.setup.layout.schema(), &captures) {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.missed += captures.len() as u64;
+                let (model, rows) = (self.name(), captures.len());
+                tracing::error!(model, rows, %error, "paired rows are lost, a defect");
+                return None;
+            }
+        };
+        let mut lanes = PerLane::<LanePassage>::default();
+        for (index, paired) in (0..).zip(rows) {
+            lanes.drift.place(paired.starts.drift, index);
+            lanes.operations.place(paired.starts.operations, index);
+        }
+        self.count(&batch, &lanes);
+        Some(CountedRows { batch, windows: lanes.drift.windows })
     }
 
     fn count(&mut self, rows: &CaptureBatch, lanes: &PerLane<LanePassage>) {
@@ -170,6 +253,7 @@ impl ModelCounter {
     pub(crate) fn close(&mut self, steps: PerLane<Vec<Step>>) -> Taken {
         let mut taken = Taken::default();
         self.touch();
+        self.close_pairs(&steps, &mut taken);
         for step in steps.drift {
             match step {
                 Step::Carry { from_us, into_us } => {
@@ -197,6 +281,31 @@ impl ModelCounter {
             }
         }
         taken
+    }
+
+    /// Counts requests whose windows close, or go on in the next, before a response came.
+    fn close_pairs(&mut self, steps: &PerLane<Vec<Step>>, taken: &mut Taken) {
+        let Some(pairs) = &mut self.pairs else { return };
+        let mut settled = Settled::default();
+        for step in &steps.operations {
+            if let Step::Close(closed) = step {
+                pairs.close_pane(closed.start_us, &mut settled);
+            }
+        }
+        for step in &steps.drift {
+            match step {
+                Step::Carry { from_us, into_us } => {
+                    pairs.close_window(*from_us, &mut settled);
+                    let counts = pairs.take_counts(*from_us);
+                    pairs.add_counts(*into_us, counts);
+                }
+                Step::Close(closed) => {
+                    pairs.close_window(closed.start_us, &mut settled);
+                    taken.pairs.insert(closed.start_us, pairs.take_counts(closed.start_us));
+                }
+            }
+        }
+        taken.counted = self.count_settled(&settled.rows);
     }
 
     /// A window that is too small goes on in the next. What the store knows of it moves with

@@ -132,8 +132,17 @@ impl ModelDecider {
             self.facts.ahead_rows.note_in(&mut window);
             let (ledger, records) = (self.ledger(&window), self.records(&window));
             let state = Arc::new(state);
-            let waits =
-                ClosedWindow { closed: window, setup, state, ledger, records, judging: false };
+            // None where records are whole captures.
+            let pairs = taken.pairs.get(&window.start_us).copied();
+            let waits = ClosedWindow {
+                closed: window,
+                setup,
+                state,
+                ledger,
+                records,
+                pairs,
+                judging: false,
+            };
             closed.push((due_us, Closing::Window(waits)));
         }
         for (pane, setup, mut state) in taken.panes {

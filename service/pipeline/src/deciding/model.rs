@@ -251,7 +251,7 @@ impl ModelDecider {
 
     /// What the judge needs for a window: also what it knows of the windows before.
     fn job(&self, window: &ClosedWindow) -> Job {
-        let ClosedWindow { closed, setup, state, ledger, .. } = window;
+        let ClosedWindow { closed, setup, state, ledger, pairs, .. } = window;
         let meta = WindowMeta {
             id: WindowId::new(&setup.model.name, closed.start_us, setup.model.window.every_us),
             start_us: closed.start_us,
@@ -263,6 +263,7 @@ impl ModelDecider {
             cuts: [(self.topic.to_string(), closed.cuts.clone())].into(),
             ahead: closed.ahead.clone(),
             ahead_forgotten: closed.ahead_forgotten,
+            pairs: *pairs,
         };
         let mut history = self.facts.history.clone();
         // What changed concerns the windows that opened under it.

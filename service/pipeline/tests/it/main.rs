@@ -14,5 +14,6 @@
 mod log;
 mod looks;
 mod mails;
+mod pairs;
 mod restore;
 mod simulation;

@@ -15,6 +15,8 @@ pub(super) enum Family {
     Objective,
     ShadowRows,
     ShadowAgreement,
+    Pairs,
+    PairsWaiting,
     Rejected,
     Notifications,
     OutboxPending,
@@ -49,7 +51,7 @@ pub(super) struct Definition {
 impl Family {
     /// Every metric, in the order of the contract.
     #[cfg(test)]
-    pub(super) const ALL: [Family; 27] = [
+    pub(super) const ALL: [Family; 29] = [
         Family::Records,
         Family::Requests,
         Family::RequestLatency,
@@ -63,6 +65,8 @@ impl Family {
         Family::Objective,
         Family::ShadowRows,
         Family::ShadowAgreement,
+        Family::Pairs,
+        Family::PairsWaiting,
         Family::Rejected,
         Family::Notifications,
         Family::OutboxPending,
@@ -97,6 +101,9 @@ impl Family {
             | Family::AlertState
             | Family::Objective
             | Family::ModelInfo => self.of_models(),
+            Family::ShadowRows | Family::ShadowAgreement | Family::Pairs | Family::PairsWaiting => {
+                self.of_pairs()
+            }
             _ => self.of_ourselves(),
         }
     }
@@ -209,7 +216,8 @@ impl Family {
         }
     }
 
-    fn of_ourselves(self) -> Definition {
+    /// Of what is put together of two: candidates beside champions, requests and responses.
+    fn of_pairs(self) -> Definition {
         use Kind::{Counter, Gauge};
         match self {
             Family::ShadowRows => define(
@@ -224,6 +232,24 @@ impl Family {
                 &["model", "candidate"],
                 "Share of paired rows of the last window with the champion's label.",
             ),
+            Family::Pairs => define(
+                "driftline_pairs_total",
+                Counter,
+                &["model", "outcome"],
+                "Requests and responses that are records of their own, by how they found each other.",
+            ),
+            _ => define(
+                "driftline_pairs_waiting",
+                Gauge,
+                &["model"],
+                "Requests and responses that wait for each other.",
+            ),
+        }
+    }
+
+    fn of_ourselves(self) -> Definition {
+        use Kind::{Counter, Gauge};
+        match self {
             Family::Notifications => define(
                 "driftline_notifications_total",
                 Counter,

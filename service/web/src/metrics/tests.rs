@@ -9,6 +9,8 @@ use driftline_config::WindowId;
 use driftline_pipeline::capture::columns;
 use serde_json::{Value, json};
 
+use driftline_analytics::report::PairCounts;
+
 use super::*;
 
 const CONFIG: &str = r#"
@@ -125,6 +127,8 @@ fn moved() -> Metrics {
     ];
     metrics.report(&report("fraud", "alarm", &findings));
     metrics.shadow_agreement("fraud", "spring", Some(0.93));
+    let pairs = PairCounts { paired: 97, response_missing: 2, request_missing: 1, given_up: 0 };
+    metrics.pairs("fraud", pairs, 5);
     metrics.lag("payments", Partition(1), 5);
     metrics.checkpoint_age(2_500_000);
     metrics.report_delay(100_000);

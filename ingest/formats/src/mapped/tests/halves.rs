@@ -5,7 +5,8 @@ use arrow::array::Array as _;
 use driftline_capture::Reason;
 
 use super::{TS_US, cells, decoder, reason};
-use crate::{Carried, Header, Outcome, Record, Side};
+use crate::{Carried, Header, Outcome, Record};
+use driftline_capture::Side;
 
 /// What an event came to: its side, its key, and the cells of its rows.
 type Half = (Side, Option<String>, Vec<Vec<String>>);

@@ -123,6 +123,7 @@ pub(super) fn report() -> Report {
             incomplete: Vec::new(),
             ahead: Default::default(),
             ahead_forgotten: false,
+            pairs: None,
         },
         level: Level::Alarm,
         release: Some(Release { new: Vec::new(), moved: Vec::new(), because: planted("release ") }),
