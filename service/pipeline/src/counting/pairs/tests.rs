@@ -255,6 +255,7 @@ fn what_waits_is_written_by_the_minute_and_read_again() {
     let minutes: Vec<bool> =
         again.pairs.changes(&schema).into_values().map(|document| document.is_some()).collect();
     assert_eq!(minutes, [true], "the second request of the minute still waits");
+    again.close_pane(T0);
     again.close(T0);
     let minutes: Vec<bool> =
         again.pairs.changes(&schema).into_values().map(|document| document.is_some()).collect();
