@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use driftline_batch::setups::complaints;
-use driftline_config::{Config, Model, Problem, Problems};
+use driftline_config::{Config, Examine, Model, Problem, Problems};
 
 /// Reads a configuration; secrets come from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
@@ -16,9 +15,9 @@ pub(crate) fn load_any_format(path: &Path) -> Result<Config, Problems> {
     Config::load(path, &|name| std::env::var(name).ok())
 }
 
-/// The same, with every problem of the files that it names.
-pub(crate) fn load_examined(path: &Path) -> Result<Config, Problems> {
-    built(Config::load_examined(path, &|name| std::env::var(name).ok(), &complaints)?)
+/// The same, with every problem that is found in the files of each model.
+pub(crate) fn load_examined(path: &Path, examine: &Examine<'_>) -> Result<Config, Problems> {
+    built(Config::load_examined(path, &|name| std::env::var(name).ok(), examine)?)
 }
 
 /// A configuration, none of whose models has a format that only `driftline formats try` reads.
