@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use driftline_config::time::{ALIGNMENT_US, ClockReading, DAY_US, HOUR_US, MINUTE_US, SECOND_US};
+use driftline_config::TimeZone;
+use driftline_config::time::{
+    ALIGNMENT_US, ClockReading, DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -134,8 +137,31 @@ fn windows_are_aligned_to_a_monday_by_floor_division() {
         (0, 7 * DAY_US, T0 - 7 * DAY_US),
         (-1, DAY_US, -DAY_US),
     ] {
-        assert_eq!(window_start_us(time_us, every_us), expected_us, "{time_us} {every_us}");
+        assert_eq!(
+            WindowGrid::every(every_us).start_us(time_us),
+            expected_us,
+            "{time_us} {every_us}"
+        );
     }
+}
+
+/// The day in Paris on which summer time ends takes 25 hours of rows and closes behind its own midnight.
+#[test]
+fn windows_are_days_of_their_zone() {
+    let grid = WindowGrid::new(DAY_US, TimeZone::named("Europe/Paris"));
+    let mut bench = Bench::new(LaneSettings { grid, lateness_us: HOUR_US, ..hours() }, 1);
+    let sunday_us = parse_instant_us("2026-10-24T22:00:00Z").unwrap();
+    let monday_us = sunday_us + 25 * HOUR_US;
+    bench.now = ClockReading::from(sunday_us + 10 * DAY_US);
+    for hour in 0..25 {
+        bench.row(0, sunday_us + hour * HOUR_US);
+    }
+    bench.pass(0, monday_us - HOUR_US);
+    assert_eq!(bench.closed, []);
+    bench.pass(0, monday_us + HOUR_US);
+    let [closed] = &bench.closed[..] else { panic!("{:?}", bench.closed) };
+    assert_eq!((closed.start_us, closed.end_us), (sunday_us, monday_us));
+    assert_eq!((closed.rows, closed.parts), (25 + 96, 1));
 }
 
 #[test]
@@ -435,10 +461,23 @@ fn a_partition_that_is_gone_counts_as_passed_at_its_last_position() {
     bench.advance();
     let cut = Cut { from: 0, to: 1, by: CutBy::Log, rows_from: Some(0) };
     assert_eq!(bench.closed[0].cuts[&Partition(1)], cut);
-    // It is there again, and everybody waits for it.
-    bench.lane.begin(Partition(1), 0);
-    bench.pass(0, T0 + 5 * HOUR_US);
-    assert_eq!(bench.closed.len(), 1);
+    // It is there again with another log, or with the same one, and everybody waits for it.
+    let ended = bench.lane.clone();
+    for resume in [false, true] {
+        bench.lane = ended.clone();
+        let before = bench.lane.passed_through_us(Partition(1));
+        if resume {
+            bench.lane.resume(Partition(1));
+        } else {
+            bench.lane.begin(Partition(1), 0);
+        }
+        assert_eq!((before, bench.lane.passed_through_us(Partition(1))), (i64::MAX, i64::MIN));
+        bench.pass(0, T0 + 5 * HOUR_US);
+        assert_eq!(bench.closed.len(), 1, "resumed: {resume}");
+    }
+    let before = bench.lane.passed_through_us(Partition(0));
+    bench.lane.resume(Partition(0));
+    assert_eq!(bench.lane.passed_through_us(Partition(0)), before, "it never was gone");
 }
 
 /// What heartbeats passed without a row was kept until a window closed: in a quiet night of minutes, of six
