@@ -29,7 +29,7 @@ mod window_id;
 
 pub mod time;
 
-pub use hash::{hex, sha256_hex};
+pub use hash::{hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
 pub use model::{
