@@ -8,6 +8,7 @@ DEMO_ARGS ?= --speed max --exit-after-replay
 # `make chaos CHAOS_KILLS=1000` kills more often; `make chaos SEEDS=1000000` simulates more.
 CHAOS_KILLS ?= 200
 CANDIDATE_KILLS ?= 500
+START_KILLS ?= 500
 SEEDS ?= 100000
 SOAK_SECONDS ?= 3600
 .PHONY: help setup demo test check bench screenshots chaos soak fuzz time interop
@@ -54,12 +55,12 @@ bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers,
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --workspace --test it every_view_is_sound
 
-chaos: setup $(DRIFTLINE) ## the long forms: 100 000 simulated runs, 200 deaths of the optimised binary, 500 of candidates, a minute without brokers
+chaos: setup $(DRIFTLINE) ## the long forms: 100 000 simulated runs, 200 deaths of the optimised binary, 500 of candidates, 500 of first starts, a minute without brokers
 	DRIFTLINE_SIMULATION_SEEDS=$(SEEDS) cargo test $(CARGO_FLAGS) -p driftline-pipeline whatever_befalls -- --nocapture
 	DRIFTLINE_PAIRS=200000 cargo test $(CARGO_FLAGS) -p driftline-pipeline pairs_are_the_same -- --nocapture
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
-		DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) DRIFTLINE_CANDIDATE_KILLS=$(CANDIDATE_KILLS) DRIFTLINE_BROKERS_AWAY_S=60 \
-		cargo test $(CARGO_FLAGS) --workspace --test it -- service::chaos:: service::candidates:: kafka::cluster:: --nocapture
+		DRIFTLINE_CHAOS_KILLS=$(CHAOS_KILLS) DRIFTLINE_CANDIDATE_KILLS=$(CANDIDATE_KILLS) DRIFTLINE_START_KILLS=$(START_KILLS) DRIFTLINE_BROKERS_AWAY_S=60 \
+		cargo test $(CARGO_FLAGS) --workspace --test it -- service::chaos:: service::candidates:: service::first_start:: kafka::cluster:: --nocapture
 
 soak: setup $(DRIFTLINE) ## an hour of steady load, a backlog of five million records, a week with a slow partition
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \

@@ -41,6 +41,8 @@ pub enum Reason {
     InvalidJson,
     /// Valid JSON, but not exactly one object.
     NotAnObject,
+    /// `v` is a number and not 1.
+    UnknownVersion,
     /// `model` is missing where several models share the topic, or is not a string.
     MissingModel,
     MissingTs,
@@ -60,12 +62,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which a record is examined.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::TooLarge,
         Reason::Empty,
         Reason::InvalidUtf8,
         Reason::InvalidJson,
         Reason::NotAnObject,
+        Reason::UnknownVersion,
         Reason::MissingModel,
         Reason::MissingTs,
         Reason::BadTimestamp,
@@ -82,6 +85,7 @@ impl Reason {
             Reason::InvalidUtf8 => "invalid_utf8",
             Reason::InvalidJson => "invalid_json",
             Reason::NotAnObject => "not_an_object",
+            Reason::UnknownVersion => "unknown_version",
             Reason::MissingModel => "missing_model",
             Reason::MissingTs => "missing_ts",
             Reason::BadTimestamp => "bad_timestamp",

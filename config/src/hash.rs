@@ -7,6 +7,13 @@ pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The sha256 of these bytes, one after the other.
+pub fn sha256_bytes(pieces: &[&[u8]]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    pieces.iter().for_each(|piece| digest.update(piece));
+    digest.finalize().into()
+}
+
 /// Lower-case hex of a digest whose bytes were hashed piece by piece.
 pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -34,7 +34,7 @@ mod window_id;
 pub mod time;
 
 pub use grid::WindowGrid;
-pub use hash::{hex, sha256_hex};
+pub use hash::{hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
 pub use model::{

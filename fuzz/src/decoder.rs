@@ -53,6 +53,8 @@ fn agrees_with_serde_json(outcome: &Outcome, data: &[u8]) {
         Ok(_) => assert_eq!(rejected, Some(Reason::NotAnObject)),
         // Beyond the range of doubles infinity is read, and so are the bare words that Python writes.
         Err(error) if error.to_string().starts_with("number out of range") => {}
+        // Half a pair of surrogates costs its value.
+        Err(error) if error.to_string().contains("hex escape") => {}
         Err(error) => {
             let text = String::from_utf8_lossy(data);
             let bare = text.contains("NaN") || text.contains("Infinity");

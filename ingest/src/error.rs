@@ -23,7 +23,7 @@ pub enum IngestError {
     #[error(
         "topic {topic} does not exist and could not be created ({why}): run \
          kafka-topics --create --bootstrap-server {bootstrap} --topic {topic} --partitions \
-         {partitions}, or set {instead}"
+         {partitions} and let this user write to it, or set {instead}"
     )]
     CannotCreate {
         topic: String,

@@ -163,9 +163,6 @@ pub(crate) fn ensure_topic(
     instead: &'static str,
 ) -> Result<i32, IngestError> {
     let probe = consumer(connection, &[])?;
-    if let Some(count) = partitions_of(&probe, connection, topic)? {
-        return Ok(count);
-    }
     let refused = |why: String| IngestError::CannotCreate {
         topic: topic.to_owned(),
         why,
@@ -173,6 +170,13 @@ pub(crate) fn ensure_topic(
         partitions,
         instead,
     };
+    match partitions_of(&probe, connection, topic) {
+        Ok(Some(count)) => return Ok(count),
+        Ok(None) => {}
+        // What may not be seen may not be made either.
+        Err(IngestError::Topic { why, .. }) => return Err(refused(why)),
+        Err(error) => return Err(error),
+    }
     let admin = admin(connection)?;
     // Replication factor -1 is the broker's default.
     let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));

@@ -4,8 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::encoding::{DecodeError, Reader, put_varint};
 
-/// The largest latency that is told apart: an hour.
-const MOST_US: u64 = 3_600_000_000;
+const MOST_US: u64 = LatencyCell::MOST_US;
 
 /// Latencies from 1 µs to 1 h with two digits. Empty, it owns no memory; it grows with the largest
 /// latency seen.
@@ -20,6 +19,9 @@ pub struct LatencyCell {
 }
 
 impl LatencyCell {
+    /// The largest latency that is told apart: an hour.
+    pub const MOST_US: u64 = 3_600_000_000;
+
     /// Counts one latency; `under_us` is the objective's threshold. Negative ones are ignored.
     pub fn record(&mut self, latency_us: i64, under_us: Option<i64>) {
         let Ok(value_us) = u64::try_from(latency_us) else { return };

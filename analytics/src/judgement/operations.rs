@@ -6,6 +6,7 @@ use super::adjust::{Basis, Draft};
 use super::history::comparable_volume;
 use super::share::Counted;
 use super::{CONFIDENCE, JudgeInput, sentence, test_share};
+use crate::cells::LatencyCell;
 use crate::report::{Check, Finding, Latency, Percentile, Share, Volume, rounded};
 use crate::statistics::quantile_estimate;
 
@@ -163,7 +164,11 @@ pub(super) fn percentiles(input: &JudgeInput<'_>) -> Option<Latency> {
             // A bucket's end may lie beyond the largest latency, which is known exactly.
             value: found.value.min(max_us),
             low: found.low,
-            high: found.high.map(|high| high.min(max_us)),
+            // Above an hour all stand in one bucket: what is known of those is the largest.
+            high: found.high.map(|high| match cell.beyond() > 0 && high >= LatencyCell::MOST_US {
+                true => max_us,
+                false => high.min(max_us),
+            }),
         })
     };
     Some(Latency {

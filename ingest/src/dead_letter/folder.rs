@@ -2,8 +2,9 @@
 //! arrived.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -28,7 +29,11 @@ struct Queue {
 
 impl Folder {
     pub(crate) fn open(path: &Path) -> Result<Folder, IngestError> {
-        std::fs::create_dir_all(path)
+        // Letters hold what captures hold. A folder that is there keeps the rights that somebody gave it.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
             .map_err(|source| IngestError::Folder { path: path.to_owned(), source })?;
         Ok(Folder { path: path.to_owned(), state: Mutex::default() })
     }
@@ -86,7 +91,8 @@ fn append(
 /// The file, to be appended to. A line that was torn by the end of a process or of the disk's room is closed,
 /// so that it spoils no other.
 fn open_at_a_line(path: &Path) -> std::io::Result<File> {
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let mut file =
+        OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
         file.seek(SeekFrom::End(-1))?;

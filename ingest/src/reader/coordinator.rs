@@ -66,8 +66,8 @@ struct Known {
     away: bool,
     /// Partitions at the first sight, when there was no position: these start where the plan says.
     initial: i32,
-    /// Whether it may not be read at all.
-    refused: bool,
+    /// Since when there is nowhere to put its dead letters.
+    refused: Option<Instant>,
 }
 
 pub(crate) struct Coordinator {
@@ -220,7 +220,7 @@ impl Coordinator {
         let name = self.plan.topic_name(topic).to_owned();
         let positioned = self.positions.keys().any(|log| log.topic == topic);
         let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
-        if known.refused {
+        if known.refused.is_some_and(|at| at.elapsed() < REFRESH) {
             return Ok(());
         }
         let count = match count {
@@ -241,10 +241,10 @@ impl Coordinator {
                 Err(error @ IngestError::Unreachable { .. }) => {
                     return self.outlet.trouble(None, Cause::Broker, error.to_string());
                 }
+                // Somebody may make it, or let us: until then its letters could go nowhere.
                 Err(error) => {
-                    known.refused = true;
-                    let (topic, message) = (Some(topic), error.to_string());
-                    return self.outlet.send(Event::Trouble { topic, message, fatal: true });
+                    known.refused = Some(Instant::now());
+                    return self.outlet.trouble(Some(topic), Cause::Topic, error.to_string());
                 }
             }
             // A topic that was created later was empty when reading began.

@@ -385,19 +385,23 @@ fn rejection() -> Rejection {
     Rejection { reason: Reason::Empty, detail: String::new() }
 }
 
+/// The whole service ended for it, at every start.
 #[test]
-fn a_dead_letter_topic_that_cannot_be_created_stops_its_topic_with_the_command_to_run() {
+fn a_dead_letter_topic_that_cannot_be_created_holds_up_its_topic_with_the_command_to_run() {
     let rig = Rig::new(&[("a", 1)]);
     rig.send("a", 0, &captures(0..1));
     let dead_letters = DeadLetters::start(&rig.connection, &Mode::Topic, 1 << 20).unwrap();
     let mut reading = rig.read_with(&["a"], BTreeMap::new(), &dead_letters);
     reading.until(|seen| !seen.others.is_empty());
-    let Event::Trouble { topic: Some(TopicId(0)), message, fatal: true } = &reading.seen.others[0]
+    let Event::Trouble { topic: Some(TopicId(0)), message, fatal: false } = &reading.seen.others[0]
     else {
         panic!("{:?}", reading.seen.others)
     };
     assert!(message.contains("--topic a.driftline.dead-letter --partitions 1"), "{message}");
     assert!(message.contains("kafka.dead_letters"), "{message}");
+    assert!(reading.seen.offsets.is_empty(), "nothing is read that might have to be handed on");
+    rig.broker.create_topic("a.driftline.dead-letter", 1).unwrap();
+    reading.until_ends(&[(log(0, 0), 1)]);
     reading.readers.stop();
 }
 

@@ -252,11 +252,6 @@ impl Counting {
         std::mem::take(&mut self.crowded)
     }
 
-    /// What had to be there was not, so often: it is in the log.
-    pub(crate) fn count_defects(&mut self, times: u64) {
-        self.defects += times;
-    }
-
     /// How often something named what is not there, or came that has no place, since the last call.
     pub(crate) fn take_defects(&mut self) -> u64 {
         let of_models = self.models.iter_mut().map(|(_, model)| model.take_missed());

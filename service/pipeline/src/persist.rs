@@ -34,6 +34,16 @@ pub enum RestoreError {
         "checkpoint of model {model}, window {start_us}: {source}; start with `--rebuild` to count the open windows again"
     )]
     Window { model: String, start_us: i64, source: DecodeError },
+    /// A window that a model's document names is not there.
+    #[error(
+        "checkpoint of model {model}: it names the {lane:?} window {start_us} and holds no rows of it; put a backup back (`driftline state restore`), or start with `--rebuild`"
+    )]
+    Missing { model: String, lane: LaneKind, start_us: i64 },
+    /// What was read is not what became of it.
+    #[error(
+        "checkpoint of topic {topic}: the ledger of partition {partition} is {imbalance} off balance: records were lost or counted twice, or the file was changed; put a backup back (`driftline state restore`), or start with `--rebuild`"
+    )]
+    Ledger { topic: String, partition: Partition, imbalance: i64 },
     /// The settings of an open window are damaged.
     #[error(
         "checkpoint of model {model}: {source}; start with `--rebuild` to count the open windows again"
@@ -203,13 +213,13 @@ impl Pipeline {
         for (_, topic) in self.counting.topics.iter_mut() {
             let key = DocumentKey::Topic(topic.name.clone());
             if let Some(facts) = read::<TopicFacts>(saved, &key)? {
+                check_balance(&topic.name, &facts)?;
                 topic.facts = facts;
             }
         }
         self.outlet.kept.extend(saved.named.keys().cloned());
         let mut files = BaselineFiles::default();
         self.setups().for_each(|setup| setup.share_files(&mut files));
-        let mut missed = 0;
         let halves = self.counting.models.iter_mut().zip(self.deciding.models.iter_mut());
         for ((_, counter), (_, decider)) in halves {
             let key = DocumentKey::Model(counter.name().to_owned());
@@ -221,10 +231,8 @@ impl Pipeline {
                 restore_counter(counter, counted, &mut kept)?;
                 restore_decider(decider, decided, counter, &mut kept)?;
                 take_up_settings(counter, decider, &before, &mut kept)?;
-                missed += kept.missed;
             }
         }
-        self.counting.count_defects(missed);
         let (open, over): (Vec<&OutboxItem>, Vec<&OutboxItem>) =
             saved.outbox.iter().partition(|item| !self.is_over(item));
         self.deciding.outbox.open = open.len() as u64;
@@ -342,8 +350,6 @@ struct Restored<'a> {
     limits: &'a Limits,
     model: String,
     setups: BTreeMap<String, Arc<Setup>>,
-    /// Windows that the model's document names and of which there is nothing.
-    missed: u64,
 }
 
 impl<'a> Restored<'a> {
@@ -354,7 +360,7 @@ impl<'a> Restored<'a> {
         limits: &'a Limits,
     ) -> Restored<'a> {
         let setups = [(in_force.sha256().to_owned(), Arc::clone(in_force))].into();
-        Restored { saved, files, limits, model: in_force.model.name.clone(), setups, missed: 0 }
+        Restored { saved, files, limits, model: in_force.model.name.clone(), setups }
     }
 
     fn setup(&mut self, name: &str) -> Result<Arc<Setup>, RestoreError> {
@@ -374,22 +380,10 @@ impl<'a> Restored<'a> {
     }
 
     /// The increments of a window, oldest first. A window is kept in the commit of its first rows.
-    fn increments(&mut self, lane: LaneKind, start_us: i64) -> &'a [Vec<u8>] {
+    fn increments(&self, lane: LaneKind, start_us: i64) -> Result<&'a [Vec<u8>], RestoreError> {
         let key = WindowKey::new(&self.model, lane, start_us);
-        match self.saved.windows.get(&key) {
-            Some(increments) => increments,
-            None => {
-                self.missed += 1;
-                let model = &self.model;
-                tracing::error!(
-                    model,
-                    ?lane,
-                    start_us,
-                    "the checkpoint names a window and has no rows of it, a defect: they are lost"
-                );
-                &[]
-            }
-        }
+        let found = self.saved.windows.get(&key).map(Vec::as_slice);
+        found.ok_or_else(|| RestoreError::Missing { model: self.model.clone(), lane, start_us })
     }
 
     /// The error of a window whose increments cannot be read.
@@ -405,14 +399,14 @@ fn restore_counter(
     kept: &mut Restored<'_>,
 ) -> Result<(), RestoreError> {
     for (start_us, (name, stored)) in document.windows {
-        let increments = kept.increments(LaneKind::Drift, start_us);
+        let increments = kept.increments(LaneKind::Drift, start_us)?;
         let window = OpenWindow::decode(kept.setup(&name)?, increments);
         let mut window = window.map_err(kept.damaged(start_us))?;
         window.stored = stored;
         counter.windows.insert(start_us, window);
     }
     for (start_us, name) in document.panes {
-        let increments = kept.increments(LaneKind::Operations, start_us);
+        let increments = kept.increments(LaneKind::Operations, start_us)?;
         let pane = OpenPane::decode(kept.setup(&name)?, increments);
         counter.panes.insert(start_us, pane.map_err(kept.damaged(start_us))?);
     }
@@ -451,7 +445,7 @@ fn restore_decider(
         decider.closing.push_back(match entry {
             ClosingDocument::Window { closed, setup, ledger, pairs } => {
                 let setup = kept.setup(&setup)?;
-                let increments = kept.increments(LaneKind::Drift, closed.start_us);
+                let increments = kept.increments(LaneKind::Drift, closed.start_us)?;
                 let state =
                     decode_window(&setup, increments).map_err(kept.damaged(closed.start_us))?;
                 let ledger = ledger.unwrap_or_else(|| decider.ledger(&closed));
@@ -469,7 +463,7 @@ fn restore_decider(
             }
             ClosingDocument::Pane { start_us, setup } => {
                 let setup = kept.setup(&setup)?;
-                let increments = kept.increments(LaneKind::Operations, start_us);
+                let increments = kept.increments(LaneKind::Operations, start_us)?;
                 let state = decode_pane(&setup, increments).map_err(kept.damaged(start_us))?;
                 Closing::Pane(ClosedPane { start_us, setup, state: Arc::new(state), saved: true })
             }
@@ -486,6 +480,17 @@ fn pair_documents(saved: &Saved, model: &str) -> Vec<(i64, DocumentKey)> {
     let keys = keys.take_while(|(key, _)| key.starts_with(prefix));
     let minutes = keys.filter_map(|(key, _)| key.strip_prefix(prefix)?.parse().ok());
     minutes.map(|minute| (minute, DocumentKey::Pairs(model.to_owned(), minute))).collect()
+}
+
+/// A ledger that does not balance has lost something, or is not what was written.
+fn check_balance(topic: &str, facts: &TopicFacts) -> Result<(), RestoreError> {
+    let mut off = facts.ledger.partitions.iter().map(|(at, ledger)| (*at, ledger.imbalance()));
+    match off.find(|(_, imbalance)| *imbalance != 0) {
+        Some((partition, imbalance)) => {
+            Err(RestoreError::Ledger { topic: topic.to_owned(), partition, imbalance })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Notes what differs from the settings that were in force: the next report tells it.

@@ -12,6 +12,7 @@
 mod lock;
 mod packing;
 mod past;
+pub mod seal;
 mod store;
 #[cfg(test)]
 mod tests;

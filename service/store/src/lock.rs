@@ -1,6 +1,7 @@
 //! Holds the state folder for one process.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// with the process, however it ends.
 pub(super) fn lock_folder(folder: &Path, wait: Duration) -> Result<File, StoreError> {
     let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    // A folder that is there keeps the rights that somebody gave it.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let file = File::options()
+        .mode(0o600)
         .create(true)
         .truncate(false)
         .write(true)

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use driftline_pipeline::snapshot::{IncidentDocument, PageDocuments, Pane, WindowDocument};
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle,
+    WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
 use super::packing::Packer;
-use super::store::REPORTS;
+use super::seal::{self, Definition, Seals};
+use super::store::{Anew, REPORTS};
 use super::{Store, StoreError};
 
 /// Panes kept per model: twice what the longest burn rate looks at in minutes, and about as many as
@@ -16,16 +20,20 @@ pub const PANES: u32 = 720;
 /// Receipts kept, over all receivers: those of a bad night with every message tried ten times.
 pub const RECEIPTS: u64 = 2000;
 
+/// Model, window start.
+type WindowOf = (&'static str, i64);
+/// Incident, wall time, what tells two entries of a moment apart.
+type EntryOf = (&'static str, i64, &'static str);
 /// Key: model, window start.
-const DIGESTS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("digests");
+const DIGESTS: Definition<WindowOf> = Definition::new("digests");
 /// Key: model, window start.
-const SHADOW: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("shadow");
+const SHADOW: Definition<WindowOf> = Definition::new("shadow");
 /// Start, requests, errors, and median and 99 % quantile of the latencies.
 type PaneRow = (i64, u64, u64, Option<(u64, u64)>);
 /// Key: model, number of the pane modulo [`PANES`].
 const PANE_RING: TableDefinition<'_, (&str, u32), PaneRow> = TableDefinition::new("panes");
 /// Key: incident, wall time, what tells two entries of a moment apart.
-const ENTRIES: TableDefinition<'_, (&str, i64, &str), &[u8]> = TableDefinition::new("incidents");
+const ENTRIES: Definition<EntryOf> = Definition::new("incidents");
 /// Key: number of the receipt modulo [`RECEIPTS`]. Value: number, document.
 const RECEIPT_RING: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("receipts");
 
@@ -97,7 +105,9 @@ impl Store {
                 if of != incident {
                     break;
                 }
-                entries.push((wall_us, value.value().to_vec()));
+                let value =
+                    Seals::Checked.open::<EntryOf>("incidents", &key.value(), value.value())?;
+                entries.push((wall_us, value));
             }
             Ok(entries)
         };
@@ -116,6 +126,11 @@ impl Store {
             for row in table.iter()? {
                 let value = row?.1;
                 let (number, document) = value.value();
+                let document = seal::unseal(&number.to_le_bytes(), document).ok_or_else(|| {
+                    redb::Error::Corrupted(format!(
+                        "receipt {number} does not agree with its checksum"
+                    ))
+                })?;
                 receipts.push((number, document.to_vec()));
             }
             Ok(receipts)
@@ -127,7 +142,7 @@ impl Store {
 
     fn of_windows<T: DeserializeOwned>(
         &self,
-        table: TableDefinition<'static, (&'static str, i64), &'static [u8]>,
+        table: Definition<WindowOf>,
         model: &str,
         before_us: i64,
         limit: usize,
@@ -135,7 +150,11 @@ impl Store {
         let read = |transaction: &ReadTransaction| -> Result<Vec<Vec<u8>>, redb::Error> {
             let table = transaction.open_table(table)?;
             let rows = table.range((model, i64::MIN)..(model, before_us))?.rev().take(limit);
-            rows.map(|row| Ok(row?.1.value().to_vec())).collect()
+            let opened = rows.map(|row| {
+                let (key, value) = row?;
+                Seals::Checked.open::<WindowOf>(table.name(), &key.value(), value.value())
+            });
+            opened.collect()
         };
         let packed = self.reading(read)?;
         packed.iter().rev().map(|packed| unpacked(packed)).collect()
@@ -160,6 +179,25 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Er
     Ok(())
 }
 
+/// Writes the values of a file without checksums with theirs.
+pub(super) fn seal_tables(anew: &Anew<'_>) -> Result<(), redb::Error> {
+    anew.seal(DIGESTS)?;
+    anew.seal(SHADOW)?;
+    anew.seal(ENTRIES)?;
+    let mut sealed = anew.transaction.open_table(RECEIPT_RING)?;
+    let stored = match anew.before.open_table(RECEIPT_RING) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        stored => stored?,
+    };
+    for row in stored.iter()? {
+        let (slot, value) = row?;
+        let (number, document) = value.value();
+        let document = seal::seal(&number.to_le_bytes(), document);
+        sealed.insert(slot.value(), (number, document.as_slice()))?;
+    }
+    Ok(())
+}
+
 pub(super) fn write(
     transaction: &WriteTransaction,
     shown: &PageDocuments,
@@ -171,7 +209,7 @@ pub(super) fn write(
     for (definition, documents) in [(DIGESTS, &shown.digests), (SHADOW, &shown.shadow)] {
         let mut table = transaction.open_table(definition)?;
         for WindowDocument { model, start_us, document } in documents {
-            table.insert((model.as_str(), *start_us), packer.pack(document)?.as_slice())?;
+            seal::put(&mut table, &(model.as_str(), *start_us), &packer.pack(document)?)?;
         }
     }
     let mut panes = transaction.open_table(PANE_RING)?;
@@ -184,11 +222,12 @@ pub(super) fn write(
     let mut entries = transaction.open_table(ENTRIES)?;
     for IncidentDocument { incident, wall_us, id, document } in &shown.entries {
         let key = (incident.as_str(), *wall_us, id.as_str());
-        entries.insert(key, packer.pack(document)?.as_slice())?;
+        seal::put(&mut entries, &key, &packer.pack(document)?)?;
     }
     let mut receipts = transaction.open_table(RECEIPT_RING)?;
     for (number, document) in &shown.receipts {
-        receipts.insert(number % RECEIPTS, (*number, document.as_slice()))?;
+        let sealed = seal::seal(&number.to_le_bytes(), document);
+        receipts.insert(number % RECEIPTS, (*number, sealed.as_slice()))?;
     }
     Ok(())
 }

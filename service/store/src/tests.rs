@@ -221,6 +221,103 @@ fn a_second_process_is_refused_and_a_newer_format_too() {
     assert!(rebuilt.load(&|_| false).unwrap().documents.is_empty());
 }
 
+/// Its rows have no checksums: the next start writes them anew, and a command leaves them as they are.
+#[test]
+fn a_file_of_format_1_is_read_and_brought_to_format_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = include_bytes!("../../pipeline/tests/it/restore/checkpoint.redb.zst");
+    let file = Store::file_in(folder.path());
+    std::fs::write(&file, zstd::decode_all(packed.as_slice()).unwrap()).unwrap();
+    let older = Store::open_as_it_is(folder.path()).unwrap_err();
+    assert!(older.to_string().contains("has format 1"), "{older}");
+    let before = open(folder.path()).load(&|_| false).unwrap();
+    assert!(before.documents.len() >= 3 && !before.windows.is_empty());
+    let document = &before.documents["topic/shared"];
+    assert_eq!(document.first().zip(document.last()), Some((&b'{', &b'}')));
+    let again = Store::open_as_it_is(folder.path()).unwrap();
+    let found = again.load(&|_| false).unwrap();
+    assert_eq!((found.documents, found.windows), (before.documents, before.windows));
+    assert_eq!(found.outbox, before.outbox);
+    let reports = again.reports("one", i64::MIN..i64::MAX, 99).unwrap();
+    assert!(!reports.is_empty(), "reports are sealed as well");
+}
+
+/// The second one replaced what the first had kept.
+#[test]
+fn every_rebuild_keeps_the_file_that_it_replaces() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..=3 {
+        let store = Store::open(folder.path(), Duration::ZERO, true).unwrap();
+        let documents = vec![(DocumentKey::Pipeline, number.to_string().into_bytes())];
+        store.commit(&Snapshot { documents, ..Snapshot::default() }).unwrap();
+    }
+    let store = Store::open(folder.path(), Duration::ZERO, true).unwrap();
+    assert_eq!(store.load_aside().unwrap().unwrap().documents["pipeline"], b"3");
+    for name in ["", ".2", ".3"] {
+        let kept = folder.path().join(format!("checkpoint.redb.before-rebuild{name}"));
+        assert!(kept.is_file(), "{name}");
+    }
+}
+
+/// One was written on into a file that nobody would ever find, for hours.
+#[test]
+fn a_folder_that_is_gone_is_noticed_at_the_next_commit() {
+    let moved = |folder: &std::path::Path| std::fs::rename(folder, folder.with_extension("moved"));
+    let removed = |folder: &std::path::Path| std::fs::remove_dir_all(folder);
+    let replaced = |folder: &std::path::Path| {
+        let file = Store::file_in(folder);
+        std::fs::copy(&file, folder.join("copy"))?;
+        std::fs::rename(folder.join("copy"), file)
+    };
+    let renamed = |folder: &std::path::Path| {
+        let file = Store::file_in(folder);
+        std::fs::rename(&file, file.with_extension("old"))
+    };
+    type Change<'c> = &'c dyn Fn(&std::path::Path) -> std::io::Result<()>;
+    let changes: [Change<'_>; 4] = [&moved, &removed, &replaced, &renamed];
+    for change in changes {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("state");
+        let store = open(&folder);
+        store.commit(&Snapshot::default()).unwrap();
+        change(&folder).unwrap();
+        let refused = store.commit(&Snapshot::default()).unwrap_err();
+        assert!(refused.to_string().contains("removed, renamed or replaced"), "{refused}");
+    }
+}
+
+#[test]
+fn what_is_kept_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let base = tempfile::tempdir().unwrap();
+    let folder = base.path().join("state");
+    drop(open(&folder));
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&Store::file_in(&folder))), (0o700, 0o600));
+    // What somebody set up otherwise stays so.
+    let shared = base.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o750)).unwrap();
+    drop(open(&shared));
+    assert_eq!(mode(&shared), 0o750);
+}
+
+/// A start that is killed left a file that no later one would read.
+#[test]
+fn what_a_killed_start_leaves_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for left in [b"".as_slice(), b"redb", &[0; 8192]] {
+        std::fs::write(folder.path().join("checkpoint.redb.new"), left).unwrap();
+        let _ = std::fs::remove_file(Store::file_in(folder.path()));
+        drop(open(folder.path()));
+        assert!(!folder.path().join("checkpoint.redb.new").exists());
+    }
+    // An empty file under the right name is no checkpoint that was lost in silence.
+    std::fs::write(Store::file_in(folder.path()), b"").unwrap();
+    let refused = Store::open(folder.path(), Duration::ZERO, false).unwrap_err();
+    assert!(refused.to_string().contains("--rebuild"), "{refused}");
+}
+
 #[test]
 fn a_folder_that_cannot_be_made_says_which() {
     let folder = tempfile::tempdir().unwrap();

@@ -47,10 +47,12 @@ impl StoredState {
                 folder.display()
             );
         }
-        match Store::open(folder, Duration::ZERO, false) {
+        match Store::open_as_it_is(folder) {
             Ok(store) => Ok(StoredState { store, _copy: None }),
-            // In use, or of another user who lets us read it.
-            Err(StoreError::Locked { .. } | StoreError::Folder { .. }) => copied(&file),
+            // In use, or of another user who lets us read it, or of a release that may go on with it.
+            Err(
+                StoreError::Locked { .. } | StoreError::Folder { .. } | StoreError::Older { .. },
+            ) => copied(&file),
             Err(error) => Err(error.into()),
         }
     }

@@ -6,6 +6,7 @@ mod chaos;
 mod crash;
 mod demo;
 mod errors;
+mod first_start;
 mod idle;
 mod pairs;
 mod secrets;

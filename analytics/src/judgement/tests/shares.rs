@@ -136,6 +136,25 @@ fn rows_that_failed_count_for_requests_errors_and_latency_only() {
     assert_eq!(broken.level, Level::NotComputable);
 }
 
+/// The upper bound was an hour where one request in five took two.
+#[test]
+fn bounds_of_latencies_above_an_hour_hold_the_truth() {
+    let hour_us = 3_600_000_000_i64;
+    let report = Case::new().judge(1000, |index| CaseRow {
+        latency_us: Some(if index % 5 == 0 { 2 * hour_us } else { 1000 }),
+        ..CaseRow::usual(index)
+    });
+    let latency = report.latency.unwrap();
+    let truth = 2 * hour_us as u64;
+    for (what, found) in [("p90", latency.p90_us), ("p99", latency.p99_us)] {
+        assert!(
+            found.low <= truth && found.high.is_none_or(|high| truth <= high),
+            "{what}: {found:?}"
+        );
+    }
+    assert_eq!(latency.p50_us.high, Some(1003));
+}
+
 #[test]
 fn latency_is_shown_with_its_bound_and_percentiles_with_theirs() {
     let report = Case::new().judge(1000, CaseRow::usual);

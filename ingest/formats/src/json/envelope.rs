@@ -54,6 +54,8 @@ pub(crate) enum Key {
     Status,
     SampleRate,
     Heartbeat,
+    /// The version of the format.
+    Format,
     Part(Part),
     /// For coming formats, or of no meaning to a reader of version 1.
     Reserved,
@@ -81,7 +83,8 @@ impl Key {
             b"heartbeat" => Key::Heartbeat,
             b"features" => Key::Part(Part::Features),
             b"prediction" => Key::Part(Part::Prediction),
-            b"v" | b"segment" | b"attributions" | b"rows" => Key::Reserved,
+            b"v" => Key::Format,
+            b"segment" | b"attributions" | b"rows" => Key::Reserved,
             _ => Key::Unknown,
         }
     }
@@ -135,6 +138,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) status: Option<i32>,
     pub(crate) sample_rate: Option<f64>,
     pub(crate) heartbeat: bool,
+    /// Whether it says that it is of another version than ours.
+    pub(crate) other_format: bool,
     pub(crate) features: Option<usize>,
     pub(crate) prediction: Option<usize>,
     /// The model for which the row was filled while reading.
@@ -177,6 +182,7 @@ impl<'a> Envelope<'a> {
             Key::Status => self.status = self.usable(value, status),
             Key::SampleRate => self.sample_rate = self.usable(value, sample_rate),
             Key::Heartbeat => self.heartbeat = self.usable(value, boolean).unwrap_or(false),
+            Key::Format => self.other_format = self.usable(value, format).is_some_and(|v| v != 1.0),
             Key::Part(_) | Key::Reserved | Key::Unknown => {}
         }
         Ok(())
@@ -295,9 +301,10 @@ fn whole(number: Number<'_>) -> Option<i64> {
 /// A string, or a number as it was written: producers disagree whether identifiers are numbers.
 fn identifier(value: Value<'_>) -> Option<Text<'_>> {
     let text = match value {
-        Value::Text(text) => text,
+        // Two that differ in what is no character would be one.
+        Value::Text(text) if !text.broken => text,
         Value::Number(number) if number.value.is_finite() => {
-            Text { raw: number.raw, start: number.start, escaped: false }
+            Text { raw: number.raw, start: number.start, escaped: false, broken: false }
         }
         _ => return None,
     };
@@ -307,11 +314,13 @@ fn identifier(value: Value<'_>) -> Option<Text<'_>> {
 
 fn latency_us(value: Value<'_>) -> Option<i64> {
     let Value::Number(number) = value else { return None };
-    if number.whole {
-        return whole(number).filter(|latency| *latency >= 0);
-    }
-    let rounded = number.value.round();
-    (0.0..=9e15).contains(&rounded).then_some(rounded as i64)
+    // Beyond it a double knows no whole numbers.
+    const MOST: f64 = 9e15;
+    let rounded = match number.whole {
+        true => whole(number)?,
+        false => number.value.round() as i64,
+    };
+    (0.0..=MOST).contains(&number.value.round()).then_some(rounded)
 }
 
 fn status(value: Value<'_>) -> Option<i32> {
@@ -325,6 +334,11 @@ fn status(value: Value<'_>) -> Option<i32> {
 fn sample_rate(value: Value<'_>) -> Option<f64> {
     let Value::Number(number) = value else { return None };
     (0.0..=1.0).contains(&number.value).then_some(number.value)
+}
+
+fn format(value: Value<'_>) -> Option<f64> {
+    let Value::Number(number) = value else { return None };
+    Some(number.value)
 }
 
 fn boolean(value: Value<'_>) -> Option<bool> {

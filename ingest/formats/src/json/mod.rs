@@ -135,6 +135,10 @@ impl Decoder {
         text: &str,
         envelope: &Envelope<'_>,
     ) -> Result<Outcome, Rejection> {
+        if envelope.other_format {
+            let detail = "v is not 1: this release reads captures of version 1";
+            return Err(Rejection::new(Reason::UnknownVersion, detail));
+        }
         let model = self.model_of(envelope)?;
         let time_us = match envelope.time {
             EventTime::Read(time_us) => time_us,

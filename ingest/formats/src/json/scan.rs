@@ -27,6 +27,8 @@ pub(crate) struct Text<'a> {
     pub(crate) start: usize,
     /// Whether some of them are escapes.
     pub(crate) escaped: bool,
+    /// Whether one of these is half a pair of surrogates, as Python writes them: it is no character.
+    pub(crate) broken: bool,
 }
 
 /// A number as it stands in the text.
@@ -325,18 +327,18 @@ impl<'a> Scanner<'a> {
     pub(crate) fn text(&mut self) -> Result<Text<'a>, Fault> {
         self.at += 1;
         let start = self.at;
-        let mut escaped = false;
+        let (mut escaped, mut broken) = (false, false);
         loop {
             self.plain();
             match self.peek() {
                 Some(b'"') => {
                     let raw = self.since(start);
                     self.at += 1;
-                    return Ok(Text { raw, start, escaped });
+                    return Ok(Text { raw, start, escaped, broken });
                 }
                 Some(b'\\') => {
                     escaped = true;
-                    self.escape()?;
+                    broken |= !self.escape()?;
                 }
                 Some(_) => return self.fault("control characters must be escaped"),
                 None => return self.fault("expected a closing quote"),
@@ -363,34 +365,35 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    /// Passes an escape; says whether it is a character.
+    fn escape(&mut self) -> Result<bool, Fault> {
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
                 self.at += 1;
-                Ok(())
+                Ok(true)
             }
             Some(b'u') => {
                 self.at += 1;
                 let first = self.hex()?;
-                match first {
+                Ok(match first {
                     0xD800..=0xDBFF => self.low_surrogate(),
-                    0xDC00..=0xDFFF => self.fault("a lone surrogate is no character"),
-                    _ => Ok(()),
-                }
+                    0xDC00..=0xDFFF => false,
+                    _ => true,
+                })
             }
             _ => self.fault("unknown escape"),
         }
     }
 
-    fn low_surrogate(&mut self) -> Result<(), Fault> {
-        if self.bytes.get(self.at..self.at + 2) == Some(b"\\u") {
-            self.at += 2;
-            if let 0xDC00..=0xDFFF = self.hex()? {
-                return Ok(());
-            }
+    /// Passes the second half of a pair, where it comes next.
+    fn low_surrogate(&mut self) -> bool {
+        let second = self.bytes.get(self.at..self.at + 6);
+        let is_low = second.is_some_and(|six| low_code(six).is_some());
+        if is_low {
+            self.at += 6;
         }
-        self.fault("a lone surrogate is no character")
+        is_low
     }
 
     fn hex(&mut self) -> Result<u32, Fault> {
@@ -491,42 +494,43 @@ fn hex_code(four: &[u8]) -> Option<u32> {
     four.iter().try_fold(0, |code, byte| Some(code * 16 + char::from(*byte).to_digit(16)?))
 }
 
-/// Appends the characters of a checked string to `out`.
+/// The second half of a pair that `text` begins with.
+fn low_code(text: &[u8]) -> Option<u32> {
+    let code = text.strip_prefix(b"\\u").and_then(|hex| hex_code(hex.get(..4)?))?;
+    (0xDC00..=0xDFFF).contains(&code).then_some(code)
+}
+
+/// Appends the characters of a checked string to `out`; half a pair of surrogates is the character that stands
+/// for what is none.
 pub(crate) fn unescape(text: Text<'_>, out: &mut String) {
-    let raw = std::str::from_utf8(text.raw).unwrap_or_default();
-    let mut pieces = raw.split('\\');
-    out.push_str(pieces.next().unwrap_or_default());
-    let mut high = 0_u32;
-    while let Some(piece) = pieces.next() {
-        let mut rest = piece.chars();
-        let escaped = match rest.next() {
-            // Two backslashes: the split left nothing between them, and the next piece is plain.
-            None => {
-                out.push('\\');
-                out.push_str(pieces.next().unwrap_or_default());
-                continue;
-            }
+    let mut rest = std::str::from_utf8(text.raw).unwrap_or_default();
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let mut characters = escape.chars();
+        let first = characters.next();
+        rest = characters.as_str();
+        out.push(match first {
             Some('b') => '\u{8}',
             Some('f') => '\u{c}',
             Some('n') => '\n',
             Some('r') => '\r',
             Some('t') => '\t',
             Some('u') => {
-                let code = piece.as_bytes().get(1..5).and_then(hex_code).unwrap_or(0);
-                rest = piece.get(5..).unwrap_or_default().chars();
-                if let 0xD800..=0xDBFF = code {
-                    high = code;
-                    continue;
-                }
-                let code = match code {
-                    0xDC00..=0xDFFF => 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00),
-                    _ => code,
+                let code = rest.as_bytes().get(..4).and_then(hex_code).unwrap_or(0);
+                rest = rest.get(4..).unwrap_or_default();
+                let code = match (code, low_code(rest.as_bytes())) {
+                    (0xD800..=0xDBFF, Some(low)) => {
+                        rest = rest.get(6..).unwrap_or_default();
+                        0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+                    }
+                    (code, _) => code,
                 };
                 char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
             }
             Some(other) => other,
-        };
-        out.push(escaped);
-        out.push_str(rest.as_str());
+            // The scanner has seen what follows each of them.
+            None => break,
+        });
     }
+    out.push_str(rest);
 }

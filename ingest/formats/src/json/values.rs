@@ -232,7 +232,10 @@ impl Filling<'_> {
             (Value::Number(number), Kind::Categorical) => self.number_category(number),
             (Value::Text(text), Kind::Categorical) => {
                 let span = self.span(text);
-                Slot::Text(self.cut_span(span))
+                match text.broken {
+                    true => Slot::Wrong(span),
+                    false => Slot::Text(self.cut_span(span)),
+                }
             }
             (Value::Text(text), Kind::Numeric) => {
                 let span = self.span(text);

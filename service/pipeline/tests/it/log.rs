@@ -3,6 +3,7 @@
 
 mod damage;
 mod hostile;
+mod mutated;
 mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};

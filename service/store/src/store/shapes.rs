@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use driftline_config::Subject;
 use driftline_pipeline::snapshot::Shape;
-use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{ReadableTable, Table};
+
+use crate::seal::Definition;
 
 use super::{Packer, REPORTS, Store, StoreError};
 
 /// Key: model, window start. One line per subject: its name as JSON, a tab, its shape as JSON; so one
 /// is found without reading the others.
-pub(super) const SHAPES: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("shapes");
+pub(super) const SHAPES: Definition<(&str, i64)> = Definition::new("shapes");
 
 /// Model and start of a window.
 type Key = (String, i64);
@@ -27,14 +29,8 @@ impl Store {
         start_us: i64,
         subject: &str,
     ) -> Result<Option<Shape>, StoreError> {
-        let packed = self.try_shapes(model, start_us).map_err(|source| self.failed(source))?;
+        let packed = self.read(SHAPES, &(model, start_us)).map_err(|source| self.failed(source))?;
         packed.map_or(Ok(None), |packed| find(&packed, subject))
-    }
-
-    fn try_shapes(&self, model: &str, start_us: i64) -> Result<Option<Vec<u8>>, redb::Error> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(SHAPES)?;
-        Ok(table.get((model, start_us))?.map(|value| value.value().to_vec()))
     }
 }
 

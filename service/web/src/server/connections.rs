@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -25,6 +26,9 @@ pub(crate) struct Bounds {
     /// Connections at the same time. For a further one the oldest leaves that has not asked anything yet; where
     /// all have, it waits in the system's queue.
     pub(crate) connections: u32,
+    /// Of these, how many one address may have, so that others always find some. For a further one its own oldest
+    /// leaves that has not asked anything yet; where all have, the further one does.
+    pub(crate) of_one_peer: u32,
     /// How long a client may take to agree on encryption.
     pub(crate) handshake: Duration,
     /// How long a client may take for a request's head, and stay without asking.
@@ -39,6 +43,7 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             connections: 256,
+            of_one_peer: 192,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             life: Duration::from_secs(300),
@@ -48,8 +53,9 @@ impl Default for Bounds {
 }
 
 /// A connection, as far as others are concerned that want its place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Guest {
+    peer: IpAddr,
     /// Whether it has sent a whole head.
     has_asked: AtomicBool,
     leave: Notify,
@@ -60,30 +66,35 @@ struct Guest {
 struct Guests(Mutex<VecDeque<Weak<Guest>>>);
 
 impl Guests {
-    /// Takes in another one, of so many that there may be at the same time.
-    fn welcome(&self, most: u32) -> Arc<Guest> {
-        let guest = Arc::new(Guest::default());
+    /// Takes in another one; `None` where its address has all the places that it may have.
+    fn welcome(&self, peer: IpAddr, bounds: Bounds) -> Option<Arc<Guest>> {
+        let guest =
+            Arc::new(Guest { peer, has_asked: AtomicBool::new(false), leave: Notify::new() });
         let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if guests.len() >= 2 * most as usize {
-            guests.retain(|guest| guest.strong_count() > 0);
+        guests.retain(|guest| guest.strong_count() > 0);
+        let of_peer = |guest: &Weak<Guest>| guest.upgrade().is_some_and(|it| it.peer == peer);
+        let has = guests.iter().filter(|guest| of_peer(guest)).count();
+        if has >= bounds.of_one_peer as usize && !leave_first(&mut guests, Some(peer)) {
+            return None;
         }
         guests.push_back(Arc::downgrade(&guest));
-        guest
+        Some(guest)
     }
 
     /// Asks the one to leave that has come first of those that have not asked anything.
     fn make_room(&self) {
-        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = |guest: &Weak<Guest>| {
-            guest.upgrade().filter(|guest| !guest.has_asked.load(Ordering::Relaxed))
-        };
-        while let Some(guest) = guests.pop_front() {
-            if let Some(guest) = waiting(&guest) {
-                guest.leave.notify_one();
-                return;
-            }
-        }
+        leave_first(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), None);
     }
+}
+
+/// Whether somebody leaves: the first who has not asked anything, of one address or of all.
+fn leave_first(guests: &mut VecDeque<Weak<Guest>>, peer: Option<IpAddr>) -> bool {
+    let waits = |guest: &Guest| {
+        peer.is_none_or(|peer| guest.peer == peer) && !guest.has_asked.load(Ordering::Relaxed)
+    };
+    let first = guests.iter().position(|guest| guest.upgrade().is_some_and(|guest| waits(&guest)));
+    let first = first.and_then(|at| guests.remove(at)).and_then(|guest| guest.upgrade());
+    first.inspect(|guest| guest.leave.notify_one()).is_some()
 }
 
 /// Answers until `shutdown`, then lets the answers in progress end. With `tls` nothing is answered in
@@ -105,10 +116,13 @@ pub(crate) async fn serve(
             accepted = accept(&listener, &slots, &guests) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
+            Ok((stream, peer, slot)) => {
+                let Some(guest) = guests.welcome(peer, bounds) else {
+                    tracing::debug!(%peer, "an address has all the connections that it may have");
+                    continue;
+                };
                 let (router, stopping) = (router.clone(), stopping.clone());
                 let tls = tls.clone();
-                let guest = guests.welcome(bounds.connections);
                 // The handshake is part of the connection: a slow one keeps nobody from being accepted.
                 tokio::spawn(async move {
                     let asked = Arc::clone(&guest);
@@ -144,14 +158,14 @@ async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
     guests: &Guests,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let (stream, _) = listener.accept().await?;
+) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    let (stream, peer) = listener.accept().await?;
     // One at the door costs a descriptor; those behind it stay in the system's queue, where they cost none.
     if slots.available_permits() == 0 {
         guests.make_room();
     }
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    Ok((stream, slot))
+    Ok((stream, peer.ip().to_canonical(), slot))
 }
 
 /// What one connection is answered with.

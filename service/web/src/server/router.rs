@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Path, Request};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,8 @@ use crate::refusal::Refusal;
 
 /// Longest body of a request: a name and a reason.
 pub(crate) const BODY_BYTES: usize = 16 << 10;
+/// How long a client may take to send it.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -53,10 +56,12 @@ pub fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
     let writes = Router::new()
         .route("/api/v1/alerts/{id}/accept", post(commands::accept))
         .route("/api/v1/silences", post(commands::silence))
+        .route_layer(middleware::from_fn(with_whole_body))
         .route_layer(middleware::from_fn_with_state(access.clone(), access::write));
     let forms = Router::new()
         .route("/alerts/{incident}/accept", post(page::accept))
         .route("/alerts/silences", post(page::silence))
+        .route_layer(middleware::from_fn(with_whole_body))
         .route_layer(middleware::from_fn_with_state(access.clone(), access::form))
         .layer(Extension(access));
     open.merge(reads)
@@ -93,6 +98,26 @@ async fn within_time(request: Request, next: Next) -> Response {
             let seconds = ANSWER_WITHIN.as_secs();
             let sentence = format!("this took longer than {seconds} s: ask for less, or later");
             Refusal::unavailable(sentence).into_response()
+        }
+    }
+}
+
+/// Hands a request on once its body is here, which those who may not write are not asked for.
+async fn with_whole_body(request: Request, next: Next) -> Response {
+    match whole(request, BODY_WITHIN).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+pub(crate) async fn whole(request: Request, within: Duration) -> Result<Request, Refusal> {
+    let (parts, body) = request.into_parts();
+    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    match tokio::time::timeout(within, body).await {
+        Ok(whole) => Ok(Request::from_parts(parts, whole?.into())),
+        Err(_) => {
+            let sentence = format!("the body was not here after {} s", within.as_secs());
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, sentence))
         }
     }
 }

@@ -119,3 +119,38 @@ async fn a_client_that_never_finishes_asking_is_dropped() {
         listening.ended.await.unwrap();
     }
 }
+
+/// One address took every place with requests that it had made, for minutes.
+#[tokio::test]
+async fn one_address_leaves_places_to_others() {
+    let bounds = Bounds { connections: 8, of_one_peer: 6, ..Bounds::default() };
+    let listening = listen(bounds).await;
+    let ask = async |from: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(listening.address).await.unwrap();
+        stream.write_all(ASK).await.unwrap();
+        let answer = read_until(&mut stream, "ok\n").await;
+        answer.ends_with("ok\n").then_some(stream)
+    };
+    let mut taken = Vec::new();
+    for _ in 0..6 {
+        taken.push(ask("127.0.0.1").await.expect("it is answered"));
+    }
+    assert!(ask("127.0.0.1").await.is_none(), "it has all that it may have");
+    let other = ask("127.0.0.2").await;
+    assert!(other.is_some(), "and another one finds a place");
+    drop(taken.pop());
+    // Its end is noticed by a task of its own.
+    while ask("127.0.0.1").await.is_none() {}
+}
+
+/// Whoever may write sent a byte of a body now and then for as long as an answer may take.
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let request = axum::extract::Request::new(axum::body::Body::from_stream(never));
+    let refused = crate::server::router::whole(request, Duration::from_millis(20)).await;
+    let answer = axum::response::IntoResponse::into_response(refused.unwrap_err());
+    assert_eq!(answer.status(), axum::http::StatusCode::REQUEST_TIMEOUT);
+}

@@ -106,6 +106,11 @@ pub(crate) fn sorted_words(names: &str) -> String {
 fn judge(models: &[ModelPlan], record: &Value) -> Expected {
     let Some(record) = record.as_object() else { return Expected::Rejected };
     let heartbeat = record.get("heartbeat") == Some(&Value::Bool(true));
+    let known = |model: &Value| models.iter().any(|plan| Some(&*plan.name) == model.as_str());
+    let foreign = record.get("model").is_some_and(|model| model.is_string() && !known(model));
+    if !foreign && record.get("v").and_then(Value::as_f64).is_some_and(|v| v != 1.0) {
+        return Expected::Rejected;
+    }
     let model = match record.get("model") {
         Some(Value::String(name)) => match models.iter().position(|model| model.name == *name) {
             Some(model) => Some(model),
@@ -307,6 +312,8 @@ proptest! {
             }
             // Beyond the range of doubles serde_json refuses where this decoder reads infinity.
             Err(error) if error.to_string().starts_with("number out of range") => {}
+            // And half a pair of surrogates, which costs its value here.
+            Err(error) if error.to_string().contains("hex escape") => {}
             Err(error) => {
                 prop_assert!(matches!(got, Expected::Rejected | Expected::Skipped), "{text}: {error}");
             }

@@ -9,7 +9,12 @@ use super::*;
 /// What a store holds in the middle of a log: windows, panes, incidents, messages.
 fn saved(bench: &Bench) -> Saved {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    fill(bench, folder.path()).load(&|_| false).unwrap()
+}
+
+/// The store itself.
+pub(super) fn fill(bench: &Bench, folder: &Path) -> Store {
+    let store = open(folder);
     let mut inline = Inline::new(bench.pipeline());
     let rows = 600;
     let mut log = log(rows, 3);
@@ -34,6 +39,7 @@ fn saved(bench: &Bench) -> Saved {
             carried: snapshot.carried.clone(),
             dropped: snapshot.dropped.clone(),
             named: snapshot.named.clone(),
+            reports: snapshot.reports.clone(),
             outbox: snapshot.outbox.clone(),
             ..Snapshot::default()
         };
@@ -44,7 +50,7 @@ fn saved(bench: &Bench) -> Saved {
         inline.feed_keeping(Event::Read(Read::Chunk(chunk)), LATER, &mut keep);
         inline.commit(LATER, &mut keep);
     }
-    store.load(&|_| false).unwrap()
+    store
 }
 
 /// How bytes are changed.

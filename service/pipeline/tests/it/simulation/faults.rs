@@ -16,6 +16,8 @@ pub(super) enum Fault {
     /// A commit is durable, and the process dies before it hears so.
     LostCommit,
     FailedCommit,
+    /// A value of the store is cut, changed or swapped while no process runs, and the next one notices.
+    DamagedStore,
     /// Records that were counted come again.
     Redelivery,
     /// A message or a dead letter arrives, and nobody learns that it did.
@@ -83,11 +85,12 @@ const REASONS: [Fault; 9] = [
 
 impl Fault {
     /// All that must happen.
-    pub(super) const ALL: [Fault; 38] = [
+    pub(super) const ALL: [Fault; 39] = [
         Fault::Crash,
         Fault::DeathBeforeJudgement,
         Fault::LostCommit,
         Fault::FailedCommit,
+        Fault::DamagedStore,
         Fault::Redelivery,
         Fault::UnheardArrival,
         Fault::AwaitedLetter,
@@ -126,10 +129,11 @@ impl Fault {
 }
 
 /// How the rows of docs/failures.md begin that the simulation proves, and what it does for each.
-pub(super) const ROWS: [(&str, &[Fault]); 11] = [
+pub(super) const ROWS: [(&str, &[Fault]); 12] = [
     ("killed at any moment", &[Fault::Crash, Fault::LostCommit, Fault::UnheardArrival]),
     ("a window closed and the process died", &[Fault::DeathBeforeJudgement]),
     ("a commit fails", &[Fault::FailedCommit]),
+    ("anything changes in the checkpoint file", &[Fault::DamagedStore]),
     ("the topic is deleted and made again", &[Fault::ReplacedLog]),
     ("partitions are added", &[Fault::AddedPartition]),
     ("records come again", &[Fault::Redelivery]),

@@ -253,8 +253,28 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Something in the store changes while nobody runs: a start notices it, or finds what was written. What was
+    /// written is put back.
+    fn damage(&mut self) {
+        if self.rng.u32(0..4) > 0 {
+            return;
+        }
+        match self.outside.store.load_damaged(&mut self.rng) {
+            None => self.befallen.note(Fault::DamagedStore),
+            Some(found) => {
+                let written = self.outside.store.load();
+                assert!(
+                    (&found.documents, &found.windows, &found.named)
+                        == (&written.documents, &written.windows, &written.named),
+                    "a damaged store is believed"
+                );
+            }
+        }
+    }
+
     /// A new process starts, and may die before it has done anything.
     fn next_life(&mut self) -> Process<'a> {
+        self.damage();
         let mut process = Process::start(self.world, self.scenario, &self.outside);
         while self.crashes < CRASHES && self.rng.u32(0..6) == 0 {
             self.crash(&mut process);

@@ -1,10 +1,12 @@
-//! A store in memory that keeps exactly what [`driftline_store::Store::commit`] keeps.
+//! A store in memory that keeps exactly what [`driftline_store::Store::commit`] keeps, and that may be damaged.
 
 use std::collections::BTreeMap;
 
 use driftline_pipeline::snapshot::{
     Committed, OutboxItem, Saved, Snapshot, StoredReport, WindowKey,
 };
+use driftline_store::seal::{seal, unseal};
+use fastrand::Rng;
 
 /// What is durable. A process that dies leaves it as the last commit made it.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +72,32 @@ impl MemoryStore {
         }
     }
 
+    /// What a restart reads from the disk where something in it changed: every value is written with its
+    /// checksum, one of them is damaged, and all are read back. `None` where that is noticed.
+    pub(super) fn load_damaged(&self, rng: &mut Rng) -> Option<Saved> {
+        let mut saved = self.load();
+        let mut sealed: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut write = |place: String, value: &[u8]| {
+            let bytes = seal(place.as_bytes(), value);
+            sealed.push((place.into_bytes(), bytes));
+        };
+        saved.documents.iter().for_each(|(key, value)| write(format!("documents/{key}"), value));
+        saved.named.iter().for_each(|(key, value)| write(format!("named/{key}"), value));
+        for (key, increments) in &saved.windows {
+            let numbered = increments.iter().enumerate();
+            numbered.for_each(|(number, value)| write(format!("windows/{key:?}/{number}"), value));
+        }
+        damage(&mut sealed, rng);
+        let mut read = sealed.iter().map(|(place, bytes)| unseal(place, bytes).map(<[u8]>::to_vec));
+        for value in saved.documents.values_mut().chain(saved.named.values_mut()) {
+            *value = read.next()??;
+        }
+        for value in saved.windows.values_mut().flatten() {
+            *value = read.next()??;
+        }
+        Some(saved)
+    }
+
     /// The reports, by model and start.
     pub(super) fn reports(&self) -> &BTreeMap<(String, i64), StoredReport> {
         &self.reports
@@ -90,5 +118,25 @@ impl MemoryStore {
         let increments = self.windows.entry(window.clone()).or_default();
         let next = increments.last_key_value().map_or(0, |(number, _)| number + 1);
         increments.insert(next, bytes);
+    }
+}
+
+/// One value is cut, has a bit turned, or changes places with another.
+fn damage(sealed: &mut [(Vec<u8>, Vec<u8>)], rng: &mut Rng) {
+    if sealed.is_empty() {
+        return;
+    }
+    let (one, other) = (rng.usize(..sealed.len()), rng.usize(..sealed.len()));
+    let bytes = &mut sealed[one].1;
+    match rng.u8(..3) {
+        0 => bytes.truncate(rng.usize(..bytes.len())),
+        1 => {
+            let bit = rng.usize(..bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        _ => {
+            let taken = bytes.clone();
+            sealed[one].1 = std::mem::replace(&mut sealed[other].1, taken);
+        }
     }
 }
