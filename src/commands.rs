@@ -3,13 +3,17 @@
 pub(crate) mod backtest;
 pub(crate) mod baseline;
 pub(crate) mod check;
+pub(crate) mod completion;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod formats;
+pub(crate) mod health;
+pub(crate) mod init;
 pub(crate) mod produce;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod score_candidate;
+pub(crate) mod screen;
 pub(crate) mod validate;
 
 mod configured;

@@ -52,7 +52,10 @@ const RECENT: &[u8] = include_bytes!("../examples/flights/recent.onnx");
 
 /// Runs the demo.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Replay nine months of real flights through the whole service")]
+#[command(
+    about = "Replay nine months of real flights through the whole service",
+    after_help = "Examples:\n  driftline demo\n  driftline demo --speed 7d --port 9464"
+)]
 pub(crate) struct DemoArgs {
     /// How many times faster than it happened, such as 1x or 100000x, or "max"
     #[arg(long, value_name = "N|max", default_value = "max", value_parser = traffic::parse_speed)]

@@ -19,24 +19,47 @@ mod scoring;
 mod signals;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use driftline_analytics::report::RULES;
+use driftline_web::REVISION;
 use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
 
+use crate::commands::screen::Color;
 use crate::commands::{
-    backtest, baseline, check, doctor, export, formats, produce, replay, run, score_candidate,
-    validate,
+    backtest, baseline, check, completion, doctor, export, formats, health, init, produce, replay,
+    run, score_candidate, validate,
 };
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
+/// The release, the commit it was built from, and the rules by which its reports are made.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (revision {REVISION}, rules {RULES})", env!("CARGO_PKG_VERSION")));
+
+const EXAMPLES: &str = "Examples:
+  driftline demo                                    the whole service on real flights, without Kafka
+  driftline check reference.csv current.csv         two files compared
+  driftline init --topic flights.captures           a configuration and a baseline out of a topic
+  driftline run                                     the service";
+
 /// Watches machine-learning models in production over Kafka.
 #[derive(Debug, Parser)]
-#[command(name = "driftline", version, about, max_term_width = 100)]
+#[command(
+    name = "driftline",
+    version = VERSION.as_str(),
+    about,
+    max_term_width = 100,
+    after_help = EXAMPLES
+)]
 struct Arguments {
+    /// When colours are shown; NO_COLOR, FORCE_COLOR, CLICOLOR and TERM=dumb are heeded too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -54,6 +77,11 @@ enum Command {
     Validate(validate::ValidateArgs),
     Formats(formats::FormatsArgs),
     Doctor(doctor::DoctorArgs),
+    Init(init::InitArgs),
+    Health(health::HealthArgs),
+    Completion(completion::CompletionArgs),
+    #[command(hide = true)]
+    Man(completion::ManArgs),
     #[command(name = driftline_shadow::SCORE_COMMAND, hide = true)]
     ScoreCandidate(score_candidate::ScoreCandidateArgs),
 }
@@ -69,19 +97,28 @@ fn main() -> ExitCode {
     };
     let filter =
         EnvFilter::try_from_env("DRIFTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match std::env::var("DRIFTLINE_LOG_FORMAT").as_deref() {
+        Ok("json") => logs.json().flatten_event(true).init(),
+        _ => logs.init(),
+    }
+    let color = arguments.color;
     let outcome = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
-        Command::Check(arguments) => check::run(arguments),
-        Command::Baseline(arguments) => baseline::run(arguments),
-        Command::Backtest(arguments) => backtest::run(arguments),
+        Command::Check(arguments) => check::run(arguments, color),
+        Command::Baseline(arguments) => baseline::run(arguments, color),
+        Command::Backtest(arguments) => backtest::run(arguments, color),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Produce(arguments) => produce::run(arguments),
-        Command::Formats(arguments) => formats::run(arguments),
+        Command::Formats(arguments) => formats::run(arguments, color),
         Command::Validate(arguments) => validate::run(arguments),
-        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments, color),
+        Command::Init(arguments) => init::run(arguments, color),
+        Command::Health(arguments) => health::run(arguments),
+        Command::Completion(arguments) => completion::run(arguments, Arguments::command()),
+        Command::Man(arguments) => completion::man(arguments, Arguments::command()),
         Command::ScoreCandidate(arguments) => score_candidate::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -82,6 +82,11 @@ impl ClientContext for Context {
             recreated.insert(topic.to_owned());
             self.any_recreated.store(true, Ordering::Release);
         }
+        // Each broker of each client says that it is gone; the trouble of a topic says it once.
+        if matches!(facility, "FAIL" | "ERROR") {
+            tracing::debug!(facility, message, "librdkafka");
+            return;
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert

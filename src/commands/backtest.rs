@@ -15,27 +15,31 @@ use driftline_config::time::format_instant;
 
 use super::configured;
 use super::progress::Bar;
-use super::text_table::{Paint, TextTable};
+use super::screen::{Color, Screen};
+use super::text_table::{TextTable, level_name};
 
 #[cfg(test)]
 mod tests;
 
 /// Runs a file through a model's windows.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Run a file through windows, judgement and alert states, without Kafka")]
+#[command(
+    about = "Run a file through windows, judgement and alert states, without Kafka",
+    after_help = "Examples:\n  driftline backtest --data history.parquet --time ts\n  driftline backtest -d 'SELECT * FROM '\\''history.parquet'\\'' WHERE region = 1' -t ts --json"
+)]
 pub(crate) struct BacktestArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// Which model of the configuration; not needed where it has one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// The rows: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or
     /// "SELECT … FROM 'file'"
-    #[arg(long, value_name = "FILE|SELECT")]
+    #[arg(long, short, value_name = "FILE|SELECT")]
     pub(crate) data: String,
     /// The column that holds the event time; files of captures have their own
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, short, value_name = "COLUMN")]
     pub(crate) time: Option<String>,
     /// A column of the file that has another name in the model, as FILE_COLUMN=feature:NAME or
     /// FILE_COLUMN=prediction:NAME; or @FILE with such lines, or with them as YAML
@@ -47,13 +51,13 @@ pub(crate) struct BacktestArgs {
 }
 
 /// Runs the command: 0 where no window is at alarm, 1 where one is.
-pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &BacktestArgs, color: Color) -> anyhow::Result<ExitCode> {
     let found = find(args, &mut |note| eprintln!("{note}"))?;
     let mut stdout = std::io::stdout().lock();
     let text = if args.json {
         format!("{}\n", serde_json::to_string(&found)?)
     } else {
-        describe(&found, Paint::of(&stdout))
+        describe(&found, Screen::of(&stdout, color))
     };
     super::write(&mut stdout, &text)?;
     let alarm = found.windows.iter().any(|report| report.level == Level::Alarm);
@@ -73,8 +77,8 @@ fn find(args: &BacktestArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Backt
     Ok(backtest(&options, &mut Audience { note, progress: &|progress| bar.show(progress) })?)
 }
 
-fn describe(found: &Backtest, paint: Paint) -> String {
-    let mut table = TextTable::new(&["window", ">rows", "level", "because"]);
+fn describe(found: &Backtest, screen: Screen) -> String {
+    let mut table = TextTable::new(&["level", "window", ">rows", "because"]);
     for report in &found.windows {
         let strongest = report.findings.iter().find(|f| f.judged && f.level != Level::Ok);
         let mut because = strongest.map(|f| f.because.clone()).unwrap_or_default();
@@ -82,17 +86,17 @@ fn describe(found: &Backtest, paint: Paint) -> String {
             because = format!("(incomplete) {because}");
         }
         table.row(vec![
+            level_name(report.level).to_owned(),
             report.window.start.clone(),
             report.window.rows.to_string(),
-            paint.level(report.level),
             because,
         ]);
     }
-    let mut text = table.render();
+    let mut text = table.render(screen);
     let mut section = |heading: &str, lines: Vec<String>| {
         text.push_str(&format!("\n{heading}: {}\n", lines.len()));
         for line in lines {
-            text.push_str(&format!("  {line}\n"));
+            text.push_str(&format!("{}\n", screen.wrapped(&format!("  {line}"), 4)));
         }
     };
     section("incidents", found.transitions.iter().map(transition).collect());

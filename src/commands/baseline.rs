@@ -15,6 +15,7 @@ use driftline_files::{Mapping, write_file};
 
 use super::configured;
 use super::progress::Bar;
+use super::screen::{Color, Screen};
 
 mod captures;
 mod prospect;
@@ -24,17 +25,20 @@ use prospect::describe;
 
 /// Builds a baseline.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Build the baseline of a model from a file, a query or its captures")]
+#[command(
+    about = "Build the baseline of a model from a file, a query or its captures",
+    after_help = "Examples:\n  driftline baseline --data reference.parquet --time ts --out baseline.json\n  driftline baseline --captures --from 2026-11-01T00:00:00Z --out baseline.json"
+)]
 pub(crate) struct BaselineArgs {
     /// The configuration; the baseline file it names need not exist yet
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// Which model of the configuration; not needed where it has one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// The rows: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or "SELECT … FROM
     /// 'file'"
-    #[arg(long, value_name = "FILE", required_unless_present = "captures")]
+    #[arg(long, short, value_name = "FILE", required_unless_present = "captures")]
     pub(crate) data: Option<String>,
     /// Take the captures that the model's topic holds instead of a file
     #[arg(long, conflicts_with_all = ["data", "time", "rename"])]
@@ -47,7 +51,7 @@ pub(crate) struct BaselineArgs {
     pub(crate) to: Option<i64>,
     /// The column that holds the event time: the rows are then cut into own windows, which say how
     /// far the columns move by themselves
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, short, value_name = "COLUMN")]
     pub(crate) time: Option<String>,
     /// A column of the file that has another name in the model, as FILE_COLUMN=feature:NAME or
     /// FILE_COLUMN=prediction:NAME; or @FILE with such lines, or with them as YAML
@@ -68,7 +72,7 @@ pub(crate) struct BaselineArgs {
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
     /// Where the baseline is written
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
 
@@ -87,19 +91,23 @@ fn cut_points(text: &str) -> Result<CutPoints, String> {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &BaselineArgs) -> anyhow::Result<ExitCode> {
-    let text = make(args, &mut |note| eprintln!("{note}"))?;
+pub(crate) fn run(args: &BaselineArgs, color: Color) -> anyhow::Result<ExitCode> {
+    let text = make(args, Screen::of(&std::io::stdout(), color), &mut |note| eprintln!("{note}"))?;
     super::write(&mut std::io::stdout().lock(), &text)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds and writes the baseline; returns what is to be said about it.
-fn make(args: &BaselineArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
+pub(super) fn make(
+    args: &BaselineArgs,
+    screen: Screen,
+    note: &mut dyn FnMut(&str),
+) -> anyhow::Result<String> {
     let config = configured::load(&args.config)?;
     let model = configured::model(&config, args.model.as_deref())?;
     let new = built(args, &config, model, note)?;
     let baseline = &new.built.baseline;
-    let about = describe(model, &new, &new.prospects(model, &config.limits)?);
+    let about = describe(model, &new, &new.prospects(model, &config.limits)?, screen);
     // What cannot be read back would be found out when the service starts.
     let written = baseline.to_json();
     Baseline::parse(&written)
@@ -142,6 +150,7 @@ fn built(
         cut_points: args.cut_points,
         held_out_predictions: args.predictions == Some(Predictions::HeldOut),
         categorical: args.categorical.clone(),
+        numeric: Vec::new(),
         ignore: args.ignore.clone(),
     };
     match build(&*rows, &options, &mut audience) {

@@ -7,45 +7,76 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use driftline_batch::Audience;
 use driftline_batch::check::{Against, CheckOptions, Compared, check};
-use driftline_config::{Config, Level, Limits, Tolerance, Tolerances};
+use driftline_config::{Config, Limits, Tolerance, Tolerances};
 use driftline_web::standalone::{ComparedFiles, findings_page};
 
 use super::configured;
 use super::progress::Bar;
-use super::text_table::{Paint, TextTable, printable};
+use super::screen::{Color, Screen};
+
+mod formats;
+mod kinds;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use formats::{FailOn, Outcome, OutputFormat};
+use kinds::Kinds;
+use table::{counts, table};
+
+const EXAMPLES: &str = "Examples:
+  driftline check reference.csv current.csv
+  driftline check --baseline baseline.json --current 'day=2026-11-*/*.parquet' --html report.html
+  driftline check -r s3://bucket/train.parquet -u s3://bucket/today/ --fail-on warn --format junit
+  zcat today.csv.gz | driftline check reference.csv - --kind zip_code=category,customer_id=ignore";
 
 /// Compares two files.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Compare two files, or a file with a baseline")]
+#[command(about = "Compare two files, or a file with a baseline", after_help = EXAMPLES)]
 pub(crate) struct CheckArgs {
-    /// Rows to compare with: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or
-    /// "SELECT … FROM 'file'"
-    #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
+    /// The reference and the current rows, or with --baseline the current rows alone
+    #[arg(value_name = "FILE", num_args = 0..=2)]
+    pub(crate) files: Vec<String>,
+    /// Rows to compare with: a .parquet, .arrow, .csv or .jsonl file, text also as .gz, a folder or pattern
+    /// of such files, the same below s3://, gs:// or az://, "-" for the standard input, or "SELECT … FROM
+    /// 'file'"
+    #[arg(long, short, value_name = "FILE")]
     pub(crate) reference: Option<String>,
     /// A baseline that `driftline baseline` wrote, to compare with
-    #[arg(long, value_name = "FILE", conflicts_with = "reference")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "reference")]
     pub(crate) baseline: Option<PathBuf>,
-    /// Rows to compare: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or
-    /// "SELECT … FROM 'file'"
-    #[arg(long, value_name = "FILE")]
-    pub(crate) current: String,
+    /// Rows to compare, named like the reference
+    #[arg(long, short = 'u', value_name = "FILE")]
+    pub(crate) current: Option<String>,
     /// Take tolerances and features of a model from this configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Which model of the configuration; not needed where it has one
-    #[arg(long, value_name = "NAME", requires = "config")]
+    #[arg(long, short, value_name = "NAME", requires = "config")]
     pub(crate) model: Option<String>,
-    /// Print the report as JSON, and nothing else, on stdout
-    #[arg(long)]
+    /// The level at which the exit code is 1
+    #[arg(long, value_name = "LEVEL", default_value = "alarm")]
+    pub(crate) fail_on: FailOn,
+    /// What is printed on stdout
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: OutputFormat,
+    /// Print the report as JSON, and nothing else, on stdout: the same as --format json
+    #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// Show what is ok too, and what every column is taken for
+    #[arg(long, short)]
+    pub(crate) all: bool,
     /// Also write the findings with their plots into one HTML file that needs nothing else
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Columns of the reference whose values are categories whatever they look like, by their name in the
-    /// file or in the model
+    /// What columns are, whatever they look like: number, category, ignore or time, by their name in the file
+    /// or in the model
+    #[arg(long, short, value_name = "COLUMN=KIND", value_delimiter = ',')]
+    pub(crate) kind: Vec<String>,
+    /// Columns of the reference whose values are categories whatever they look like: as --kind COLUMN=category
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) categorical: Vec<String>,
-    /// Columns to leave out
+    /// Columns to leave out: as --kind COLUMN=ignore
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
     /// Tolerances instead of the model's: ks=0.1,psi=0.2,missing=0.01,wrong_type=0.01,new_category=0.01
@@ -57,11 +88,13 @@ pub(crate) struct CheckArgs {
     pub(crate) rename: Vec<String>,
 }
 
-/// Runs the command: 0 where nothing is at alarm, 1 where something is, 2 where nothing was compared.
-pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+/// Runs the command: 0 where nothing fails, 1 where something does, 2 where nothing was compared.
+pub(crate) fn run(args: &CheckArgs, color: Color) -> anyhow::Result<ExitCode> {
+    let named = Named::of(args)?;
+    let told = Screen::of(&std::io::stderr(), color);
     let mut notes = Vec::new();
     let compared = compare(args, &mut |note| {
-        eprintln!("{note}");
+        eprintln!("{}", told.wrapped(note, 2));
         notes.push(note.to_owned());
     })?;
     let report = &compared.report;
@@ -70,24 +103,63 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             report,
             shapes: &compared.shapes,
             notes: &notes,
-            reference: &reference_name(args),
-            current: &args.current,
+            reference: &named.reference,
+            current: &named.current,
             found: &counts(&compared),
-            command: &command(args),
+            command: &command(args, &named),
         });
         std::fs::write(path, html).with_context(|| format!("--html {}", path.display()))?;
     }
     let mut stdout = std::io::stdout().lock();
-    let text = if args.json {
-        format!("{}\n", report.to_json())
-    } else {
-        table(&compared, Paint::of(&stdout))
-    };
+    let text = printed(args, &named, &compared, Screen::of(&stdout, color));
     super::write(&mut stdout, &text)?;
     if let Some(why) = compared.nothing() {
         bail!("{why}");
     }
-    Ok(if report.level == Level::Alarm { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if args.fail_on.fails(report.level) { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The rows by their names.
+#[derive(Debug)]
+struct Named {
+    /// Rows or a baseline.
+    reference: String,
+    current: String,
+}
+
+impl Named {
+    fn of(args: &CheckArgs) -> anyhow::Result<Named> {
+        let baseline = args.baseline.as_ref().map(|path| path.display().to_string());
+        let mut files = args.files.iter().cloned();
+        let reference = baseline.or_else(|| args.reference.clone()).or_else(|| files.next());
+        let current = args.current.clone().or_else(|| files.next());
+        let (Some(reference), Some(current), None) = (reference, current, files.next()) else {
+            bail!(
+                "write two files, --reference FILE and --current FILE, or --baseline FILE and one file"
+            );
+        };
+        if reference == "-" && current == "-" {
+            bail!("only one of the two can come from the standard input");
+        }
+        Ok(Named { reference, current })
+    }
+}
+
+fn printed(args: &CheckArgs, named: &Named, compared: &Compared, screen: Screen) -> String {
+    let outcome = Outcome {
+        compared,
+        current: &named.current,
+        reference: &named.reference,
+        fail_on: args.fail_on,
+    };
+    match if args.json { OutputFormat::Json } else { args.format } {
+        OutputFormat::Table => table(compared, screen, args.all),
+        OutputFormat::Json => format!("{}\n", compared.report.to_json()),
+        OutputFormat::Markdown => outcome.markdown(),
+        OutputFormat::Junit => outcome.junit(),
+        OutputFormat::Sarif => format!("{:#}\n", outcome.sarif()),
+        OutputFormat::Github => outcome.github(),
+    }
 }
 
 /// Compares as the arguments say; `note` is told of every skipped column.
@@ -111,22 +183,25 @@ fn options(args: &CheckArgs) -> anyhow::Result<CheckOptions> {
         [] => None,
         written => Some(Tolerance::Fixed(tolerances(declared.floor(), written)?)),
     };
-    let categorical = args.categorical.clone();
-    let against = match (&args.baseline, &args.reference) {
-        (Some(_), _) if !categorical.is_empty() => bail!(
+    let named = Named::of(args)?;
+    let Kinds { numeric, mut categorical, mut ignore, time } = Kinds::parse(&args.kind)?;
+    categorical.extend(args.categorical.iter().cloned());
+    ignore.extend(args.ignore.iter().cloned());
+    let against = match &args.baseline {
+        Some(_) if !(categorical.is_empty() && numeric.is_empty()) => bail!(
             "--categorical: the baseline says of each column what it is; it goes with --reference"
         ),
-        (Some(path), _) => Against::Baseline(path.clone()),
-        (None, Some(rows)) => Against::Reference { rows: rows.clone(), categorical },
-        (None, None) => bail!("write --reference FILE or --baseline FILE"),
+        Some(path) => Against::Baseline(path.clone()),
+        None => Against::Reference { rows: named.reference, categorical, numeric },
     };
     Ok(CheckOptions {
         against,
-        current: args.current.clone(),
+        current: named.current,
         model,
         limits,
         tolerance,
-        ignore: args.ignore.clone(),
+        ignore,
+        time,
         rename: args.rename.clone(),
     })
 }
@@ -141,80 +216,17 @@ fn tolerances(mut tolerances: Tolerances, values: &[String]) -> anyhow::Result<T
     Ok(tolerances)
 }
 
-/// The findings that matter, aligned, with a summary above them.
-fn table(compared: &Compared, paint: Paint) -> String {
-    let report = &compared.report;
-    let mut table = TextTable::new(&[
-        "level",
-        "subject",
-        "statistic",
-        ">value",
-        ">bound",
-        ">tolerance",
-        "because",
-    ]);
-    // A quiet share says nothing that its column's distribution does not.
-    let shown = report.findings.iter().filter(|finding| {
-        finding.level != Level::Ok || finding.ks.is_some() || finding.psi.is_some()
-    });
-    for finding in shown {
-        let statistic = match (&finding.ks, &finding.psi) {
-            (Some(_), _) => "KS",
-            (None, Some(_)) => "PSI",
-            (None, None) => finding.check.name(),
-        };
-        let effect = finding.effect();
-        let number = |value: Option<f64>| value.map(|v| format!("{v:.4}")).unwrap_or_default();
-        table.row(vec![
-            paint.level(finding.level),
-            printable(&finding.subject),
-            statistic.to_owned(),
-            number(effect.map(|effect| effect.value)),
-            number(effect.map(|effect| effect.bound)),
-            number(effect.map(|effect| effect.tolerance)),
-            printable(&finding.because),
-        ]);
-    }
-    let found = paint.of_level(report.level, &counts(compared));
-    format!("{} rows: {found}\n\n{}", report.window.rows, table.render())
-}
-
-/// `2 at alarm, 1 at warning; 3 columns skipped`
-fn counts(compared: &Compared) -> String {
-    let findings = &compared.report.findings;
-    let at = |level: Level| findings.iter().filter(|f| f.judged && f.level == level).count();
-    let count = |count: usize, name: &str| (count > 0).then(|| format!("{count} {name}"));
-    let counts: Vec<String> = [
-        count(at(Level::Alarm), "at alarm"),
-        count(at(Level::Warn), "at warning"),
-        count(at(Level::NotComputable), "not computable"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let found = if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
-    match compared.skipped {
-        0 => found,
-        1 => format!("{found}; 1 column skipped"),
-        skipped => format!("{found}; {skipped} columns skipped"),
-    }
-}
-
-fn reference_name(args: &CheckArgs) -> String {
-    let baseline = args.baseline.as_ref().map(|path| path.display().to_string());
-    baseline.or_else(|| args.reference.clone()).unwrap_or_default()
-}
-
 /// The command that gives the same report, as a shell takes it.
-fn command(args: &CheckArgs) -> String {
+fn command(args: &CheckArgs, named: &Named) -> String {
     let path = |path: &PathBuf| path.display().to_string();
     let list = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
     let options = [
-        ("reference", args.reference.clone()),
+        ("reference", args.baseline.is_none().then(|| named.reference.clone())),
         ("baseline", args.baseline.as_ref().map(path)),
-        ("current", Some(args.current.clone())),
+        ("current", Some(named.current.clone())),
         ("config", args.config.as_ref().map(path)),
         ("model", args.model.clone()),
+        ("kind", list(&args.kind)),
         ("categorical", list(&args.categorical)),
         ("ignore", list(&args.ignore)),
         ("tolerance", list(&args.tolerance)),
@@ -238,6 +250,3 @@ fn quoted(argument: &str) -> String {
     }
     format!("'{}'", argument.replace('\'', "'\\''"))
 }
-
-#[cfg(test)]
-mod tests;

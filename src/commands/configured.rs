@@ -5,6 +5,11 @@ use std::path::Path;
 use anyhow::anyhow;
 use driftline_config::{Config, Examine, Model, Problems};
 
+/// Names the configuration where no option does.
+pub(crate) const VARIABLE: &str = "DRIFTLINE_CONFIG";
+/// Where it is where nothing names it.
+pub(crate) const USUAL: &str = "driftline.yaml";
+
 /// Reads a configuration; secrets come from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
     Config::load(path, &|name| std::env::var(name).ok())

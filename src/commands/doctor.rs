@@ -10,6 +10,7 @@ use driftline_config::Config;
 
 use super::configured;
 use super::progress::RowsBar;
+use super::screen::{Color, Screen};
 use super::text_table::TextTable;
 
 mod clocks;
@@ -24,11 +25,12 @@ const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 /// Looks at everything around the service.
 #[derive(Debug, Clone, Args)]
 #[command(
-    about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers, webhooks and Alertmanager"
+    about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers, webhooks and Alertmanager",
+    after_help = "Examples:\n  driftline doctor --config driftline.yaml"
 )]
 pub(crate) struct DoctorArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// The ONNX Runtime library, or a folder that holds it
     #[arg(long, value_name = "PATH")]
@@ -69,9 +71,9 @@ impl Finding {
 }
 
 /// Runs the command: 0 where nothing fails, 2 where something does.
-pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &DoctorArgs, color: Color) -> anyhow::Result<ExitCode> {
     let findings = examine(args);
-    let text = describe(&findings);
+    let text = describe(&findings, Screen::of(&std::io::stdout(), color));
     super::write(&mut std::io::stdout().lock(), &text)?;
     let failed = findings.iter().any(|finding| finding.state == State::Fail);
     Ok(if failed { ExitCode::from(2) } else { ExitCode::SUCCESS })
@@ -145,7 +147,7 @@ fn receivers(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn describe(findings: &[Finding]) -> String {
+fn describe(findings: &[Finding], screen: Screen) -> String {
     let mut table = TextTable::new(&["", "check", "finding"]);
     for finding in findings {
         let state = match finding.state {
@@ -158,7 +160,7 @@ fn describe(findings: &[Finding]) -> String {
     let at = |state: State| findings.iter().filter(|finding| finding.state == state).count();
     format!(
         "{}\n{} ok, {} warnings, {} failed\n",
-        table.render(),
+        table.render(screen),
         at(State::Ok),
         at(State::Warn),
         at(State::Fail)

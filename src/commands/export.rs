@@ -37,11 +37,12 @@ const QUEUE: usize = 4;
 /// Writes counted rows to a file.
 #[derive(Debug, Clone, Args)]
 #[command(
-    about = "Write exactly the rows that a window or a retraining request counted to Parquet"
+    about = "Write exactly the rows that a window or a retraining request counted to Parquet",
+    after_help = "Examples:\n  driftline export --window flight-delay@20261109T000000Z.1d --out window.parquet"
 )]
 pub(crate) struct ExportArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// Rows of the window of this id
     #[arg(long, value_name = "ID", required_unless_present = "retrain")]
@@ -50,7 +51,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "ID", conflicts_with = "window")]
     pub(crate) retrain: Option<String>,
     /// Where the rows are written; must end in .parquet
-    #[arg(long, value_name = "FILE.parquet")]
+    #[arg(long, short, value_name = "FILE.parquet")]
     pub(crate) out: PathBuf,
 }
 

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use driftline_config::presets::{PRESETS, named};
 
 use super::configured;
+use super::screen::{Color, Screen};
 use super::text_table::TextTable;
 use trial::{GivenBeside, Trial};
 
@@ -84,9 +85,9 @@ fn instant(text: &str) -> Result<i64, String> {
 }
 
 /// Runs the command: 1 where a record was rejected.
-pub(crate) fn run(args: &FormatsArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &FormatsArgs, color: Color) -> anyhow::Result<ExitCode> {
     let (text, code) = match &args.command {
-        None => (list(), ExitCode::SUCCESS),
+        None => (list(Screen::of(&std::io::stdout(), color)), ExitCode::SUCCESS),
         Some(FormatsCommand::Show { name }) => (show(name)?.to_owned(), ExitCode::SUCCESS),
         Some(FormatsCommand::Try(args)) => {
             let (text, rejected) = attempt(args)?;
@@ -97,14 +98,14 @@ pub(crate) fn run(args: &FormatsArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn list() -> String {
+fn list(screen: Screen) -> String {
     let mut table = TextTable::new(&["format", "reads"]);
     let own = "One JSON object a record, as docs/contracts.md §3 has it: the default";
     table.row(vec!["driftline-json".to_owned(), own.to_owned()]);
     for preset in &PRESETS {
         table.row(vec![preset.name.to_owned(), preset.summary().to_owned()]);
     }
-    table.render()
+    table.render(screen)
 }
 
 fn show(name: &str) -> anyhow::Result<&'static str> {

@@ -28,23 +28,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends a file as captures.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Send the rows of a file as capture events to a model's topic")]
+#[command(
+    about = "Send the rows of a file as capture events to a model's topic",
+    after_help = "Examples:\n  driftline produce --data rows.parquet --rate 100"
+)]
 pub(crate) struct ProduceArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// Which model of the configuration; not needed where it has one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// The rows: a .parquet, .csv or .jsonl file, or "SELECT … FROM 'file'"
-    #[arg(long, value_name = "FILE|SELECT")]
+    #[arg(long, short, value_name = "FILE|SELECT")]
     pub(crate) data: String,
     /// Rows per second; as fast as the broker takes them where it is left out
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) rate: Option<f64>,
     /// The column that holds the event time; without one, and where the file has none of its own,
     /// rows happen now
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, short, value_name = "COLUMN")]
     pub(crate) time: Option<String>,
     /// A column of the file that has another name in the model, as FILE_COLUMN=feature:NAME or
     /// FILE_COLUMN=prediction:NAME

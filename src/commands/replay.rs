@@ -30,11 +30,12 @@ use difference::{Difference, first_difference};
 /// Computes a stored report again.
 #[derive(Debug, Clone, Args)]
 #[command(
-    about = "Compute a stored report again from Kafka, by its own cuts, and compare the bytes"
+    about = "Compute a stored report again from Kafka, by its own cuts, and compare the bytes",
+    after_help = "Examples:\n  driftline replay --window flight-delay@20261109T000000Z.1d --threads 2"
 )]
 pub(crate) struct ReplayArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// Id of the window, as in its report
     #[arg(long, value_name = "ID")]

@@ -23,6 +23,7 @@ use driftline_pipeline::{Event, Read};
 use driftline_store::Store;
 use driftline_world::{LATER, World, closing_times_us};
 
+use super::screen::Color;
 use super::{baseline, configured, produce};
 
 pub(super) const TOPIC: &str = "captures";
@@ -98,8 +99,12 @@ impl Rig {
             "--out",
             out,
         ];
-        baseline::run(&arguments(&words)).unwrap();
+        baseline::run(&arguments(&words), Color::Never).unwrap();
         rig
+    }
+
+    pub(super) fn bootstrap(&self) -> &str {
+        &self.connection.bootstrap
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

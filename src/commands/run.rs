@@ -14,10 +14,13 @@ use crate::signals::stop_on_signal;
 
 /// Runs the service.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Watch the models of a configuration until told to stop")]
+#[command(
+    about = "Watch the models of a configuration until told to stop",
+    after_help = "Examples:\n  driftline run\n  driftline run --config /etc/driftline/driftline.yaml\n  DRIFTLINE_LOG_FORMAT=json driftline run"
+)]
 pub(crate) struct RunArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
     /// The ONNX Runtime library, where it is not found by itself
     #[arg(long, value_name = "FILE")]

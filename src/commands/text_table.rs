@@ -1,11 +1,13 @@
-//! Tables for people: aligned columns, with colour where a terminal shows them.
+//! Tables for people: aligned columns that fit the screen, with colour where it shows them.
 
-use std::io::IsTerminal;
-
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use driftline_config::Level;
+
+use super::screen::Screen;
 
 #[derive(Debug)]
 pub(crate) struct TextTable {
+    headings: Vec<String>,
     right: Vec<bool>,
     rows: Vec<Vec<String>>,
 }
@@ -13,71 +15,49 @@ pub(crate) struct TextTable {
 /// Whether colours are shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint {
-    on: bool,
+    pub(super) on: bool,
 }
 
 impl TextTable {
-    /// A table with these headings; those that begin with `>` are aligned to the right. The last
-    /// column may be as long as it likes.
+    /// A table with these headings; those that begin with `>` are aligned to the right. A first column of
+    /// levels is shown in their colours.
     pub(crate) fn new(headings: &[&str]) -> TextTable {
         let right = headings.iter().map(|heading| heading.starts_with('>')).collect();
         let headings = headings.iter().map(|h| h.trim_start_matches('>').to_owned()).collect();
-        TextTable { right, rows: vec![headings] }
+        TextTable { headings, right, rows: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    pub(crate) fn render(&self) -> String {
-        let columns = self.right.len();
-        let mut widths = vec![0; columns];
+    /// The lines of the table, none of them wider than the screen.
+    pub(crate) fn render(&self, screen: Screen) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        match screen.width.and_then(|width| u16::try_from(width).ok()) {
+            // Two blanks stand behind the last column too, and are cut off again.
+            Some(width) => table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width.saturating_add(2)),
+            None => table.set_content_arrangement(ContentArrangement::Disabled),
+        };
+        table.set_header(&self.headings);
         for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(visible(cell));
+            table.add_row(row.iter().map(Cell::new));
+        }
+        for (column, right) in table.column_iter_mut().zip(&self.right) {
+            column.set_padding((0, 2));
+            if *right {
+                column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        let mut out = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
-                let fill = " ".repeat(width - visible(cell));
-                match right {
-                    true => line.push_str(&format!("{fill}{cell}  ")),
-                    false => line.push_str(&format!("{cell}{fill}  ")),
-                }
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
-        out
+        let lines = table.lines().map(|line| screen.paint.line(line.trim_end()) + "\n");
+        lines.collect()
     }
 }
 
 impl Paint {
-    #[cfg(test)]
-    pub(crate) fn on(on: bool) -> Paint {
-        Paint { on }
-    }
-
-    /// Colours on a terminal that can show them, unless `NO_COLOR` asks for none (no-color.org).
-    pub(crate) fn of(out: &impl IsTerminal) -> Paint {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Paint { on: out.is_terminal() && !refused && !dumb }
-    }
-
-    /// The name of a level, in its colour.
-    pub(crate) fn level(self, level: Level) -> String {
-        let name = match level {
-            Level::Alarm => "alarm",
-            Level::Warn => "warn",
-            Level::Ok => "ok",
-            Level::NotComputable => "not computable",
-        };
-        self.of_level(level, name)
-    }
-
     /// A text in the colour of a level.
     pub(crate) fn of_level(self, level: Level, text: &str) -> String {
         let colour = match level {
@@ -88,6 +68,29 @@ impl Paint {
         };
         if self.on { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+
+    /// A line that begins with the name of a level, with that name in its colour.
+    fn line(self, line: &str) -> String {
+        for level in Level::ALL {
+            let name = level_name(level);
+            if let Some(rest) = line.strip_prefix(name)
+                && (rest.is_empty() || rest.starts_with(' '))
+            {
+                return self.of_level(level, name) + rest;
+            }
+        }
+        line.to_owned()
+    }
+}
+
+/// The name of a level, as people are told.
+pub(crate) fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Alarm => "alarm",
+        Level::Warn => "warn",
+        Level::Ok => "ok",
+        Level::NotComputable => "not computable",
+    }
 }
 
 /// A text that cannot steer a terminal: what captures may bring of control characters is replaced.
@@ -95,32 +98,33 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
-/// Characters that take room: those of colours do not.
-fn visible(text: &str) -> usize {
-    let mut count = 0;
-    let mut in_colour = false;
-    for character in text.chars() {
-        match (character, in_colour) {
-            ('\u{1b}', _) => in_colour = true,
-            ('m', true) => in_colour = false,
-            (_, true) => {}
-            (_, false) => count += 1,
-        }
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn table() -> TextTable {
+        let mut table = TextTable::new(&["level", ">value", "because"]);
+        table.row(vec!["ok".to_owned(), "1.5".to_owned(), "ä b".to_owned()]);
+        table.row(vec![
+            "alarm".to_owned(),
+            "12".to_owned(),
+            "many words that go on and on".to_owned(),
+        ]);
+        table
+    }
+
     #[test]
     fn columns_are_aligned_and_colours_take_no_room() {
-        let mut table = TextTable::new(&["level", ">value", "because"]);
-        table.row(vec![Paint::on(true).level(Level::Ok), "1.5".to_owned(), "ä b".to_owned()]);
-        table.row(vec![Paint::on(false).level(Level::Alarm), "12".to_owned(), String::new()]);
-        let expected =
-            "level  value  because\n\u{1b}[32mok\u{1b}[0m       1.5  ä b\nalarm     12\n";
-        assert_eq!(table.render(), expected);
+        let painted = Screen { paint: Paint { on: true }, width: None };
+        let expected = "level  value  because\n\u{1b}[32mok\u{1b}[0m       1.5  ä b\n\u{1b}[31;1malarm\u{1b}[0m     12  many words that go on and on\n";
+        assert_eq!(table().render(painted), expected);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_screen() {
+        for width in [24, 30, 40, 80] {
+            let text = table().render(Screen { width: Some(width), ..Screen::PLAIN });
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+        }
     }
 }

@@ -25,10 +25,13 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 /// Checks a configuration.
 #[derive(Debug, Clone, Args)]
-#[command(about = "Report every problem of a configuration at once, with line and column")]
+#[command(
+    about = "Report every problem of a configuration at once, with line and column",
+    after_help = "Examples:\n  driftline validate\n  driftline validate --config driftline.yaml"
+)]
 pub(crate) struct ValidateArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
 }
 

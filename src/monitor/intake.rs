@@ -61,7 +61,7 @@ impl Intake {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(topic, %error, "the retention of a topic is not known yet");
+                    tracing::info!(topic, %error, "the retention of a topic is not known yet");
                     break;
                 }
             }

@@ -60,9 +60,13 @@ impl Readiness {
 
     /// Remembers that reading of a topic, or of the broker under the empty name, is in trouble.
     pub(super) fn in_trouble(&mut self, topic: &str, message: &str, fatal: bool) {
+        // A broker that is away is every topic's trouble, in words that change.
+        let said = self.troubles.contains_key("") || self.troubles.contains_key(topic);
         let known = self.troubles.insert(topic.to_owned(), (message.to_owned(), fatal));
-        if known.is_none_or(|(before, _)| before != message) {
+        if !said || (fatal && known.is_none_or(|(_, before)| !before)) {
             tracing::warn!(topic, message, "reading is in trouble");
+        } else {
+            tracing::debug!(topic, message, "reading is in trouble still");
         }
     }
 

@@ -22,6 +22,8 @@ pub struct BaselineOptions<'a> {
     pub held_out_predictions: bool,
     /// Columns whose values are categories whatever they look like.
     pub categorical: Vec<String>,
+    /// Columns whose values are numbers whatever they look like.
+    pub numeric: Vec<String>,
     pub ignore: Vec<String>,
 }
 
@@ -49,6 +51,7 @@ pub fn build(
     let choices = Choices {
         categorical: options.categorical.clone(),
         ignore: options.ignore.clone(),
+        numeric: options.numeric.clone(),
         coerced: coerced(model),
     };
     let (count, inferred) = infer(rows, &choices, audience)?;

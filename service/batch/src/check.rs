@@ -16,7 +16,7 @@ use driftline_config::{
     Captures, Format, Level, Limits, Model, NoData, Operations, PartitionAfter, Retrain, Start,
     Subject, Tolerance, Window, WindowId,
 };
-use driftline_files::{Choices, FileError, Mapping, Target};
+use driftline_files::{Choices, ColumnKind, FileError, Inferred, Mapping, Target};
 
 use crate::baseline::count_twice;
 use crate::reading::{infer, ledger_of};
@@ -40,6 +40,8 @@ pub struct CheckOptions {
     /// Instead of the model's.
     pub tolerance: Option<Tolerance>,
     pub ignore: Vec<String>,
+    /// The column that holds the event time, where one is named.
+    pub time: Option<String>,
     /// As [`Mapping::parse_renames`] reads them.
     pub rename: Vec<String>,
 }
@@ -52,6 +54,8 @@ pub enum Against {
         rows: String,
         /// Columns whose values are categories whatever they look like.
         categorical: Vec<String>,
+        /// Columns whose values are numbers whatever they look like.
+        numeric: Vec<String>,
     },
     Baseline(PathBuf),
 }
@@ -63,6 +67,8 @@ pub struct Compared {
     pub shapes: BTreeMap<Subject, Shape>,
     /// Columns of the files that were left out.
     pub skipped: u64,
+    /// What the columns of the reference were taken for; a baseline says of each what it is.
+    pub kinds: Vec<ColumnKind>,
 }
 
 impl Compared {
@@ -97,17 +103,18 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
         model.tolerance = tolerance.clone();
     }
     let ignored = ignored(options)?;
-    let mut skipped = 0;
+    let (mut skipped, mut kinds) = (0, Vec::new());
     let baseline = match &options.against {
         Against::Baseline(path) => read_baseline(path, &ignored)?,
-        Against::Reference { rows, categorical } => {
+        Against::Reference { rows, categorical, numeric } => {
             let choices = Choices {
                 categorical: categorical.clone(),
+                numeric: numeric.clone(),
                 ignore: options.ignore.clone(),
                 coerced: coerced(&model),
             };
             let built = build_baseline(options, rows, &choices, audience)?;
-            skipped = built.skipped;
+            (skipped, kinds) = (built.skipped, built.kinds);
             built.baseline
         }
     };
@@ -138,7 +145,7 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
     };
     let (report, _) = judge(&input);
     let shapes = shapes(&input, &report);
-    Ok(Compared { report, shapes, skipped })
+    Ok(Compared { report, shapes, skipped, kinds })
 }
 
 /// What is left out, by the names of the model: a column may be named as its file names it.
@@ -177,6 +184,7 @@ struct Reference {
     baseline: Baseline,
     /// Columns that are not in it.
     skipped: u64,
+    kinds: Vec<ColumnKind>,
 }
 
 fn read_baseline(path: &Path, ignore: &[Subject]) -> Result<Baseline, BatchError> {
@@ -211,9 +219,9 @@ fn build_baseline(
         held_out_predictions: true,
         limits: options.limits.clone(),
     };
-    let skipped = inferred.skipped;
-    let built = count_twice(&rows, inferred.schema, build, audience, &mut |_| ())?;
-    Ok(Reference { baseline: built.baseline, skipped })
+    let Inferred { schema, skipped, kinds, .. } = inferred;
+    let built = count_twice(&rows, schema, build, audience, &mut |_| ())?;
+    Ok(Reference { baseline: built.baseline, skipped, kinds })
 }
 
 /// Columns of the model's envelope are taken as such only where a baseline says which columns are
@@ -227,7 +235,7 @@ fn open(
     let table = FileRows::open_table(argument, what, audience)?;
     let envelope = matches!(options.against, Against::Baseline(_));
     let renames = Mapping::parse_renames(&options.rename)?;
-    let mapping = Mapping { time: None, renames, envelope };
+    let mapping = Mapping { time: options.time.clone(), renames, envelope };
     Ok(FileRows { table, mapping, limits: options.limits.clone() })
 }
 

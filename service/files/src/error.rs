@@ -14,7 +14,7 @@ pub enum FileError {
     #[error("{}: not a file", path.display())]
     NotAFile { path: PathBuf },
     #[error(
-        "{}: unknown format: the name must end in .parquet, .csv, .tsv, .jsonl (these three also with .gz), or write a SELECT",
+        "{}: unknown format: the name must end in .parquet, .arrow, .feather, .csv, .tsv, .jsonl (these three also with .gz), or write a SELECT",
         path.display()
     )]
     Extension { path: PathBuf },
@@ -29,8 +29,15 @@ pub enum FileError {
     #[error("{name}: not readable as {format}: {detail}")]
     Format {
         name: String,
-        /// `Parquet`, `CSV` or `JSON Lines`.
+        /// `Parquet`, `Arrow`, `CSV` or `JSON Lines`.
         format: &'static str,
+        detail: String,
+    },
+    /// Objects of a store that cannot be listed or read.
+    #[error("{url}: {detail}")]
+    Objects {
+        url: String,
+        /// What the store says, and what to do where that is known.
         detail: String,
     },
     #[error("{name}:{line}: not one JSON object: {detail}")]

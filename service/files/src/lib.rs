@@ -1,4 +1,4 @@
-//! Files of rows: Parquet, CSV, JSON Lines, and queries over them, as captures.
+//! Files of rows: Parquet, Arrow, CSV, JSON Lines, and queries over them, as captures.
 //!
 //! ```text
 //! argument ─► paths ─► Table ─┬─► profile ─► infer (kinds)
@@ -9,6 +9,8 @@
 //! decoder of the stream, other formats through the same category texts and the same rules for
 //! values of the wrong type.
 
+mod input;
+mod objects;
 mod paths;
 mod source;
 mod table;
@@ -23,8 +25,10 @@ mod instant;
 mod lines;
 mod values;
 
+mod arrow_file;
 mod csv;
 mod parquet;
+mod parts;
 mod query;
 mod raw;
 mod text;
@@ -36,7 +40,7 @@ mod error;
 pub use error::FileError;
 pub use lines::PassedOver;
 pub use mapping::{Mapping, Target};
-pub use profile::{Choices, ColumnProfile, Inferred, Profile};
+pub use profile::{Choices, ColumnKind, ColumnProfile, Inferred, Profile};
 pub use table::{Captures, Table};
 pub use write::{write_file, write_parquet};
 

@@ -1,13 +1,15 @@
 //! The files that a path, a folder or a pattern names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use glob::{MatchOptions, glob_with};
 
 use super::error::FileError;
+use super::objects;
 
 /// `*` stays within its folder, and what begins with a dot is hidden, as in a shell.
-const OPTIONS: MatchOptions = MatchOptions {
+pub(crate) const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
@@ -17,6 +19,8 @@ const OPTIONS: MatchOptions = MatchOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileFormat {
     Parquet,
+    /// Arrow IPC, as a file or a stream.
+    Arrow,
     Csv,
     JsonLines,
 }
@@ -30,6 +34,7 @@ impl FileFormat {
         };
         match plain.rsplit_once('.')?.1 {
             "parquet" | "parq" | "pq" if !packed => Some(FileFormat::Parquet),
+            "arrow" | "arrows" | "feather" | "ipc" if !packed => Some(FileFormat::Arrow),
             "csv" | "tsv" => Some(FileFormat::Csv),
             "jsonl" | "ndjson" | "json" => Some(FileFormat::JsonLines),
             _ => None,
@@ -37,19 +42,33 @@ impl FileFormat {
     }
 }
 
+/// A folder of copies, gone when nobody needs them any more.
+#[derive(Debug, Clone)]
+pub(crate) struct Copies {
+    pub(crate) folder: Arc<tempfile::TempDir>,
+}
+
 /// Files of one format.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Files {
     pub(crate) format: FileFormat,
     /// At least one, sorted.
     pub(crate) paths: Vec<PathBuf>,
     /// Folders named `key=value` that the files of a folder stand in.
     pub(crate) partitions: Vec<String>,
+    /// The folder that holds the files, where they are copies of something else.
+    pub(crate) copies: Option<Copies>,
 }
 
 /// The files that are meant: what exists is meant literally, whatever signs its name has; a folder
-/// stands for the data files in it; everything else with `*`, `?` or `[…]` is a pattern.
+/// stands for the data files in it; everything else with `*`, `?` or `[…]` is a pattern. Objects of a
+/// store are copied first.
 pub(crate) fn files(argument: &str) -> Result<Files, FileError> {
+    if objects::is_url(argument) {
+        let copies = objects::fetch(argument)?;
+        let files = of_folder(copies.folder.path())?;
+        return Ok(Files { copies: Some(copies), ..files });
+    }
     let path = Path::new(argument);
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => of_folder(path),
@@ -60,7 +79,7 @@ pub(crate) fn files(argument: &str) -> Result<Files, FileError> {
                 let name = argument.to_owned();
                 return Err(FileError::Empty { name, what: "rows: 0 bytes" });
             }
-            Ok(Files { format, paths: vec![path.to_owned()], partitions: Vec::new() })
+            Ok(Files { format, paths: vec![path.to_owned()], partitions: Vec::new(), copies: None })
         }
         Ok(_) => Err(FileError::NotAFile { path: path.to_owned() }),
         Err(_) if argument.contains(['*', '?', '[']) => of_pattern(argument),
@@ -107,7 +126,7 @@ fn of_folder(folder: &Path) -> Result<Files, FileError> {
         }
     }
     if found.is_empty() {
-        let detail = "a folder without .parquet, .csv or .jsonl files".to_owned();
+        let detail = "a folder without .parquet, .arrow, .csv or .jsonl files".to_owned();
         return Err(FileError::Folder { path: folder.to_owned(), detail });
     }
     of_one_format(folder, found)
@@ -128,5 +147,5 @@ fn of_one_format(place: &Path, mut found: Vec<(FileFormat, PathBuf)>) -> Result<
             partitions.extend(key.filter(|key| !partitions.contains(key)));
         }
     }
-    Ok(Files { format, paths, partitions })
+    Ok(Files { format, paths, partitions, copies: None })
 }

@@ -70,6 +70,8 @@ pub struct Choices {
     pub categorical: Vec<String>,
     /// Columns that are left out, likewise.
     pub ignore: Vec<String>,
+    /// Columns that are numbers whatever they look like, likewise: a text that holds a number is that number.
+    pub numeric: Vec<String>,
     /// Subjects in which a string that holds a number is that number (`coerce: true`).
     pub coerced: Vec<Subject>,
 }
@@ -83,6 +85,19 @@ pub struct Inferred {
     pub notes: Vec<String>,
     /// How many columns are skipped.
     pub skipped: u64,
+    /// Every column that may be monitored, in the order of the file.
+    pub kinds: Vec<ColumnKind>,
+}
+
+/// What a column is taken for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnKind {
+    /// As the file names it.
+    pub column: String,
+    /// `None` where it is skipped.
+    pub kind: Option<Kind>,
+    /// What it is taken for it by, in a few words.
+    pub why: String,
 }
 
 enum Verdict {
@@ -106,11 +121,13 @@ impl Profile {
     ) -> Result<Inferred, FileError> {
         let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         let place = |chosen: &String| place_of(chosen, &names, targets);
-        let mut categorical = Vec::new();
-        for chosen in &choices.categorical {
-            let missing = || no_such_column(name, &names, "--categorical", chosen);
-            categorical.push(place(chosen).ok_or_else(missing)?);
-        }
+        let chosen = |columns: &[String], option: &'static str| {
+            let missing = |chosen| no_such_column(name, &names, option, chosen);
+            let places = columns.iter().map(|it| place(it).ok_or_else(|| missing(it)));
+            places.collect::<Result<Vec<usize>, FileError>>()
+        };
+        let categorical = chosen(&choices.categorical, "--categorical")?;
+        let numeric = chosen(&choices.numeric, "--kind")?;
         let mut inferred = Inferred::default();
         let mut ignored = Vec::new();
         for chosen in &choices.ignore {
@@ -123,7 +140,7 @@ impl Profile {
         }
         for (place, (column, target)) in self.columns.iter().zip(targets).enumerate() {
             let Target::Subject(subject) = target else { continue };
-            let coerce = choices.coerced.contains(subject);
+            let coerce = numeric.contains(&place) || choices.coerced.contains(subject);
             let verdict = if ignored.contains(&place) {
                 Verdict::Skip("--ignore".to_owned())
             } else if categorical.contains(&place) {
@@ -133,6 +150,8 @@ impl Profile {
             } else {
                 column.verdict()
             };
+            let said = coerce || categorical.contains(&place);
+            inferred.kinds.push(column.taken_for(&verdict, said));
             match verdict {
                 Verdict::Kind(kind) => {
                     inferred.notes.extend(column.misfits(name, kind).filter(|_| !coerce));
@@ -309,6 +328,27 @@ impl ColumnProfile {
             )),
             None => Verdict::Kind(Kind::Categorical),
         }
+    }
+
+    /// What the column is taken for; `said` says that its kind was declared.
+    fn taken_for(&self, verdict: &Verdict, said: bool) -> ColumnKind {
+        let values = self.values() - self.marked;
+        let (kind, why) = match verdict {
+            Verdict::Skip(why) => (None, why.clone()),
+            Verdict::Kind(kind) if said => (Some(*kind), "as you say".to_owned()),
+            Verdict::Kind(Kind::Numeric) if self.numbers == values => {
+                (Some(Kind::Numeric), "numbers".to_owned())
+            }
+            Verdict::Kind(Kind::Numeric) => {
+                (Some(Kind::Numeric), format!("{} of {values} values are numbers", self.numbers))
+            }
+            Verdict::Kind(kind) if self.booleans == values => (Some(*kind), "booleans".to_owned()),
+            Verdict::Kind(kind) if self.codes > 0 => {
+                (Some(*kind), format!("{} of {values} values begin with a zero: codes", self.codes))
+            }
+            Verdict::Kind(kind) => (Some(*kind), "texts".to_owned()),
+        };
+        ColumnKind { column: self.name.clone(), kind, why }
     }
 
     /// What is to be said of values that are not of the kind of their column.

@@ -10,13 +10,13 @@ use datafusion::common::{Result as DataFusionResult, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::options::JsonReadOptions;
+use datafusion::execution::options::{ArrowReadOptions, JsonReadOptions};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{ParquetReadOptions, SQLOptions, SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 
 use super::error::FileError;
-use super::paths::{FileFormat, Files, files};
+use super::paths::{Copies, FileFormat, Files, files};
 use super::raw::Raw;
 
 mod typed;
@@ -58,6 +58,8 @@ struct Asked {
     frame: DataFrame,
     /// What is unusual about the files it reads.
     notes: Vec<String>,
+    /// What holds the files that are copies.
+    _copies: Vec<Copies>,
 }
 
 fn runtime(query: &str) -> Result<Runtime, FileError> {
@@ -86,7 +88,7 @@ fn refused(query: &str, error: &DataFusionError) -> FileError {
 
 async fn ask(query: &str) -> DataFusionResult<Asked> {
     let context = session()?;
-    let mut notes = Vec::new();
+    let (mut notes, mut copies) = (Vec::new(), Vec::new());
     let state = context.state();
     let dialect = state.config_options().sql_parser.dialect;
     let statement = state.sql_to_statement(query, &dialect)?;
@@ -95,6 +97,7 @@ async fn ask(query: &str) -> DataFusionResult<Asked> {
             Ok(files) => {
                 let table = table(&context, reference.table(), &files, &mut notes).await?;
                 context.register_table(TableReference::bare(reference.table()), table)?;
+                copies.extend(files.copies);
             }
             // What is no file may be another part of the query.
             Err(FileError::Missing { .. }) => {}
@@ -105,7 +108,7 @@ async fn ask(query: &str) -> DataFusionResult<Asked> {
     let options =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let frame = context.sql_with_options(query, options).await?;
-    Ok(Asked { frame, notes })
+    Ok(Asked { frame, notes, _copies: copies })
 }
 
 async fn table(
@@ -122,6 +125,10 @@ async fn table(
             let options =
                 ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
             Ok(context.read_parquet(urls, options).await?.into_view())
+        }
+        FileFormat::Arrow => {
+            let options = ArrowReadOptions { file_extension: "", ..ArrowReadOptions::default() };
+            Ok(context.read_arrow(urls, options).await?.into_view())
         }
         FileFormat::JsonLines => {
             let options = JsonReadOptions::default().file_extension("");

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::error::FileError;
+use super::input;
 use super::paths::{Files, files};
 
 /// Where rows come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// Files of one format, with what they were named by.
     Files { argument: String, files: Files },
@@ -15,8 +16,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Reads a data argument: a query where it starts with SELECT or WITH, else a file, a folder or a
-    /// pattern.
+    /// Reads a data argument: a query where it starts with SELECT or WITH, the standard input for `-`, else
+    /// a file, a folder, a pattern, or the same of an object store.
     ///
     /// # Errors
     /// No such file, an empty one, or a name that does not say its format.
@@ -24,7 +25,10 @@ impl Source {
         if is_query(argument) {
             return Ok(Source::Query(argument.trim().trim_end_matches(';').to_owned()));
         }
-        let files = files(argument)?;
+        let files = match argument {
+            "-" => input::spool(std::io::stdin().lock())?,
+            _ => files(argument)?,
+        };
         Ok(Source::Files { argument: argument.to_owned(), files })
     }
 }
@@ -33,6 +37,9 @@ impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Query(query) => formatter.write_str(query),
+            Source::Files { argument, .. } if argument == "-" => {
+                formatter.write_str("standard input")
+            }
             Source::Files { argument, .. } => formatter.write_str(argument),
         }
     }

@@ -9,6 +9,7 @@ use driftline_capture::{CaptureBatch, CaptureSchema};
 use driftline_config::{Limits, Model};
 use driftline_formats::RecordLimits;
 
+use super::arrow_file::ArrowFiles;
 use super::convert::Converter;
 use super::csv::{self, CsvFile};
 use super::error::FileError;
@@ -16,7 +17,7 @@ use super::flat::FlatDecoder;
 use super::lines::{self, Lines, PassedOver, Shape, Survey, by_map, captures_decoder, survey};
 use super::mapping::{FileColumns, Mapping, Target};
 use super::parquet::ParquetFiles;
-use super::paths::FileFormat;
+use super::paths::{Copies, FileFormat};
 use super::profile::{ColumnProfile, Profile};
 use super::query;
 use super::raw::{self, Raw};
@@ -38,6 +39,8 @@ pub struct Table {
     remarks: Vec<String>,
     /// What stands in the columns, once somebody asked.
     profile: OnceLock<Profile>,
+    /// What holds the files, where they are copies.
+    _copies: Option<Copies>,
     /// Sentences that were told.
     told: Mutex<BTreeSet<String>>,
 }
@@ -45,6 +48,7 @@ pub struct Table {
 #[derive(Debug)]
 enum Content {
     Parquet(ParquetFiles),
+    Arrow(ArrowFiles),
     Csv(Vec<CsvFile>),
     Lines(Vec<PathBuf>, Survey),
     Query(String),
@@ -96,6 +100,7 @@ impl Table {
         let source = Source::parse(argument)?;
         let name = source.to_string();
         let mut remarks = Vec::new();
+        let mut copies = None;
         let (columns, content) = match source {
             Source::Query(query) => {
                 let schema = query::schema(&query)?;
@@ -103,6 +108,7 @@ impl Table {
                 (names, Content::Query(query))
             }
             Source::Files { files, .. } => {
+                copies = files.copies;
                 if !files.partitions.is_empty() {
                     let keys = files.partitions.join(", ");
                     remarks.push(format!("the folders' {keys} are not read as columns"));
@@ -111,6 +117,10 @@ impl Table {
                     FileFormat::Parquet => {
                         let parquet = ParquetFiles::open(&name, &files.paths)?;
                         (parquet.names.clone(), Content::Parquet(parquet))
+                    }
+                    FileFormat::Arrow => {
+                        let arrow = ArrowFiles::open(&name, &files.paths)?;
+                        (arrow.names.clone(), Content::Arrow(arrow))
                     }
                     FileFormat::Csv => {
                         let open = files.paths.iter().map(|path| CsvFile::open(path));
@@ -145,7 +155,8 @@ impl Table {
                 }
             }
         };
-        Table::of(name, columns, content, remarks)
+        let table = Table::of(name, columns, content, remarks)?;
+        Ok(Table { _copies: copies, ..table })
     }
 
     fn of(
@@ -168,7 +179,8 @@ impl Table {
             Content::Lines(_, survey) => OnceLock::from(survey.profile.clone()),
             _ => OnceLock::new(),
         };
-        Ok(Table { name, columns, content, remarks, profile, told: Mutex::default() })
+        let (_copies, told) = (None, Mutex::default());
+        Ok(Table { name, columns, content, remarks, profile, _copies, told })
     }
 
     /// The file or query, as it was named.
@@ -299,6 +311,7 @@ impl Table {
     fn with_columns<T>(&self, then: impl FnOnce(&FileColumns<'_>) -> T) -> T {
         let index: &[String] = match &self.content {
             Content::Parquet(parquet) => &parquet.index,
+            Content::Arrow(arrow) => &arrow.index,
             _ => &[],
         };
         let fits = |place: usize| {
@@ -315,6 +328,10 @@ impl Table {
             Content::Parquet(parquet) => {
                 let parquet = parquet.clone();
                 raw::read(&self.name, move |outbox| parquet.read(outbox))
+            }
+            Content::Arrow(arrow) => {
+                let arrow = arrow.clone();
+                raw::read(&self.name, move |outbox| arrow.read(outbox))
             }
             Content::Csv(files) => {
                 let (files, names) = (files.clone(), self.columns.clone());

@@ -410,7 +410,7 @@ fn what_cannot_be_read_is_said_in_one_sentence() {
         ("missing.csv", "missing.csv: no such file"),
         (
             "notes.txt",
-            "unknown format: the name must end in .parquet, .csv, .tsv, .jsonl (these three also with .gz), or write a SELECT",
+            "unknown format: the name must end in .parquet, .arrow, .feather, .csv, .tsv, .jsonl (these three also with .gz), or write a SELECT",
         ),
         ("empty.csv", "empty.csv: no rows: 0 bytes"),
         ("text.parquet", "text.parquet: not readable as Parquet"),

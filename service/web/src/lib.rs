@@ -29,5 +29,6 @@ pub use live::{
     AcceptanceStatus, CandidateStatus, CheckState, DEAD_LETTERS, DeadLetter, IncidentStatus, Live,
     ModelStatus, PaneStatus, PartitionStatus, ReadyCheck, RecentWindow, Step, TopicStatus,
 };
+pub use metrics::REVISION;
 pub use page::standalone;
 pub use server::{Tls, TlsError, router, serve};

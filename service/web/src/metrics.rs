@@ -6,6 +6,7 @@
 //! a column or version that left a model go with the next report.
 
 mod families;
+pub(crate) mod process;
 mod requests;
 mod table;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use driftline_alerting::{Class, ModelAlerts, State};
-use driftline_analytics::report::{Check, Effect, Finding, Ledger, PairCounts, Report};
+use driftline_analytics::report::{Check, Effect, Finding, Ledger, PairCounts, RULES, Report};
 use driftline_config::{Config, Level, Partition};
 use driftline_pipeline::TopicLedger;
 use driftline_pipeline::capture::CaptureBatch;
@@ -27,6 +28,12 @@ use table::{Labels, OWN_LIMIT, Rank, Table, seconds};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The commit that was built, where the build was told.
+pub const REVISION: &str = match option_env!("DRIFTLINE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// The one bound that is not ours: `max.message.bytes` of the reports topic.
 pub const REPORT_TOO_LARGE: &str = "report_record_bytes";
@@ -94,7 +101,8 @@ impl Metrics {
     /// `rejections` are the reasons for which a record can be rejected.
     pub fn new(config: &Config, rejections: &[&str]) -> Metrics {
         let mut table = Table::new(config.limits.series);
-        table.set(Family::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1.0);
+        let rules = RULES.to_string();
+        table.set(Family::BuildInfo, &[env!("CARGO_PKG_VERSION"), REVISION, &rules], 1.0);
         for limit in LIMITS {
             table.add(Family::LimitReached, &[limit], 0.0);
         }

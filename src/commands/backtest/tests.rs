@@ -70,7 +70,7 @@ fn rows_without_a_time_are_refused() {
 fn the_table_names_windows_incidents_and_messages() {
     let rig = Rig::new(50);
     let found = run_over(&rig, &rig.days("days.csv", 0..4));
-    let text = describe(&found, Paint::on(false));
+    let text = describe(&found, Screen::PLAIN);
     for part in [
         "2026-11-04T00:00:00Z",
         "alarm",

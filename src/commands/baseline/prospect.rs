@@ -7,14 +7,22 @@ use driftline_batch::prospect::Prospects;
 use driftline_config::time::{format_duration, format_instant};
 use driftline_config::{Level, Model, Subject};
 
+use super::super::screen::Screen;
 use super::super::text_table::TextTable;
 
-pub(super) fn describe(model: &Model, new: &NewBaseline, prospects: &Prospects) -> String {
-    let columns = columns(&new.built.baseline, &prospects.by_size, new.timed);
-    format!("{columns}\n{}", own_windows(model, prospects, new.timed))
+pub(super) fn describe(
+    model: &Model,
+    new: &NewBaseline,
+    prospects: &Prospects,
+    screen: Screen,
+) -> String {
+    let columns = columns(&new.built.baseline, &prospects.by_size, new.timed, screen);
+    let own = own_windows(model, prospects, new.timed);
+    let own: Vec<String> = own.lines().map(|line| screen.wrapped(line, 2)).collect();
+    format!("{columns}\n{}\n", own.join("\n"))
 }
 
-fn columns(baseline: &Baseline, prospects: &[Report], timed: bool) -> String {
+fn columns(baseline: &Baseline, prospects: &[Report], timed: bool, screen: Screen) -> String {
     let mut table = TextTable::new(&[
         "column",
         "kind",
@@ -45,8 +53,11 @@ fn columns(baseline: &Baseline, prospects: &[Report], timed: bool) -> String {
         );
         table.row(row);
     }
-    let heading = "smallest KS (numeric) or PSI (categorical) on which windows of so many rows could alarm:\n";
-    format!("{heading}{}", table.render())
+    let heading = screen.wrapped(
+        "smallest KS (numeric) or PSI (categorical) on which windows of so many rows could alarm:",
+        0,
+    );
+    format!("{heading}\n{}", table.render(screen))
 }
 
 /// Findings about predictions name the version too.

@@ -60,7 +60,7 @@ impl Case {
 #[test]
 fn what_it_will_be_able_to_say_is_printed() {
     let case = Case::new();
-    let text = make(&case.args(), &mut |_| ()).unwrap();
+    let text = make(&case.args(), Screen::PLAIN, &mut |_| ()).unwrap();
     let line = |subject: &str| {
         let line = text.lines().find(|line| line.starts_with(subject)).unwrap();
         line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
@@ -75,7 +75,8 @@ fn what_it_will_be_able_to_say_is_printed() {
     assert!(text.contains("baseline.json: 4000 rows, 4 columns, sha256 "), "{text}");
     let written = Baseline::parse(&std::fs::read(case.path("baseline.json")).unwrap()).unwrap();
     assert!(text.contains(&written.sha256), "{text}");
-    let text = make(&BaselineArgs { time: None, ..case.args() }, &mut |_| ()).unwrap();
+    let text =
+        make(&BaselineArgs { time: None, ..case.args() }, Screen::PLAIN, &mut |_| ()).unwrap();
     assert!(text.contains("no windows of its own (of 1d)"), "{text}");
 }
 
@@ -156,7 +157,7 @@ fn what_cannot_be_built_is_said_in_one_sentence() {
         ),
     ];
     for (args, expected) in table {
-        let error = format!("{:#}", make(&args, &mut |_| ()).unwrap_err());
+        let error = format!("{:#}", make(&args, Screen::PLAIN, &mut |_| ()).unwrap_err());
         assert!(error.contains(expected), "{error}");
     }
     let texts = ["0", "1", "few", "-3", ""];
@@ -172,7 +173,7 @@ fn rows_of_a_single_window_are_told_that_they_are_too_few() {
     let rows = std::fs::read_to_string(case.path("rows.csv")).unwrap();
     let first: Vec<&str> = rows.lines().take(300).collect();
     std::fs::write(case.path("rows.csv"), first.join("\n")).unwrap();
-    let text = make(&case.args(), &mut |_| ()).unwrap();
+    let text = make(&case.args(), Screen::PLAIN, &mut |_| ()).unwrap();
     assert!(text.contains("fewer than two windows of its own (of 1d, at least 50 rows)"), "{text}");
     assert!(!text.contains("--time"), "{text}");
     assert!(!text.contains("for want of a time column"), "{text}");
@@ -187,7 +188,7 @@ fn predictions_are_asked_about_where_it_matters() {
     std::fs::write(case.path("rows.csv"), rows.replacen(",p\n", ",score\n", 1)).unwrap();
     let mut notes = Vec::new();
     let args = BaselineArgs { rename: Vec::new(), predictions: None, ..case.args() };
-    make(&args, &mut |note| notes.push(note.to_owned())).unwrap();
+    make(&args, Screen::PLAIN, &mut |note| notes.push(note.to_owned())).unwrap();
     let hint = "column score becomes a feature; if it is what the model answered, write --rename score=prediction:score";
     assert!(notes.iter().any(|note| note.contains(hint)), "{notes:?}");
     let mut lines = String::new();
@@ -204,7 +205,7 @@ fn predictions_are_asked_about_where_it_matters() {
     let captures = case.path("captures.jsonl").to_str().unwrap().to_owned();
     let args = BaselineArgs { data: Some(captures), time: None, ..args };
     let mut notes = Vec::new();
-    let text = make(&args, &mut |note| notes.push(note.to_owned())).unwrap();
+    let text = make(&args, Screen::PLAIN, &mut |note| notes.push(note.to_owned())).unwrap();
     assert!(text.contains("prediction:score"), "{text}");
     assert!(notes.iter().any(|note| note.contains("taken for held-out")), "{notes:?}");
 }
@@ -219,7 +220,7 @@ fn a_baseline_that_cannot_be_read_is_not_written() {
         let text = rows.replacen("when,id,x", header, 1);
         std::fs::write(case.path("rows.csv"), text).unwrap();
         let _ = std::fs::remove_file(case.path("baseline.json"));
-        make(&plain, &mut |_| ())
+        make(&plain, Screen::PLAIN, &mut |_| ())
     };
     written("when,,x").unwrap();
     Baseline::parse(&std::fs::read(case.path("baseline.json")).unwrap()).unwrap();

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use driftline_analytics::report::Report;
 
 use super::super::rig::arguments;
+use driftline_config::Level;
+
 use super::*;
 
 /// A CSV of a number and a colour, the numbers moved by `shift`.
@@ -73,14 +75,14 @@ fn the_table_is_for_people() {
     let folder = tempfile::tempdir().unwrap();
     let (left, right) = (file(&folder, "l.csv", 0), file(&folder, "r.csv", 30));
     let found = compared(&["--reference", &left, "--current", &right]).unwrap();
-    let text = table(&found, Paint::on(false));
+    let text = table(&found, Screen::PLAIN, false);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("900 rows: 1 at alarm"), "{text}");
     assert!(lines[2].starts_with("level  subject"), "{text}");
-    assert!(lines[3].starts_with("alarm  feature:x       KS"), "{text}");
+    assert!(lines[3].starts_with("alarm  feature:x  KS"), "{text}");
     assert!(!text.contains('\u{1b}'));
     let same = compared(&["--reference", &left, "--current", &left]).unwrap();
-    assert!(table(&same, Paint::on(false)).starts_with("900 rows: nothing found"));
+    assert!(table(&same, Screen::PLAIN, false).starts_with("900 rows: nothing found"));
 }
 
 /// Two rows against nine hundred were "nothing found", and the exit code was 0.
@@ -91,6 +93,6 @@ fn a_check_that_could_compare_nothing_ends_with_a_sentence() {
     let right = folder.path().join("two.csv");
     std::fs::write(&right, "x,colour\n1,red\n2,green\n").unwrap();
     let words = ["--reference", &left, "--current", right.to_str().unwrap()];
-    let error = run(&arguments(&words)).unwrap_err().to_string();
+    let error = run(&arguments(&words), Color::Never).unwrap_err().to_string();
     assert!(error.starts_with("nothing could be compared: 2 rows are too few"), "{error}");
 }

@@ -143,7 +143,11 @@ fn a_whole_configuration_is_examined() {
     // The embedded broker keeps the settings of its topics to itself.
     assert_eq!(state_of(&format!("topic {TOPIC}: settings")), State::Warn);
     assert_eq!(state_of("receiver retrain"), State::Fail, "nobody listens on port 1");
-    assert!(describe(&findings).contains("FAIL"), "{}", describe(&findings));
+    assert!(
+        describe(&findings, Screen::PLAIN).contains("FAIL"),
+        "{}",
+        describe(&findings, Screen::PLAIN)
+    );
 }
 
 /// Own windows of UTC's days are no days of Paris: `doctor` had no word for it.

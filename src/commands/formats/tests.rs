@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use driftline_config::presets::PRESETS;
 
 use super::{TryArgs, attempt, given_header, list, show};
+use crate::commands::screen::Screen;
 
 fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
@@ -32,7 +33,7 @@ fn tried(captures: &str, lines: &str, headers: &[&str]) -> (String, bool) {
 
 #[test]
 fn every_format_is_listed_and_shown() {
-    let listed = list();
+    let listed = list(Screen::PLAIN);
     for preset in &PRESETS {
         assert!(listed.contains(preset.name) && show(preset.name).unwrap() == preset.text);
     }

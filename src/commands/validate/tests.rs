@@ -3,6 +3,7 @@
 use super::*;
 use crate::commands::baseline;
 use crate::commands::rig::{Rig, arguments};
+use crate::commands::screen::Color;
 
 /// What is wrong with the rig's configuration where `text` follows it, without the path.
 fn problems(rig: &Rig, models: &str) -> Vec<String> {
@@ -61,7 +62,7 @@ fn windows_under_a_day_against_a_baseline_of_unknown_hours_are_refused() {
     let out = out.to_str().unwrap();
     let words = ["--config", &config, "--model", "m", "--data", &data, "--out", out];
     let more = ["--rename", "score=prediction:score", "--predictions", "held-out"];
-    baseline::run(&arguments(&[&words[..], &more].concat())).unwrap();
+    baseline::run(&arguments(&[&words[..], &more].concat()), Color::Never).unwrap();
 
     let hours = "windows of 1h are compared with a baseline of unknown hours";
     for (baseline, every, tolerance, expected) in [

@@ -59,6 +59,7 @@ impl Case {
             cut_points: CutPoints::default(),
             held_out_predictions: true,
             categorical: Vec::new(),
+            numeric: Vec::new(),
             ignore: Vec::new(),
         }
     }
@@ -83,6 +84,7 @@ impl Case {
             limits: self.config.limits.clone(),
             tolerance: None,
             ignore: Vec::new(),
+            time: None,
             rename: Vec::new(),
         };
         let mut audience = Audience { note: &mut |_| (), progress: &|_| () };

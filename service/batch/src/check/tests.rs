@@ -74,12 +74,13 @@ impl Rows {
 fn options(reference: &str, current: &str) -> CheckOptions {
     let rows = reference.to_owned();
     CheckOptions {
-        against: Against::Reference { rows, categorical: Vec::new() },
+        against: Against::Reference { rows, categorical: Vec::new(), numeric: Vec::new() },
         current: current.to_owned(),
         model: None,
         limits: Limits::default(),
         tolerance: None,
         ignore: Vec::new(),
+        time: None,
         rename: Vec::new(),
     }
 }
@@ -201,7 +202,11 @@ fn options_change_what_is_compared() {
     assert_ne!(found.level, Level::Alarm);
     let ks = finding(&found, "feature:x", Check::Distribution).ks.clone().unwrap();
     assert_eq!((ks.tolerance, ks.tolerance_from.as_str()), (0.5, "set for this model"));
-    let against = Against::Reference { rows: left.clone(), categorical: vec!["x".to_owned()] };
+    let against = Against::Reference {
+        rows: left.clone(),
+        categorical: vec!["x".to_owned()],
+        numeric: Vec::new(),
+    };
     let categorical = CheckOptions { against, ..options(&left, &right) };
     let found = report(&categorical);
     assert!(finding(&found, "feature:x", Check::Distribution).ks.is_none());
@@ -218,7 +223,11 @@ fn what_cannot_be_compared_is_said_in_one_sentence() {
     };
     let (header, dates) =
         (text("header.csv", "x,colour\n"), text("dates.csv", "day\n2013-01-01\n"));
-    let categorical = Against::Reference { rows: file.clone(), categorical: vec!["y".to_owned()] };
+    let categorical = Against::Reference {
+        rows: file.clone(),
+        categorical: vec!["y".to_owned()],
+        numeric: Vec::new(),
+    };
     let base = options(&file, &file);
     let table = [
         (options(&file, &header), "header.csv: no rows"),

@@ -125,6 +125,7 @@ fn kinds_follow_from_the_values() {
     let choices = Choices {
         categorical: vec!["zip".to_owned(), "id".to_owned()],
         ignore: vec!["number".to_owned(), "gone".to_owned()],
+        numeric: Vec::new(),
         coerced: vec![Subject::feature("mixed")],
     };
     let inferred = profile.infer("k.csv", &targets, &choices).unwrap();

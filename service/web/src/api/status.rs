@@ -34,6 +34,7 @@ pub(crate) async fn metrics(State(board): State<Arc<Board>>) -> Result<Response,
         tracing::error!(%error, "metrics cannot be written");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written")
     })?;
+    let text = text + &crate::metrics::process::render();
     Ok(([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -301,8 +301,8 @@ impl Family {
             _ => define(
                 "driftline_build_info",
                 Gauge,
-                &["version"],
-                "Always 1; the release that runs.",
+                &["version", "revision", "rules"],
+                "Always 1; the release that runs, the commit it was built from, the rules of its reports.",
             ),
         }
     }
