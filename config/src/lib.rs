@@ -20,6 +20,7 @@ mod render;
 mod secret;
 mod service;
 
+mod file;
 mod hash;
 mod ids;
 mod level;
@@ -29,6 +30,7 @@ mod window_id;
 
 pub mod time;
 
+pub use file::read_file;
 pub use hash::{hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
