@@ -31,7 +31,7 @@ mod window_id;
 pub mod time;
 
 pub use file::read_file;
-pub use hash::{hex, sha256_bytes, sha256_hex};
+pub use hash::{Hasher, hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
 pub use model::{
