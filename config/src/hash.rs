@@ -14,6 +14,20 @@ pub fn sha256_bytes(pieces: &[&[u8]]) -> [u8; 32] {
     digest.finalize().into()
 }
 
+/// A sha256 of what comes piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 /// Lower-case hex of a digest whose bytes were hashed piece by piece.
 pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -22,6 +22,7 @@ mod render;
 mod secret;
 mod service;
 
+mod file;
 mod grid;
 mod hash;
 mod ids;
@@ -33,8 +34,9 @@ mod window_id;
 
 pub mod time;
 
+pub use file::read_file;
 pub use grid::WindowGrid;
-pub use hash::{hex, sha256_bytes, sha256_hex};
+pub use hash::{Hasher, hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
 pub use model::{

@@ -14,6 +14,8 @@ mod value;
 pub(crate) use names::{check_unique, names_of, nearest};
 pub(crate) use value::{Read, Value, Wrong, shorten, wrong};
 
+/// Problems of a kind that are told one by one: of a file that is something else there would be thousands.
+const MOST_OF_A_KIND: usize = 20;
 /// Keys that the contract names and that a coming version reads.
 const NOT_BUILT_YET: [&str; 3] = ["budget", "labels", "segments"];
 
@@ -233,11 +235,33 @@ impl<'n> Section<'n> {
     /// Reports keys that nobody asked for and keys that stand twice.
     pub(crate) fn finish(self) {
         report_duplicates(self.context, self.entries);
-        for entry in self.entries {
-            if !self.known.contains(&entry.key.as_str()) {
-                self.context.report(entry.key_at, self.unknown(&entry.key));
-            }
+        let unknown = self.entries.iter().filter(|entry| !self.knows(entry));
+        for entry in unknown.clone().take(MOST_OF_A_KIND) {
+            self.context.report(entry.key_at, self.unknown(&entry.key));
         }
+        if let Some(next) = unknown.clone().nth(MOST_OF_A_KIND) {
+            let more = unknown.count() - MOST_OF_A_KIND;
+            let message = format!("and {more} more unknown keys in {}", self.what);
+            self.context.report(next.key_at, wrong(message));
+        }
+    }
+
+    /// The same for a file that may be none of ours: what stands in it may be somebody's secret, so that of its
+    /// keys only those are named that `are_words` of ours.
+    pub(crate) fn finish_unquoted(self, are_words: &[&str]) {
+        let mut unknown = self.entries.iter().filter(|entry| !self.knows(entry));
+        match unknown.find(|entry| !are_words.contains(&entry.key.as_str())) {
+            Some(foreign) => {
+                let message = format!("unknown keys in {}", self.what);
+                let known = format!("known are {}", self.known.join(", "));
+                self.context.report(foreign.key_at, wrong(message).hint(known));
+            }
+            None => self.finish(),
+        }
+    }
+
+    fn knows(&self, entry: &Entry) -> bool {
+        self.known.contains(&entry.key.as_str())
     }
 
     fn unknown(&self, key: &str) -> Wrong {
@@ -255,11 +279,16 @@ impl<'n> Section<'n> {
 /// Reports keys that stand twice.
 pub(crate) fn report_duplicates(context: &Context<'_>, entries: &[Entry]) {
     let mut first_lines = BTreeMap::new();
+    let mut told = 0;
     for entry in entries {
         if let Some(line) = first_lines.get(entry.key.as_str()) {
             let message =
                 format!("key `{}` stands twice, first in line {line}", shorten(&entry.key));
             context.report(entry.key_at, wrong(message));
+            told += 1;
+            if told == MOST_OF_A_KIND {
+                return;
+            }
         } else {
             first_lines.insert(entry.key.as_str(), entry.key_at.line);
         }

@@ -1,6 +1,6 @@
 //! One value: as text, number, path, duration or secret, with `${VAR}` replaced.
 
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::reader::Context;
@@ -164,16 +164,30 @@ impl<'n> Value<'n> {
             let written = self.written().unwrap_or_default();
             wrong(format!("cannot read \"{}\": {reason}", shorten(written)))
         };
-        let mut content = String::new();
-        std::fs::File::open(&path)
-            .and_then(|file| file.take(SECRET_BYTES + 1).read_to_string(&mut content))
-            .map_err(|error| unreadable(&error))?;
-        if content.len() as u64 > SECRET_BYTES {
-            return Err(unreadable(&"larger than 64 KiB, so no secret"));
-        }
+        let content = match crate::read_file(&path, SECRET_BYTES) {
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                return Err(unreadable(&"larger than 64 KiB, so no secret"));
+            }
+            content => content.map_err(|error| unreadable(&error))?,
+        };
+        let content = String::from_utf8(content).map_err(|_| unreadable(&"it is not UTF-8"))?;
         let line = content.strip_suffix('\n').unwrap_or(&content);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.is_empty() { Err(unreadable(&"it is empty")) } else { Ok(Secret::new(line)) }
+    }
+
+    /// A secret that stands in a header: one line of visible characters.
+    pub(crate) fn token(self) -> Read<Secret> {
+        let token = self.secret()?;
+        let text = token.expose();
+        if text.trim().is_empty() {
+            return Err(wrong("a token must not be blank"));
+        }
+        if text.trim() != text || text.contains(char::is_control) {
+            return Err(wrong("a token must be one line, without blanks around it")
+                .hint("a file with several lines holds more than a token"));
+        }
+        Ok(token)
     }
 
     pub(crate) fn list(self) -> Read<Vec<Value<'n>>> {

@@ -1,8 +1,7 @@
 //! The files: the one that was named, and those that it includes.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read as _;
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::reader::{Context, Read, Section, Value, wrong};
@@ -11,12 +10,29 @@ use crate::tree::{self, At, Node};
 /// A pattern of `include` may match a log or a pipe without end; what is read is kept while it is parsed.
 const FILE_BYTES: u64 = 16 << 20;
 
+/// What stands at the top of the file itself, and may have been written into an included one.
+const WORDS: [&str; 11] = [
+    "alerts",
+    "defaults",
+    "http",
+    "include",
+    "kafka",
+    "limits",
+    "onnxruntime",
+    "receivers",
+    "reports",
+    "shadow",
+    "state",
+];
+
 /// Reads a file of the configuration; a failure is reported.
 pub(super) fn read(context: &Context<'_>, path: &Path) -> Option<Node> {
     let problem = match text_of(path) {
-        Ok(text) if text.len() as u64 <= FILE_BYTES => return parse(context, path, &text),
-        Ok(_) => wrong(format!("the file is larger than {} MiB", FILE_BYTES >> 20))
-            .hint("a configuration of thousands of models is smaller: is it one?"),
+        Ok(text) => return parse(context, path, &text),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            wrong(format!("the file is larger than {} MiB", FILE_BYTES >> 20))
+                .hint("a configuration of thousands of models is smaller: is it one?")
+        }
         Err(error) => wrong(format!("cannot read the file: {error}")),
     };
     let file = context.add_file(path.to_owned());
@@ -24,11 +40,9 @@ pub(super) fn read(context: &Context<'_>, path: &Path) -> Option<Node> {
     None
 }
 
-/// The text of a file, and no more of it than shows that it is too large.
 fn text_of(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES + 1).read_to_string(&mut text)?;
-    Ok(text)
+    let bytes = crate::read_file(path, FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 /// Reads the text of a file; a failure is reported.
@@ -63,7 +77,7 @@ pub(super) fn models<'n>(context: &'n Context<'n>, documents: &'n [Node]) -> Vec
     for document in documents {
         if let Some(mut section) = Section::of(context, document, "an included file") {
             models.extend(section.list("models").iter().map(|value| value.node));
-            section.finish();
+            section.finish_unquoted(&WORDS);
         }
     }
     models

@@ -93,7 +93,7 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         })?;
         Ok(text.trim_end_matches('/').to_owned())
     });
-    let token = section.read("token", Value::secret);
+    let token = section.read("token", Value::token);
     let tls = section.value("tls").map(http_tls);
     let open = listen.is_some_and(|address| !address.ip().is_loopback());
     section.check("listen", open && token.is_none(), || {

@@ -14,12 +14,13 @@ use driftline_analytics::window::WindowState;
 use driftline_config::time::DAY_US;
 use driftline_config::{
     Captures, Format, Level, Limits, Model, NoData, Operations, PartitionAfter, Retrain, Start,
-    Subject, Tolerance, Window, WindowId,
+    Subject, Tolerance, Window, WindowId, read_file,
 };
 use driftline_files::{Choices, ColumnKind, FileError, Inferred, Mapping, Target};
 
 use crate::baseline::count_twice;
 use crate::reading::{infer, ledger_of};
+use crate::setups::BASELINE_BYTES;
 use crate::{Audience, BatchError, FileRows, RowSource, coerced};
 
 /// Name of the model, and of the window, where there is no configuration.
@@ -189,8 +190,8 @@ struct Reference {
 
 fn read_baseline(path: &Path, ignore: &[Subject]) -> Result<Baseline, BatchError> {
     let place = || path.to_owned();
-    let bytes =
-        std::fs::read(path).map_err(|source| BatchError::Unreadable { path: place(), source })?;
+    let bytes = read_file(path, BASELINE_BYTES)
+        .map_err(|source| BatchError::Unreadable { path: place(), source })?;
     let mut baseline = Baseline::parse(&bytes)
         .map_err(|source| BatchError::NotABaseline { path: place(), source })?;
     for subject in ignore {

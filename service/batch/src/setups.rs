@@ -8,10 +8,13 @@ use std::thread;
 
 use driftline_analytics::baseline::Baseline;
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
-use driftline_config::{About, Complaint, Limits, Model};
+use driftline_config::{About, Complaint, Limits, Model, read_file};
 use driftline_pipeline::setup::{
     BaselineFile, BaselineFiles, DEFAULT_BASELINE, Setup, SetupError, check_hours, other_days,
 };
+
+/// Longest baseline file that is read: those of thousands of columns have a few tens of MiB.
+pub(crate) const BASELINE_BYTES: u64 = 256 << 20;
 
 /// The baseline files that were read, by what is in them and by where they were found.
 #[derive(Debug, Default)]
@@ -62,7 +65,7 @@ impl BaselineReader {
         let (reader, next) = (Mutex::new(self), AtomicUsize::new(0));
         let work = || {
             while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Ok(bytes) = std::fs::read(path) else { continue };
+                let Ok(bytes) = read_file(path, BASELINE_BYTES) else { continue };
                 let Ok(file) = BaselineFile::parse(bytes) else { continue };
                 // Made here rather than under the lock, or by the first model that asks.
                 file.baseline.prepare();
@@ -84,7 +87,7 @@ impl BaselineReader {
             return Ok(Arc::clone(file));
         }
         let (name, place) = (|| model.name.clone(), || path.to_owned());
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+        let bytes = read_file(path, BASELINE_BYTES).map_err(|source| LoadError::Read {
             model: name(),
             path: place(),
             source,

@@ -9,6 +9,7 @@
 //! Small state is kept as JSON documents under a key; windows as the sum of their increments, in
 //! the encoding of `analytics`; reports compressed. The store knows nothing of what the documents say.
 
+mod backup;
 mod lock;
 mod packing;
 mod past;
@@ -20,6 +21,7 @@ mod unnamed;
 
 use std::time::Duration;
 
+pub use backup::{BackedUp, Contents, ModelContents, read_backup, write_backup};
 pub use past::{PANES, RECEIPTS};
 pub use store::{Store, StoreError};
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::packing::Packer;
 use super::seal::{self, Definition, Seals};
-use super::store::{Anew, REPORTS};
+use super::store::{Anew, REPORTS, each, plain};
 use super::{Store, StoreError};
 
 /// Panes kept per model: twice what the longest burn rate looks at in minutes, and about as many as
@@ -125,13 +125,7 @@ impl Store {
             let mut receipts = Vec::new();
             for row in table.iter()? {
                 let value = row?.1;
-                let (number, document) = value.value();
-                let document = seal::unseal(&number.to_le_bytes(), document).ok_or_else(|| {
-                    redb::Error::Corrupted(format!(
-                        "receipt {number} does not agree with its checksum"
-                    ))
-                })?;
-                receipts.push((number, document.to_vec()));
+                receipts.push(receipt(value.value())?);
             }
             Ok(receipts)
         };
@@ -196,6 +190,48 @@ pub(super) fn seal_tables(anew: &Anew<'_>) -> Result<(), redb::Error> {
         sealed.insert(slot.value(), (number, document.as_slice()))?;
     }
     Ok(())
+}
+
+/// Reads every value that is sealed here.
+pub(super) fn verify(from: &ReadTransaction) -> Result<(), redb::Error> {
+    each(from, DIGESTS, |_, _| {})?;
+    each(from, SHADOW, |_, _| {})?;
+    each(from, ENTRIES, |_, _| {})?;
+    for row in from.open_table(RECEIPT_RING)?.iter()? {
+        let value = row?.1;
+        receipt(value.value())?;
+    }
+    Ok(())
+}
+
+/// Copies the values without their checksums.
+pub(super) fn write_plain(
+    from: &ReadTransaction,
+    into: &WriteTransaction,
+) -> Result<(), redb::Error> {
+    plain(from, into, DIGESTS)?;
+    plain(from, into, SHADOW)?;
+    plain(from, into, ENTRIES)?;
+    let mut receipts = into.open_table(RECEIPT_RING)?;
+    for row in from.open_table(RECEIPT_RING)?.iter()? {
+        let (slot, value) = row?;
+        let (number, document) = receipt(value.value())?;
+        receipts.insert(slot.value(), (number, document.as_slice()))?;
+    }
+    let mut panes = into.open_table(PANE_RING)?;
+    for row in from.open_table(PANE_RING)?.iter()? {
+        let (key, value) = row?;
+        panes.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}
+
+fn receipt((number, sealed): (u64, &[u8])) -> Result<(u64, Vec<u8>), redb::Error> {
+    let document = seal::unseal(&number.to_le_bytes(), sealed);
+    let document = document.ok_or_else(|| {
+        redb::Error::Corrupted(format!("receipt {number} does not agree with its checksum"))
+    })?;
+    Ok((number, document.to_vec()))
 }
 
 pub(super) fn write(

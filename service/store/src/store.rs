@@ -3,6 +3,7 @@
 mod load;
 mod open;
 mod shapes;
+mod whole;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use shapes::SHAPES;
 use windows::WINDOWS;
 
 pub(crate) use open::Anew;
+pub(crate) use whole::{each, plain};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const DOCUMENTS: Definition<&str> = Definition::new("documents");

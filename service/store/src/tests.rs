@@ -242,6 +242,31 @@ fn a_file_of_format_1_is_read_and_brought_to_format_2() {
     assert!(!reports.is_empty(), "reports are sealed as well");
 }
 
+/// An older release reads what this one wrote for it, and this one goes on from that again.
+#[test]
+fn what_is_written_in_format_1_is_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = include_bytes!("../../pipeline/tests/it/restore/checkpoint.redb.zst");
+    let file = Store::file_in(folder.path());
+    std::fs::write(&file, zstd::decode_all(packed.as_slice()).unwrap()).unwrap();
+    let store = open(folder.path());
+    let (saved, contents) = (store.load(&|_| false).unwrap(), store.contents().unwrap());
+    let older = tempfile::tempdir().unwrap();
+    store.write_format_1(&Store::file_in(older.path())).unwrap();
+    let refused = Store::open_as_it_is(older.path()).unwrap_err();
+    assert!(refused.to_string().contains("has format 1"), "{refused}");
+    let again = open(older.path());
+    let found = again.load(&|_| false).unwrap();
+    assert_eq!((found.documents, found.windows), (saved.documents, saved.windows));
+    assert_eq!((found.named, found.outbox), (saved.named, saved.outbox));
+    assert_eq!(again.contents().unwrap(), contents);
+    let of_one = &contents.models["one"];
+    assert!(
+        of_one.windows > 0 && of_one.reports > 0 && !contents.topics.is_empty(),
+        "{contents:?}"
+    );
+}
+
 /// The second one replaced what the first had kept.
 #[test]
 fn every_rebuild_keeps_the_file_that_it_replaces() {

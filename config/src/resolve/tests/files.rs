@@ -148,6 +148,79 @@ fn secret_files_lose_their_last_line_break_and_must_hold_something() {
     );
 }
 
+/// A pattern that caught a file of somebody else printed what stood in it.
+#[test]
+fn nothing_of_a_file_that_is_none_of_ours_is_quoted() {
+    let secret = "hunter2";
+    for text in [
+        format!("root:{secret}:19000:0:99999:7:::\nPASSWORD={secret}\n"),
+        format!("{secret}\n"),
+        format!("password: {secret}\n{secret}: x\nkafka: {secret}\n"),
+        format!("- {secret}: [\n"),
+        format!("&{secret} *{secret}"),
+        format!("\"{secret}"),
+        format!("a: *{secret}"),
+        format!("{secret}: 1\n{secret}: 2\nmodels: []\n"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), &text).unwrap();
+        let main = format!("kafka: {{bootstrap: b}}\ninclude: [a]\n{}", model("own"));
+        let place = folder.path().join("driftline.yaml");
+        let problems = Config::parse(&main, &place, &|_| None).unwrap_err().to_string();
+        assert!(!problems.contains(secret), "{text}: {problems}");
+    }
+}
+
+/// Opening a pipe waited for whoever would write into it.
+#[test]
+fn pipes_and_devices_are_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let socket = folder.path().join("socket");
+    let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [&pipe, &socket, Path::new("/dev/zero"), Path::new("/dev/tty"), folder.path()] {
+        let refused = crate::read_file(path, 1 << 20).unwrap_err();
+        assert_eq!(refused.to_string(), "it is not a regular file", "{}", path.display());
+    }
+    let sparse = folder.path().join("sparse");
+    std::fs::File::create(&sparse).unwrap().set_len(2 << 30).unwrap();
+    let refused = crate::read_file(&sparse, 1 << 20).unwrap_err();
+    assert_eq!(refused.to_string(), "it is larger than 1 MiB");
+}
+
+#[test]
+fn a_file_of_thousands_of_unknown_keys_is_told_in_a_few_lines() {
+    let keys: String = (0..3000).map(|at| format!("k{at}: 1\n")).collect();
+    let twice = "name: n\n".repeat(3000);
+    let text = format!("kafka: {{bootstrap: b}}\n{}\n{keys}{twice}", model("m"));
+    let problems = Config::parse(&text, Path::new("driftline.yaml"), &|_| None).unwrap_err();
+    let said = problems.to_string();
+    assert!((40..50).contains(&problems.0.len()), "{}", problems.0.len());
+    assert!(said.contains("more unknown keys in"), "{said}");
+}
+
+#[test]
+fn a_token_is_one_line_that_is_not_blank() {
+    let folder = tempfile::tempdir().unwrap();
+    for (content, refused) in [
+        ("   \n", true),
+        ("\t\n", true),
+        ("one\ntwo\n", true),
+        (" one\n", true),
+        ("o\u{7f}ne\n", true),
+        ("one two\n", false),
+        ("one\r\n", false),
+    ] {
+        std::fs::write(folder.path().join("token"), content).unwrap();
+        let text =
+            format!("kafka: {{bootstrap: b}}\nhttp: {{token: 'file:token'}}\n{}", model("m"));
+        let place = folder.path().join("driftline.yaml");
+        let found = Config::parse(&text, &place, &|_| None);
+        assert_eq!(found.is_err(), refused, "{content:?}");
+    }
+}
+
 #[test]
 fn relative_paths_start_at_a_bare_file_name_too() {
     let text = format!("kafka: {{bootstrap: b}}\n{}", model("m"));

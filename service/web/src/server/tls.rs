@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftline_config::HttpTls;
+use driftline_config::{HttpTls, read_file};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+
+/// Chains of certificates have a few KiB.
+const PEM_BYTES: u64 = 1 << 20;
 
 /// What the listener encrypts with.
 #[derive(Clone)]
@@ -39,7 +42,9 @@ impl Tls {
     /// [`TlsError`] with the file and what is wrong with it.
     pub fn load(declared: &HttpTls) -> Result<Tls, TlsError> {
         let certificates = certificates(&declared.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&declared.key)
+        let key = read_file(&declared.key, PEM_BYTES).map_err(Error::Io);
+        let key = key
+            .and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes))
             .map_err(|error| TlsError::Key { path: declared.key.clone(), why: said(&error) })?;
         let pair = |error: rustls::Error| TlsError::Pair {
             certificate: declared.certificate.clone(),
@@ -58,8 +63,9 @@ impl Tls {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let unusable = |why| TlsError::Certificate { path: path.to_owned(), why };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
+    let bytes = read_file(path, PEM_BYTES).map_err(|error| unusable(error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
         .map_err(|error| unusable(said(&error)))?;
     match certificates.is_empty() {
         true => Err(unusable("it holds no PEM certificate".to_owned())),
@@ -68,8 +74,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 /// What the reader of PEM says, without what it read.
-fn said(error: &rustls::pki_types::pem::Error) -> String {
-    use rustls::pki_types::pem::Error;
+fn said(error: &Error) -> String {
     match error {
         Error::Io(error) => error.to_string(),
         Error::NoItemsFound => "it holds no such PEM section".to_owned(),
