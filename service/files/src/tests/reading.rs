@@ -88,10 +88,9 @@ fn kinds_follow_from_the_values() {
         let colour = ["red", "green", "blue"][row % 3];
         let mixed = ["1", "a"][row % 2];
         let mostly = if row == 7 { "broken".to_owned() } else { row.to_string() };
+        let (day, zip) = (row % 28 + 1, row % 4);
         csv.push_str(&format!(
-            "{row}.5,{flag},{colour},u{row},2013-01-{:02},,{mixed},{mostly},0{}\n",
-            row % 28 + 1,
-            row % 4
+            "{row}.5,{flag},{colour},u{row},2013-01-{day:02},,{mixed},{mostly},0{zip}\n"
         ));
     }
     let file = folder.text("k.csv", &csv);
