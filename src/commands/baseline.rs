@@ -128,7 +128,8 @@ fn built(
     let mut audience = Audience { note, progress: &|progress| bar.show(progress) };
     let rows: Box<dyn RowSource> = match &args.data {
         Some(data) => {
-            let table = FileRows::open_table(data, "looking at the lines", &mut audience)?;
+            let table =
+                FileRows::open_table_of(data, model, "looking at the lines", &mut audience)?;
             let renames = Mapping::parse_renames(&args.rename)?;
             let mapping = Mapping { time: args.time.clone(), renames, envelope: true };
             Box::new(FileRows { table, mapping, limits: config.limits.clone() })

@@ -69,7 +69,7 @@ pub fn backtest(
         renames: Mapping::parse_renames(&options.rename)?,
         envelope: true,
     };
-    let table = FileRows::open_table(&options.data, "looking at the file", audience)?;
+    let table = FileRows::open_table_of(&options.data, model, "looking at the file", audience)?;
     let rows = FileRows { table, mapping, limits: config.limits.clone() };
     if !rows.has_time()? {
         return Err(BatchError::NoTime { name: rows.name() });

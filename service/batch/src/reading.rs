@@ -50,6 +50,23 @@ pub struct FileRows {
 }
 
 impl FileRows {
+    /// The same of a model, whose topic's records the lines may be.
+    ///
+    /// # Errors
+    /// As [`FileRows::open_table`].
+    pub fn open_table_of(
+        argument: &str,
+        model: &Model,
+        what: &str,
+        audience: &mut Audience<'_>,
+    ) -> Result<Table, FileError> {
+        let open = |passed: &dyn Fn(u64)| Table::open_of(argument, Some(model), passed);
+        let table = audience.watch(what, None, open)?;
+        table.remarks().iter().for_each(|remark| audience.note(remark));
+        say_passed_over(&table, audience.note);
+        Ok(table)
+    }
+
     /// Opens what a data argument names, and tells which lines of it are no rows. `what` says what the
     /// looking is for.
     ///

@@ -74,7 +74,7 @@ impl FlatDecoder {
             schema: schema.clone(),
             arrow: batch_schema(schema),
             renamed,
-            decoder: captures_decoder("", &keys, &limits),
+            decoder: captures_decoder("", None, &keys, &limits),
             record: Vec::new(),
             next: 0,
             lines: 0,

@@ -7,6 +7,8 @@ use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use driftline_capture::CaptureSchema;
+use driftline_config::Model;
+use driftline_config::mapping::Mapping;
 use driftline_formats::{Decoder, ModelPlan, Outcome, Record, RecordLimits};
 use serde_json::{Map, Value};
 
@@ -14,6 +16,7 @@ use super::error::FileError;
 use super::profile::{ColumnProfile, Profile};
 use super::text::Text;
 
+pub(crate) mod by_map;
 mod other;
 
 use other::Other;
@@ -36,10 +39,12 @@ pub(crate) struct Survey {
 pub(crate) enum Shape {
     /// An object whose keys are columns.
     Flat,
-    /// A capture event of CONTRACTS §3 of this model.
+    /// A capture of this model.
     Captures {
         /// The model of the first line, or an empty name where it names none.
         model: String,
+        /// How it is read where it is no event of CONTRACTS §3.
+        mapping: Option<Box<Mapping>>,
     },
 }
 
@@ -191,9 +196,9 @@ impl First {
         let shape = shape_of(object);
         let decoder = match &shape {
             Shape::Flat => None,
-            Shape::Captures { model } => {
+            Shape::Captures { model, .. } => {
                 let limits = RecordLimits::default();
-                Some(captures_decoder(model, &CaptureSchema::default(), &limits))
+                Some(captures_decoder(model, None, &CaptureSchema::default(), &limits))
             }
         };
         let only = if decoder.is_none() { Other::of_object(object) } else { None };
@@ -205,8 +210,16 @@ impl PassedOver {
     fn is_row(&mut self, outcome: &Outcome, path: &Path, line: u64) -> bool {
         match outcome {
             Outcome::Row(_) => return true,
-            // Lines of captures are in our own format, which has no halves.
-            Outcome::Half(..) => self.skipped += 1,
+            // Only a topic has both halves side by side.
+            Outcome::Half(..) => {
+                self.rejected += 1;
+                self.first_rejection.get_or_insert_with(|| {
+                    let path = path.display();
+                    format!(
+                        "{path}:{line}: half of a request: build from its topic, with --captures"
+                    )
+                });
+            }
             Outcome::Heartbeat => self.control += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Rejected(rejection) => {
@@ -235,9 +248,16 @@ impl PassedOver {
     }
 }
 
+/// How a model reads its topic. No line is in the future: nothing says when it was written.
+pub(crate) fn plan_of(model: &Model) -> ModelPlan {
+    let plan = ModelPlan::new(model, CaptureSchema::default());
+    ModelPlan { max_ahead_us: i64::MAX, ..plan }
+}
+
 /// A decoder for the captures of one model.
 pub(crate) fn captures_decoder(
     model: &str,
+    mapping: Option<&Mapping>,
     schema: &CaptureSchema,
     limits: &RecordLimits,
 ) -> Decoder {
@@ -245,7 +265,7 @@ pub(crate) fn captures_decoder(
         name: model.to_owned(),
         schema: schema.clone(),
         max_ahead_us: i64::MAX,
-        mapping: None,
+        mapping: mapping.cloned(),
     };
     Decoder::new(&[model], limits)
 }
@@ -266,7 +286,7 @@ fn shape_of(first: &Map<String, Value>) -> Shape {
         return Shape::Flat;
     }
     let model = first.get("model").and_then(Value::as_str).unwrap_or_default();
-    Shape::Captures { model: model.to_owned() }
+    Shape::Captures { model: model.to_owned(), mapping: None }
 }
 
 #[derive(Default)]

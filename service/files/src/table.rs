@@ -6,14 +6,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use driftline_capture::{CaptureBatch, CaptureSchema};
-use driftline_config::Limits;
+use driftline_config::{Limits, Model};
 use driftline_formats::RecordLimits;
 
 use super::convert::Converter;
 use super::csv::{self, CsvFile};
 use super::error::FileError;
 use super::flat::FlatDecoder;
-use super::lines::{Lines, PassedOver, Shape, Survey, captures_decoder, survey};
+use super::lines::{self, Lines, PassedOver, Shape, Survey, by_map, captures_decoder, survey};
 use super::mapping::{FileColumns, Mapping, Target};
 use super::parquet::ParquetFiles;
 use super::paths::FileFormat;
@@ -80,6 +80,19 @@ impl Table {
     /// # Errors
     /// [`FileError`]: missing, empty, not of its format, without columns, or a query that fails.
     pub fn open(argument: &str, progress: &dyn Fn(u64)) -> Result<Table, FileError> {
+        Table::open_of(argument, None, progress)
+    }
+
+    /// The same for files that may hold records as they stand on the topic of this model: where their first
+    /// line is one, all lines are read as the model reads its topic.
+    ///
+    /// # Errors
+    /// As [`Table::open`].
+    pub fn open_of(
+        argument: &str,
+        model: Option<&Model>,
+        progress: &dyn Fn(u64),
+    ) -> Result<Table, FileError> {
         let source = Source::parse(argument)?;
         let name = source.to_string();
         let mut remarks = Vec::new();
@@ -110,7 +123,21 @@ impl Table {
                         (csv::union(&csv), Content::Csv(csv))
                     }
                     FileFormat::JsonLines => {
-                        let survey = survey(&name, &files.paths, progress)?;
+                        let mapped =
+                            model.map(lines::plan_of).filter(|plan| plan.mapping.is_some());
+                        let by_map = match mapped {
+                            Some(plan) => by_map::survey(&name, &files.paths, &plan, progress)?,
+                            None => None,
+                        };
+                        if by_map.is_some() {
+                            remarks.push(
+                                "its lines are read as records of the model's topic".to_owned(),
+                            );
+                        }
+                        let survey = match by_map {
+                            Some(survey) => survey,
+                            None => survey(&name, &files.paths, progress)?,
+                        };
                         let columns = survey.profile.columns.iter();
                         let names = columns.map(|column| column.name.clone()).collect();
                         (names, Content::Lines(files.paths, survey))
@@ -400,8 +427,8 @@ impl LineDecoder {
             Shape::Flat => {
                 LineDecoder::Flat(Box::new(FlatDecoder::new(name, columns, schema, limits)))
             }
-            Shape::Captures { model } => LineDecoder::Captures {
-                decoder: Box::new(captures_decoder(model, schema, limits)),
+            Shape::Captures { model, mapping } => LineDecoder::Captures {
+                decoder: Box::new(captures_decoder(model, mapping.as_deref(), schema, limits)),
                 name: name.to_owned(),
                 next: 0,
             },

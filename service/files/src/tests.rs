@@ -16,6 +16,7 @@ use driftline_config::{Limits, Subject};
 
 use super::*;
 
+mod by_map;
 mod people;
 mod reading;
 
