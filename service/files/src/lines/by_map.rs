@@ -28,9 +28,10 @@ pub(crate) fn survey(
     if !begins_with_a_record(paths, plan)? {
         return Ok(None);
     }
+    let records = Records { name, paths, plan };
     let mut names = BTreeSet::new();
     let mut passed_over = PassedOver::default();
-    each(name, paths, plan, &CaptureSchema::default(), &mut passed_over, &mut |batch| {
+    records.each(&CaptureSchema::default(), &mut passed_over, &mut |batch| {
         names_of(batch, &mut names);
         progress(batch.rows() as u64);
     })?;
@@ -43,7 +44,7 @@ pub(crate) fn survey(
     let schema = CaptureSchema { columns: names.iter().map(column).collect(), ignored: Vec::new() };
     let mut profile = Profile::of_captures(&schema);
     let mut again = PassedOver::default();
-    each(name, paths, plan, &schema, &mut again, &mut |batch| profile.look_at_captures(batch))?;
+    records.each(&schema, &mut again, &mut |batch| profile.look_at_captures(batch))?;
     if profile.rows == 0 {
         let why = passed_over.why_no_rows();
         return Err(FileError::NoRows { name: name.to_owned(), why });
@@ -61,34 +62,44 @@ fn begins_with_a_record(paths: &[PathBuf], plan: &ModelPlan) -> Result<bool, Fil
     Ok(matches!(outcome, Outcome::Row(_)))
 }
 
-fn each(
-    name: &str,
-    paths: &[PathBuf],
-    plan: &ModelPlan,
-    schema: &CaptureSchema,
-    passed_over: &mut PassedOver,
-    see: &mut dyn FnMut(&CaptureBatch),
-) -> Result<(), FileError> {
-    let mut lines = Lines::open(paths);
-    let limits = RecordLimits::default();
-    let mut decoder = captures_decoder(&plan.name, plan.mapping.as_ref(), schema, &limits);
-    let refused = |source| FileError::Arrow { name: name.to_owned(), source };
-    let mut offset = 0;
-    loop {
-        let line = lines.next()?;
-        let is_end = line.is_none();
-        if let Some(line) = line {
-            let outcome = decoder.decode(&Record { value: Some(line), offset, time_us: None });
-            offset += 1;
-            passed_over.is_row(&outcome, lines.path(), lines.number);
-        }
-        if is_end || decoder.count() >= BATCH {
-            for rows in decoder.take().map_err(refused)?.rows {
-                see(&rows.rows);
+/// Files of records, by what they were named by.
+#[derive(Clone, Copy)]
+struct Records<'a> {
+    name: &'a str,
+    paths: &'a [PathBuf],
+    plan: &'a ModelPlan,
+}
+
+impl Records<'_> {
+    /// Gives all rows to `see`, in batches of this schema.
+    fn each(
+        self,
+        schema: &CaptureSchema,
+        passed_over: &mut PassedOver,
+        see: &mut dyn FnMut(&CaptureBatch),
+    ) -> Result<(), FileError> {
+        let Records { name, paths, plan } = self;
+        let mut lines = Lines::open(paths);
+        let limits = RecordLimits::default();
+        let mut decoder = captures_decoder(&plan.name, plan.mapping.as_ref(), schema, &limits);
+        let refused = |source| FileError::Arrow { name: name.to_owned(), source };
+        let mut offset = 0;
+        loop {
+            let line = lines.next()?;
+            let is_end = line.is_none();
+            if let Some(line) = line {
+                let outcome = decoder.decode(&Record { value: Some(line), offset, time_us: None });
+                offset += 1;
+                passed_over.is_row(&outcome, lines.path(), lines.number);
             }
-        }
-        if is_end {
-            return Ok(());
+            if is_end || decoder.count() >= BATCH {
+                for rows in decoder.take().map_err(refused)?.rows {
+                    see(&rows.rows);
+                }
+            }
+            if is_end {
+                return Ok(());
+            }
         }
     }
 }
