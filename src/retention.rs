@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use driftline_config::Model;
-use driftline_config::time::format_duration;
+use driftline_config::time::{HOUR_US, format_duration};
 use driftline_ingest::TopicDescription;
 
 /// Models that one warning names; a topic may have thousands.
@@ -24,8 +24,11 @@ impl Retention {
     /// Compares the broker's answer with a model's windows and history.
     pub(crate) fn of(facts: &TopicDescription, model: &Model) -> Retention {
         let window = &model.window;
-        let least_us = window.every_us.saturating_add(window.lateness_us);
-        let longest_us = window.every_us.max(window.at_most_us).saturating_add(window.lateness_us);
+        // Where clocks are put back, days of a zone have an hour more.
+        let more_us = if window.timezone.is_some() { HOUR_US } else { 0 };
+        let least_us = window.every_us.saturating_add(window.lateness_us + more_us);
+        let most_us = window.every_us.max(window.at_most_us);
+        let longest_us = most_us.saturating_add(window.lateness_us + more_us);
         let wanted_us = longest_us.saturating_add(model.retrain.history_us);
         let Some(kept_us) = facts.retention_ms.map(|ms| ms.saturating_mul(1000)) else {
             return match facts.retention_bytes {

@@ -16,7 +16,7 @@ pub use images::{IMAGE_BYTES, IMAGES, Illustrate, Image, Pictured};
 pub(crate) use html::with_images;
 pub(crate) use images::Letter;
 
-use wording::{day, instant, key_name, one_line, quantity, summary, what_it_means};
+use wording::{Clocks, key_name, one_line, quantity, summary, what_it_means};
 
 /// Findings that a mail explains; the rest is a number.
 const FINDINGS_EXPLAINED: usize = 3;
@@ -205,7 +205,7 @@ fn title(context: &MailContext<'_>) -> String {
     let (model, class) = (&transition.model, transition.class);
     let what = summary(transition);
     let in_what = what.as_ref().map(|what| format!(" in {what}")).unwrap_or_default();
-    let since = day(transition.since_us, transition.at_us, transition.panes);
+    let since = Clocks::of(transition).day(transition.since_us, transition.at_us, transition.panes);
     match (transition.state, context.ordinal) {
         (TransitionState::Resolved, _) => {
             format!("{model}: {class}{in_what} resolved, began {since}")
@@ -255,7 +255,8 @@ fn sentence(context: &MailContext<'_>) -> String {
 }
 
 fn since(transition: &Transition) -> String {
-    let since = instant(transition.since_us);
+    let clocks = Clocks::of(transition);
+    let since = clocks.instant(transition.since_us);
     let (over, of) = (transition.over, transition.of);
     let unit = if transition.panes { "pane" } else { "window" };
     if matches!(transition.class, Class::NoData | Class::Driftline) {
@@ -263,7 +264,7 @@ fn since(transition: &Transition) -> String {
     }
     match (transition.state, of) {
         (TransitionState::Resolved, _) => {
-            format!("Since: {since}; resolved {}", instant(transition.at_us))
+            format!("Since: {since}; resolved {}", clocks.instant(transition.at_us))
         }
         (_, 0 | 1) => format!("Since: {since}; the last {unit} is at alarm"),
         _ => format!("Since: {since}; {over} of the last {of} {unit}s at alarm"),

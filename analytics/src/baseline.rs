@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use driftline_capture::columns::Kind;
-use driftline_config::Subject;
+use driftline_config::{Subject, TimeZone, WindowGrid};
 use serde::{Deserialize, Serialize};
 
 use crate::cells::{CategoricalReference, CutList, NumericReference, Reference};
@@ -60,6 +60,9 @@ pub struct Provenance {
 #[serde(deny_unknown_fields)]
 pub struct BaselineWindows {
     pub every_us: i64,
+    /// By whose midnights they begin; `None` in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<TimeZone>,
     /// Rows below which a window was carried into the next.
     #[serde(with = "number::count")]
     pub at_least: u64,
@@ -185,6 +188,9 @@ pub struct PsiBin {
 #[serde(deny_unknown_fields)]
 pub struct OwnWindows {
     pub every_us: i64,
+    /// By whose midnights they begin; `None` in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<TimeZone>,
     /// One value per own window that had values and left a rest, in order of start.
     #[serde(with = "number::values")]
     pub statistics: Vec<f64>,
@@ -351,6 +357,11 @@ impl CategoricalBaseline {
 }
 
 impl OwnWindows {
+    /// Where they begin and end.
+    pub fn grid(&self) -> WindowGrid {
+        WindowGrid::new(self.every_us, self.timezone.clone())
+    }
+
     /// What the own windows justify: the largest statistic, or the 99 % quantile from 99 windows
     /// on (the value of rank ⌈0.99 (B + 1)⌉). `None` without windows.
     pub fn tolerance(&self) -> Option<f64> {
@@ -363,6 +374,11 @@ impl OwnWindows {
 }
 
 impl BaselineWindows {
+    /// Where they begin and end.
+    pub fn grid(&self) -> WindowGrid {
+        WindowGrid::new(self.every_us, self.timezone.clone())
+    }
+
     /// Fewest and most rows of a window.
     pub fn rows_range(&self) -> Option<(u64, u64)> {
         let rows = || self.windows.iter().map(|&(_, rows)| rows);

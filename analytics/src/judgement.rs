@@ -105,6 +105,7 @@ fn window(input: &JudgeInput<'_>) -> Window {
         id: meta.id.clone(),
         start: format_instant(meta.start_us),
         end: format_instant(meta.end_us),
+        timezone: meta.timezone.clone(),
         rows: input.state.rows(),
         parts: meta.parts,
         complete: meta.incomplete.is_empty(),

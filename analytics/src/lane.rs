@@ -12,7 +12,6 @@
 
 mod closing;
 mod cuts;
-mod grid;
 mod open;
 mod placing;
 mod quiet;
@@ -23,11 +22,10 @@ mod tests;
 use std::collections::BTreeMap;
 
 use driftline_capture::CaptureBatch;
-use driftline_config::Partition;
+use driftline_config::{Partition, WindowGrid};
 use serde::{Deserialize, Serialize};
 
 pub use closing::{ClosingLane, ReadStretch};
-pub use grid::{WindowGrid, window_start_us};
 pub use placing::{LanePassage, Newest, PartitionClock, Passage, PlacingClock, Stray, StrayKind};
 
 /// The fixed figures of a lane, in microseconds and rows.

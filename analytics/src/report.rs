@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range, Sub};
 
-use driftline_config::{Level, Partition, WindowId};
+use driftline_config::{Level, Partition, TimeZone, WindowId};
 use serde::{Deserialize, Serialize};
 
 pub use crate::lane::{Cut, CutBy, Incomplete};
@@ -71,6 +71,9 @@ pub struct Window {
     pub start: String,
     /// Exclusive.
     pub end: String,
+    /// By whose midnights it begins and ends, where that is not UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<TimeZone>,
     pub rows: u64,
     /// Windows of the declared length that it holds.
     pub parts: u32,
@@ -103,6 +106,9 @@ pub struct WindowMeta {
     pub start_us: i64,
     /// Exclusive, event time.
     pub end_us: i64,
+    /// As [`Window::timezone`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<TimeZone>,
     /// Windows of the declared length that it holds.
     pub parts: u32,
     /// Why rows may be missing; empty where none can be.
@@ -208,6 +214,7 @@ impl WindowMeta {
     /// gave.
     pub fn new(id: WindowId, times_us: Range<i64>) -> WindowMeta {
         WindowMeta {
+            timezone: WindowId::timezone(&id),
             id,
             start_us: times_us.start,
             end_us: times_us.end,

@@ -22,15 +22,18 @@ mod render;
 mod secret;
 mod service;
 
+mod grid;
 mod hash;
 mod ids;
 mod level;
 mod subject;
 mod table;
+mod time_zone;
 mod window_id;
 
 pub mod time;
 
+pub use grid::WindowGrid;
 pub use hash::{hex, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
@@ -47,4 +50,5 @@ pub use service::{
 };
 pub use subject::Subject;
 pub use table::Table;
+pub use time_zone::TimeZone;
 pub use window_id::WindowId;

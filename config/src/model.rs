@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::grid::WindowGrid;
 use crate::mapping::Mapping;
+use crate::time_zone::TimeZone;
 
 /// A model and everything Driftline was told about it. Durations are microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,6 +110,9 @@ impl Default for Feature {
 pub struct Window {
     /// Length; at least a second.
     pub every_us: i64,
+    /// By whose midnights windows of whole days begin; `None` in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<TimeZone>,
     /// How long after its end a window waits for rows, in event time.
     pub lateness_us: i64,
     /// How long a caught-up partition must be silent to be idle; `None` waits for the log alone.
@@ -116,6 +121,13 @@ pub struct Window {
     pub at_least: u64,
     /// How long a window may grow by being carried.
     pub at_most_us: i64,
+}
+
+impl Window {
+    /// Where windows begin and end.
+    pub fn grid(&self) -> WindowGrid {
+        WindowGrid::new(self.every_us, self.timezone.clone())
+    }
 }
 
 /// The operations panes.

@@ -11,11 +11,11 @@ use crate::tree::{At, Entry, Node, Written};
 mod names;
 mod value;
 
-pub(crate) use names::{check_unique, names_of};
+pub(crate) use names::{check_unique, names_of, nearest};
 pub(crate) use value::{Read, Value, Wrong, shorten, wrong};
 
 /// Keys that the contract names and that a coming version reads.
-const NOT_BUILT_YET: [&str; 4] = ["budget", "labels", "segments", "timezone"];
+const NOT_BUILT_YET: [&str; 3] = ["budget", "labels", "segments"];
 
 /// What one reading shares: the files, the environment, and the problems so far.
 pub(crate) struct Context<'a> {

@@ -90,13 +90,18 @@ fn captures(captures: &Captures) -> Value {
 }
 
 fn window(window: &Window) -> Value {
-    json!({
+    let mut settings = json!({
         "every_us": window.every_us,
         "lateness_us": window.lateness_us,
         "idle_us": window.idle_us,
         "at_least": window.at_least,
         "at_most_us": window.at_most_us,
-    })
+    });
+    // Named only where it is set: the fingerprints of all others stay what they were.
+    if let (Some(zone), Some(settings)) = (&window.timezone, settings.as_object_mut()) {
+        settings.insert("timezone".to_owned(), zone.name().into());
+    }
+    settings
 }
 
 fn candidate(candidate: &Candidate) -> Value {

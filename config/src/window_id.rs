@@ -5,22 +5,30 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::grid::WindowGrid;
 use crate::time::{format_duration, format_instant, parse_instant_us};
+use crate::time_zone::TimeZone;
 
-/// Names one window of one model: `flight-delay@20261109T000000Z.1d`.
+/// Names one window of one model: `flight-delay@20261109T000000Z.1d`; where windows begin by the clocks of
+/// a zone, `flight-delay@20261108T230000Z.1d.Europe~Paris`. Addresses and file names take it as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WindowId(String);
 
 impl WindowId {
-    /// The id of the window of `model` that starts at `start_us`, where windows of `every_us` are
-    /// declared.
-    pub fn new(model: &str, start_us: i64, every_us: i64) -> WindowId {
+    /// The id of the window of `model` that starts at `start_us`, where windows are cut so.
+    pub fn new(model: &str, start_us: i64, grid: &WindowGrid) -> WindowId {
         let start: String = format_instant(start_us)
             .chars()
             .filter(|letter| !matches!(letter, '-' | ':'))
             .collect();
-        WindowId(format!("{model}@{start}.{}", format_duration(every_us)))
+        let mut id = format!("{model}@{start}.{}", format_duration(grid.every_us()));
+        if let Some(zone) = grid.timezone() {
+            id.push('.');
+            // A slash would part an address, and a path.
+            id.push_str(&zone.name().replace('/', "~"));
+        }
+        WindowId(id)
     }
 
     /// The id of rows that are no window of a stream, such as a file that `check` compared.
@@ -44,6 +52,13 @@ impl WindowId {
             start.get(13..)?,
         );
         parse_instant_us(&instant).ok().map(|start_us| (model.to_owned(), start_us))
+    }
+
+    /// The zone that an id names, by whose clocks its window begins and ends.
+    pub fn timezone(text: &str) -> Option<TimeZone> {
+        let (_, rest) = text.rsplit_once('@')?;
+        let (_, zone) = rest.split_once('Z')?.1.strip_prefix('.')?.split_once('.')?;
+        TimeZone::named(&zone.replace('~', "/"))
     }
 
     /// As reports and addresses write it.
@@ -103,19 +118,51 @@ mod tests {
     use crate::time::{DAY_US, SECOND_US};
 
     #[test]
-    fn window_ids_name_their_model_and_start() {
+    fn window_ids_name_their_model_start_and_zone() {
         let table = [
-            ("flight-delay", "2026-11-09T00:00:00Z", DAY_US, "flight-delay@20261109T000000Z.1d"),
-            ("a@b.c", "2026-11-09T01:02:03Z", SECOND_US, "a@b.c@20261109T010203Z.1s"),
+            (
+                "flight-delay",
+                "2026-11-09T00:00:00Z",
+                DAY_US,
+                "",
+                "flight-delay@20261109T000000Z.1d",
+            ),
+            ("a@b.c", "2026-11-09T01:02:03Z", SECOND_US, "", "a@b.c@20261109T010203Z.1s"),
+            (
+                "m.Zulu",
+                "2026-11-08T23:00:00Z",
+                DAY_US,
+                "Europe/Paris",
+                "m.Zulu@20261108T230000Z.1d.Europe~Paris",
+            ),
+            (
+                "m",
+                "2026-11-09T05:00:00Z",
+                7 * DAY_US,
+                "Etc/GMT+5",
+                "m@20261109T050000Z.7d.Etc~GMT+5",
+            ),
+            (
+                "m",
+                "2026-11-09T03:00:00Z",
+                DAY_US,
+                "America/Argentina/Buenos_Aires",
+                "m@20261109T030000Z.1d.America~Argentina~Buenos_Aires",
+            ),
+            ("m", "2026-11-09T00:00:00Z", DAY_US, "Zulu", "m@20261109T000000Z.1d.Zulu"),
         ];
-        for (model, start, every_us, id) in table {
+        for (model, start, every_us, zone, id) in table {
             let start_us = parse_instant_us(start).unwrap();
-            assert_eq!(WindowId::new(model, start_us, every_us), id);
+            let zone = TimeZone::named(zone);
+            let grid = WindowGrid::new(every_us, zone.clone());
+            assert_eq!(WindowId::new(model, start_us, &grid), id);
             assert_eq!(WindowId::parse(id), Some((model.to_owned(), start_us)), "{id}");
+            assert_eq!(WindowId::timezone(id), zone, "{id}");
         }
         for id in ["", "flight-delay", "flight-delay@2026Z", "x@yesterdayZ.1d", "x@äöüäöüäöüZ.1d"]
         {
             assert_eq!(WindowId::parse(id), None, "{id}");
+            assert_eq!(WindowId::timezone(id), None, "{id}");
         }
     }
 }

@@ -3,17 +3,16 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use driftline_batch::setups::complaints;
-use driftline_config::{Config, Model, Problems};
+use driftline_config::{Config, Examine, Model, Problems};
 
 /// Reads a configuration; secrets come from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
     Config::load(path, &|name| std::env::var(name).ok())
 }
 
-/// The same, with every problem of the files that it names.
-pub(crate) fn load_examined(path: &Path) -> Result<Config, Problems> {
-    Config::load_examined(path, &|name| std::env::var(name).ok(), &complaints)
+/// The same, with every problem that is found in the files of each model.
+pub(crate) fn load_examined(path: &Path, examine: &Examine<'_>) -> Result<Config, Problems> {
+    Config::load_examined(path, &|name| std::env::var(name).ok(), examine)
 }
 
 /// The model of this name, or the only one.

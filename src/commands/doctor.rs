@@ -107,7 +107,11 @@ fn baseline(model: &driftline_config::Model, config: &Config) -> Finding {
         Ok(setup) => {
             let columns = setup.layout.schema().columns.len();
             let rows = setup.baselines.default.rows;
-            Finding::ok(check, format!("{rows} rows, {columns} monitored columns"))
+            let says = format!("{rows} rows, {columns} monitored columns");
+            match setup.other_days() {
+                days if days.is_empty() => Finding::ok(check, says),
+                days => Finding::warn(check, format!("{says}; {}", days.join("; "))),
+            }
         }
         Err(error) => Finding::fail(check, format!("{error}: build it with driftline baseline")),
     }

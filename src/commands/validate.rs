@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use clap::Args;
 use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings};
-use driftline_config::{Config, Model};
+use driftline_batch::setups::{Examined, examine};
+use driftline_config::{Config, Limits, Model};
 use driftline_ingest::{Connection, IngestError, describe_topic};
 
 use super::configured;
@@ -31,10 +33,20 @@ pub(crate) struct ValidateArgs {
 }
 
 /// Runs the command: 0 where all is well, 2 where anything is not. Topics that keep their records for
-/// too short a time are warned of on stderr, where the broker answers.
+/// too short a time are warned of on stderr, where the broker answers, and so are baselines by other days than
+/// the windows'.
 pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    match configured::load_examined(&args.config) {
+    let days = RefCell::new(Vec::new());
+    let examined = |model: &Model, limits: &Limits| {
+        let Examined { complaints, warnings } = examine(model, limits);
+        days.borrow_mut().extend(warnings);
+        complaints
+    };
+    match configured::load_examined(&args.config, &examined) {
         Ok(config) => {
+            for warning in days.into_inner() {
+                eprintln!("{}: warning: {warning}", args.config.display());
+            }
             if let Err(error) = config.http.tls.as_ref().map(Tls::load).transpose() {
                 eprintln!("{}: {error}", args.config.display());
                 return Ok(ExitCode::from(2));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use driftline_analytics::report::Ordered;
 use driftline_analytics::shape::NumericPoint;
+use driftline_config::WindowGrid;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
 use serde_json::json;
 
@@ -78,7 +79,7 @@ fn shapes(day: i64) -> StoredShapes {
 }
 
 fn mail(day: i64, subjects: &[(&str, &str)]) -> Mail {
-    let window = WindowId::new(MODEL, ALIGNMENT_US + day * DAY_US, DAY_US);
+    let window = WindowId::new(MODEL, ALIGNMENT_US + day * DAY_US, &WindowGrid::every(DAY_US));
     let pictured = subjects.iter().map(|(subject, check)| Pictured {
         window: window.clone(),
         subject: (*subject).into(),

@@ -122,7 +122,11 @@ fn setups(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Vec<Ar
     reader.read_ahead(&config.models);
     let mut setups = Vec::new();
     for model in &config.models {
-        setups.push(Arc::new(reader.load(model, &config.limits)?));
+        let setup = reader.load(model, &config.limits)?;
+        for says in setup.other_days() {
+            tracing::warn!("{says}");
+        }
+        setups.push(Arc::new(setup));
     }
     Ok(setups)
 }

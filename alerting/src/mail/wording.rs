@@ -1,7 +1,7 @@
 //! Names, dates and sentences as people read them.
 
-use driftline_config::Subject;
 use driftline_config::time::DAY_US;
+use driftline_config::{Subject, TimeZone, WindowId};
 
 use crate::incident::Transition;
 use crate::signal::{Class, Evidence};
@@ -68,26 +68,49 @@ pub(super) fn what_it_means(class: Class, model: &str) -> String {
     }
 }
 
-/// `24 June`, with the year where it is not that of `at_us`, and with the time of day where windows
-/// are shorter than a day.
-pub(super) fn day(time_us: i64, at_us: i64, with_time: bool) -> String {
-    let same_year = formatted(time_us, "%Y") == formatted(at_us, "%Y");
-    match (same_year, with_time || time_us.rem_euclid(DAY_US) != 0) {
-        (true, false) => formatted(time_us, "%-d %B"),
-        (false, false) => formatted(time_us, "%-d %B %Y"),
-        (true, true) => formatted(time_us, "%-d %B %H:%M UTC"),
-        (false, true) => formatted(time_us, "%-d %B %Y %H:%M UTC"),
+/// The clocks by which a text tells the time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clocks(Option<TimeZone>);
+
+impl Clocks {
+    /// Those by whose midnights the windows of a transition begin and end, else UTC.
+    pub(super) fn of(transition: &Transition) -> Clocks {
+        Clocks(transition.windows.last().and_then(|id| WindowId::timezone(id)))
     }
-}
 
-/// `24 June 2013 00:00 UTC`.
-pub(super) fn instant(time_us: i64) -> String {
-    formatted(time_us, "%-d %B %Y %H:%M UTC")
-}
+    /// `24 June`, with the year where it is not that of `at_us`, and with the time of day where windows
+    /// are shorter than a day.
+    pub(super) fn day(&self, time_us: i64, at_us: i64, with_time: bool) -> String {
+        let same_year = self.formatted(time_us, "%Y") == self.formatted(at_us, "%Y");
+        let is_midnight = match &self.0 {
+            Some(zone) => zone.is_day_start(time_us),
+            None => time_us.rem_euclid(DAY_US) == 0,
+        };
+        let day = self.formatted(time_us, if same_year { "%-d %B" } else { "%-d %B %Y" });
+        if is_midnight && !with_time {
+            return day;
+        }
+        format!("{day} {} {}", self.formatted(time_us, "%H:%M"), self.name())
+    }
 
-fn formatted(time_us: i64, pattern: &str) -> String {
-    jiff::Timestamp::from_microsecond(time_us)
-        .map_or_else(|_| format!("{time_us}us"), |instant| instant.strftime(pattern).to_string())
+    /// `24 June 2013 00:00 UTC`, `24 June 2013 02:00 Europe/Paris`.
+    pub(super) fn instant(&self, time_us: i64) -> String {
+        format!("{} {}", self.formatted(time_us, "%-d %B %Y %H:%M"), self.name())
+    }
+
+    fn name(&self) -> &str {
+        self.0.as_ref().map_or("UTC", TimeZone::name)
+    }
+
+    fn formatted(&self, time_us: i64, pattern: &str) -> String {
+        let text = match &self.0 {
+            Some(zone) => zone.format(time_us, pattern),
+            None => jiff::Timestamp::from_microsecond(time_us)
+                .ok()
+                .map(|instant| instant.strftime(pattern).to_string()),
+        };
+        text.unwrap_or_else(|| format!("{time_us}us"))
+    }
 }
 
 /// `21 450`: groups of three digits.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use driftline_config::time::parse_instant_us;
 use driftline_config::{Level, WindowId};
 
 use super::story::{Watch, observation_of, subject};
@@ -109,6 +110,21 @@ fn the_subject_is_the_one_of_the_rules() {
         mail.subject,
         "[driftline] flight-delay: input shift in dep_delay and 2 more since 24 June"
     );
+}
+
+#[test]
+fn windows_of_a_zone_are_told_by_its_clocks() {
+    let mut transition = input_shift().remove(0);
+    transition.since_us = parse_instant_us("2013-06-23T22:00:00Z").unwrap();
+    for (window, day, since) in [
+        ("m@20130623T220000Z.1d.Europe~Paris", "24 June", "24 June 2013 00:00 Europe/Paris"),
+        ("m@20130623T220000Z.1h", "23 June 22:00 UTC", "23 June 2013 22:00 UTC"),
+    ] {
+        transition.windows = vec![window.into()];
+        let mail = compose(&context(&transition, &[], &RetrainNote::None));
+        assert!(mail.subject.ends_with(&format!(" and 2 more since {day}")), "{}", mail.subject);
+        assert!(mail.text.contains(&format!("\nSince: {since}; ")), "{}", mail.text);
+    }
 }
 
 #[test]

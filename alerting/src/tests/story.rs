@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use driftline_config::time::{ALIGNMENT_US, DAY_US, HOUR_US, MINUTE_US};
-use driftline_config::{Level, Subject, WindowId};
+use driftline_config::{Level, Subject, WindowGrid, WindowId};
 
 use crate::{
     Class, ClassSignal, Evidence, Measure, ModelAlerts, Observation, Rules, Source, Transition,
@@ -85,7 +85,7 @@ pub(super) fn observation_of(
     let end_us = start_us + every_us;
     let source = match watch {
         Watch::Windows => {
-            let id = WindowId::new("flight-delay", start_us, DAY_US);
+            let id = WindowId::new("flight-delay", start_us, &WindowGrid::every(DAY_US));
             Source::Window { id, start_us, end_us, complete }
         }
         Watch::Panes => Source::Pane { start_us, end_us },

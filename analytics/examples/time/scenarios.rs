@@ -1,6 +1,7 @@
 //! The streams that a rule of time has to bear.
 
-use driftline_analytics::lane::{LaneSettings, PerLane, WindowGrid};
+use driftline_analytics::lane::{LaneSettings, PerLane};
+use driftline_config::WindowGrid;
 use driftline_config::time::{ALIGNMENT_US, DAY_US, HOUR_US, MINUTE_US, SECOND_US};
 
 use crate::drive::{Mishaps, Reading};

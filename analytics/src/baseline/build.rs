@@ -7,10 +7,9 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float64Type;
 use driftline_capture::{CaptureBatch, CaptureSchema, Kind};
-use driftline_config::{Limits, Subject};
+use driftline_config::{Limits, Subject, WindowGrid};
 
 use super::{Baseline, Index, Provenance};
-use crate::lane::window_start_us;
 use crate::layout::Layout;
 use crate::window::{Part, WindowState};
 
@@ -48,9 +47,10 @@ impl Default for CutPoints {
 }
 
 /// How rows are cut into own windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnWindowRule {
-    pub every_us: i64,
+    /// Where they begin and end.
+    pub grid: WindowGrid,
     /// Rows below which a window is carried into the next. Too few rows at the end stand in the
     /// baseline and in no own window.
     pub at_least: u64,
@@ -215,8 +215,8 @@ impl Counting {
     pub fn count(&mut self, batch: &CaptureBatch) {
         let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
         for (row, &time_us) in (0_u32..).zip(batch.times_us()) {
-            let rule = self.options.own_windows;
-            let start_us = rule.map_or(0, |rule| window_start_us(time_us, rule.every_us));
+            let rule = self.options.own_windows.as_ref();
+            let start_us = rule.map_or(0, |rule| rule.grid.start_us(time_us));
             rows.entry(start_us).or_default().push(row);
         }
         for (start_us, rows) in rows {

@@ -21,7 +21,7 @@ fn built_with_everything() -> Baseline {
     rows[9].delay_text = Some("late".into());
     rows[10].carrier = None;
     rows[11].score = Some(-0.0);
-    let rule = OwnWindowRule { every_us: 3_600_000_000, at_least: 50 };
+    let rule = OwnWindowRule { grid: WindowGrid::every(3_600_000_000), at_least: 50 };
     build(&rows, CutPoints::default(), Some(rule)).baseline
 }
 
@@ -116,7 +116,7 @@ fn what_contradicts_itself_is_refused_in_a_sentence() {
 fn own_windows_justify_the_largest_or_the_99th_percentile() {
     let tolerance = |count: usize| {
         let statistics = (1..=count).rev().map(|i| i as f64).collect();
-        OwnWindows { every_us: 1, statistics }.tolerance()
+        OwnWindows { every_us: 1, timezone: None, statistics }.tolerance()
     };
     assert_eq!(tolerance(0), None);
     assert_eq!(tolerance(13), Some(13.0));

@@ -252,8 +252,8 @@ fn tolerated(
     floor: f64,
     own: Option<&baseline::OwnWindows>,
 ) -> Tolerated {
-    let every_us = input.model.window.every_us;
-    tolerance::deciding(column.tolerance, &input.model.tolerance, floor, own, every_us)
+    let grid = input.model.window.grid();
+    tolerance::deciding(column.tolerance, &input.model.tolerance, floor, own, &grid)
 }
 
 fn start(column: &Column<'_>, n: u64, m: u64, tolerated: &Tolerated) -> Finding {

@@ -12,7 +12,7 @@ use driftline_capture::CaptureBatch;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
 use driftline_config::{
     Captures, Errors, Feature, Format, Latency, Limits, Model, NoData, Operations, Retrain, Start,
-    Subject, Tolerance, Window, WindowId,
+    Subject, Tolerance, Window, WindowGrid, WindowId,
 };
 
 use crate::baseline::{
@@ -92,7 +92,8 @@ impl Case {
 
     /// Sets the statistics of the own windows of one column.
     pub(crate) fn own_windows(mut self, subject: &str, statistics: &[f64]) -> Case {
-        let own = Some(OwnWindows { every_us: DAY_US, statistics: statistics.to_vec() });
+        let own =
+            Some(OwnWindows { every_us: DAY_US, timezone: None, statistics: statistics.to_vec() });
         for column in &mut self.baseline.columns {
             match column {
                 BaselineColumn::Numeric(column) if column.subject == subject => {
@@ -134,6 +135,7 @@ impl Case {
         let windows = rows.iter().enumerate();
         self.baseline.windows = Some(BaselineWindows {
             every_us: DAY_US,
+            timezone: None,
             at_least: 1,
             windows: windows.map(|(day, &rows)| (day as i64 * DAY_US, rows)).collect(),
         });
@@ -175,7 +177,8 @@ impl Case {
             let indices: Vec<u32> = (0..count as u32).collect();
             state.absorb(&layout, &batch(&layout, &rows, self.start_us), &indices);
         }
-        let end_us = self.start_us + i64::from(self.parts) * DAY_US;
+        let days = WindowGrid::new(DAY_US, self.model.window.timezone.clone());
+        let end_us = days.longest_us(self.start_us, i64::from(self.parts) * DAY_US);
         let input = JudgeInput {
             model: &self.model,
             config_sha256: "c0ffee",
@@ -221,6 +224,7 @@ fn model() -> Model {
         features: BTreeMap::new(),
         window: Window {
             every_us: DAY_US,
+            timezone: None,
             lateness_us: 0,
             idle_us: None,
             at_least: 1,

@@ -41,8 +41,15 @@ pub(super) fn new_columns(input: &JudgeInput<'_>) -> Vec<Draft> {
 /// rows may be missing, are not compared.
 pub(super) fn volume(input: &JudgeInput<'_>) -> Draft {
     let requests = input.state.requests().weighted_requests();
-    let length_us = input.window.end_us.saturating_sub(input.window.start_us);
-    let own = input.baselines.default.windows.as_ref().filter(|own| own.every_us == length_us);
+    let (start_us, end_us) = (input.window.start_us, input.window.end_us);
+    let length_us = end_us.saturating_sub(start_us);
+    // A day of 23 or 25 hours is compared with the days of its zone.
+    let own = input
+        .baselines
+        .default
+        .windows
+        .as_ref()
+        .filter(|own| own.every_us == length_us || own.grid().has_window(start_us, end_us));
     let range = own.and_then(|own| own.rows_range());
     let count = own.map_or(0, |own| own.windows.len());
     let mut finding = Finding::new("model", Check::Volume);

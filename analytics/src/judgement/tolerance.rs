@@ -1,7 +1,6 @@
 //! How far a column may move, and where that figure comes from.
 
-use driftline_config::Tolerance;
-use driftline_config::time::format_duration;
+use driftline_config::{Tolerance, WindowGrid};
 
 use crate::baseline::OwnWindows;
 
@@ -29,7 +28,7 @@ pub(super) fn deciding(
     model: &Tolerance,
     floor: f64,
     own: Option<&OwnWindows>,
-    every_us: i64,
+    grid: &WindowGrid,
 ) -> Tolerated {
     if let Some(value) = set {
         return Tolerated { value, from: "set for this column".to_owned(), notes: Vec::new() };
@@ -50,11 +49,12 @@ pub(super) fn deciding(
     if shown > WIDE {
         notes.push(VARIES_TOO_MUCH.to_owned());
     }
-    if own.every_us != every_us {
+    let own_grid = own.grid();
+    if own_grid != *grid {
         notes.push(format!(
             "its tolerance comes from own windows of {}, not of {}",
-            format_duration(own.every_us),
-            format_duration(every_us)
+            own_grid.told_from(grid),
+            grid.told_from(&own_grid)
         ));
     }
     let from = if shown > floor {

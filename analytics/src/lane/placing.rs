@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use driftline_config::Partition;
 use driftline_config::time::{MINUTE_US, SECOND_US};
+use driftline_config::{Partition, WindowGrid};
 use serde::{Deserialize, Serialize};
 
 use super::stretches::{StretchRule, Stretches};
-use super::{Crossing, Heartbeat, LaneSettings, PerLane, Rows, WindowGrid};
+use super::{Crossing, Heartbeat, LaneSettings, PerLane, Rows};
 
 /// Between neighbours a way of so much is no jump, however short the lateness is.
 const JUMP_FLOOR_US: i64 = SECOND_US;

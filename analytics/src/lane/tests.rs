@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use driftline_config::time::{ALIGNMENT_US, ClockReading, DAY_US, HOUR_US, MINUTE_US, SECOND_US};
+use driftline_config::TimeZone;
+use driftline_config::time::{
+    ALIGNMENT_US, ClockReading, DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -134,8 +137,31 @@ fn windows_are_aligned_to_a_monday_by_floor_division() {
         (0, 7 * DAY_US, T0 - 7 * DAY_US),
         (-1, DAY_US, -DAY_US),
     ] {
-        assert_eq!(window_start_us(time_us, every_us), expected_us, "{time_us} {every_us}");
+        assert_eq!(
+            WindowGrid::every(every_us).start_us(time_us),
+            expected_us,
+            "{time_us} {every_us}"
+        );
     }
+}
+
+/// The day in Paris on which summer time ends takes 25 hours of rows and closes behind its own midnight.
+#[test]
+fn windows_are_days_of_their_zone() {
+    let grid = WindowGrid::new(DAY_US, TimeZone::named("Europe/Paris"));
+    let mut bench = Bench::new(LaneSettings { grid, lateness_us: HOUR_US, ..hours() }, 1);
+    let sunday_us = parse_instant_us("2026-10-24T22:00:00Z").unwrap();
+    let monday_us = sunday_us + 25 * HOUR_US;
+    bench.now = ClockReading::from(sunday_us + 10 * DAY_US);
+    for hour in 0..25 {
+        bench.row(0, sunday_us + hour * HOUR_US);
+    }
+    bench.pass(0, monday_us - HOUR_US);
+    assert_eq!(bench.closed, []);
+    bench.pass(0, monday_us + HOUR_US);
+    let [closed] = &bench.closed[..] else { panic!("{:?}", bench.closed) };
+    assert_eq!((closed.start_us, closed.end_us), (sunday_us, monday_us));
+    assert_eq!((closed.rows, closed.parts), (25 + 96, 1));
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn example() -> Report {
             id: "flight-delay@20261109T000000Z.1d".into(),
             start: "2026-11-09T00:00:00Z".to_owned(),
             end: "2026-11-10T00:00:00Z".to_owned(),
+            timezone: None,
             rows: 812,
             parts: 1,
             complete: true,

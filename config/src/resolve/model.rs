@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::grid::is_whole_days;
 use crate::model::{
     Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, PartitionAfter, Retrain,
     Start, Tolerance, Tolerances, Window,
@@ -12,6 +13,7 @@ use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong
 use crate::resolve::{Examine, format, shadow};
 use crate::service::Limits;
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us};
+use crate::time_zone::TimeZone;
 use crate::tree::{At, Entry, Node, Written};
 
 /// What a model may refer to.
@@ -244,6 +246,11 @@ fn objective(value: Value<'_>) -> Read<f64> {
 
 fn window(mut section: Section<'_>) -> Window {
     let every_us = section.read("every", length).unwrap_or(DAY_US);
+    let timezone = section.read("timezone", timezone);
+    section.check("timezone", timezone.is_some() && !is_whole_days(every_us), || {
+        wrong("`timezone` says where days begin, and `every` is not a whole number of days")
+            .hint("set `every` to 1d, 7d or the like, or leave `timezone` out")
+    });
     let lateness_us = section.read("lateness", |value| value.duration(0, "0s"));
     let idle_us = section.read("idle", |value| value.duration_or_off(SECOND_US, "1s"));
     let at_least = section.read("at_least", |value| value.whole(1));
@@ -254,12 +261,24 @@ fn window(mut section: Section<'_>) -> Window {
     section.finish();
     Window {
         every_us,
+        timezone,
         lateness_us: lateness_us.unwrap_or(HOUR_US),
         idle_us: idle_us.unwrap_or(Some(30 * SECOND_US)),
         at_least: at_least.unwrap_or(300),
         // A window of a month is not forbidden by a default that was made for days.
         at_most_us: at_most_us.unwrap_or(every_us.max(14 * DAY_US)),
     }
+}
+
+fn timezone(value: Value<'_>) -> Read<TimeZone> {
+    let name = value.text()?;
+    TimeZone::named(&name).ok_or_else(|| {
+        let unknown = value.not("the name of a time zone");
+        match TimeZone::nearest(&name) {
+            Some(meant) => unknown.hint(format!("did you mean {meant}?")),
+            None => unknown.hint("write one of the IANA database, such as Europe/Paris"),
+        }
+    })
 }
 
 fn length(value: Value<'_>) -> Read<i64> {

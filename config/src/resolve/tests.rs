@@ -308,9 +308,12 @@ fn the_fingerprint_covers_what_decides_a_report_and_nothing_else() {
     }
     let elsewhere = SMALLEST.replace("b.json", "elsewhere/b.json");
     assert_eq!(parse_valid(&elsewhere).models[0].fingerprint_sha256(), plain);
-    for other in
-        ["window: {every: 2d},", "tolerance: {ks: 0.05},", "features: {a: {judge: false}},"]
-    {
+    for other in [
+        "window: {every: 2d},",
+        "window: {timezone: UTC},",
+        "tolerance: {ks: 0.05},",
+        "features: {a: {judge: false}},",
+    ] {
         assert_ne!(fingerprint(other), plain, "{other}");
     }
 }

@@ -52,8 +52,7 @@ pub fn build(
         coerced: coerced(model),
     };
     let (count, inferred) = infer(rows, &choices, audience)?;
-    let own_windows =
-        OwnWindowRule { every_us: model.window.every_us, at_least: model.window.at_least };
+    let own_windows = OwnWindowRule { grid: model.window.grid(), at_least: model.window.at_least };
     let timed = rows.has_time()?;
     let predicted = inferred.schema.columns.iter().any(Column::is_prediction);
     if predicted && rows.is_production() && !options.held_out_predictions {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::{BuildOptions, CutPoints};
 use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
-use driftline_analytics::lane::window_start_us;
 use driftline_analytics::layout::{Baselines, Layout};
 use driftline_analytics::report::{Check, Finding, Ledger, Report, WindowMeta};
 use driftline_analytics::shape::Shape;
@@ -116,6 +115,7 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
         && let Some(windows) = &baseline.windows
     {
         model.window.every_us = windows.every_us;
+        model.window.timezone.clone_from(&windows.timezone);
     }
     for ignored in &ignored {
         model.features.remove(ignored.name());
@@ -261,15 +261,17 @@ fn count(
 /// Rows that lie in one window of the model are that window, else what they span is one of its own.
 fn window(model: &Model, state: &WindowState, ledger: Ledger) -> WindowMeta {
     let (first_us, last_us) = state.span_us().unwrap_or((0, 0));
-    let every_us = model.window.every_us;
-    let start_us = window_start_us(first_us, every_us);
+    let grid = model.window.grid();
+    let start_us = grid.start_us(first_us);
+    let end_us = grid.end_us(start_us);
     let timed = first_us != 0;
-    let times_us = if timed && last_us < start_us.saturating_add(every_us) {
-        start_us..start_us.saturating_add(every_us)
+    let times_us = if timed && last_us < end_us {
+        start_us..end_us
     } else {
         first_us..last_us.saturating_add(i64::from(timed))
     };
-    WindowMeta { ledger, ..WindowMeta::new(WindowId::of_comparison(UNNAMED), times_us) }
+    let timezone = grid.timezone().cloned();
+    WindowMeta { ledger, timezone, ..WindowMeta::new(WindowId::of_comparison(UNNAMED), times_us) }
 }
 
 /// A model of which nothing is declared.
@@ -288,6 +290,7 @@ fn unnamed_model() -> Model {
         features: BTreeMap::new(),
         window: Window {
             every_us: DAY_US,
+            timezone: None,
             lateness_us: 0,
             idle_us: None,
             at_least: 1,

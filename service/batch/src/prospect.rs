@@ -40,7 +40,7 @@ impl NewBaseline {
         let baselines = Baselines { default, by_version: BTreeMap::new() };
         let layout = Layout::new(model, &baselines, limits)?;
         let judged = |state: &WindowState, start_us: i64, history: &History| {
-            let end_us = start_us.saturating_add(model.window.every_us);
+            let end_us = model.window.grid().end_us(start_us);
             judge(&JudgeInput {
                 model,
                 config_sha256: "",

@@ -10,7 +10,7 @@ use driftline_analytics::baseline::Baseline;
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::{About, Complaint, Limits, Model};
 use driftline_pipeline::setup::{
-    BaselineFile, BaselineFiles, DEFAULT_BASELINE, Setup, SetupError, check_hours,
+    BaselineFile, BaselineFiles, DEFAULT_BASELINE, Setup, SetupError, check_hours, other_days,
 };
 
 /// The baseline files that were read, by what is in them and by where they were found.
@@ -99,14 +99,25 @@ impl BaselineReader {
     }
 }
 
-/// Everything for which [`load_setup`] would refuse the model, by the setting that it is about.
-pub fn complaints(model: &Model, limits: &Limits) -> Vec<Complaint> {
+/// What [`load_setup`] would say of a model.
+#[derive(Debug, Default)]
+pub struct Examined {
+    /// Everything for which it would refuse the model, by the setting that it is about.
+    pub complaints: Vec<Complaint>,
+    /// As [`Setup::other_days`].
+    pub warnings: Vec<String>,
+}
+
+/// Reads a model's baseline files for what is wrong with them.
+pub fn examine(model: &Model, limits: &Limits) -> Examined {
+    let mut warnings = Vec::new();
     let mut complaints: Vec<(About, LoadError)> = Vec::new();
     let mut by_version: BTreeMap<String, Arc<Baseline>> = BTreeMap::new();
     let mut reader = BaselineReader::default();
     for (version, path) in &model.baseline {
         match reader.read(model, path) {
             Ok(file) => {
+                warnings.extend(other_days(model, version, &file.baseline));
                 by_version.insert(version.clone(), Arc::clone(&file.baseline));
             }
             Err(error) => complaints.push((About::Baseline(version.clone()), error)),
@@ -132,7 +143,7 @@ pub fn complaints(model: &Model, limits: &Limits) -> Vec<Complaint> {
         let says = error.to_string();
         Complaint { about, says }
     };
-    complaints.into_iter().map(complaint).collect()
+    Examined { complaints: complaints.into_iter().map(complaint).collect(), warnings }
 }
 
 #[cfg(test)]

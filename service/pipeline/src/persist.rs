@@ -512,7 +512,7 @@ fn take_up_settings(
 fn check_grid(decider: &ModelDecider, document: &DecidingDocument) -> Result<(), RestoreError> {
     let settings = decider.setup.lanes();
     let lanes = [
-        (&document.drift, settings.drift, "window.every or window.lateness"),
+        (&document.drift, settings.drift, "window.every, window.timezone or window.lateness"),
         (&document.operations, settings.operations, "operations.every or operations.lateness"),
     ];
     for (lane, new, what) in lanes {

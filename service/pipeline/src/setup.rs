@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftline_analytics::baseline::{Baseline, BaselineError};
-use driftline_analytics::lane::{LaneSettings, PerLane, WindowGrid};
+use driftline_analytics::lane::{LaneSettings, PerLane};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
-use driftline_config::{Limits, Model, Tolerance, sha256_hex};
+use driftline_config::{Limits, Model, Tolerance, WindowGrid, sha256_hex};
 use serde::{Deserialize, Serialize};
 
 pub use files::{BaselineFile, BaselineFiles};
@@ -186,11 +186,18 @@ impl Setup {
         self.files.values().for_each(|file| known.take_up(file));
     }
 
+    /// What is to be known of each baseline whose own windows are of other days than the model's.
+    pub fn other_days(&self) -> Vec<String> {
+        let each = self.files.iter();
+        each.filter_map(|(version, file)| other_days(&self.model, version, &file.baseline))
+            .collect()
+    }
+
     /// The figures of both lanes; panes are never carried.
     pub fn lanes(&self) -> PerLane<LaneSettings> {
         let (window, operations) = (&self.model.window, &self.model.operations);
         let drift = LaneSettings {
-            grid: WindowGrid::every(window.every_us),
+            grid: window.grid(),
             lateness_us: window.lateness_us,
             at_least: window.at_least,
             at_most_us: window.at_most_us,
@@ -205,6 +212,23 @@ impl Setup {
         };
         PerLane { drift, operations }
     }
+}
+
+/// Days from other midnights are other rows: what own windows of such days say of a model's is near the
+/// truth, and not the truth. `None` where the days are the same, or none of the baseline's are asked for.
+pub fn other_days(model: &Model, version: &str, baseline: &Baseline) -> Option<String> {
+    let (own, wanted) = (baseline.windows.as_ref()?.grid(), model.window.grid());
+    let asked = matches!(model.tolerance, Tolerance::Auto);
+    (asked && own.timezone() != wanted.timezone()).then(|| {
+        format!(
+            "model {}: the own windows of baseline {version} are of {}, those of the model of {}: its \
+             tolerances are of other days; build it again with `driftline baseline`, which takes \
+             window.timezone from the configuration",
+            model.name,
+            own.told_from(&wanted),
+            wanted.told_from(&own)
+        )
+    })
 }
 
 /// Windows under a day need tolerances that were measured on windows of their length, unless the

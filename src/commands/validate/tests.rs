@@ -10,7 +10,10 @@ fn problems(rig: &Rig, models: &str) -> Vec<String> {
     let text = std::fs::read_to_string(&rig.config).unwrap();
     let before = text.split_once("models:").unwrap().0;
     std::fs::write(&path, format!("{before}{models}")).unwrap();
-    let problems = configured::load_examined(&path).err().map(|problems| problems.0);
+    let problems =
+        configured::load_examined(&path, &|model, limits| examine(model, limits).complaints)
+            .err()
+            .map(|problems| problems.0);
     let problems = problems.unwrap_or_default();
     problems
         .iter()

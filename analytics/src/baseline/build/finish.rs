@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use driftline_config::WindowGrid;
+
 use super::{BuildError, Built, Counting, OwnWindowRule};
 use crate::baseline::{
     Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, NumericBaseline, OwnWindows,
@@ -23,7 +25,7 @@ const MOST_JUDGED: usize = 50;
 
 pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildError> {
     let Counting { options, skeleton, observed, layout, mut windows } = counting;
-    let total = match options.own_windows {
+    let total = match &options.own_windows {
         // Without a rule there is one window at most, and nobody else wants it.
         None => windows.pop_first().map(|(_, window)| window).unwrap_or_default(),
         Some(_) => merged(&layout, windows.values()),
@@ -32,8 +34,11 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
     if rows == 0 {
         return Err(BuildError::NoRows);
     }
-    let own_windows =
-        options.own_windows.map(|rule| carried(&layout, windows, rule)).unwrap_or_default();
+    let own_windows = options
+        .own_windows
+        .as_ref()
+        .map(|rule| carried(&layout, windows, rule))
+        .unwrap_or_default();
     let cells = total.all_cells(&layout);
     let own: Vec<_> = own_windows.iter().map(|(_, window)| window.all_cells(&layout)).collect();
     drop(layout);
@@ -44,13 +49,13 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
         if !agrees(column, cell, first) {
             return Err(BuildError::SourceChanged { subject: column.subject().clone() });
         }
-        if let Some(rule) = options.own_windows {
+        if let Some(rule) = &options.own_windows {
             let own: Vec<&Cell> =
                 own.iter().filter_map(|cells| cells.get(index).map(AsRef::as_ref)).collect();
-            compare_own_windows(column, &own, rule.every_us);
+            compare_own_windows(column, &own, &rule.grid);
         }
     }
-    let span_us = options.own_windows.and(total.span_us());
+    let span_us = options.own_windows.as_ref().and_then(|_| total.span_us());
     baseline.provenance = Provenance {
         source: source.to_owned(),
         first_us: span_us.map(|(first_us, _)| first_us),
@@ -58,7 +63,8 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
         held_out_predictions: options.held_out_predictions,
     };
     baseline.windows = options.own_windows.map(|rule| BaselineWindows {
-        every_us: rule.every_us,
+        every_us: rule.grid.every_us(),
+        timezone: rule.grid.timezone().cloned(),
         at_least: rule.at_least,
         windows: own_windows.iter().map(|(start, window)| (*start, window.rows())).collect(),
     });
@@ -71,7 +77,7 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
 fn carried(
     layout: &Layout,
     windows: BTreeMap<i64, WindowState>,
-    rule: OwnWindowRule,
+    rule: &OwnWindowRule,
 ) -> Vec<(i64, WindowState)> {
     let mut done = Vec::new();
     let mut open: Option<(i64, WindowState)> = None;
@@ -169,7 +175,7 @@ fn fill_categorical(column: &mut CategoricalBaseline, cell: &CategoricalCell) {
 }
 
 /// The deciding statistic of each own window against the rest, where both have values.
-fn compare_own_windows(column: &mut BaselineColumn, own: &[&Cell], every_us: i64) {
+fn compare_own_windows(column: &mut BaselineColumn, own: &[&Cell], grid: &WindowGrid) {
     let statistics: Vec<f64> = match column {
         BaselineColumn::Numeric(column) => {
             let counts = column.counts.to_vec();
@@ -198,7 +204,11 @@ fn compare_own_windows(column: &mut BaselineColumn, own: &[&Cell], every_us: i64
                 .collect()
         }
     };
-    let own_windows = (!statistics.is_empty()).then_some(OwnWindows { every_us, statistics });
+    let own_windows = (!statistics.is_empty()).then(|| OwnWindows {
+        every_us: grid.every_us(),
+        timezone: grid.timezone().cloned(),
+        statistics,
+    });
     match column {
         BaselineColumn::Numeric(column) => column.own_windows = own_windows,
         BaselineColumn::Categorical(column) => column.own_windows = own_windows,

@@ -1,6 +1,8 @@
 //! Tests of building baselines.
 
 use driftline_capture::columns::Column;
+use driftline_config::TimeZone;
+use driftline_config::time::{DAY_US, parse_instant_us};
 use proptest::prelude::*;
 
 use super::choose::thinned;
@@ -50,10 +52,10 @@ fn every_row_is_counted_once() {
 fn the_order_of_rows_changes_nothing() {
     let rows = ordinary_rows();
     let reversed: Vec<Row> = rows.iter().rev().cloned().collect();
-    let rule = Some(OwnWindowRule { every_us: 3_600_000_000, at_least: 100 });
+    let rule = Some(OwnWindowRule { grid: WindowGrid::every(3_600_000_000), at_least: 100 });
     for limit in [CutPoints::All, CutPoints::AtMost(16)] {
-        let one = build(&rows, limit, rule).baseline;
-        let two = build(&reversed, limit, rule).baseline;
+        let one = build(&rows, limit, rule.clone()).baseline;
+        let two = build(&reversed, limit, rule.clone()).baseline;
         assert_eq!(one.to_json(), two.to_json());
         assert_eq!(one.sha256, two.sha256);
     }
@@ -62,13 +64,13 @@ fn the_order_of_rows_changes_nothing() {
 #[test]
 fn own_windows_are_carried_like_running_ones() {
     // 60 rows an hour; a window under 100 rows takes in the next; 40 rows at the end stay open.
-    let rule = OwnWindowRule { every_us: 3_600_000_000, at_least: 100 };
-    let built = build(&ordinary_rows(), CutPoints::All, Some(rule));
+    let rule = OwnWindowRule { grid: WindowGrid::every(3_600_000_000), at_least: 100 };
+    let built = build(&ordinary_rows(), CutPoints::All, Some(rule.clone()));
     let windows = built.baseline.windows.as_ref().unwrap();
     assert_eq!(windows.windows.len(), 8);
     assert!(windows.windows.iter().all(|&(_, rows)| rows == 120));
     assert_eq!(windows.rows_range(), Some((120, 120)));
-    assert_eq!(windows.windows[1].0 - windows.windows[0].0, 2 * rule.every_us);
+    assert_eq!(windows.windows[1].0 - windows.windows[0].0, 2 * rule.grid.every_us());
     assert_eq!(built.own_windows.len(), 8);
     // Each own window against the rest, by definition.
     let column = numeric(&built.baseline, "feature:delay");
@@ -87,9 +89,35 @@ fn own_windows_are_carried_like_running_ones() {
     assert_eq!(built.baseline.provenance.last_us, Some(999 * 60_000_000));
 }
 
+/// From Saturday to Tuesday in Paris, where Sunday has 25 hours: ten rows an hour, and three hours more
+/// that are no day.
+#[test]
+fn own_windows_are_days_of_their_zone() {
+    let start_us = parse_instant_us("2026-10-23T22:00:00Z").unwrap();
+    let rows: Vec<Row> = ordinary_rows()
+        .into_iter()
+        .map(|row| Row { time_us: start_us + row.time_us * 6, ..row })
+        .collect();
+    let days = |zone| {
+        let grid = WindowGrid::new(DAY_US, TimeZone::named(zone));
+        let rule = OwnWindowRule { grid: grid.clone(), at_least: 100 };
+        let baseline = build(&rows, CutPoints::All, Some(rule)).baseline;
+        let read = Baseline::parse(&baseline.to_json()).unwrap();
+        assert_eq!(read, baseline, "{zone}");
+        let windows = read.windows.unwrap();
+        assert_eq!(windows.grid(), grid, "{zone}");
+        for column in read.columns.iter().filter_map(|column| column.own_windows()) {
+            assert_eq!(column.grid(), grid, "{zone}");
+        }
+        windows.windows.into_iter().map(|(_, rows)| rows).collect::<Vec<u64>>()
+    };
+    assert_eq!(days("Europe/Paris"), [240, 250, 240, 240]);
+    assert_eq!(days("UTC"), [260, 240, 240, 240]);
+}
+
 #[test]
 fn a_single_own_window_has_nothing_to_be_compared_with() {
-    let rule = OwnWindowRule { every_us: 86_400_000_000 * 7, at_least: 1 };
+    let rule = OwnWindowRule { grid: WindowGrid::every(86_400_000_000 * 7), at_least: 1 };
     let rows: Vec<Row> = ordinary_rows()
         .into_iter()
         .map(|row| Row { time_us: row.time_us + driftline_config::time::ALIGNMENT_US, ..row })

@@ -1,6 +1,7 @@
 //! Distributions: the deciding statistic, tolerances, bounds, levels.
 
-use driftline_config::{Feature, Level, Tolerance, Tolerances};
+use driftline_config::time::DAY_US;
+use driftline_config::{Feature, Level, TimeZone, Tolerance, Tolerances};
 
 use super::fixture::finding;
 use super::{Case, CaseRow};
@@ -114,6 +115,24 @@ fn a_tolerance_over_three_tenths_is_reported() {
     let found = finding(&report, DELAY, Check::Distribution);
     assert_eq!(found.notes, [crate::judgement::VARIES_TOO_MUCH]);
     assert_eq!(found.ks.as_ref().unwrap().tolerance, 0.4);
+}
+
+#[test]
+fn a_tolerance_of_other_days_is_reported() {
+    let paris = || TimeZone::named("Europe/Paris");
+    for (every_days, timezone, note) in [
+        (1, None, None),
+        (7, None, Some("own windows of 1d, not of 7d")),
+        (1, paris(), Some("own windows of 1d in UTC, not of 1d in Europe/Paris")),
+    ] {
+        let mut case = Case::new().own_windows(DELAY, &[0.1]);
+        case.model.window.every_us = every_days * DAY_US;
+        case.model.window.timezone = timezone;
+        let report = case.judge(500, CaseRow::usual);
+        let expected = note.map(|note| format!("its tolerance comes from {note}"));
+        let found = finding(&report, DELAY, Check::Distribution);
+        assert_eq!(found.notes, expected.into_iter().collect::<Vec<_>>());
+    }
 }
 
 #[test]

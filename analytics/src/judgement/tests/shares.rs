@@ -1,6 +1,7 @@
 //! Shares of rows, columns that come and go, volume.
 
-use driftline_config::{Feature, Level};
+use driftline_config::time::parse_instant_us;
+use driftline_config::{Feature, Level, TimeZone};
 
 use super::fixture::finding;
 use super::{Case, CaseRow};
@@ -171,6 +172,17 @@ fn volume_alarms_when_it_breaks_with_the_baseline_and_with_the_last_windows() {
     assert_eq!(level(&mut sampled, 1000), Level::Warn);
     assert_eq!(level(&mut sampled, 1000), Level::Warn);
     assert_eq!(level(&mut sampled, 100), Level::Warn);
+
+    // A day of 25 hours is one of the baseline's, where they are of the same zone.
+    for (zone, expected) in [(TimeZone::named("Europe/Paris"), Level::Warn), (None, Level::Ok)] {
+        let mut long = Case::new().volumes(&days);
+        long.start_us = parse_instant_us("2026-10-24T22:00:00Z").unwrap();
+        long.model.window.timezone = TimeZone::named("Europe/Paris");
+        if let Some(windows) = &mut long.baseline.windows {
+            windows.timezone = zone;
+        }
+        assert_eq!(level(&mut long, 400), expected);
+    }
 
     // Too few own windows, or a carried window: shown, not judged.
     let mut few = Case::new().volumes(&days[..7]);

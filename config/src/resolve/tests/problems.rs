@@ -44,14 +44,14 @@ fn keys_of_a_coming_version_are_not_built_yet() {
 kafka: {bootstrap: b}
 budget: 1
 models:
-  - {name: m, captures: {topic: t, format: thrift}, baseline: b, segments: [x], labels: {}, window: {timezone: UTC}}
+  - {name: m, captures: {topic: t, format: thrift}, baseline: b, segments: [x], labels: {}, budget: 1}
 ",
         &[
             "2:1: unknown key `budget` in the configuration (not built yet)",
             "4:44: \"thrift\" is not a format: known are driftline-json, json, json-schema, sagemaker, mlflow, databricks, bentoml, debezium, kserve, seldon, seldon2, oip, azureml",
             "4:66: unknown key `segments` in model (not built yet)",
             "4:81: unknown key `labels` in model (not built yet)",
-            "4:102: unknown key `timezone` in window (not built yet)",
+            "4:93: unknown key `budget` in model (not built yet)",
         ],
     );
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow::array::{Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use driftline_analytics::report::Report;
-use driftline_config::time::DAY_US;
-use driftline_config::{Config, Level, Subject};
+use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US};
+use driftline_config::{Config, Level, Subject, TimeZone};
 use driftline_files::{Mapping, write_file, write_parquet};
+use driftline_pipeline::setup::other_days;
 use driftline_world::{T0, TABLE_CONFIG, TABLE_ROWS, TableRow, table_row};
 
 use super::*;
@@ -119,6 +120,35 @@ fn what_it_will_be_able_to_say_is_found_in_its_own_rows() {
     let untimed = Mapping { time: None, ..Case::mapping() };
     let new = case.built(&data, untimed, &case.options()).unwrap();
     assert_eq!(new.prospects(model, limits).unwrap().own_windows, 0);
+}
+
+/// Own windows are the days of the model's zone, also for `check`; a file by the days of another is said so.
+#[test]
+fn days_of_a_zone_are_kept_and_told_from_others() {
+    let mut case = Case::new();
+    let data = case.path("rows.parquet");
+    let of_utc = case.built(&data, Case::mapping(), &case.options()).unwrap().built.baseline;
+    case.config.models[0].window.timezone = TimeZone::named("Europe/Paris");
+    let of_paris = case.built(&data, Case::mapping(), &case.options()).unwrap().built.baseline;
+    let windows = of_paris.windows.as_ref().unwrap();
+    assert_eq!(windows.grid(), case.config.models[0].window.grid());
+    let starts = windows.windows.iter().map(|(start_us, _)| start_us.rem_euclid(DAY_US));
+    assert!(starts.clone().count() >= 10 && starts.into_iter().all(|at_us| at_us == 23 * HOUR_US));
+
+    let model = &case.config.models[0];
+    let said = other_days(model, "default", &of_utc).unwrap();
+    let days = "the own windows of baseline default are of 1d in UTC, those of the model of 1d in Europe/Paris";
+    assert!(said.starts_with(&format!("model m: {days}: ")), "{said}");
+    assert_eq!(other_days(model, "default", &of_paris), None);
+
+    write_file(&case.path("baseline.json"), &of_paris.to_json()).unwrap();
+    let at = |row: i64| T0 + 20 * DAY_US + row * MINUTE_US;
+    let lines: String = (0..300).map(|row| format!("{},{}\n", at(row), row % 7)).collect();
+    std::fs::write(case.path("day.csv"), format!("time_us,feature:x\n{lines}")).unwrap();
+    let window = case.check("day.csv").window;
+    assert_eq!(window.timezone, model.window.timezone);
+    let days = [window.start, window.end];
+    assert_eq!(days, ["2026-01-24T23:00:00Z", "2026-01-25T23:00:00Z"]);
 }
 
 #[test]

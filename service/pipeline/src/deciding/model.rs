@@ -253,9 +253,10 @@ impl ModelDecider {
     fn job(&self, window: &ClosedWindow) -> Job {
         let ClosedWindow { closed, setup, state, ledger, pairs, .. } = window;
         let meta = WindowMeta {
-            id: WindowId::new(&setup.model.name, closed.start_us, setup.model.window.every_us),
+            id: WindowId::new(&setup.model.name, closed.start_us, &setup.model.window.grid()),
             start_us: closed.start_us,
             end_us: closed.end_us,
+            timezone: setup.model.window.timezone.clone(),
             parts: closed.parts,
             incomplete: closed.incomplete.clone(),
             previous: self.facts.previous.clone(),

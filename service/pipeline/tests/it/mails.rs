@@ -9,6 +9,7 @@ use driftline_alerting::mail::Mail;
 use driftline_alerting::outbox::RowKind;
 use driftline_analytics::baseline::build::{CutPoints, OwnWindowRule};
 use driftline_capture::{CaptureSchema, Column, Kind};
+use driftline_config::WindowGrid;
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
 use driftline_pipeline::inline::Inline;
 use driftline_pipeline::{Event, Read};
@@ -118,7 +119,7 @@ fn baseline() -> &'static [u8] {
         };
         let days = captures(T0 - BASELINE_DAYS * DAY_US, steady(24 * BASELINE_DAYS));
         let rows = decode_all(&schema, &days.map(|(_, capture)| capture).collect::<Vec<String>>());
-        let own_windows = Some(OwnWindowRule { every_us: DAY_US, at_least: 300 });
+        let own_windows = Some(OwnWindowRule { grid: WindowGrid::every(DAY_US), at_least: 300 });
         baseline_with(schema, &[rows], CutPoints::default(), own_windows).to_json()
     })
 }

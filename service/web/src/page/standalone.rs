@@ -134,7 +134,7 @@ fn body(compared: &ComparedFiles<'_>, finding: &Finding, drawn: bool) -> Markup 
     html! {
         (told(finding))
         @if drawn { (pictures(finding, Drawn { name, shape, points: &[] })) }
-        (numbers(finding))
+        (numbers(finding, compared.report.window.timezone.as_ref()))
         (further(&rows_of(finding), None))
         (names(finding))
     }

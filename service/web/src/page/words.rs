@@ -2,13 +2,25 @@
 
 use driftline_analytics::report::{Check, Finding};
 use driftline_config::time::{DAY_US, format_instant, parse_instant_us};
-use driftline_config::{Level, Subject};
+use driftline_config::{Level, Subject, TimeZone, WindowId};
 use maud::{Markup, html};
+
+const INSTANT: &str = "%-d %b %Y %H:%M";
 
 /// An instant to the minute: `24 Jun 2013 00:00`.
 pub(super) fn instant(time_us: i64) -> Markup {
-    let text = formatted(time_us, "%-d %b %Y %H:%M");
+    let text = formatted(time_us, INSTANT);
     html! { time datetime=(format_instant(time_us)) { (text) } }
+}
+
+/// An instant as the clocks of a window's zone show it, with the zone's name; without one as [`instant`].
+pub(super) fn instant_by(time_us: i64, window: Option<&str>) -> Markup {
+    let zone = window.and_then(WindowId::timezone);
+    let shown = zone.and_then(|zone| Some(format!("{} {zone}", zone.format(time_us, INSTANT)?)));
+    match shown {
+        Some(text) => html! { time datetime=(format_instant(time_us)) { (text) } },
+        None => instant(time_us),
+    }
 }
 
 /// An instant to the second, of the wall clock.
@@ -17,15 +29,29 @@ pub(super) fn moment(time_us: i64) -> Markup {
     html! { time datetime=(format_instant(time_us)) { (text) } }
 }
 
-/// `24 Jun 2013`, with the hour where it is not midnight.
-pub(super) fn day(time_us: i64) -> String {
-    let midnight = time_us.rem_euclid(DAY_US) == 0;
-    formatted(time_us, if midnight { "%-d %b %Y" } else { "%-d %b %Y %H:%M" })
+/// `24 Jun 2013` by the clocks of a zone, else UTC, with the hour where it is not midnight.
+pub(super) fn day(time_us: i64, zone: Option<&TimeZone>) -> String {
+    let midnight =
+        zone.map_or_else(|| time_us.rem_euclid(DAY_US) == 0, |zone| zone.is_day_start(time_us));
+    let pattern = if midnight { "%-d %b %Y" } else { "%-d %b %Y %H:%M" };
+    match zone.and_then(|zone| zone.format(time_us, pattern)) {
+        Some(text) => text,
+        None => formatted(time_us, pattern),
+    }
 }
 
-/// A window in words, its end exclusive: `24 Jun 2013 to 1 Jul 2013`.
-pub(super) fn span(start_us: i64, end_us: i64) -> String {
-    format!("{} to {}", day(start_us), day(end_us))
+/// The day on which the window of an id begins.
+pub(super) fn day_of(id: &str, start_us: i64) -> String {
+    day(start_us, WindowId::timezone(id).as_ref())
+}
+
+/// A window in words, its end exclusive: `24 Jun 2013 to 1 Jul 2013`, with the zone whose days these are.
+pub(super) fn span(start_us: i64, end_us: i64, zone: Option<&TimeZone>) -> String {
+    let days = format!("{} to {}", day(start_us, zone), day(end_us, zone));
+    match zone {
+        Some(zone) => format!("{days} in {zone}"),
+        None => days,
+    }
 }
 
 fn formatted(time_us: i64, format: &str) -> String {
@@ -123,8 +149,9 @@ pub(super) fn badge(level: Level) -> Markup {
 }
 
 /// Since when a finding is over its tolerance.
-pub(super) fn first_over(finding: &Finding) -> Option<String> {
-    finding.first_over.as_deref().and_then(|text| parse_instant_us(text).ok()).map(day)
+pub(super) fn first_over(finding: &Finding, zone: Option<&TimeZone>) -> Option<String> {
+    let first_us = finding.first_over.as_deref().and_then(|text| parse_instant_us(text).ok());
+    first_us.map(|first_us| day(first_us, zone))
 }
 
 /// The name of a subject without its kind: `dep_delay`, `score of version 3`.
@@ -170,7 +197,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn instants_of_incidents_are_those_of_their_windows_zone() {
+        let table = [
+            (Some("m@20261025T230000Z.1d.Europe~Paris"), "26 Oct 2026 00:00 Europe/Paris"),
+            (Some("m@20261025T230000Z.1d"), "25 Oct 2026 23:00"),
+            (None, "25 Oct 2026 23:00"),
+        ];
+        for (window, text) in table {
+            let shown = instant_by(1_792_969_200_000_000, window).into_string();
+            assert_eq!(shown, format!("<time datetime=\"2026-10-25T23:00:00Z\">{text}</time>"));
+        }
+    }
+
+    #[test]
     fn numbers_read_as_people_write_them() {
+        let paris = TimeZone::named("Europe/Paris");
         let table = [
             (count(0), "0"),
             (count(999), "999"),
@@ -193,7 +234,15 @@ mod tests {
             (subject(&Subject::feature("dep_delay")), "dep_delay"),
             (subject(&Subject::prediction("score@3")), "score of version 3"),
             (many(1, "window"), "1 window"),
-            (span(0, 86_400_000_000), "1 Jan 1970 to 2 Jan 1970"),
+            (span(0, 86_400_000_000, None), "1 Jan 1970 to 2 Jan 1970"),
+            // The day on which summer time ends.
+            (
+                span(1_792_879_200_000_000, 1_792_969_200_000_000, paris.as_ref()),
+                "25 Oct 2026 to 26 Oct 2026 in Europe/Paris",
+            ),
+            (day(1_792_969_200_000_000, None), "25 Oct 2026 23:00"),
+            (day_of("m@20261025T230000Z.1d.Europe~Paris", 1_792_969_200_000_000), "26 Oct 2026"),
+            (day_of("m@20261026T000000Z.1d", 1_792_972_800_000_000), "26 Oct 2026"),
         ];
         for (text, expected) in table {
             assert_eq!(text, expected);

@@ -54,6 +54,27 @@ models:
 }
 
 #[test]
+fn time_zones_are_checked() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: a, captures: {topic: t}, baseline: b, window: {timezone: Europe/Pariss}}
+  - {name: b, captures: {topic: t}, baseline: b, window: {every: 7d, timezone: Mars/Olympus}}
+  - {name: c, captures: {topic: t}, baseline: b, window: {every: 36h, timezone: Europe/Paris}}
+  - {name: d, captures: {topic: t}, baseline: b, window: {every: 7d, timezone: America/New_York}}
+  - {name: e, captures: {topic: t}, baseline: b, window: {timezone: [UTC]}}
+",
+        &[
+            "3:69: \"Europe/Pariss\" is not the name of a time zone: did you mean Europe/Paris?",
+            "4:80: \"Mars/Olympus\" is not the name of a time zone: write one of the IANA database, such as Europe/Paris",
+            "5:81: `timezone` says where days begin, and `every` is not a whole number of days: set `every` to 1d, 7d or the like, or leave `timezone` out",
+            "7:69: expected a text, found a list",
+        ],
+    );
+}
+
+#[test]
 fn shares_and_objectives_are_checked() {
     check(
         "

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use driftline_analytics::report::{CutBy, Report};
+use driftline_config::time::{DAY_US, HOUR_US, parse_instant_us};
 
 use super::run::Outcome;
 
@@ -43,6 +44,10 @@ pub(super) enum Fault {
     /// The whole log goes on hours later.
     Jump,
     LateRow,
+    /// A window of a zone's day on which clocks are put forward.
+    ShortDay,
+    /// The same where they are put back.
+    LongDay,
     /// A row too far beyond our clock.
     RowAhead,
     Heartbeat,
@@ -78,7 +83,7 @@ const REASONS: [Fault; 9] = [
 
 impl Fault {
     /// All that must happen.
-    pub(super) const ALL: [Fault; 36] = [
+    pub(super) const ALL: [Fault; 38] = [
         Fault::Crash,
         Fault::DeathBeforeJudgement,
         Fault::LostCommit,
@@ -97,6 +102,8 @@ impl Fault {
         Fault::LogCut,
         Fault::Jump,
         Fault::LateRow,
+        Fault::ShortDay,
+        Fault::LongDay,
         Fault::RowAhead,
         Fault::Heartbeat,
         Fault::Stranger,
@@ -179,6 +186,13 @@ pub(super) fn of_outcome(outcome: &Outcome, befallen: &mut Befallen) {
         befallen.add(Fault::IdleCut, idle as u64);
         befallen.add(Fault::LogCut, (cuts.len() - idle) as u64);
         befallen.note_if(window.parts > 1, Fault::CarriedWindow);
+        let [start_us, end_us] =
+            [&window.start, &window.end].map(|at| parse_instant_us(at).unwrap());
+        // Of whole days otherwise, and of zones alone.
+        let over_us = (end_us - start_us) % DAY_US;
+        let is_zoned = window.timezone.is_some();
+        befallen.note_if(is_zoned && over_us == DAY_US - HOUR_US, Fault::ShortDay);
+        befallen.note_if(is_zoned && over_us == HOUR_US, Fault::LongDay);
     }
     let late = outcome.models.iter().map(|(_, model)| model.counted.late);
     befallen.add(Fault::LateRow, late.sum());

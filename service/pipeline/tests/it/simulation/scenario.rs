@@ -14,7 +14,7 @@ use driftline_world::{Entry, T0, at, closing_times_us, heartbeat};
 use fastrand::Rng;
 
 use super::faults::{Befallen, Fault};
-use super::variants::{TOPICS, idles};
+use super::variants::{self, TOPICS, idles, is_zoned};
 
 /// What the wall clock says while the log is read.
 pub(super) const WALL_US: i64 = driftline_world::LATER;
@@ -91,7 +91,7 @@ impl Scenario {
     /// The scenario of a seed.
     pub(super) fn draw(seed: u64) -> Scenario {
         let mut rng = Rng::with_seed(seed);
-        let variant = rng.usize(0..8);
+        let variant = rng.usize(0..variants::COUNT);
         let records = match rng.u32(0..40) {
             0..3 => rng.usize(100..400),
             3..=30 => rng.usize(0..24),
@@ -120,6 +120,8 @@ impl Scenario {
     }
 }
 
+/// 2026-03-27T12:00:00Z and 2026-10-23T12:00:00Z: before days of 23 and of 25 hours in Paris and London.
+const BEFORE_CHANGES_US: [i64; 2] = [1_774_612_800_000_000, 1_792_756_800_000_000];
 /// When rows that are too far ahead say it is.
 const AHEAD_US: i64 = WALL_US + 300 * DAY_US;
 
@@ -163,9 +165,11 @@ impl Writer {
         let partitions = vec![rng.i32(1..=4), rng.i32(1..=2)];
         let span_us = match variant / 2 {
             3 => rng.i64(30..360) * MINUTE_US,
+            _ if is_zoned(variant) => rng.i64(24..144) * HOUR_US,
             2 => rng.i64(6..72) * HOUR_US,
             _ => rng.i64(2..36) * HOUR_US,
         };
+        let begun_us = if is_zoned(variant) { BEFORE_CHANGES_US[rng.usize(0..2)] } else { T0 };
         let often = |rng: &mut Rng, most: u32| if rng.bool() { rng.u32(0..most) } else { 0 };
         let mix = Mix {
             broken: often(rng, 120),
@@ -192,7 +196,7 @@ impl Writer {
             producers: vec![rng.bool(), rng.bool()],
             mix,
             step_us: span_us / records.max(1) as i64,
-            now_us: T0,
+            now_us: begun_us,
             records,
             next: BTreeMap::new(),
             befallen: Befallen::default(),

@@ -15,12 +15,12 @@ const BASELINE: (i64, usize) = (400, 16);
 /// Scenarios send one larger record.
 const RECORD_BYTES: usize = 4096;
 
-/// Windows and panes of a model: `every`, `lateness`, `at_least`, `at_most`, then of panes `every`
-/// and `lateness`.
+/// Windows and panes of a model: `every` with its zone, `lateness`, `at_least`, `at_most`, then of panes
+/// `every` and `lateness`.
 type Grid = (&'static str, &'static str, u64, &'static str, &'static str, &'static str);
 
 /// The grids of the three models.
-const VARIANTS: [[Grid; 3]; 4] = [
+const VARIANTS: [[Grid; 3]; 5] = [
     [
         ("1h", "5m", 8, "4h", "10m", "5m"),
         ("2h", "10m", 1, "2h", "5m", "1m"),
@@ -41,14 +41,22 @@ const VARIANTS: [[Grid; 3]; 4] = [
         ("15m", "5m", 1, "15m", "5m", "1m"),
         ("20m", "1m", 2, "40m", "10m", "5m"),
     ],
+    [
+        ("1d, timezone: Europe/Paris", "5m", 8, "3d", "1h", "5m"),
+        ("1d", "1h", 1, "1d", "30m", "1m"),
+        ("2d, timezone: Europe/London", "10m", 1, "2d", "1h", "10m"),
+    ],
 ];
+
+/// Variants, each drawn as often as another.
+pub(super) const COUNT: usize = 2 * VARIANTS.len();
 
 /// The world of a variant; odd ones let partitions be idle.
 pub(super) fn world(variant: usize) -> &'static World {
     static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
     let worlds = WORLDS.get_or_init(|| {
         let baseline = driftline_world::baseline(BASELINE.0, BASELINE.1);
-        let worlds = (0..2 * VARIANTS.len()).map(|variant| {
+        let worlds = (0..COUNT).map(|variant| {
             let mut world = World::new(&yaml(variant), &baseline);
             world.limits.record_bytes = RECORD_BYTES;
             world
@@ -56,6 +64,11 @@ pub(super) fn world(variant: usize) -> &'static World {
         worlds.collect()
     });
     &worlds[variant % worlds.len()]
+}
+
+/// Whether windows of a variant are days of a zone.
+pub(super) fn is_zoned(variant: usize) -> bool {
+    variant / 2 == VARIANTS.len() - 1
 }
 
 /// Whether partitions may be idle in a variant.

@@ -2,6 +2,7 @@
 
 use driftline_analytics::report::{Check, Finding, MeanAndSd};
 use driftline_analytics::shape::Shape;
+use driftline_config::TimeZone;
 use driftline_plots::{self as plots, Bars, Timeline, TimelinePoint};
 use maud::{Markup, html};
 
@@ -73,7 +74,7 @@ pub(in crate::page) fn pictures(finding: &Finding, of: Drawn<'_>) -> Markup {
     }
 }
 
-pub(in crate::page) fn numbers(finding: &Finding) -> Markup {
+pub(in crate::page) fn numbers(finding: &Finding, zone: Option<&TimeZone>) -> Markup {
     html! {
         dl.facts {
             (fact("Values in the window", &words::count(finding.n), ""))
@@ -91,7 +92,7 @@ pub(in crate::page) fn numbers(finding: &Finding) -> Markup {
                     (fact("The baseline's own windows", &format!("{} to {}", words::count(smallest), words::count(largest)), &words::many(volume.windows, "window")))
                 }
             }
-            @if let Some(since) = words::first_over(finding) { (fact("Over tolerance since", &since, "")) }
+            @if let Some(since) = words::first_over(finding, zone) { (fact("Over tolerance since", &since, "")) }
         }
     }
 }

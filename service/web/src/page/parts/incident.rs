@@ -20,7 +20,7 @@ pub(in crate::page) fn card(incident: &IncidentStatus, root: &Root) -> Markup {
         div.incident.accepted[incident.accepted.is_some()] {
             h3 { a href=(root.to(&links::incident(&incident.id))) { (incident.model) ": " (incident.class) } }
             p.soft {
-                (incident.state) @if let Some(since_us) = incident.since_us { " since " (words::instant(since_us)) }
+                (incident.state) @if let Some(since_us) = incident.since_us { " since " (words::instant_by(since_us, window)) }
                 @if let Some(accepted) = &incident.accepted { ", accepted by " (accepted.by) ": " (accepted.reason) }
             }
             ul { @for subject in incident.subjects.iter().take(NAMED) {

@@ -1,7 +1,7 @@
 //! A report on one window: its headline, its findings ranked, its account of the log.
 
 use driftline_alerting::links;
-use driftline_analytics::report::{Check, CutBy, Finding, Percentile, Report};
+use driftline_analytics::report::{Check, CutBy, Finding, Percentile, Report, Window};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Level, Subject};
 use driftline_pipeline::digest::strongest;
@@ -27,7 +27,8 @@ pub(in crate::page) struct Findings<'a> {
 /// From when to when a report is.
 pub(in crate::page) fn span(report: &Report) -> String {
     let instant = |text: &str| parse_instant_us(text).unwrap_or(0);
-    words::span(instant(&report.window.start), instant(&report.window.end))
+    let Window { start, end, timezone, .. } = &report.window;
+    words::span(instant(start), instant(end), timezone.as_ref())
 }
 
 /// The level, the strongest sentence, and what else one must know of a window.
@@ -126,7 +127,7 @@ fn row(of: &Findings<'_>, finding: &Finding) -> Markup {
             td.n role="cell" data-l="tolerance" { @if let Some(effect) = effect { (shown(effect.tolerance)) } }
             td.why.wide role="cell" {
                 (finding.because)
-                @if let Some(since) = words::first_over(finding) { " " small { "Over tolerance since " (since) "." } }
+                @if let Some(since) = words::first_over(finding, of.report.window.timezone.as_ref()) { " " small { "Over tolerance since " (since) "." } }
             }
         }
     }

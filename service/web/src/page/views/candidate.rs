@@ -103,7 +103,7 @@ fn in_window(model: &str, window: &CandidateWindow, root: &Root) -> Markup {
     let percent = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), words::percent);
     let [paired, shed, failed] = [report.paired, report.shed, report.failed].map(words::count);
     html! {
-        h2 { "The window of " a href=(root.to(&links::window(model, &window.id))) { (words::day(window.start_us)) } }
+        h2 { "The window of " a href=(root.to(&links::window(model, &window.id))) { (words::day_of(&window.id, window.start_us)) } }
         @if let Some(problem) = &report.problem { p.said.alarm { (problem) } }
         dl.facts {
             (fact("Same label", &percent(report.agreement), &words::many(report.paired, "paired row")))
@@ -161,7 +161,7 @@ fn list(shown: &OverWindows<'_>, root: &Root) -> Markup {
     let rows = html! {
         thead { tr { th scope="col" { "Window" } th.n scope="col" { "Paired" } th.n scope="col" { "Shed" } th.n scope="col" { "Failed" } th.n scope="col" { "Same label" } th.n scope="col" { "Kappa" } } }
         tbody { @for CandidateWindow { id, start_us, report } in shown.windows.iter().rev() { tr {
-            th scope="row" { a href=(root.to(&links::window(shown.model, id))) { (words::day(*start_us)) } }
+            th scope="row" { a href=(root.to(&links::window(shown.model, id))) { (words::day_of(id, *start_us)) } }
             td.n { (words::count(report.paired)) } td.n { (words::count(report.shed)) } td.n { (words::count(report.failed)) }
             td.n { (report.agreement.map_or_else(|| "–".to_owned(), words::percent)) } td.n { (words::number_or_dash(report.kappa)) }
         } } }

@@ -125,7 +125,7 @@ fn one(stored: &StoredSubject, finding: &Finding, name: &str) -> Markup {
             h2 { (heading(finding.check)) " " (words::badge(finding.level)) }
             (told(finding))
             (pictures(finding, drawn))
-            (numbers(finding))
+            (numbers(finding, stored.report.window.timezone.as_ref()))
             (further(&further_numbers(finding), Some(id)))
             (names(finding))
         }

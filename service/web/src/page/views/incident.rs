@@ -94,8 +94,8 @@ fn standing(open: &IncidentStatus, root: &Root) -> Markup {
     html! {
         p.lead {
             @if open.accepted.is_some() { span.badge { "accepted" } } @else { span.badge.alarm { "▲ firing" } }
-            " since " @if let Some(since_us) = open.since_us { (words::instant(since_us)) }
-            @if let Some(opened_us) = open.opened_us { ", opened " (words::instant(opened_us)) }
+            " since " @if let Some(since_us) = open.since_us { (words::instant_by(since_us, window)) }
+            @if let Some(opened_us) = open.opened_us { ", opened " (words::instant_by(opened_us, window)) }
         }
         @if let Some(accepted) = &open.accepted {
             p.said { "Accepted by " b { (accepted.by) } ": " (accepted.reason) @if let Some(at_us) = accepted.at_us { " " small { (words::moment(at_us)) } } }
@@ -115,18 +115,20 @@ fn standing(open: &IncidentStatus, root: &Root) -> Markup {
 }
 
 fn over(last: &Transition) -> Markup {
+    let window = last.windows.last().map(|id| id.as_str());
     html! {
         p.lead {
-            @if last.state == TransitionState::Resolved { span.badge.ok { "● resolved" } " " (words::instant(last.at_us)) }
+            @if last.state == TransitionState::Resolved { span.badge.ok { "● resolved" } " " (words::instant_by(last.at_us, window)) }
             @else { span.badge { "no longer open" } }
-            ", began " (words::instant(last.since_us))
+            ", began " (words::instant_by(last.since_us, window))
         }
         ul.because { @for subject in &last.subjects { li { (words::subject(&subject.subject)) ": " (subject.because) } } }
     }
 }
 
 fn day_of(window: &str) -> String {
-    WindowId::parse(window).map_or_else(|| window.to_owned(), |(_, start_us)| words::day(start_us))
+    WindowId::parse(window)
+        .map_or_else(|| window.to_owned(), |(_, start_us)| words::day_of(window, start_us))
 }
 
 fn history(entries: &[(i64, IncidentEntry)], root: &Root) -> Markup {
@@ -153,7 +155,7 @@ fn step_row(step: &Transition, wall_us: i64, root: &Root) -> Markup {
     let window = step.windows.last().map(|id| id.as_str());
     html! {
         tr role="row" {
-            td role="cell" { (words::instant(step.at_us)) }
+            td role="cell" { (words::instant_by(step.at_us, window)) }
             td role="cell" { (step_badge(step.state)) }
             td role="cell" { (words::moment(wall_us)) }
             td.wide.why role="cell" {

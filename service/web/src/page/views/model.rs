@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use driftline_alerting::links;
 use driftline_analytics::report::Report;
 use driftline_config::time::format_duration;
-use driftline_config::{Level, Subject};
+use driftline_config::{Level, Subject, WindowId};
 use driftline_pipeline::digest::WindowDigest;
 use driftline_pipeline::snapshot::Pane;
 use driftline_plots::{self as plots, HeatRow, PercentilePoint, Timeline, TimelinePoint};
@@ -113,7 +113,7 @@ fn head(status: &ModelStatus, stored: &StoredModel) -> Markup {
     html! {
         dl.facts {
             @if let Some(last) = stored.windows.last() {
-                div { dt { "Last window" } dd { (words::badge(last.level)) small { (words::span(last.start_us, last.end_us)) } } }
+                div { dt { "Last window" } dd { (words::badge(last.level)) small { (words::span(last.start_us, last.end_us, WindowId::timezone(&last.id).as_ref())) } } }
                 (fact("Rows in it", &words::count(last.rows), ""))
             }
             @if let Some(pane) = status.last_pane {
@@ -258,7 +258,7 @@ fn list(name: &str, windows: &[WindowDigest], root: &Root) -> Markup {
         tbody {
             @for window in windows.iter().rev() {
                 tr {
-                    th scope="row" { a href=(root.to(&links::window(name, window.id.as_str()))) { (words::day(window.start_us)) } }
+                    th scope="row" { a href=(root.to(&links::window(name, window.id.as_str()))) { (words::day_of(&window.id, window.start_us)) } }
                     td { (words::badge(window.level)) @if !window.complete { " " small { "incomplete" } } }
                     td.n { (words::count(window.rows)) }
                     td { (versions(window)) }

@@ -8,6 +8,7 @@ use driftline_analytics::report::{
     Check, Finding, Kind, Ks, Latency, NameCount, Ordered, Percentile, Psi, Release, Report, Share,
     Window,
 };
+use driftline_config::WindowGrid;
 use driftline_pipeline::digest::{
     IncidentEntry, LastWindow, PaneFigures, ReceiptDigest, WindowDigest,
 };
@@ -104,7 +105,7 @@ fn categories(subject: &str) -> [Finding; 2] {
 
 pub(super) fn report() -> Report {
     let percentile = Percentile { value: 900, low: 800, high: Some(1000) };
-    let id = WindowId::new(MODEL, START_US, DAY_US);
+    let id = WindowId::new(MODEL, START_US, &WindowGrid::every(DAY_US));
     let [distribution, new] = categories(&planted("feature:kind"));
     Report {
         driftline: 1,
@@ -114,10 +115,11 @@ pub(super) fn report() -> Report {
             id: id.clone(),
             start: "2026-07-06T00:00:00Z".to_owned(),
             end: "2026-07-07T00:00:00Z".to_owned(),
+            timezone: None,
             rows: 800,
             parts: 1,
             complete: true,
-            previous: Some(WindowId::new(MODEL, START_US - DAY_US, DAY_US)),
+            previous: Some(WindowId::new(MODEL, START_US - DAY_US, &WindowGrid::every(DAY_US))),
             ledger: Ledger { read: 800, counted: 800, ..Ledger::default() },
             cuts: Default::default(),
             incomplete: Vec::new(),
