@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cuts::PartitionCuts;
 use super::open::OpenWindow;
 use super::quiet::Quiet;
-use super::{
-    Closed, Crossing, CutBy, Incomplete, LanePassage, LaneSettings, Newest, Passage, Step,
-};
+use super::{Closed, CutBy, Incomplete, LanePassage, LaneSettings, Newest, Passage, Step};
 
 /// A pause of a partition is believed only where the last row this long before a window's end is over.
 const REACH_US: i64 = HOUR_US;
@@ -124,10 +122,15 @@ impl ClosingLane {
 
     /// A partition is there no more: it counts as passed at its last position.
     pub fn end(&mut self, partition: Partition, position: i64) {
-        if let Some(cuts) = self.partitions.get_mut(&partition)
-            && cuts.passed_through_us < i64::MAX
-        {
-            cuts.cross(Crossing { through_us: i64::MAX, offset: position });
+        if let Some(cuts) = self.partitions.get_mut(&partition) {
+            cuts.end(position);
+        }
+    }
+
+    /// A known partition that was gone is there again, where it was; one that never was stays as it is.
+    pub fn resume(&mut self, partition: Partition) {
+        if let Some(cuts) = self.partitions.get_mut(&partition) {
+            cuts.resume();
         }
     }
 

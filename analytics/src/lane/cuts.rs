@@ -26,6 +26,9 @@ pub(super) struct PartitionCuts {
     /// Rows may be missing before the next one: why.
     #[serde(default)]
     pub(super) unread: Option<Incomplete>,
+    /// What it had passed when the topic had it no longer; `None` where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_after_us: Option<i64>,
 }
 
 impl PartitionCuts {
@@ -36,16 +39,34 @@ impl PartitionCuts {
             last_cut: from,
             incomplete_before: None,
             unread: None,
+            gone_after_us: None,
         }
     }
 
     /// Forgets offsets of an earlier log; the next cut counts from `from`. A partition that was gone is
-    /// there again.
+    /// there again, and has passed nothing.
     pub(super) fn begin(&mut self, from: i64) {
         self.crossings.clear();
         self.last_cut = from;
+        self.gone_after_us = None;
         if self.passed_through_us == i64::MAX {
             self.passed_through_us = i64::MIN;
+        }
+    }
+
+    /// The topic has the partition no longer: everything is passed at `position`.
+    pub(super) fn end(&mut self, position: i64) {
+        if self.passed_through_us < i64::MAX {
+            self.gone_after_us = Some(self.passed_through_us);
+            self.cross(Crossing { through_us: i64::MAX, offset: position });
+        }
+    }
+
+    /// The topic has the partition again, for all that is known with the same log: it is where it was.
+    pub(super) fn resume(&mut self) {
+        if let Some(passed_through_us) = self.gone_after_us.take() {
+            self.passed_through_us = passed_through_us;
+            self.crossings.pop_back_if(|crossing| crossing.through_us == i64::MAX);
         }
     }
 

@@ -461,10 +461,23 @@ fn a_partition_that_is_gone_counts_as_passed_at_its_last_position() {
     bench.advance();
     let cut = Cut { from: 0, to: 1, by: CutBy::Log, rows_from: Some(0) };
     assert_eq!(bench.closed[0].cuts[&Partition(1)], cut);
-    // It is there again, and everybody waits for it.
-    bench.lane.begin(Partition(1), 0);
-    bench.pass(0, T0 + 5 * HOUR_US);
-    assert_eq!(bench.closed.len(), 1);
+    // It is there again with another log, or with the same one, and everybody waits for it.
+    let ended = bench.lane.clone();
+    for resume in [false, true] {
+        bench.lane = ended.clone();
+        let before = bench.lane.passed_through_us(Partition(1));
+        if resume {
+            bench.lane.resume(Partition(1));
+        } else {
+            bench.lane.begin(Partition(1), 0);
+        }
+        assert_eq!((before, bench.lane.passed_through_us(Partition(1))), (i64::MAX, i64::MIN));
+        bench.pass(0, T0 + 5 * HOUR_US);
+        assert_eq!(bench.closed.len(), 1, "resumed: {resume}");
+    }
+    let before = bench.lane.passed_through_us(Partition(0));
+    bench.lane.resume(Partition(0));
+    assert_eq!(bench.lane.passed_through_us(Partition(0)), before, "it never was gone");
 }
 
 /// What heartbeats passed without a row was kept until a window closed: in a quiet night of minutes, of six

@@ -53,8 +53,10 @@ struct Hand {
 
 #[derive(Default)]
 struct Known {
-    /// Partitions that were told to the other end.
+    /// Partitions that were told to the other end; before the first, those that it has positions in.
     told: i32,
+    /// Whether any count was told.
+    counted: bool,
     /// Since when the broker says that there are fewer.
     fewer_since: Option<Instant>,
     read: BTreeSet<Partition>,
@@ -98,7 +100,13 @@ impl Coordinator {
         positions: BTreeMap<TopicPartition, Position>,
         ways: Ways,
     ) -> Coordinator {
-        let known = plan.topics.iter().map(|_| Known::default());
+        // A topic that was made again with fewer partitions while nobody read, or a broker that has not
+        // heard of the last ones yet: as while we read, it has to be so for a while.
+        let known = plan.topics.indices().map(|topic| {
+            let positioned = positions.keys().filter(|log| log.topic == topic);
+            let told = positioned.map(|log| log.partition.0 + 1).max().unwrap_or(0);
+            Known { told, ..Known::default() }
+        });
         let known = Table::new(known.collect());
         let Ways { probe, outlet, dead_letters, sampling, bell } = ways;
         let hands = Vec::new();
@@ -258,7 +266,8 @@ impl Coordinator {
         }
         let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
         known.fewer_since = None;
-        if std::mem::replace(&mut known.told, count) != count {
+        let is_first = !std::mem::replace(&mut known.counted, true);
+        if std::mem::replace(&mut known.told, count) != count || is_first {
             self.outlet.send(Event::Partitions { topic, count })?;
         }
         self.new_partitions(topic, count)

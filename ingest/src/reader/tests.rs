@@ -260,6 +260,24 @@ fn every_record_comes_once_and_a_restart_goes_on_where_it_stopped() {
     reading.readers.stop();
 }
 
+/// A topic was made again with fewer partitions while nobody read: as while it is read that has to be so for a
+/// while, since a broker may not have heard of the last ones yet.
+#[test]
+fn fewer_partitions_than_positions_are_told_once_that_is_sure() {
+    let rig = Rig::new(&[("a", 2)]);
+    rig.send("a", 1, &captures(0..10));
+    let position = Position { offset: 7, fingerprint: None };
+    let began = Instant::now();
+    let mut reading = rig.read(&["a"], BTreeMap::from([(log(0, 4), position)]));
+    reading.until_ends(&[(log(0, 0), 0), (log(0, 1), 10)]);
+    assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
+    let told = &reading.seen.others[..];
+    assert!(matches!(told, [Event::Partitions { topic: TopicId(0), count: 2 }]), "{told:?}");
+    let lag = reading.readers.lag();
+    assert_eq!(lag, BTreeMap::from([(log(0, 0), 0), (log(0, 1), 0)]));
+    reading.readers.stop();
+}
+
 #[test]
 fn a_paused_partition_gives_nothing_until_it_goes_on() {
     let rig = Rig::new(&[("a", 2)]);

@@ -21,7 +21,6 @@ pub(crate) mod pairs;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use driftline_analytics::lane::{Crossing, Heartbeat, Passage, Stray, StrayKind};
 use driftline_analytics::report::Ledger;
@@ -194,15 +193,12 @@ impl Counting {
         self.alignment.catch_up(at);
     }
 
-    /// The topic has so many partitions; returns those that are gone.
-    pub(crate) fn expect(&mut self, topic: TopicId, count: i32, now_us: i64) -> Range<i32> {
+    /// The topic has so many partitions.
+    pub(crate) fn expect(&mut self, topic: TopicId, count: i32, now_us: i64) {
         self.alignment.expect(topic, count, now_us);
-        let Some(known) = self.topics.get_mut(topic) else { return 0..0 };
-        let before = std::mem::replace(&mut known.count, count);
-        for partition in (count..before).map(Partition) {
-            self.alignment.catch_up(TopicPartition { topic, partition });
+        if let Some(known) = self.topics.get_mut(topic) {
+            known.count = count;
         }
-        count..before
     }
 
     /// Reading goes on at `to`: records before it were lost.

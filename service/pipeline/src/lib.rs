@@ -38,7 +38,7 @@ pub mod snapshot;
 mod unmoved;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use driftline_alerting::outbox::Silence;
@@ -376,10 +376,10 @@ impl Pipeline {
         self.each_decider(at.topic, |model| model.reach_end(at.partition, sampled, now));
     }
 
-    /// A topic has so many partitions. Those that a model does not know take part from now on; those that
-    /// are gone are passed.
+    /// A topic has so many partitions. Those that a model does not know take part from now on; all others
+    /// that anybody knows, also from before the start, are gone and passed.
     fn on_partitions(&mut self, topic: TopicId, count: i32, now_us: i64) {
-        let gone = self.counting.expect(topic, count, now_us);
+        self.counting.expect(topic, count, now_us);
         let Some(facts) = self.counting.topics.get(topic).map(|topic| topic.facts.clone()) else {
             return;
         };
@@ -389,7 +389,7 @@ impl Pipeline {
             let reached = facts.partitions.get(&partition);
             self.each_with_counts(at, |model, counts| {
                 if model.lanes.drift.partitions().any(|known| known == partition) {
-                    return;
+                    return model.resume(partition);
                 }
                 match reached {
                     // The topic has been read without this model.
@@ -401,11 +401,14 @@ impl Pipeline {
                 }
             });
         }
-        for partition in gone.map(Partition) {
-            let position = facts.position(partition);
-            self.each_with_counts(TopicPartition { topic, partition }, |model, counts| {
-                model.end(partition, position, counts);
-            });
+        let mut gone = BTreeSet::new();
+        self.each_decider(topic, |model| {
+            gone.extend(model.lanes.drift.partitions().filter(|known| known.0 >= count));
+        });
+        for partition in gone {
+            let (at, position) = (TopicPartition { topic, partition }, facts.position(partition));
+            self.counting.reach_end(at);
+            self.each_with_counts(at, |model, counts| model.end(partition, position, counts));
         }
     }
 

@@ -217,13 +217,30 @@ impl ModelDecider {
         self.touch();
     }
 
-    /// A partition is gone: it counts as passed at its last position, where its ledger is `counts`.
+    /// A partition is gone: it counts as passed at its last position, where its ledger is `counts`. Told
+    /// again after each start.
     pub(crate) fn end(&mut self, partition: Partition, position: i64, counts: Counts) {
+        if self.at_end.insert(partition) {
+            self.touch();
+        }
+        if self.lanes.drift.passed_through_us(partition) == i64::MAX {
+            return;
+        }
         self.lanes.drift.end(partition, position);
         self.lanes.operations.end(partition, position);
         self.note_strip(partition, position, counts);
         self.note_pane_strip(partition, position, counts.rows.with(counts.ledger));
-        self.at_end.insert(partition);
+        self.touch();
+    }
+
+    /// A known partition is there; where it was gone, it is waited for again.
+    pub(crate) fn resume(&mut self, partition: Partition) {
+        if self.lanes.drift.passed_through_us(partition) < i64::MAX {
+            return;
+        }
+        self.lanes.drift.resume(partition);
+        self.lanes.operations.resume(partition);
+        self.at_end.remove(&partition);
         self.touch();
     }
 

@@ -268,6 +268,44 @@ fn whoever_waits_for_the_end_of_a_transaction_is_not_idle() {
     }
 }
 
+/// A topic was made again with two partitions instead of three while the service was down: it waited for the
+/// third for ever, and no window closed any more.
+#[test]
+fn partitions_that_went_while_nobody_read_hold_no_window_open() {
+    let bench = Bench::new();
+    let log = hourly(3, 50, |_, index| row(index, 0));
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut keep = |snapshot: &Snapshot| drop(store.commit(snapshot).unwrap());
+    let topic = TopicId(0);
+    let of_one =
+        |inline: &Inline| inline.reports.iter().filter(|(report, _)| report.model == "one").count();
+    let mut inline = Inline::new(bench.pipeline());
+    for (partition, to) in [(0, log.len(0)), (1, log.len(1)), (2, 10)] {
+        let chunk = bench.chunk(&log, partition, 0, to);
+        inline.feed_keeping(Event::Read(Read::Chunk(chunk)), LATER, &mut keep);
+    }
+    inline.commit(LATER, &mut keep);
+    assert_eq!(of_one(&inline), 0, "the third has passed nothing");
+    // As often as it starts, and also where it is again where it was in between.
+    for (counts, windows) in [(&[2][..], 3), (&[2], 0), (&[3, 2], 0), (&[3], 0)] {
+        let mut pipeline = bench.world.pipeline();
+        let saved = store.load(&|_| false).unwrap();
+        pipeline.restore(&saved, &bench.world.config.limits).unwrap();
+        let mut inline = Inline::new(pipeline);
+        for &count in counts {
+            let partitions = Event::Read(Read::Partitions { topic, count });
+            inline.feed_keeping(partitions, LATER, &mut keep);
+            inline.feed_keeping(Event::Tick, LATER, &mut keep);
+        }
+        inline.commit(LATER, &mut keep);
+        assert_eq!(of_one(&inline), windows, "{counts:?}");
+        let model = looks::model(&inline.pipeline, 0);
+        let third = model.lanes().drift.passed_through_us(Partition(2));
+        assert_eq!(third == i64::MAX, counts.last() == Some(&2), "{counts:?}");
+    }
+}
+
 /// A log of small windows was read faster than they were judged: nothing bounded those that waited.
 #[test]
 fn reading_waits_for_judge_and_store_and_goes_on_behind_them() {
