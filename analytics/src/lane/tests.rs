@@ -506,6 +506,26 @@ fn heartbeats_without_rows_leave_nothing_behind_that_no_window_is_cut_by() {
     assert!((15 * 60..17 * 60).contains(&behind), "sixteen hours are kept: {behind}");
 }
 
+/// A checkpoint holds the clock of each of a thousand models on a hundred partitions.
+#[test]
+fn what_is_kept_of_a_partitions_clock_is_two_kilobytes_at_most() {
+    let settings = PerLane { drift: hours(), operations: hours() };
+    // The longest ways there are, each a jump, and no two times alike.
+    let far = |nth: i64| if nth % 2 == 0 { i64::MIN / 2 + nth } else { LATER - nth };
+    let times_us: Vec<i64> = (0..200).map(far).collect();
+    let offsets: Vec<i64> = (0..200).collect();
+    let rows = Rows { offsets: &offsets, times_us: &times_us, record_times_us: &times_us };
+    for times in [1, 20] {
+        let mut clock = PlacingClock::new(&settings, HOUR_US);
+        for _ in 0..times {
+            clock.read(Partition(0), rows, &[], LATER);
+        }
+        let kept = serde_json::to_string(&clock.partitions()[&Partition(0)]).unwrap();
+        assert!((1200..2048).contains(&kept.len()), "{} bytes: {kept}", kept.len());
+        println!("{} bytes", kept.len());
+    }
+}
+
 #[test]
 fn the_record_timestamp_holds_time_back() {
     let mut bench = Bench::new(hours(), 1);
