@@ -163,19 +163,6 @@ fn a_baseline_by_other_days_than_the_windows_is_said() {
     assert!(found.says.contains(says), "{found:?}");
 }
 
-/// Own windows of UTC's days are no days of Paris: `doctor` had no word for it.
-#[test]
-fn a_baseline_by_other_days_than_the_windows_is_said() {
-    let rig = Rig::new(50);
-    let text = std::fs::read_to_string(&rig.config).unwrap();
-    let text = text.replace("every: 1d", "every: 1d, timezone: Europe/Paris");
-    std::fs::write(&rig.config, text).unwrap();
-    let found = baseline(&rig.config().models[0], &rig.config());
-    assert_eq!(found.state, State::Warn, "{found:?}");
-    let says = "of 1d in UTC, those of the model of 1d in Europe/Paris";
-    assert!(found.says.contains(says), "{found:?}");
-}
-
 #[test]
 fn a_missing_topic_and_a_broken_configuration_fail() {
     let rig = Rig::new(50);
