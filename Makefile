@@ -11,7 +11,7 @@ CANDIDATE_KILLS ?= 500
 START_KILLS ?= 500
 SEEDS ?= 100000
 SOAK_SECONDS ?= 3600
-.PHONY: help setup demo test check bench screenshots chaos soak fuzz time interop
+.PHONY: help setup demo test check bench screenshots chaos soak fuzz time interop package
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -66,6 +66,11 @@ soak: setup $(DRIFTLINE) ## an hour of steady load, a backlog of five million re
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_TEST_BINARY=$(abspath $(DRIFTLINE)) \
 		DRIFTLINE_SOAK_SECONDS=$(SOAK_SECONDS) DRIFTLINE_BACKLOG_RECORDS=5000000 DRIFTLINE_SLOW_DAYS=7 \
 		cargo test $(CARGO_FLAGS) --workspace --test it -- service::bounds:: --nocapture --test-threads 1
+
+# PACKAGE_PROFILE=dev takes the unoptimised binary, for a look at the packages alone.
+PACKAGE_PROFILE ?= release
+package: setup ## the packages: wheel and Debian package built and tried, the rest linted
+	@PACKAGE_PROFILE=$(PACKAGE_PROFILE) CARGO_FLAGS="$(CARGO_FLAGS)" tests/package/package.sh
 
 time: ## docs/time.md: good rows under the rule of time and the former one, over streams of wrong clocks
 	@cargo run $(CARGO_FLAGS) -q -p driftline-analytics --example time > docs/time.md.part
