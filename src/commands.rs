@@ -9,6 +9,7 @@ pub(crate) mod produce;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod score_candidate;
+pub(crate) mod state;
 pub(crate) mod validate;
 
 mod configured;

@@ -25,7 +25,8 @@ use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    backtest, baseline, check, doctor, export, produce, replay, run, score_candidate, validate,
+    backtest, baseline, check, doctor, export, produce, replay, run, score_candidate, state,
+    validate,
 };
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
@@ -51,6 +52,7 @@ enum Command {
     Export(export::ExportArgs),
     Produce(produce::ProduceArgs),
     Validate(validate::ValidateArgs),
+    State(state::StateArgs),
     Doctor(doctor::DoctorArgs),
     #[command(name = driftline_shadow::SCORE_COMMAND, hide = true)]
     ScoreCandidate(score_candidate::ScoreCandidateArgs),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => export::run(arguments),
         Command::Produce(arguments) => produce::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
+        Command::State(arguments) => state::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::ScoreCandidate(arguments) => score_candidate::run(arguments),
     };
