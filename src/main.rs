@@ -30,7 +30,7 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::screen::Color;
 use crate::commands::{
     backtest, baseline, check, completion, doctor, export, formats, health, init, produce, replay,
-    run, score_candidate, validate,
+    run, score_candidate, state, validate,
 };
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
@@ -76,6 +76,7 @@ enum Command {
     Produce(produce::ProduceArgs),
     Validate(validate::ValidateArgs),
     Formats(formats::FormatsArgs),
+    State(state::StateArgs),
     Doctor(doctor::DoctorArgs),
     Init(init::InitArgs),
     Health(health::HealthArgs),
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         Command::Produce(arguments) => produce::run(arguments),
         Command::Formats(arguments) => formats::run(arguments, color),
         Command::Validate(arguments) => validate::run(arguments),
+        Command::State(arguments) => state::run(arguments, color),
         Command::Doctor(arguments) => doctor::run(arguments, color),
         Command::Init(arguments) => init::run(arguments, color),
         Command::Health(arguments) => health::run(arguments),

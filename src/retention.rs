@@ -6,6 +6,9 @@ use driftline_config::Model;
 use driftline_config::time::{HOUR_US, format_duration};
 use driftline_ingest::TopicDescription;
 
+/// What compaction means for those who read a log again.
+pub(crate) const COMPACTED: &str = "the topic is compacted (cleanup.policy): records go once a later one of their key is \
+     there, so replay, export and retraining do not find what was counted; set cleanup.policy to delete";
 /// Models that one warning names; a topic may have thousands.
 const NAMED: usize = 5;
 
@@ -83,6 +86,9 @@ pub(crate) fn warnings<'a>(
     }
     let mut sentences: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for model in models {
+        if facts.compacted == Some(true) {
+            sentences.entry(COMPACTED.to_owned()).or_default().push(&model.name);
+        }
         if let Some(says) = Retention::of(facts, model).warning() {
             sentences.entry(says).or_default().push(&model.name);
         }
@@ -115,6 +121,7 @@ mod tests {
             broker_timestamps: None,
             timestamp_after_max_ms: None,
             max_message_bytes: None,
+            compacted: None,
             settings_unknown: None,
         }
     }
@@ -136,6 +143,8 @@ mod tests {
         ));
         assert!(found[0].starts_with("m0: records are kept for 2d, a window needs 73h"));
         assert!(warnings(&facts(365 * DAY_US / 1000), config.models.iter()).is_empty());
+        let compacted = TopicDescription { compacted: Some(true), ..facts(365 * DAY_US / 1000) };
+        assert!(warnings(&compacted, config.models.iter())[0].contains("is compacted"));
         let unknown = TopicDescription { settings_unknown: Some("no".to_owned()), ..facts(1) };
         assert!(warnings(&unknown, config.models.iter()).is_empty());
     }

@@ -34,6 +34,9 @@ pub struct TopicDescription {
     pub timestamp_after_max_ms: Option<i64>,
     /// `max.message.bytes`; `None` where it is unknown.
     pub max_message_bytes: Option<i64>,
+    /// Whether records go once a later one of their key is there (`cleanup.policy` with `compact`); `None` where it
+    /// is unknown.
+    pub compacted: Option<bool>,
     /// Why the settings are unknown, where they are.
     pub settings_unknown: Option<String>,
 }
@@ -54,6 +57,8 @@ pub fn describe_topic(
         entry.value.as_ref()?.parse::<i64>().ok().filter(|value| *value >= 0)
     };
     let stamps = settings.as_ref().ok().and_then(|found| found.get("message.timestamp.type"));
+    let policy = settings.as_ref().ok().and_then(|found| found.get("cleanup.policy"));
+    let policy = policy.and_then(|entry| entry.value.as_ref());
     Ok(TopicDescription {
         partitions,
         retention_ms: number("retention.ms"),
@@ -63,6 +68,7 @@ pub fn describe_topic(
             .map(|value| value == "LogAppendTime"),
         timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
         max_message_bytes: number("max.message.bytes"),
+        compacted: policy.map(|policy| policy.contains("compact")),
         settings_unknown: settings.as_ref().err().cloned(),
     })
 }

@@ -100,7 +100,8 @@ pub(crate) fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u64> 
         } else {
             say_gaps(source.topic(), &gaps)
         };
-        bail!("{}: {rows} of {} rows are left: {why}", wanted.name, wanted.rows);
+        let says = source.says_of_losses();
+        bail!("{}: {rows} of {} rows are left: {why}{says}", wanted.name, wanted.rows);
     }
     std::fs::rename(&unfinished, &args.out)
         .with_context(|| format!("{}: cannot be written", args.out.display()))?;

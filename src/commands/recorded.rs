@@ -12,10 +12,14 @@ use driftline_capture::{CaptureBatch, CaptureSchema, Chunk, ModelRows};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Config, Model, Partition, Start, WindowId};
 use driftline_formats::ModelPlan;
-use driftline_ingest::{Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, read_ranges};
+use driftline_ingest::{
+    Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, describe_topic, read_ranges,
+};
 use driftline_pipeline::pairing::PairedRows;
 use driftline_pipeline::setup::Setup;
 use driftline_pipeline::snapshot::StoredReport;
+
+use crate::retention::COMPACTED;
 
 mod store;
 
@@ -86,6 +90,15 @@ impl RecordedWindow {
         let ranges = cuts.map(ranges).unwrap_or_default();
         let selection = Selection { times_us, versions: Vec::new(), late };
         Ok(RecordedWindow { report, text, history, setup, selection, ranges })
+    }
+}
+
+impl Source {
+    /// Why records may be gone between others, where the topic says so: for those who miss some.
+    pub(crate) fn says_of_losses(&self) -> String {
+        let facts = describe_topic(&self.connection, self.topic()).ok();
+        let is_compacted = facts.is_some_and(|facts| facts.compacted == Some(true));
+        if is_compacted { format!("; {COMPACTED}") } else { String::new() }
     }
 }
 

@@ -85,7 +85,8 @@ pub(crate) fn replay(
     let source = Source::new(config, &recorded.setup);
     let (Counting { state, ledger, .. }, gaps) = counted(&recorded, &source, threads)?;
     if !gaps.is_empty() {
-        anyhow::bail!("{window}: {}", say_gaps(source.topic(), &gaps));
+        let says = source.says_of_losses();
+        anyhow::bail!("{window}: {}{says}", say_gaps(source.topic(), &gaps));
     }
     let stored = recorded.text.clone();
     let had_gap = recorded.report.window.incomplete.contains(&Incomplete::RetentionGap);
@@ -98,7 +99,10 @@ pub(crate) fn replay(
              the topic was made again while it was open: {difference}",
             source.topic()
         ),
-        Some(difference) => Ok(Replay::Differs(difference)),
+        Some(difference) => match source.says_of_losses() {
+            says if says.is_empty() => Ok(Replay::Differs(difference)),
+            says => anyhow::bail!("{window}: {difference}{says}"),
+        },
     }
 }
 

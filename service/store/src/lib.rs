@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use backup::{BackedUp, Contents, ModelContents, read_backup, write_backup};
 pub use past::{PANES, RECEIPTS};
-pub use store::{Store, StoreError};
+pub use store::{Restored, Store, StoreError};
 
 /// How long a second process waits for the first to leave the state folder.
 pub const LOCK_WAIT: Duration = Duration::from_secs(60);

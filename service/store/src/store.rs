@@ -2,6 +2,7 @@
 
 mod load;
 mod open;
+mod restore;
 mod shapes;
 mod whole;
 mod windows;
@@ -23,6 +24,7 @@ use shapes::SHAPES;
 use windows::WINDOWS;
 
 pub(crate) use open::Anew;
+pub use restore::Restored;
 pub(crate) use whole::{each, plain};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -60,6 +62,12 @@ pub enum StoreError {
     /// What the file says is not what was written.
     #[error("checkpoint {} is damaged: {why}; put a backup of it back (`driftline state restore`), or start with `--rebuild`", file.display())]
     Damaged { file: PathBuf, why: String },
+    /// A backup would take the place of a checkpoint.
+    #[error("checkpoint {}: there is one already; write `--replace` to move it aside, or restore into another folder", file.display())]
+    Occupied { file: PathBuf },
+    /// What is to be restored cannot be.
+    #[error("the backup cannot be restored: {why}")]
+    Backup { why: String },
     /// The file that was opened is not there any more.
     #[error("checkpoint {}: it was removed, renamed or replaced while this process ran, so that nothing more can be kept in it; put the state folder back and start again", file.display())]
     Gone { file: PathBuf },

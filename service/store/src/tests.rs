@@ -267,6 +267,38 @@ fn what_is_written_in_format_1_is_what_was_there() {
     );
 }
 
+#[test]
+fn a_backup_is_restored_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let reports = vec![report(0), report(DAY_US)];
+    let increments = vec![increment(5, b"one", false)];
+    store.commit(&Snapshot { reports, increments, ..Snapshot::default() }).unwrap();
+    let wanted = store.contents().unwrap();
+    drop(store);
+    let mut backup = Vec::new();
+    let written = write_backup(&Store::file_in(folder.path()), &mut backup).unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let other = base.path().join("state");
+    let mut changed = backup.clone();
+    changed[backup.len() / 2] ^= 1;
+    let refused = Store::restore(&other, changed.as_slice(), false).unwrap_err();
+    assert!(refused.to_string().contains("cannot be restored"), "{refused}");
+    assert!(!Store::file_in(&other).exists());
+    let restored = Store::restore(&other, backup.as_slice(), false).unwrap();
+    assert_eq!((restored.backup, restored.contents), (written, Some(wanted.clone())));
+    let held = open(&other);
+    assert_eq!(held.contents().unwrap(), wanted);
+    let refused = Store::restore(&other, backup.as_slice(), true).unwrap_err();
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    drop(held);
+    let refused = Store::restore(&other, backup.as_slice(), false).unwrap_err();
+    assert!(refused.to_string().contains("--replace"), "{refused}");
+    let replaced = Store::restore(&other, backup.as_slice(), true).unwrap();
+    assert!(replaced.aside.unwrap().is_file());
+    assert_eq!(open(&other).contents().unwrap(), wanted);
+}
+
 /// The second one replaced what the first had kept.
 #[test]
 fn every_rebuild_keeps_the_file_that_it_replaces() {

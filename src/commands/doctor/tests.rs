@@ -21,6 +21,7 @@ fn facts() -> TopicDescription {
         broker_timestamps: Some(false),
         timestamp_after_max_ms: None,
         max_message_bytes: Some(1 << 20),
+        compacted: None,
         settings_unknown: None,
     }
 }

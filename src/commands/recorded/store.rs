@@ -13,7 +13,7 @@ use driftline_config::{Limits, Partition};
 use driftline_pipeline::DecidingFacts;
 use driftline_pipeline::setup::{BaselineFiles, Setup};
 use driftline_pipeline::snapshot::{DocumentKey, StoredReport};
-use driftline_store::{Store, StoreError};
+use driftline_store::{Contents, Store, StoreError};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ const HEADER_BYTES: u64 = 4096;
 pub(crate) struct StoredState {
     store: Store,
     /// Where the store is a copy, its folder.
-    _copy: Option<TempDir>,
+    copy: Option<TempDir>,
 }
 
 /// The part of a model's document that is needed here.
@@ -42,19 +42,34 @@ impl StoredState {
     pub(crate) fn open(folder: &Path) -> anyhow::Result<StoredState> {
         let file = Store::file_in(folder);
         if !file.is_file() {
-            bail!(
-                "state folder {}: no checkpoint: the service has not run with it",
-                folder.display()
-            );
+            return Err(none_yet(folder));
         }
         match Store::open_as_it_is(folder) {
-            Ok(store) => Ok(StoredState { store, _copy: None }),
+            Ok(store) => Ok(StoredState { store, copy: None }),
             // In use, or of another user who lets us read it, or of a release that may go on with it.
             Err(
                 StoreError::Locked { .. } | StoreError::Folder { .. } | StoreError::Older { .. },
             ) => copied(&file),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A folder with a checkpoint of its own that holds the same, verified, and that nobody has open: also beside
+    /// a running service.
+    pub(crate) fn copy(folder: &Path) -> anyhow::Result<TempDir> {
+        let file = Store::file_in(folder);
+        if !file.is_file() {
+            return Err(none_yet(folder));
+        }
+        let StoredState { store, copy } = copied(&file)?;
+        store.contents()?;
+        drop(store);
+        copy.ok_or_else(|| anyhow!("checkpoint {}: it was not copied", file.display()))
+    }
+
+    /// What it holds, every value verified.
+    pub(crate) fn contents(&self) -> anyhow::Result<Contents> {
+        Ok(self.store.contents()?)
     }
 
     pub(crate) fn report(
@@ -95,6 +110,10 @@ impl StoredState {
     }
 }
 
+fn none_yet(folder: &Path) -> anyhow::Error {
+    anyhow!("state folder {}: no checkpoint: the service has not run with it", folder.display())
+}
+
 /// Opens a copy of the file of a running service.
 ///
 /// redb never writes over pages that its last commit can reach, and makes a commit by writing the
@@ -114,7 +133,7 @@ fn copied(file: &Path) -> anyhow::Result<StoredState> {
             continue;
         }
         match Store::open(folder.path(), Duration::ZERO, false) {
-            Ok(store) => return Ok(StoredState { store, _copy: Some(folder) }),
+            Ok(store) => return Ok(StoredState { store, copy: Some(folder) }),
             Err(error) => refused = Some(error),
         }
     }

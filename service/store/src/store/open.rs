@@ -179,7 +179,7 @@ fn make_tables(transaction: &redb::WriteTransaction) -> Result<(), redb::Error> 
 }
 
 /// Moves the file aside, under a name that is free.
-fn set_aside(folder: &Path, file: &Path) -> std::io::Result<PathBuf> {
+pub(super) fn set_aside(folder: &Path, file: &Path) -> std::io::Result<PathBuf> {
     let mut aside = folder.join(ASIDE_NAME);
     for number in 2_u32.. {
         if !aside.exists() {
@@ -189,6 +189,11 @@ fn set_aside(folder: &Path, file: &Path) -> std::io::Result<PathBuf> {
     }
     std::fs::rename(file, &aside)?;
     Ok(aside)
+}
+
+/// What was renamed in it stays so, whatever happens to the machine.
+pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Makes the file under another name, and gives it its own once it is whole: a process that dies meanwhile leaves
@@ -212,7 +217,7 @@ fn make(folder: &Path, file: &Path) -> Result<(), StoreError> {
     let settle = || -> std::io::Result<()> {
         File::open(&new)?.sync_all()?;
         std::fs::rename(&new, file)?;
-        File::open(folder)?.sync_all()
+        sync_folder(folder)
     };
     settle().map_err(failed)
 }
