@@ -47,8 +47,9 @@ pub use problem::{About, Complaint, Problem, Problems};
 pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
-    AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, Kafka, Limits,
-    MailTransport, MaxAge, Receiver, ReceiverKind, ReportStore, Sandbox, Wants, Webhook,
+    AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, HttpToken,
+    Kafka, Limits, MailTransport, MaxAge, Receiver, ReceiverKind, ReportStore, Sandbox, TokenScope,
+    TrustedProxy, Wants, Webhook,
 };
 pub use subject::Subject;
 pub use table::Table;

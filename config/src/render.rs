@@ -144,6 +144,15 @@ fn whole(config: &Config) -> Value {
         "http": {
             "listen": config.http.listen,
             "external_url": config.http.external_url,
+            "tokens": config.http.tokens.iter().map(|token| json!({
+                "name": token.name,
+                "token": token.token.to_string(),
+                "scopes": token.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "user": config.http.user.as_ref().map(|user| json!({
+                "header": user.header,
+                "from": user.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            })),
             "token": config.http.token.as_ref().map(ToString::to_string),
             "tls": config.http.tls.as_ref().map(|tls| json!({
                 "certificate": tls.certificate.display().to_string(),

@@ -1,6 +1,7 @@
 //! Everything the operator declares once for the whole service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -64,8 +65,54 @@ pub struct Http {
     pub external_url: Option<String>,
     /// Required beyond loopback for all but probes and metrics, and always for writes.
     pub token: Option<Secret>,
+    /// Further tokens, each with a name and with what it is for.
+    pub tokens: Vec<HttpToken>,
+    /// Who may say who a user is.
+    pub user: Option<TrustedProxy>,
     /// Encryption; without it the listener speaks in the clear.
     pub tls: Option<HttpTls>,
+}
+
+/// A token of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpToken {
+    /// What audit lines call it.
+    pub name: String,
+    pub token: Secret,
+    pub scopes: BTreeSet<TokenScope>,
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TokenScope {
+    Read,
+    Write,
+    Ingest,
+    Hooks,
+}
+
+impl TokenScope {
+    pub const ALL: [TokenScope; 4] =
+        [TokenScope::Read, TokenScope::Write, TokenScope::Ingest, TokenScope::Hooks];
+
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TokenScope::Read => "read",
+            TokenScope::Write => "write",
+            TokenScope::Ingest => "ingest",
+            TokenScope::Hooks => "hooks",
+        }
+    }
+}
+
+/// A proxy that has asked users who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxy {
+    /// The header in which it names the user, in lower case.
+    pub header: String,
+    /// Where it comes from. From elsewhere the header says nothing.
+    pub from: Vec<IpAddr>,
 }
 
 /// What the listener encrypts with.

@@ -1,9 +1,13 @@
 //! The sections that are declared once for the whole service.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::reader::{Read, Section, Value, wrong};
-use crate::service::{AlertRules, DeadLetters, DriftRule, Http, HttpTls, Kafka, Limits, MaxAge};
+use crate::service::{
+    AlertRules, DeadLetters, DriftRule, Http, HttpTls, HttpToken, Kafka, Limits, MaxAge,
+    TokenScope, TrustedProxy,
+};
 use crate::time::{DAY_US, HOUR_US, MINUTE_US};
 
 /// librdkafka properties that would contradict a key of ours or a promise, with what to do.
@@ -94,9 +98,18 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         Ok(text.trim_end_matches('/').to_owned())
     });
     let token = section.read("token", Value::token);
+    let listed = section.list("tokens");
+    let tokens: Vec<HttpToken> = listed.iter().filter_map(|value| http_token(*value)).collect();
+    for (at, token) in tokens.iter().enumerate() {
+        if tokens.iter().take(at).any(|other| other.name == token.name) {
+            section.report_at("tokens", wrong("two tokens have the same name"));
+        }
+    }
+    let user = section.value("user").map(trusted_proxy);
     let tls = section.value("tls").map(http_tls);
+    let no_token = token.is_none() && listed.is_empty();
     let open = listen.is_some_and(|address| !address.ip().is_loopback());
-    section.check("listen", open && token.is_none(), || {
+    section.check("listen", open && no_token, || {
         wrong("listening beyond this machine needs a token")
             .hint("add `token`, or listen on 127.0.0.1")
     });
@@ -106,7 +119,55 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         Some(tls) => Some(tls?),
         None => None,
     };
-    Some(Http { listen, external_url, token, tls })
+    let user = match user {
+        Some(user) => Some(user?),
+        None => None,
+    };
+    Some(Http { listen, external_url, token, tokens, user, tls })
+}
+
+fn http_token(value: Value<'_>) -> Option<HttpToken> {
+    let mut section = Section::of(value.context, value.node, "http.tokens")?;
+    let name = section.require("name", |value| {
+        let name = value.text()?;
+        let fits = (1..=64).contains(&name.len()) && !name.contains(char::is_control);
+        if fits { Ok(name) } else { Err(value.not("a name of up to 64 bytes")) }
+    });
+    let token = section.require("token", Value::token);
+    let scopes = section.require("scopes", |value| {
+        let scopes: Read<BTreeSet<TokenScope>> = value.list()?.into_iter().map(scope).collect();
+        scopes.and_then(|scopes| match scopes.is_empty() {
+            true => Err(wrong("a token without a scope is for nothing")),
+            false => Ok(scopes),
+        })
+    });
+    section.finish();
+    Some(HttpToken { name: name?, token: token?, scopes: scopes? })
+}
+
+fn scope(value: Value<'_>) -> Read<TokenScope> {
+    let text = value.text()?;
+    let found = TokenScope::ALL.into_iter().find(|scope| scope.name() == text);
+    found.ok_or_else(|| value.not("a scope").hint("write read, write, ingest or hooks"))
+}
+
+fn trusted_proxy(value: Value<'_>) -> Option<TrustedProxy> {
+    let mut section = Section::of(value.context, value.node, "http.user")?;
+    let header = section.require("header", |value| {
+        let name = value.text()?.to_ascii_lowercase();
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let sound = !name.is_empty() && name.chars().all(fits);
+        if sound { Ok(name) } else { Err(value.not("the name of a header")) }
+    });
+    let from = section.require("from", |value| {
+        let address = |value: Value<'_>| {
+            let address = value.text()?.parse::<IpAddr>();
+            address.map_err(|_| value.not("the address of a proxy"))
+        };
+        value.list()?.into_iter().map(address).collect::<Read<Vec<IpAddr>>>()
+    });
+    section.finish();
+    Some(TrustedProxy { header: header?, from: from? })
 }
 
 fn http_tls(value: Value<'_>) -> Option<HttpTls> {

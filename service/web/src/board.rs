@@ -10,6 +10,7 @@ use driftline_config::{Config, Http};
 use driftline_store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
+use crate::audit::Audit;
 use crate::changes::Change;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -36,6 +37,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Board {
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audit: Audit,
     pub(crate) http: Http,
     /// The configuration file as commands name it.
     pub(crate) config_path: String,
@@ -60,6 +62,7 @@ impl Board {
     ) -> Board {
         Board {
             metrics,
+            audit: Audit::default(),
             http: config.http.clone(),
             config_path: config.path.display().to_string(),
             store,

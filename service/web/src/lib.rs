@@ -15,6 +15,7 @@ mod live;
 pub mod metrics;
 
 mod access;
+mod audit;
 mod refusal;
 
 mod api;

@@ -35,7 +35,15 @@ pub async fn serve(
         // Pages that listen would hold up the end for as long as they stay.
         board.end_events();
     };
-    let tls = tls.map(|tls| tls.0);
-    connections::serve(listener, tls, router, Bounds::default(), shutdown).await;
+    let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());
+    let serving = connections::serve(listener, acceptor, router, Bounds::default(), shutdown);
+    let Some(tls) = tls else {
+        serving.await;
+        return Ok(());
+    };
+    tokio::select! {
+        () = serving => {}
+        () = tls.keep_fresh() => {}
+    }
     Ok(())
 }

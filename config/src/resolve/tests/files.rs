@@ -222,6 +222,35 @@ fn a_token_is_one_line_that_is_not_blank() {
 }
 
 #[test]
+fn tokens_have_names_and_scopes() {
+    let parse = |http: &str| {
+        let text = format!("kafka: {{bootstrap: b}}\nhttp: {{{http}}}\n{}", model("m"));
+        Config::parse(&text, Path::new("driftline.yaml"), &|_| None)
+            .map(|config| config.http)
+            .map_err(|problems| problems.0[0].message.clone())
+    };
+    let http = parse(
+        "listen: '0.0.0.0:1', tokens: [{name: a, token: t, scopes: [read, hooks]}], user: {header: X-User, from: ['10.0.0.1']}",
+    );
+    let http = http.unwrap();
+    assert_eq!((http.tokens.len(), http.tokens[0].scopes.len()), (1, 2));
+    assert_eq!(http.user.unwrap().header, "x-user");
+    for (http, says) in [
+        ("tokens: [{name: a, token: t, scopes: []}]", "a token without a scope is for nothing"),
+        ("tokens: [{name: a, token: t, scopes: [all]}]", "\"all\" is not a scope"),
+        ("tokens: [{name: a, token: ' ', scopes: [read]}]", "a token must not be blank"),
+        (
+            "tokens: [{name: a, token: t, scopes: [read]}, {name: a, token: u, scopes: [read]}]",
+            "two tokens have the same name",
+        ),
+        ("listen: '0.0.0.0:1'", "listening beyond this machine needs a token"),
+        ("user: {header: 'X User', from: []}", "\"X User\" is not the name of a header"),
+    ] {
+        assert_eq!(parse(http).unwrap_err(), says, "{http}");
+    }
+}
+
+#[test]
 fn relative_paths_start_at_a_bare_file_name_too() {
     let text = format!("kafka: {{bootstrap: b}}\n{}", model("m"));
     let config = Config::parse(&text, Path::new("driftline.yaml"), &|_| None).unwrap();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use driftline_alerting::clock::now_us;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::{Acceptance, Class};
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::known_model;
+use crate::access::Caller;
 use crate::board::{Board, Command};
 use crate::live::Live;
 use crate::refusal::Refusal;
@@ -42,7 +43,7 @@ pub(crate) struct Scope {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AcceptBody {
-    by: String,
+    by: Option<String>,
     reason: String,
 }
 
@@ -52,18 +53,20 @@ struct SilenceBody {
     model: Option<String>,
     class: Option<Class>,
     until: String,
-    by: String,
+    by: Option<String>,
     reason: String,
 }
 
 /// `POST /api/v1/alerts/{id}/accept`: 202, the driver carries it out within a second.
 pub(crate) async fn accept(
     State(board): State<Arc<Board>>,
+    Extension(caller): Extension<Caller>,
     incident: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let Path(incident) = incident?;
     let AcceptBody { by, reason } = parse(body, "{\"by\": \"…\", \"reason\": \"…\"}")?;
+    let by = caller.who(by);
     let signature = Signature::new(&by, &reason)?;
     if board.live().incident(&incident).is_none() {
         return Err(Refusal::not_found(format!(
@@ -71,17 +74,26 @@ pub(crate) async fn accept(
         )));
     }
     let answer = json!({ "incident": incident });
+    let line = caller.audit("accept", &incident, signature.by());
     board.command(Command::Accept { incident, acceptance: signature.acceptance() })?;
+    board.audit.note(line);
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// `GET /api/v1/audit`: the last writes, oldest first.
+pub(crate) async fn audit(State(board): State<Arc<Board>>) -> Json<Value> {
+    Json(json!({ "audit": board.audit.lines() }))
 }
 
 /// `POST /api/v1/silences`: 202 with the silence's id. The same silence posted twice is one.
 pub(crate) async fn silence(
     State(board): State<Arc<Board>>,
+    Extension(caller): Extension<Caller>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let expected = "{\"model\": …, \"class\": …, \"until\": \"2026-11-02T00:00:00Z\", \"by\": \"…\", \"reason\": \"…\"}";
     let SilenceBody { model, class, until, by, reason } = parse(body, expected)?;
+    let by = caller.who(by);
     let signature = Signature::new(&by, &reason)?;
     let until_us = parse_instant_us(&until).map_err(|why| Refusal::bad(format!("until: {why}")))?;
     if until_us <= now_us() {
@@ -89,7 +101,9 @@ pub(crate) async fn silence(
     }
     let silence = new_silence(&board.live(), Scope { model, class }, until_us, signature)?;
     let answer = json!({ "id": silence.id });
+    let line = caller.audit("silence", &silence.id, &silence.by);
     board.command(Command::Silence(silence))?;
+    board.audit.note(line);
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
@@ -120,6 +134,10 @@ impl Signature {
             )));
         }
         Ok(Signature { by: by.to_owned(), reason: reason.to_owned() })
+    }
+
+    pub(crate) fn by(&self) -> &str {
+        &self.by
     }
 
     pub(crate) fn acceptance(self) -> Acceptance {

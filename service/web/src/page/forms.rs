@@ -70,13 +70,17 @@ pub(crate) async fn accept(
 }
 
 fn ask_to_accept(visit: &Visit, id: &str, form: &AcceptForm) -> Result<(), Refusal> {
-    visit.check_form(&form.token)?;
-    let signature = Signature::new(&form.by, &form.reason)?;
+    let caller = visit.check_form(&form.token)?;
+    let by = caller.who(Some(form.by.clone()));
+    let signature = Signature::new(&by, &form.reason)?;
+    let line = caller.audit("accept", id, signature.by());
     if visit.live.incident(id).is_none() {
         return Err(Refusal::not_found("this incident is no longer open"));
     }
     let acceptance = signature.acceptance();
-    visit.board.command(Command::Accept { incident: id.to_owned(), acceptance })
+    visit.board.command(Command::Accept { incident: id.to_owned(), acceptance })?;
+    visit.board.audit.note(line);
+    Ok(())
 }
 
 /// `POST /alerts/silences`
@@ -104,18 +108,21 @@ pub(crate) async fn silence(
 }
 
 fn ask_to_silence(visit: &Visit, form: &SilenceForm) -> Result<String, Refusal> {
-    visit.check_form(&form.token)?;
+    let caller = visit.check_form(&form.token)?;
+    let by = caller.who(Some(form.by.clone()));
     let chosen = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let class = chosen(&form.class).map(|name| {
         let mut all = Class::ALL.into_iter();
         all.find(|class| class.name() == name).ok_or_else(|| Refusal::bad("no such class"))
     });
     let length_us = length_us(&form.length).ok_or_else(|| Refusal::bad("choose how long"))?;
-    let signature = Signature::new(&form.by, &form.reason)?;
+    let signature = Signature::new(&by, &form.reason)?;
     let scope = Scope { model: chosen(&form.model), class: class.transpose()? };
     let silence = new_silence(&visit.live, scope, now_us() + length_us, signature)?;
     let id = silence.id.clone();
+    let line = caller.audit("silence", &id, &silence.by);
     visit.board.command(Command::Silence(silence))?;
+    visit.board.audit.note(line);
     Ok(id)
 }
 

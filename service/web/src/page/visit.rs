@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::parts::form::Forms;
 use super::root::Root;
-use crate::access::Access;
+use crate::access::{Access, Caller, Peer};
 use crate::board::Board;
 use crate::live::Live;
 use crate::refusal::Refusal;
@@ -27,6 +27,7 @@ pub(crate) struct Visit {
     uri: Uri,
     access: Access,
     headers: HeaderMap,
+    peer: Option<Peer>,
 }
 
 pub(crate) struct View {
@@ -68,6 +69,7 @@ impl FromRequestParts<Arc<Board>> for Visit {
             uri: parts.uri.clone(),
             access,
             headers: parts.headers.clone(),
+            peer: parts.extensions.get::<Peer>().copied(),
         })
     }
 }
@@ -78,7 +80,9 @@ impl Visit {
         Ok(query)
     }
 
-    pub(super) fn check_form(&self, token: &str) -> Result<(), Refusal> {
-        self.access.check_form(&self.headers, token)
+    /// Who sends a form, where that may be.
+    pub(super) fn check_form(&self, token: &str) -> Result<Caller, Refusal> {
+        let token = self.access.check_form(&self.headers, token)?;
+        Ok(self.access.caller(token, self.peer, &self.headers))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::access::Peer;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -194,8 +195,9 @@ impl Host {
     async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
         let Host { router, guest, bounds, mut stopping } = self;
         let router = TowerToHyperService::new(router);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: hyper::Request<_>| {
             guest.has_asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(Peer(guest.peer));
             router.call(request)
         });
         let connection = http1::Builder::new()

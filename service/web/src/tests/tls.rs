@@ -42,7 +42,7 @@ async fn listen(bounds: Bounds) -> (Rig, std::net::SocketAddr, CertificateDer<'s
     let rig = local();
     let folder = tempfile::tempdir().unwrap();
     let (declared, trusted) = certify(folder.path());
-    let tls = Tls::load(&declared).unwrap().0;
+    let tls = Tls::load(&declared).unwrap().acceptor;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = router(Arc::clone(&rig.board), false);
@@ -90,6 +90,38 @@ async fn a_client_that_never_finishes_its_handshake_holds_up_nobody() {
         // Ended by us, one way or another.
         let _ = stream.read_to_end(&mut told).await;
     }
+}
+
+/// A renewed certificate was read at the next start, which was after the old one had run out.
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_up_and_half_a_pair_is_not() {
+    let rig = local();
+    let folder = tempfile::tempdir().unwrap();
+    let (declared, first) = certify(folder.path());
+    let tls = Tls::load(&declared).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = router(Arc::clone(&rig.board), false);
+    let (acceptor, never) = (tls.acceptor.clone(), std::future::pending());
+    tokio::spawn(connections::serve(listener, Some(acceptor), router, Bounds::default(), never));
+    tokio::spawn(async move { tls.keep_fresh_every(Duration::from_millis(5)).await });
+    let is_trusted = async |trusted: &CertificateDer<'static>| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        connector(trusted.clone()).connect(name, stream).await.is_ok()
+    };
+    assert!(is_trusted(&first).await);
+    let other = tempfile::tempdir().unwrap();
+    let (renewed, second) = certify(other.path());
+    fs::copy(&renewed.certificate, &declared.certificate).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(is_trusted(&first).await, "its key is not there yet");
+    fs::copy(&renewed.key, &declared.key).unwrap();
+    // Looked for until it is taken up.
+    while !is_trusted(&second).await {
+        tokio::task::yield_now().await;
+    }
+    assert!(!is_trusted(&first).await);
 }
 
 #[test]

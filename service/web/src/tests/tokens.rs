@@ -157,3 +157,54 @@ async fn without_a_configured_token_nothing_is_written() {
     assert_eq!(get_status(&rig, true, "/api/v1/models", &[]).await, 403);
     assert_eq!(get_status(&rig, false, "/api/v1/models", &[]).await, 200);
 }
+
+/// Everybody had the one token, and nothing said who had done what.
+#[tokio::test]
+async fn named_tokens_do_what_they_are_for_and_writes_are_told() {
+    let rig = rig(
+        "{token: first-token, tokens: [{name: grafana, token: reads, scopes: [read]}, {name: ops, token: writes, scopes: [read, write]}], user: {header: X-Forwarded-User, from: [10.0.0.1]}}",
+        4,
+    );
+    let silence = |by: Option<&str>| {
+        let by = by.map_or(String::new(), |by| format!(r#""by":"{by}","#));
+        format!(r#"{{"until":"2999-01-01T00:00:00Z",{by}"reason":"a test"}}"#)
+    };
+    let post = async |token: &str, peer: [u8; 4], body: String| {
+        let mut request = request(Method::POST, "/api/v1/silences")
+            .header("Authorization", format!("Bearer {token}"))
+            .header("Content-Type", "application/json")
+            .header("X-Forwarded-User", "eve")
+            .body(Body::from(body))
+            .unwrap();
+        request.extensions_mut().insert(crate::access::Peer(peer.into()));
+        let (status, _, body) = ask(&rig, true, request).await;
+        (status, body)
+    };
+    let (status, said) = post("reads", [10, 0, 0, 1], silence(Some("Ada"))).await;
+    assert!(
+        status == 403 && said.contains("grafana is not for this: it has no scope write"),
+        "{said}"
+    );
+    assert_eq!(post("other", [10, 0, 0, 1], silence(Some("Ada"))).await.0, 401);
+    // From elsewhere than the proxy, the header says nothing.
+    assert_eq!(post("writes", [10, 0, 0, 2], silence(Some("Ada"))).await.0, 202);
+    assert_eq!(post("writes", [10, 0, 0, 2], silence(None)).await.0, 400);
+    assert_eq!(post("first-token", [10, 0, 0, 1], silence(None)).await.0, 202);
+    let who = std::iter::from_fn(|| rig.commands.try_recv().ok()).map(|command| match command {
+        crate::Command::Silence(silence) => silence.by,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(who.collect::<Vec<_>>(), ["Ada", "eve"]);
+
+    let asked = request(Method::GET, "/api/v1/audit").header("Authorization", "Bearer reads");
+    let (status, _, body) = ask(&rig, true, asked.body(Body::empty()).unwrap()).await;
+    assert_eq!(status, 200, "{body}");
+    let audit: Value = serde_json::from_str(&body).unwrap();
+    let told = |at: usize, key: &str| audit["audit"][at][key].as_str().unwrap_or("-").to_owned();
+    let lines: Vec<_> = (0..2)
+        .map(|at| ["action", "by", "token", "user", "peer"].map(|key| told(at, key)))
+        .collect();
+    assert_eq!(lines[0], ["silence", "Ada", "ops", "-", "10.0.0.2"]);
+    assert_eq!(lines[1], ["silence", "eve", "http.token", "eve", "10.0.0.1"]);
+    assert_eq!(audit["audit"].as_array().unwrap().len(), 2, "refused ones are none");
+}
