@@ -88,6 +88,10 @@ if [ -x "$cache/go/bin/helm" ]; then
     "$cache/tools/bin/kubernetes-validate" --strict -k 1.30 "$cache/chart.yaml"
 fi
 
+say "compiling the examples in Java and Go"
+mvn -q -B -f clients/java/pom.xml "-Dmaven.repo.local=$cache/maven" compile
+! command -v go >/dev/null || (cd clients/go && GOPATH=$cache/go GOFLAGS=-modcacherw go vet ./...)
+
 say "testing"
 DRIFTLINE_BINARY=$bare/bin/driftline DRIFTLINE_TEST_WHEEL_PYTHON=$bare/bin/python \
     DRIFTLINE_TEST_SARIF_SCHEMA=$schemas/sarif.json DRIFTLINE_TEST_JUNIT_SCHEMA=$schemas/junit.xsd \
