@@ -62,6 +62,7 @@ lintian --fail-on error --suppress-tags initial-upload-closes-no-bugs "$out"/dri
 systemd-analyze verify --man=no deploy/deb/driftline.service || say "the program is not installed here"
 root=$cache/root
 if [ ! -e "$root/etc/debian_version" ] && command -v debootstrap >/dev/null; then
+    # shellcheck disable=SC1091
     debootstrap --variant=minbase --include=libssl3,zlib1g,libstdc++6 "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" >/dev/null
 fi
 if [ -e "$root/etc/debian_version" ]; then
