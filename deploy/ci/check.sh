@@ -14,7 +14,7 @@ html=()
 code=0
 "$driftline" check "${arguments[@]}" "${html[@]}" --fail-on "${FAIL_ON:-alarm}" --format github || code=$?
 [ "$code" -le 1 ] || exit "$code"
-again() { "$driftline" check "${arguments[@]}" --fail-on never --format "$1" 2>/dev/null; }
+again() { "$driftline" check "${arguments[@]}" --fail-on "${FAIL_ON:-alarm}" --format "$1" 2>/dev/null || [ $? = 1 ]; }
 [ -z "${SARIF:-}" ] || again sarif >"$SARIF"
 [ -z "${JUNIT:-}" ] || again junit >"$JUNIT"
 [ -z "${GITHUB_STEP_SUMMARY:-}" ] || again markdown >>"$GITHUB_STEP_SUMMARY"

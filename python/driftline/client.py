@@ -18,6 +18,8 @@ from datetime import date, datetime, timezone
 
 log = logging.getLogger("driftline")
 
+#: Captures that are sent between two looks at whether somebody else wants the interpreter.
+BITE = 8
 #: Captures that wait for the thread: a second of a busy model.
 QUEUE = 10_000
 #: Messages that wait in the Kafka client for a broker, and how long the last of them wait at the end.
@@ -74,12 +76,13 @@ class Client:
             "enable.idempotence": True,
             "queue.buffering.max.messages": IN_FLIGHT,
             "queue.buffering.max.kbytes": IN_FLIGHT_KIBIBYTES,
+            "delivery.report.only.error": True,
             "delivery.timeout.ms": DELIVERY_SECONDS * 1000,
             # One broker that is away says so once a minute, and not at each try.
             "log.connection.close": False,
             **(properties or {}),
         }
-        self._make_producer = producer or _producer
+        self._make_producer = _producer if producer is None else producer
         self._most = queue
         self._fresh()
         _clients.add(self)
@@ -125,10 +128,17 @@ class Client:
 
     def counts(self):
         """What became of the captures and labels: sent, shed, failed, waiting."""
+        if self._pid != os.getpid():
+            self._fresh()
         with self._lock:
-            self._mine()
-            waiting = len(self._queue) + self._in_flight
-            return {"sent": self._sent, "shed": self._shed, "failed": self._failed, "waiting": waiting}
+            unanswered = len(self._producer) if self._producer is not None else 0
+            waiting = len(self._queue) + self._bite + unanswered
+            return {
+                "sent": max(0, self._produced - self._undelivered - unanswered),
+                "shed": self._shed,
+                "failed": self._failed + self._undelivered,
+                "waiting": waiting,
+            }
 
     def flush(self, timeout=FLUSH_SECONDS):
         """Waits until everything has arrived, at most so many seconds; whether it has."""
@@ -170,14 +180,11 @@ class Client:
         self._wake = threading.Event()
         self._thread = None
         self._closed = False
-        self._in_flight = self._sent = self._shed = self._failed = 0
+        self._producer = None
+        # Of the thread: handed over, refused, never acknowledged, in hand.
+        self._produced = self._failed = self._undelivered = self._bite = 0
+        self._shed = 0
         self._logged = 0.0
-
-    def _mine(self):
-        """What was queued before a fork is the parent's to send. The hook below sees to that already,
-        where the operating system's fork was Python's."""
-        if self._pid != os.getpid():
-            self._fresh()
 
     def _put(self, entry):
         if self._pid != os.getpid():
@@ -201,63 +208,58 @@ class Client:
                 self._thread.start()
 
     def _work(self):
-        producer = None
         pid = self._pid
         while not (self._closed and not self._queue):
             if self._pid != pid:
                 return
             try:
-                if producer is None:
-                    producer = self._make_producer(self._settings)
-                self._turn(producer)
+                if self._producer is None:
+                    self._producer = self._make_producer(self._settings)
+                self._turn(self._producer)
             except Exception:
                 self._trouble("captures cannot be sent", exc_info=True)
                 time.sleep(1.0)
-        if producer is not None:
-            producer.flush(0.5)
+        if self._producer is not None:
+            self._producer.flush(0.5)
 
     def _turn(self, producer):
-        """Sends what waits, in small bites: each holds the interpreter for a fraction of a millisecond."""
-        for _ in range(32):
-            # Nothing is neither waiting nor on its way, not even for a moment: `flush` looks at both.
-            with self._lock:
-                entry = self._queue.popleft() if self._queue else None
-                self._in_flight += entry is not None
-            if entry is None:
-                producer.poll(0)
-                self._wake.wait(0.005)
-                self._wake.clear()
-                return
-            topic = self.label_topic if entry[0] == "label" else self.topic
-            try:
-                value = self._value(entry)
-            except Exception:
-                self._ended("failed")
-                self._trouble("a capture cannot be written as JSON", exc_info=True)
-                continue
-            try:
-                producer.produce(topic, value=value, key=str(entry[1]), on_delivery=self._delivered)
-            except BufferError:
-                self._ended("shed")
-                self._trouble("the broker is away or slow: captures are shed")
-            except Exception:
-                self._ended("failed")
-                raise
+        """Sends what waits, in small bites: while one lasts, no request has the interpreter."""
+        with self._lock:
+            entries = [self._queue.popleft() for _ in range(min(BITE, len(self._queue)))]
+            self._bite = len(entries)
+        for entry in entries:
+            self._send(producer, entry)
+        # What failed is reported here, and what arrived is counted by the Kafka client itself.
         producer.poll(0)
-        # Others want the interpreter too.
-        time.sleep(0.0005)
+        if not entries:
+            self._wake.wait(0.005)
+            self._wake.clear()
+        else:
+            time.sleep(0.0002)
+
+    def _send(self, producer, entry):
+        topic = self.label_topic if entry[0] == "label" else self.topic
+        produced = shed = 0
+        try:
+            value = self._value(entry)
+            producer.produce(topic, value=value, key=str(entry[1]), on_delivery=self._delivered)
+            produced = 1
+        except BufferError:
+            shed = 1
+            self._trouble("the broker is away or slow: captures are shed")
+        except Exception:
+            self._trouble("a capture cannot be sent", exc_info=True)
+        with self._lock:
+            self._bite -= 1
+            self._produced += produced
+            self._shed += shed
+            self._failed += not (produced or shed)
 
     def _delivered(self, error, _message):
-        self._ended("sent" if error is None else "failed")
         if error is not None:
+            with self._lock:
+                self._undelivered += 1
             self._trouble(f"a capture did not arrive: {error}")
-
-    def _ended(self, how):
-        with self._lock:
-            self._in_flight -= 1
-            self._sent += how == "sent"
-            self._shed += how == "shed"
-            self._failed += how == "failed"
 
     def _value(self, entry):
         if entry[0] == "label":

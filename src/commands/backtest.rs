@@ -52,7 +52,8 @@ pub(crate) struct BacktestArgs {
 
 /// Runs the command: 0 where no window is at alarm, 1 where one is.
 pub(crate) fn run(args: &BacktestArgs, color: Color) -> anyhow::Result<ExitCode> {
-    let found = find(args, &mut |note| eprintln!("{note}"))?;
+    let told = Screen::of(&std::io::stderr(), color);
+    let found = find(args, &mut |note| eprintln!("{}", told.wrapped(note, 2)))?;
     let mut stdout = std::io::stdout().lock();
     let text = if args.json {
         format!("{}\n", serde_json::to_string(&found)?)

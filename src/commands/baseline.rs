@@ -92,7 +92,9 @@ fn cut_points(text: &str) -> Result<CutPoints, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: &BaselineArgs, color: Color) -> anyhow::Result<ExitCode> {
-    let text = make(args, Screen::of(&std::io::stdout(), color), &mut |note| eprintln!("{note}"))?;
+    let told = Screen::of(&std::io::stderr(), color);
+    let screen = Screen::of(&std::io::stdout(), color);
+    let text = make(args, screen, &mut |note| eprintln!("{}", told.wrapped(note, 2)))?;
     super::write(&mut std::io::stdout().lock(), &text)?;
     Ok(ExitCode::SUCCESS)
 }

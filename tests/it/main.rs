@@ -12,5 +12,6 @@ mod house;
 mod kafka;
 mod page;
 mod prometheus;
+mod python;
 mod rig;
 mod service;

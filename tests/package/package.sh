@@ -62,6 +62,7 @@ lintian --fail-on error --suppress-tags initial-upload-closes-no-bugs "$out"/dri
 systemd-analyze verify --man=no deploy/deb/driftline.service || say "the program is not installed here"
 root=$cache/root
 if [ ! -e "$root/etc/debian_version" ] && command -v debootstrap >/dev/null; then
+    # shellcheck disable=SC1091
     debootstrap --variant=minbase --include=libssl3,zlib1g,libstdc++6 "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" >/dev/null
 fi
 if [ -e "$root/etc/debian_version" ]; then
@@ -87,6 +88,10 @@ if [ -x "$cache/go/bin/helm" ]; then
     "$cache/go/bin/helm" template x "$chart" --kube-version 1.30.0 >"$cache/chart.yaml"
     "$cache/tools/bin/kubernetes-validate" --strict -k 1.30 "$cache/chart.yaml"
 fi
+
+say "compiling the examples in Java and Go"
+mvn -q -B -f clients/java/pom.xml "-Dmaven.repo.local=$cache/maven" compile
+! command -v go >/dev/null || (cd clients/go && GOPATH=$cache/go GOFLAGS=-modcacherw go vet ./...)
 
 say "testing"
 DRIFTLINE_BINARY=$bare/bin/driftline DRIFTLINE_TEST_WHEEL_PYTHON=$bare/bin/python \

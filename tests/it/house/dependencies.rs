@@ -38,13 +38,14 @@ const EDGES: [(&str, &[&str]); 15] = [
 ];
 
 /// Dependencies that one package alone may have, whatever for: what they bring stays behind it.
-const ONLY_IN: [(&str, &str); 11] = [
+const ONLY_IN: [(&str, &str); 12] = [
     ("rdkafka", "driftline-ingest"),
     ("ort", "driftline-shadow"),
     ("landlock", "driftline-shadow"),
     ("seccompiler", "driftline-shadow"),
     ("lettre", "driftline-alerting"),
     ("datafusion", "driftline-files"),
+    ("object_store", "driftline-files"),
     ("redb", "driftline-store"),
     ("axum", "driftline-web"),
     ("maud", "driftline-web"),
