@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use driftline_analytics::lane::{Passage, PerLane, WindowGrid};
+use driftline_analytics::lane::{Passage, PerLane};
 use driftline_capture::{CaptureBatch, CaptureRow, CaptureSchema, ModelHalves, Side};
-use driftline_config::Partition;
 use driftline_config::mapping::Pair;
 use driftline_config::time::DAY_US;
+use driftline_config::{Partition, WindowGrid};
 
 use crate::counting::pairs::{Arrived, PairedRow, Pairs, Settled};
 

@@ -17,10 +17,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use driftline_analytics::lane::{Passage, PerLane, WindowGrid};
+use driftline_analytics::lane::{Passage, PerLane};
 use driftline_analytics::report::PairCounts;
 use driftline_capture::{CaptureRow, CaptureSchema, ModelHalves};
-use driftline_config::Partition;
+use driftline_config::{Partition, WindowGrid};
 use serde::{Deserialize, Serialize};
 
 use crate::setup::Setup;
