@@ -125,7 +125,8 @@ impl Store {
             let mut receipts = Vec::new();
             for row in table.iter()? {
                 let value = row?.1;
-                receipts.push(receipt(value.value())?);
+                let (number, sealed) = value.value();
+                receipts.push(receipt(number, sealed)?);
             }
             Ok(receipts)
         };
@@ -199,7 +200,8 @@ pub(super) fn verify(from: &ReadTransaction) -> Result<(), redb::Error> {
     each(from, ENTRIES, |_, _| {})?;
     for row in from.open_table(RECEIPT_RING)?.iter()? {
         let value = row?.1;
-        receipt(value.value())?;
+        let (number, sealed) = value.value();
+        receipt(number, sealed)?;
     }
     Ok(())
 }
@@ -215,7 +217,8 @@ pub(super) fn write_plain(
     let mut receipts = into.open_table(RECEIPT_RING)?;
     for row in from.open_table(RECEIPT_RING)?.iter()? {
         let (slot, value) = row?;
-        let (number, document) = receipt(value.value())?;
+        let (number, sealed) = value.value();
+        let (number, document) = receipt(number, sealed)?;
         receipts.insert(slot.value(), (number, document.as_slice()))?;
     }
     let mut panes = into.open_table(PANE_RING)?;
@@ -226,7 +229,7 @@ pub(super) fn write_plain(
     Ok(())
 }
 
-fn receipt((number, sealed): (u64, &[u8])) -> Result<(u64, Vec<u8>), redb::Error> {
+fn receipt(number: u64, sealed: &[u8]) -> Result<(u64, Vec<u8>), redb::Error> {
     let document = seal::unseal(&number.to_le_bytes(), sealed);
     let document = document.ok_or_else(|| {
         redb::Error::Corrupted(format!("receipt {number} does not agree with its checksum"))
