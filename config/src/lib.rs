@@ -48,7 +48,8 @@ pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
     AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, Kafka, Limits,
-    MailTransport, MaxAge, Receiver, ReceiverKind, ReportStore, Sandbox, Wants, Webhook,
+    MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin, ReportStore, Sandbox,
+    SchemaRegistry, Wants, Webhook,
 };
 pub use subject::Subject;
 pub use table::Table;

@@ -18,6 +18,7 @@ mod plan;
 mod produce;
 mod range;
 mod reader;
+mod registry;
 mod topic;
 
 pub use budget::{Budget, Lease};
@@ -30,4 +31,5 @@ pub use plan::{Connection, Position, ReadLimits, ReadPlan, TopicPlan};
 pub use produce::{Capture, CaptureProducer, ReportProducer};
 pub use range::{OffsetRange, RangeEvent, read_ranges};
 pub use reader::Readers;
+pub use registry::fetch_schema;
 pub use topic::{TopicDescription, describe_topic, offsets_for_time, topic_offsets};

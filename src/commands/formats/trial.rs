@@ -89,6 +89,10 @@ impl<'a> Trial<'a> {
                 let name = decoded.skipped_names.first().map_or("another", |name| &**name);
                 format!("skipped: it is of the model {name}")
             }
+            Outcome::NeedsSchema(id) => {
+                *self.rejections.entry("unknown_schema").or_default() += 1;
+                format!("rejected, unknown_schema: schema {id} did not come")
+            }
             Outcome::Rejected(rejection) => {
                 *self.rejections.entry(rejection.reason.as_str()).or_default() += 1;
                 format!("rejected, {}: {}", rejection.reason, rejection.detail)

@@ -10,9 +10,11 @@ use super::csv;
 use super::found::{Found, FoundValue, Texts};
 use super::gathered::Gathered;
 use super::plan::{BodyPlan, MapPlan, NamedColumn};
+use super::typed::Typed;
 use super::walk::{Halt, too_many, wrong_shape};
 use crate::json::{Filling, SCALAR, Scanner, Value, unescape};
 use crate::layout::{LastSeen, ModelLayout, Part, Target};
+use crate::oip::{Inference, TensorColumns, side_of as side_of_part};
 use crate::record::Rejection;
 use crate::rows::{Row, Span, UnknownKey};
 
@@ -30,6 +32,10 @@ pub(crate) struct BodyReader<'r> {
     pub(crate) row: &'r mut Row,
     pub(crate) string_bytes: usize,
     pub(crate) text: &'r str,
+    /// The event, where it is tensors in Protobuf.
+    pub(crate) inference: Option<&'r Inference<'r>>,
+    /// What is known of its tensors.
+    pub(crate) tensors: &'r mut TensorColumns,
 }
 
 /// Which side a body without a word about it is of.
@@ -44,6 +50,9 @@ pub(crate) fn side_of(text: &str, start: usize) -> Option<Side> {
 impl BodyReader<'_> {
     /// Reads one body, where the record has it.
     pub(crate) fn read(&mut self, index: usize, body: &BodyPlan) -> Result<(), Halt> {
+        if let Some(inference) = self.inference {
+            return self.read_inference(index, body, inference);
+        }
         let Some(found) = self.first(&body.at) else { return Ok(()) };
         let texts = Texts { text: self.text, scratch: &self.row.scratch };
         let text_of = |sources: &[u32]| match self.first(sources).map(|found| found.value) {
@@ -56,20 +65,13 @@ impl BodyReader<'_> {
                 Some(super::cloud_event::decoded(texts.of(span).as_bytes())?)
             }
             FoundValue::Text(span) => Some(texts.of(span).to_owned()),
+            _ if self.map.encoding.needs_schemas() => {
+                let detail = "a body stands in a text here: name the places of a record by `rows`";
+                return Err(invalid(detail));
+            }
             _ => None,
         };
-        let mut table = Table {
-            layout: self.layout,
-            row: self.row,
-            seen: LastSeen::default(),
-            text: content.as_deref().unwrap_or(self.text),
-            copied: content.is_some(),
-            string_bytes: self.string_bytes,
-            part: body.part,
-            shape: body.shape,
-            columns: TableColumns { known: Vec::new(), named: !body.positions.is_empty() },
-        };
-        table.name_by_map(self.map, body);
+        let mut table = self.table(body, content.as_deref());
         let rows = match &content {
             Some(content) => table.document(content, &encoding, &media_type)?,
             None => table.json(&mut Scanner::new(self.text, found.start as usize))?,
@@ -77,6 +79,38 @@ impl BodyReader<'_> {
         self.row.go_to(0);
         self.gathered.set_body(index, rows);
         Ok(())
+    }
+
+    /// Takes the body out of tensors, where they are of its side.
+    fn read_inference(
+        &mut self,
+        index: usize,
+        body: &BodyPlan,
+        inference: &Inference<'_>,
+    ) -> Result<(), Halt> {
+        let side = side_of_part(body.part);
+        let mut kept = std::mem::take(self.tensors);
+        let rows = self.table(body, None).inference(inference, side, &mut kept);
+        *self.tensors = kept;
+        self.row.go_to(0);
+        self.gathered.set_body(index, rows?);
+        Ok(())
+    }
+
+    fn table<'t>(&'t mut self, body: &BodyPlan, content: Option<&'t str>) -> Table<'t> {
+        let mut table = Table {
+            layout: self.layout,
+            row: self.row,
+            seen: LastSeen::default(),
+            text: content.unwrap_or(self.text),
+            copied: content.is_some() || self.inference.is_some(),
+            string_bytes: self.string_bytes,
+            part: body.part,
+            shape: body.shape,
+            columns: TableColumns { known: Vec::new(), named: !body.positions.is_empty() },
+        };
+        table.name_by_map(self.map, body);
+        table
     }
 
     fn first(&self, sources: &[u32]) -> Option<Found> {
@@ -530,6 +564,32 @@ impl Table<'_> {
             ColumnOf::Known(target) => Ok(self.filling().value(target, scanner, 0)?),
             ColumnOf::New(name) => Ok(self.filling().unknown(part, name, scanner, 0)?),
         }
+    }
+
+    /// Puts a value that was read into a column of the row.
+    pub(crate) fn put_typed(&mut self, column: ColumnOf, value: Typed<'_>) {
+        match column {
+            ColumnOf::Known(target) => self.put_known(target, value),
+            ColumnOf::New(name) => {
+                let (row, is_null, part) =
+                    (self.row.current(), matches!(value, Typed::Null), self.part);
+                self.row.unknown.push(UnknownKey { row, part, name, is_null });
+            }
+        }
+    }
+
+    /// The same where the model knows the column.
+    #[inline]
+    pub(crate) fn put_known(&mut self, target: Target, value: Typed<'_>) {
+        let Target::Column(column) = target else { return };
+        let slot = self.filling().typed_slot(column, value);
+        if let Some(place) = self.row.slot(column) {
+            *place = slot;
+        }
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        self.part
     }
 
     /// Puts a cell of CSV into a column; an empty one is missing.

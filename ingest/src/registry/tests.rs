@@ -1,0 +1,1 @@
+//! The registry, answered by a server of three routes.
