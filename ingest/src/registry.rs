@@ -48,9 +48,7 @@ enum Asked {
 impl Source {
     /// # Errors
     /// A certificate that cannot be read, or a login that no header can carry.
-    pub(crate) fn new(
-        settings: &driftline_config::SchemaRegistry,
-    ) -> Result<Source, IngestError> {
+    pub(crate) fn new(settings: &driftline_config::SchemaRegistry) -> Result<Source, IngestError> {
         Ok(Source { client: Client::new(settings)?, disk: Disk::new(settings) })
     }
 

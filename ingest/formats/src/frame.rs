@@ -55,9 +55,8 @@ impl<'a> Framed<'a> {
 fn split(bytes: &[u8]) -> Result<(SchemaId, &[u8]), Rejection> {
     let refused = |detail: String| Rejection::new(Reason::InvalidFrame, detail);
     let (magic, rest) = bytes.split_first().ok_or_else(|| refused("no frame".to_owned()))?;
-    let cut = |length: usize| {
-        refused(format!("a frame of {length} bytes is cut after {}", rest.len()))
-    };
+    let cut =
+        |length: usize| refused(format!("a frame of {length} bytes is cut after {}", rest.len()));
     match magic {
         0 => {
             let (number, rest) = rest.split_first_chunk::<4>().ok_or_else(|| cut(4))?;
@@ -94,7 +93,9 @@ mod tests {
         for (value, header, expected) in table {
             let headers = header.map(|value| Header { name: HEADER, value });
             let carried = Carried { key: None, headers: headers.as_slice() };
-            let got = Framed::of(value, &carried).map(Framed::payload).map_err(|rejection| rejection.reason);
+            let got = Framed::of(value, &carried)
+                .map(Framed::payload)
+                .map_err(|rejection| rejection.reason);
             assert_eq!(got, expected, "{value:?}");
         }
     }

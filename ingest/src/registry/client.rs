@@ -142,7 +142,8 @@ impl Client {
         if !status.is_success() {
             return Err(other(format!("it answered {status} to {}", route.join("/"))));
         }
-        Answer::read(&body).ok_or_else(|| other(format!("its answer to {} is no schema", route.join("/"))))
+        Answer::read(&body)
+            .ok_or_else(|| other(format!("its answer to {} is no schema", route.join("/"))))
     }
 }
 

@@ -53,9 +53,10 @@ impl Disk {
 
     /// All or nothing: another process may read it.
     fn replace(&self, path: &Path, schema: &SchemaText) -> io::Result<()> {
-        let references = schema.references.iter().map(|reference| {
-            json!({"name": reference.name, "schema": reference.text})
-        });
+        let references = schema
+            .references
+            .iter()
+            .map(|reference| json!({"name": reference.name, "schema": reference.text}));
         let written = json!({
             "schemaType": schema.kind.as_str(),
             "schema": schema.text,

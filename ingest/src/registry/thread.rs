@@ -18,7 +18,6 @@ const IDLE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub(crate) struct Librarian {
     shared: Arc<Shared>,
-    shelf: Arc<SchemaShelf>,
 }
 
 #[derive(Default)]
@@ -50,7 +49,7 @@ impl Librarian {
     /// When the system has no thread left, or no sockets to wait for.
     pub(crate) fn start(source: Source, shelf: Arc<SchemaShelf>) -> Result<Librarian, IngestError> {
         let shared = Arc::new(Shared::default());
-        let librarian = Librarian { shared: Arc::clone(&shared), shelf: Arc::clone(&shelf) };
+        let librarian = Librarian { shared: Arc::clone(&shared) };
         let runtime = runtime()?;
         let name = "ingest-registry".to_owned();
         let work = move || {
@@ -75,11 +74,6 @@ impl Librarian {
         let new = Want { attempts: 0, absent: 0, due: Instant::now(), trouble: None };
         wants.open.entry(id).or_insert(new);
         self.shared.changed.notify_all();
-    }
-
-    /// Whether the schema is here, be it as one that the registry does not have.
-    pub(crate) fn has(&self, id: SchemaId) -> bool {
-        self.shelf.holds(id)
     }
 
     /// What is wrong with getting a schema, as long as it is.

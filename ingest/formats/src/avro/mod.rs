@@ -10,7 +10,7 @@ mod read;
 mod schema;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use read::Reader;
 pub(crate) use schema::Schema;

@@ -358,9 +358,8 @@ fn decimal(bytes: &[u8], scale: u32) -> Option<f64> {
         return None;
     }
     let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
-    let unscaled = bytes.iter().fold(if negative { -1_i128 } else { 0 }, |sum, byte| {
-        (sum << 8) | i128::from(*byte)
-    });
+    let unscaled = bytes
+        .iter()
+        .fold(if negative { -1_i128 } else { 0 }, |sum, byte| (sum << 8) | i128::from(*byte));
     format!("{unscaled}e-{scale}").parse().ok()
 }
-

@@ -65,7 +65,9 @@ impl Schema {
     pub(crate) fn new(schema: &SchemaText) -> Result<Schema, String> {
         let mut builder = Builder::default();
         for reference in &schema.references {
-            builder.document(&reference.text).map_err(|why| format!("{}: {why}", reference.name))?;
+            builder
+                .document(&reference.text)
+                .map_err(|why| format!("{}: {why}", reference.name))?;
         }
         let root = builder.document(&schema.text)?;
         Ok(Schema { types: builder.types, root })
@@ -183,12 +185,7 @@ impl Builder {
 
     /// Declares a type by its name before what it holds is read, which may name it; also the namespace that
     /// holds inside.
-    fn declare(
-        &mut self,
-        value: &Value,
-        space: &str,
-        kind: Type,
-    ) -> Result<(u32, String), String> {
+    fn declare(&mut self, value: &Value, space: &str, kind: Type) -> Result<(u32, String), String> {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
         let name = text("name").ok_or("a record, an enum or a fixed without a name")?;
         let full = full_name(name, text("namespace").unwrap_or(space));

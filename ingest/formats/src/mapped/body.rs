@@ -71,10 +71,11 @@ impl BodyReader<'_> {
             }
             _ => None,
         };
+        let event = self.text;
         let mut table = self.table(body, content.as_deref());
         let rows = match &content {
             Some(content) => table.document(content, &encoding, &media_type)?,
-            None => table.json(&mut Scanner::new(self.text, found.start as usize))?,
+            None => table.json(&mut Scanner::new(event, found.start as usize))?,
         };
         self.row.go_to(0);
         self.gathered.set_body(index, rows);

@@ -23,7 +23,7 @@ mod typed;
 mod walk;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 
@@ -40,8 +40,8 @@ pub(crate) use walk::{Halt, Walk, too_many, wrong_shape};
 use crate::decoder::Decoder;
 use crate::frame::Framed;
 use crate::json::{EventTime, Filling, Scanner};
-use crate::oip::{self, Inference, TensorColumns};
 use crate::layout::{LastSeen, ModelLayout, Part, Target, TopicLayout};
+use crate::oip::{self, Inference, TensorColumns};
 use crate::record::{Carried, Outcome, Record, Rejection};
 use crate::rows::{RowEnvelope, RowText, UnknownKey};
 use crate::schemas::SchemaId;

@@ -133,11 +133,7 @@ impl Walk<'_> {
     }
 
     /// Does with a value what a node wants that is no list or object of columns.
-    pub(crate) fn put_beside_leaves(
-        &mut self,
-        node: &Node,
-        value: Typed<'_>,
-    ) -> Result<(), Halt> {
+    pub(crate) fn put_beside_leaves(&mut self, node: &Node, value: Typed<'_>) -> Result<(), Halt> {
         match value {
             Typed::Null => Ok(()),
             _ if node.each.is_some() || node.exact.is_some() => Err(no_list(node)),

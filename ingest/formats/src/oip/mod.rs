@@ -36,8 +36,7 @@ pub(crate) fn is_binary(value: &[u8]) -> bool {
 impl<'b> Inference<'b> {
     /// Reads the message, and puts what stands beside its tensors where the map wants it.
     pub(crate) fn read(bytes: &'b [u8], walk: &mut Walk<'_>) -> Result<Inference<'b>, Halt> {
-        let mut found =
-            Inference { tensors: Vec::new(), sixth: Vec::new(), seventh: Vec::new() };
+        let mut found = Inference { tensors: Vec::new(), sixth: Vec::new(), seventh: Vec::new() };
         walk.enter(0, Typed::Opaque("a message"))?;
         let mut varints = Varints { bytes, at: 0 };
         while let Some(piece) = varints.piece().map_err(invalid)? {

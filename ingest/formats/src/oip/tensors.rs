@@ -139,7 +139,8 @@ impl<'b> Tensor<'b> {
                 (1, WireType::Sized) => name = super::text(piece)?,
                 (2, WireType::Sized) => {
                     let known = DataType::of_name(piece.bytes);
-                    datatype = Some(known.ok_or_else(|| wrong_shape("a tensor of no known datatype"))?);
+                    datatype =
+                        Some(known.ok_or_else(|| wrong_shape("a tensor of no known datatype"))?);
                 }
                 (3, WireType::Sized) => {
                     let mut sizes = Varints { bytes: piece.bytes, at: 0 };

@@ -45,8 +45,7 @@ impl<'b> Pieces<'b> {
     /// Sorts the wire of a message by its fields; of a choice, only the last is left.
     fn of(message: &Message, bytes: &'b [u8]) -> Result<Pieces<'b>, &'static str> {
         let ends = Ends { first: NONE, last: NONE };
-        let mut pieces =
-            Pieces { pieces: Vec::new(), of_field: vec![ends; message.fields.len()] };
+        let mut pieces = Pieces { pieces: Vec::new(), of_field: vec![ends; message.fields.len()] };
         let mut varints = Varints { bytes, at: 0 };
         let mut hint = 0;
         while let Some(piece) = varints.piece()? {
@@ -77,7 +76,9 @@ impl<'b> Pieces<'b> {
         piece: Piece<'b>,
     ) -> Result<(), &'static str> {
         let expected = wire_of(field.kind);
-        if piece.wire == WireType::Sized && expected != WireType::Sized && field.shape == Shape::List
+        if piece.wire == WireType::Sized
+            && expected != WireType::Sized
+            && field.shape == Shape::List
         {
             let mut packed = Varints { bytes: piece.bytes, at: 0 };
             while packed.at < packed.bytes.len() {
@@ -181,7 +182,8 @@ impl<'w> Reader<'w, '_> {
                 let walk = &self.walk;
                 let find = || message.fields.iter().map(|field| field_target(walk, node, field));
                 let targets = self.targets.of(index, node, || find().collect());
-                for (place, (field, target)) in message.fields.iter().zip(targets.iter()).enumerate()
+                for (place, (field, target)) in
+                    message.fields.iter().zip(targets.iter()).enumerate()
                 {
                     match target {
                         FieldTarget::Known(target) => {
@@ -246,7 +248,9 @@ impl<'w> Reader<'w, '_> {
                 let alone = pieces.pieces.get(first as usize).is_some_and(|link| link.next == NONE);
                 let bytes: Cow<'_, [u8]> = match alone {
                     true => Cow::Borrowed(last.bytes),
-                    false => Cow::Owned(pieces.all(place).flat_map(|it| it.bytes).copied().collect()),
+                    false => {
+                        Cow::Owned(pieces.all(place).flat_map(|it| it.bytes).copied().collect())
+                    }
                 };
                 self.message(message, &bytes, target, depth + 1)
             }

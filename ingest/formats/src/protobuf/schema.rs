@@ -274,9 +274,7 @@ fn known_as(name: &str) -> KnownAs {
         "google.protobuf.Struct" => KnownAs::Struct,
         "google.protobuf.Value" => KnownAs::Value,
         "google.protobuf.ListValue" => KnownAs::ListValue,
-        name if name.starts_with("google.protobuf.") && name.ends_with("Value") => {
-            KnownAs::Wrapper
-        }
+        name if name.starts_with("google.protobuf.") && name.ends_with("Value") => KnownAs::Wrapper,
         _ => KnownAs::Plain,
     }
 }
