@@ -78,9 +78,9 @@ time: ## docs/time.md: good rows under the rule of time and the former one, over
 
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS ?=
-FUZZ_TARGETS ?= decoder configuration baseline checkpoint http
+FUZZ_TARGETS ?= decoder avro protobuf inference schema configuration baseline checkpoint http
 # The versions are ours, and no sanitizer is asked for, since those need another compiler than ours.
-fuzz: ## any bytes into decoder, configuration, baseline, checkpoint and HTTP, FUZZ_SECONDS each
+fuzz: ## any bytes into decoders, schemas, configuration, baseline, checkpoint and HTTP, FUZZ_SECONDS each
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	@cp Cargo.lock fuzz/Cargo.lock
 	@for target in $(FUZZ_TARGETS); do \

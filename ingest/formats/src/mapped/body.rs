@@ -582,10 +582,21 @@ impl Table<'_> {
     /// The same where the model knows the column.
     #[inline]
     pub(crate) fn put_known(&mut self, target: Target, value: Typed<'_>) {
-        let Target::Column(column) = target else { return };
-        let slot = self.filling().typed_slot(column, value);
-        if let Some(place) = self.row.slot(column) {
-            *place = slot;
+        match target {
+            Target::Column(column) => {
+                let slot = self.filling().typed_slot(column, value);
+                if let Some(place) = self.row.slot(column) {
+                    *place = slot;
+                }
+            }
+            // Not what the baseline knows: the whole is a column that nobody knows.
+            Target::Nested(nested) => {
+                let Some(nested) = self.layout.nested.get(nested as usize) else { return };
+                let (row, is_null) = (self.row.current(), matches!(value, Typed::Null));
+                let name = self.row.keep(&nested.name);
+                self.row.unknown.push(UnknownKey { row, part: nested.part, name, is_null });
+            }
+            Target::Ignored | Target::Node(_) => {}
         }
     }
 
