@@ -29,7 +29,11 @@ test: setup ## every test, against real Kafka, SMTP, webhooks, ONNX Runtime, Pro
 interop: ## records written anew by the writers that others use, and read by ours
 	python3 -m venv target/interop
 	target/interop/bin/pip install --quiet --requirement tests/interop/requirements.txt
-	target/interop/bin/python tests/interop/write_goldens.py > ingest/formats/src/mapped/tests/goldens.jsonl
+	python3 -m venv target/interop-mlserver
+	target/interop-mlserver/bin/pip install --quiet mlserver==1.7.1
+	(target/interop/bin/python tests/interop/write_goldens.py && \
+		target/interop-mlserver/bin/python tests/interop/write_goldens_mlserver.py) > target/goldens.jsonl
+	mv target/goldens.jsonl ingest/formats/src/mapped/tests/goldens.jsonl
 	cargo test $(CARGO_FLAGS) -p driftline-formats goldens
 
 check: ## done means this passes: format, lints (those of the fuzz targets too), tests, documentation, licences
