@@ -25,11 +25,11 @@ def emit(name, value):
     sys.stdout.write(json.dumps(line) + "\n")
 
 
-for side, content, converter in [
-    ("request", REQUEST, ModelInferRequestConverter),
-    ("response", RESPONSE, ModelInferResponseConverter),
-]:
+in_protobuf = {
+    "request": ModelInferRequestConverter.from_types(REQUEST, model_name="iris", model_version=None, use_raw=True),
+    "response": ModelInferResponseConverter.from_types(RESPONSE, use_raw=True),
+}
+for side, content in [("request", REQUEST), ("response", RESPONSE)]:
     message = KafkaMessage.from_types("i", content, {})
     emit(f"mlserver kafka {side}", message.encoded_value)
-    raw = converter.from_types(content, use_raw=True)
-    emit(f"mlserver raw {side}", raw.SerializeToString())
+    emit(f"mlserver raw {side}", in_protobuf[side].SerializeToString())

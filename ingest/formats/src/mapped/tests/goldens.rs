@@ -58,7 +58,7 @@ fn expected(name: &str) -> (&'static str, Rows) {
             ],
         ),
         ("bentoml", _) => (
-            "format: bentoml, map: {id: /none, ts: {record: time}, features: [{a: /a}, {b: /b}], predictions: {value: /value, prediction: /none}}",
+            "format: bentoml, map: {id: /none, ts: [{record: time}], features: [{a: /a}, {b: /b}], predictions: {value: /value, prediction: /none}}",
             vec![&["feature:a=6.75", "feature:b=2.5", "prediction:value=1.0"]],
         ),
         ("azureml", _) => (
