@@ -1,14 +1,13 @@
 //! Bodies of requests and responses in the forms that serving systems speak, into rows: lists of rows,
 //! columns of lists, `columns` beside `data`, tensors, CSV, also inside a string.
 
-use std::borrow::Cow;
-
 use driftline_capture::{Reason, Side};
 use driftline_config::mapping::BodyShape;
 
 use super::csv;
 use super::found::{Found, FoundValue, Texts};
 use super::gathered::Gathered;
+use super::members::Members;
 use super::plan::{BodyPlan, MapPlan, NamedColumn};
 use super::typed::Typed;
 use super::walk::{Halt, too_many, wrong_shape};
@@ -128,7 +127,7 @@ pub(crate) struct Table<'r> {
     text: &'r str,
     copied: bool,
     string_bytes: usize,
-    part: Part,
+    pub(crate) part: Part,
     shape: BodyShape,
     columns: TableColumns,
 }
@@ -146,45 +145,6 @@ pub(crate) struct TableColumns {
     known: Vec<ColumnOf>,
     /// Whether there are these and no more.
     named: bool,
-}
-
-/// The keys of an object and where their values begin; of a key that stands twice, the last.
-pub(crate) struct Members<'a> {
-    members: Vec<(Cow<'a, str>, Scanner<'a>)>,
-}
-
-impl<'a> Members<'a> {
-    /// Passes the object that the scanner stands on; nothing where it is none.
-    pub(crate) fn of(scanner: &mut Scanner<'a>) -> Result<Members<'a>, Halt> {
-        let mut members: Vec<(Cow<'a, str>, Scanner<'a>)> = Vec::new();
-        scanner.blanks();
-        if scanner.peek() != Some(b'{') {
-            scanner.skip(0)?;
-            return Ok(Members { members });
-        }
-        let mut more = scanner.enter_object();
-        while more {
-            let key = scanner.key()?;
-            let name = match key.escaped {
-                true => {
-                    let mut name = String::new();
-                    unescape(key, &mut name);
-                    Cow::Owned(name)
-                }
-                false => String::from_utf8_lossy(key.raw),
-            };
-            members.push((name, scanner.clone()));
-            scanner.skip(1)?;
-            more = scanner.more_keys()?;
-        }
-        Ok(Members { members })
-    }
-
-    /// Where the value of a key begins.
-    pub(crate) fn at(&self, key: &str) -> Option<Scanner<'a>> {
-        let member = self.members.iter().rev().find(|(name, _)| name == key);
-        member.map(|(_, scanner)| scanner.clone())
-    }
 }
 
 impl Table<'_> {
@@ -387,7 +347,7 @@ impl Table<'_> {
             }
             return self.plain_tensor(&Members::of(&mut tensor)?);
         }
-        let first = members.members.first().and_then(|(_, value)| value.peek());
+        let first = members.all().first().and_then(|(_, value)| value.peek());
         if first == Some(b'[') {
             return self.column_wise(members);
         }
@@ -485,7 +445,7 @@ impl Table<'_> {
     /// An object of columns, each a list of the rows' values.
     fn column_wise(&mut self, members: &Members<'_>) -> Result<u32, Halt> {
         let mut rows: Option<u32> = None;
-        for (name, values) in &members.members {
+        for (name, values) in members.all() {
             let name = self.row.keep(name);
             let column = self.named(name);
             let mut values = values.clone();
@@ -533,12 +493,8 @@ impl Table<'_> {
         Ok(column)
     }
 
-    /// Whether the names are as many as all tensors together have columns.
-    pub(crate) fn all_named(&self, columns: usize) -> Result<(), Halt> {
-        self.all_there(columns)
-    }
-
-    fn all_there(&self, count: usize) -> Result<(), Halt> {
+    /// Whether there are as many names as so many columns.
+    pub(crate) fn all_there(&self, count: usize) -> Result<(), Halt> {
         let names = self.columns.known.len();
         if self.columns.named && count != names {
             let detail = format!("a row of {count} values, and {names} names");
@@ -592,16 +548,11 @@ impl Table<'_> {
             // Not what the baseline knows: the whole is a column that nobody knows.
             Target::Nested(nested) => {
                 let Some(nested) = self.layout.nested.get(nested as usize) else { return };
-                let (row, is_null) = (self.row.current(), matches!(value, Typed::Null));
                 let name = self.row.keep(&nested.name);
-                self.row.unknown.push(UnknownKey { row, part: nested.part, name, is_null });
+                self.put_typed(ColumnOf::New(name), value);
             }
             Target::Ignored | Target::Node(_) => {}
         }
-    }
-
-    pub(crate) fn part(&self) -> Part {
-        self.part
     }
 
     /// Puts a cell of CSV into a column; an empty one is missing.

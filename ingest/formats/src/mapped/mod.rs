@@ -16,6 +16,7 @@ mod cloud_event;
 mod csv;
 mod found;
 mod gathered;
+mod members;
 mod plan;
 mod targets;
 mod tensors;

@@ -1,6 +1,7 @@
 //! Tensors of the Open Inference Protocol in JSON, and of Seldon: flat or nested values with a shape.
 
-use super::body::{ColumnOf, Members, Table};
+use super::body::{ColumnOf, Table};
+use super::members::Members;
 use super::walk::{Halt, wrong_shape};
 use crate::json::{MAX_DEPTH, Scanner, Value, unescape};
 
@@ -47,7 +48,7 @@ impl Table<'_> {
             more = scanner.more_elements()?;
         }
         if self.has_names() && rows.unwrap_or(0) > 0 {
-            self.all_named(columns_before)?;
+            self.all_there(columns_before)?;
         }
         Ok(rows.unwrap_or(0))
     }
@@ -77,7 +78,7 @@ impl Table<'_> {
         };
         let (rows, columns) = self.tensor_values("", extent, 0, values)?;
         if self.has_names() && rows > 0 {
-            self.all_named(columns)?;
+            self.all_there(columns)?;
         }
         Ok(rows)
     }

@@ -278,7 +278,7 @@ impl Table<'_> {
             before = before.saturating_add(usize::try_from(extent.columns).unwrap_or(usize::MAX));
         }
         if self.has_names() && rows.unwrap_or(0) > 0 {
-            self.all_named(before)?;
+            self.all_there(before)?;
         }
         Ok(u32::try_from(rows.unwrap_or(0)).unwrap_or(u32::MAX))
     }
@@ -309,8 +309,7 @@ impl Table<'_> {
             return Ok(());
         }
         let columns = usize::try_from(extent.columns).unwrap_or(usize::MAX);
-        let shaped =
-            Shaped { part: self.part(), name: tensor.name, single: extent.single, columns };
+        let shaped = Shaped { part: self.part, name: tensor.name, single: extent.single, columns };
         let named = self.has_names();
         let rows = u32::try_from(extent.rows).unwrap_or(u32::MAX);
         if let Some(known) = kept.of(at.place, shaped).filter(|_| !named) {

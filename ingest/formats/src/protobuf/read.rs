@@ -160,22 +160,8 @@ impl<'w> Reader<'w, '_> {
             return Err(invalid(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         let pieces = Pieces::of(message, bytes).map_err(invalid)?;
-        match message.known_as {
-            KnownAs::Plain => {}
-            KnownAs::Time => return self.walk.put(target, time(&pieces)),
-            KnownAs::Wrapper => {
-                let Some(field) = message.fields.first() else { return Ok(()) };
-                return self.single(field, pieces.last(0), target, depth);
-            }
-            KnownAs::Value => return self.json_value(message, &pieces, target, depth),
-            KnownAs::Struct => {
-                let Some(field) = message.fields.first() else { return Ok(()) };
-                return self.entries(field, &mut pieces.all(0), target, depth);
-            }
-            KnownAs::ListValue => {
-                let Some(field) = message.fields.first() else { return Ok(()) };
-                return self.list(field, &mut pieces.all(0), target, depth);
-            }
+        if message.known_as != KnownAs::Plain {
+            return self.known_message(message, &pieces, Going { target, depth });
         }
         match target {
             Target::Node(node) if self.walk.enter(node, Typed::Opaque("a message"))? => {
@@ -196,26 +182,7 @@ impl<'w> Reader<'w, '_> {
                 }
                 Ok(())
             }
-            Target::Nested(nested) => {
-                for (place, field) in message.fields.iter().enumerate() {
-                    let name = self.walk.nested_name(nested, |name| {
-                        name.push('.');
-                        name.push_str(&field.name);
-                    });
-                    match self.walk.nested_target(nested, &name) {
-                        FieldTarget::Known(target) => {
-                            self.field(field, &pieces, place, Going { target, depth })?;
-                        }
-                        FieldTarget::New(part) if is_there(field, &pieces, place) => {
-                            self.walk.put_unknown(part, &name, false);
-                            let target = Target::Ignored;
-                            self.field(field, &pieces, place, Going { target, depth })?;
-                        }
-                        FieldTarget::New(_) => {}
-                    }
-                }
-                Ok(())
-            }
+            Target::Nested(nested) => self.nested_message(message, &pieces, nested, depth),
             target => {
                 if !matches!(target, Target::Node(_)) {
                     self.walk.put(target, Typed::Opaque("a message"))?;
@@ -227,6 +194,52 @@ impl<'w> Reader<'w, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Reads a message that stands for something else.
+    fn known_message(
+        &mut self,
+        message: &Message,
+        pieces: &Pieces<'_>,
+        going: Going,
+    ) -> Result<(), Halt> {
+        let Going { target, depth } = going;
+        let Some(field) = message.fields.first() else { return Ok(()) };
+        match message.known_as {
+            KnownAs::Plain => Ok(()),
+            KnownAs::Time => self.walk.put(target, time(pieces)),
+            KnownAs::Wrapper => self.single(field, pieces.last(0), target, depth),
+            KnownAs::Value => self.json_value(message, pieces, target, depth),
+            KnownAs::Struct => self.entries(field, &mut pieces.all(0), target, depth),
+            KnownAs::ListValue => self.list(field, &mut pieces.all(0), target, depth),
+        }
+    }
+
+    /// Reads a message whose fields are columns `a.b`.
+    fn nested_message(
+        &mut self,
+        message: &Message,
+        pieces: &Pieces<'_>,
+        nested: u32,
+        depth: u32,
+    ) -> Result<(), Halt> {
+        for (place, field) in message.fields.iter().enumerate() {
+            let name = self.walk.nested_name(nested, |name| {
+                name.push('.');
+                name.push_str(&field.name);
+            });
+            let target = match self.walk.nested_target(nested, &name) {
+                FieldTarget::Known(target) => target,
+                FieldTarget::New(part) => {
+                    if is_there(field, pieces, place) {
+                        self.walk.put_unknown(part, &name, false);
+                    }
+                    Target::Ignored
+                }
+            };
+            self.field(field, pieces, place, Going { target, depth })?;
+        }
+        Ok(())
     }
 
     /// Reads what a field holds, where anything is there.
@@ -360,8 +373,8 @@ impl<'w> Reader<'w, '_> {
                 self.single(field, piece, Target::Ignored, depth)?;
                 continue;
             }
-            let found = match (node, target) {
-                (Some(node), _) => {
+            let found = match node {
+                Some(node) => {
                     if let Some(Some(item)) = node.items.get(count) {
                         self.single(field, piece, *item, depth)?;
                     }
@@ -378,19 +391,7 @@ impl<'w> Reader<'w, '_> {
                         None => self.walk.element_target(node, count),
                     }
                 }
-                (None, Target::Nested(nested)) => {
-                    let name = self.walk.nested_name(nested, |name| {
-                        name.push_str(&format!("[{count}]"));
-                    });
-                    match self.walk.nested_target(nested, &name) {
-                        FieldTarget::New(part) => {
-                            self.walk.put_unknown(part, &name, false);
-                            Some(FieldTarget::Known(Target::Ignored))
-                        }
-                        known => Some(known),
-                    }
-                }
-                (None, _) => Some(FieldTarget::Known(Target::Ignored)),
+                None => Some(self.nested_element(target, count)),
             };
             match found {
                 Some(FieldTarget::Known(target)) => self.single(field, piece, target, depth)?,
@@ -405,6 +406,19 @@ impl<'w> Reader<'w, '_> {
         match node.filter(|_| looked_at) {
             Some(node) => self.walk.end_list(node, count),
             None => Ok(()),
+        }
+    }
+
+    /// Where an element of a list goes whose elements are columns `a[0]`; noted where nobody knows it.
+    fn nested_element(&mut self, target: Target, count: usize) -> FieldTarget {
+        let Target::Nested(nested) = target else { return FieldTarget::Known(Target::Ignored) };
+        let name = self.walk.nested_name(nested, |name| name.push_str(&format!("[{count}]")));
+        match self.walk.nested_target(nested, &name) {
+            FieldTarget::New(part) => {
+                self.walk.put_unknown(part, &name, false);
+                FieldTarget::Known(Target::Ignored)
+            }
+            known => known,
         }
     }
 

@@ -206,22 +206,26 @@ impl Random {
                     }
                     self.sized(13, &packed, &mut out);
                 }
-                12 => {
-                    // Of a newer schema.
-                    self.tag(99, 3, &mut out);
-                    self.sized(1, b"x", &mut out);
-                    self.tag(99, 4, &mut out);
-                }
-                _ => {
-                    let number = [10, 13, 14, 16][self.below(4) as usize];
-                    self.tag(number, 0, &mut out);
-                    let limit = [2, 300, 1 << 33, u64::MAX][self.below(4) as usize];
-                    let value = self.below(limit);
-                    self.varint(value, &mut out);
-                }
+                12 => self.newer(&mut out),
+                _ => self.whole(&mut out),
             }
         }
         out
+    }
+
+    /// A field of a newer schema.
+    fn newer(&mut self, out: &mut Vec<u8>) {
+        self.tag(99, 3, out);
+        self.sized(1, b"x", out);
+        self.tag(99, 4, out);
+    }
+
+    fn whole(&mut self, out: &mut Vec<u8>) {
+        let number = [10, 13, 14, 16][self.below(4) as usize];
+        self.tag(number, 0, out);
+        let limit = [2, 300, 1 << 33, u64::MAX][self.below(4) as usize];
+        let value = self.below(limit);
+        self.varint(value, out);
     }
 
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
