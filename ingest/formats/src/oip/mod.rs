@@ -7,7 +7,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-use driftline_capture::Reason;
+use driftline_capture::{Reason, Side};
 
 pub(crate) use columns::TensorColumns;
 pub(crate) use tensors::{Tensor, side_of};
@@ -15,7 +15,7 @@ pub(crate) use tensors::{Tensor, side_of};
 use crate::layout::Target;
 use crate::mapped::{FieldTarget, Halt, Typed, Walk};
 use crate::protobuf::wire::{Piece, Varints, WireType};
-use crate::record::{Rejection, Side};
+use crate::record::Rejection;
 
 /// A message `ModelInferRequest` or `ModelInferResponse`: both have the same fields but for their last three.
 #[derive(Debug)]

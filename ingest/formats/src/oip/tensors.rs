@@ -1,11 +1,12 @@
 //! One tensor: its shape and its values, into the columns of the rows.
 
+use driftline_capture::Side;
+
 use super::columns::{Shaped, TensorColumns};
 use super::{Inference, invalid};
 use crate::layout::{Part, Target};
 use crate::mapped::{ColumnOf, Extent, Halt, Table, Typed, disagrees, wrong_shape};
 use crate::protobuf::wire::{Varints, WireType};
-use crate::record::Side;
 
 /// Dimensions that a tensor may have.
 const MOST_DIMENSIONS: usize = 64;
