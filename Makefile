@@ -29,7 +29,11 @@ test: setup ## every test, against real Kafka, SMTP, webhooks, ONNX Runtime, Pro
 interop: ## records written anew by the writers that others use, and read by ours
 	python3 -m venv target/interop
 	target/interop/bin/pip install --quiet --requirement tests/interop/requirements.txt
-	target/interop/bin/python tests/interop/write_goldens.py > ingest/formats/src/mapped/tests/goldens.jsonl
+	python3 -m venv target/interop-mlserver
+	target/interop-mlserver/bin/pip install --quiet mlserver==1.7.1
+	(target/interop/bin/python tests/interop/write_goldens.py && \
+		target/interop-mlserver/bin/python tests/interop/write_goldens_mlserver.py) > target/goldens.jsonl
+	mv target/goldens.jsonl ingest/formats/src/mapped/tests/goldens.jsonl
 	cargo test $(CARGO_FLAGS) -p driftline-formats goldens
 
 check: ## done means this passes: format, lints (those of the fuzz targets too), tests, documentation, licences
@@ -78,9 +82,9 @@ time: ## docs/time.md: good rows under the rule of time and the former one, over
 
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS ?=
-FUZZ_TARGETS ?= decoder configuration baseline checkpoint http
+FUZZ_TARGETS ?= decoder avro protobuf inference schema configuration baseline checkpoint http
 # The versions are ours, and no sanitizer is asked for, since those need another compiler than ours.
-fuzz: ## any bytes into decoder, configuration, baseline, checkpoint and HTTP, FUZZ_SECONDS each
+fuzz: ## any bytes into decoders, schemas, configuration, baseline, checkpoint and HTTP, FUZZ_SECONDS each
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	@cp Cargo.lock fuzz/Cargo.lock
 	@for target in $(FUZZ_TARGETS); do \

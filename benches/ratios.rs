@@ -1,5 +1,5 @@
 //! The figures that the hot path is held to, measured by turns and printed as a Markdown table:
-//! `cargo bench -p driftline-benches --bench ratios [-- decode|map|poison|absorb|judge]`.
+//! `cargo bench -p driftline-benches --bench ratios [-- decode|map|binary|poison|absorb|judge]`.
 
 mod cases;
 mod interleave;
@@ -7,6 +7,7 @@ mod interleave;
 use std::io::Write;
 
 use cases::absorb::Case;
+use cases::binary::{self, Cut, Format};
 use cases::decode::{self, Numbers};
 use cases::judge::{self, Full};
 use cases::{BATCH_ROWS, FEATURES, floor};
@@ -27,6 +28,10 @@ fn main() -> std::io::Result<()> {
     if wanted("map") {
         decoding_by_map(&mut out, Numbers::Short)?;
         decoding_by_map(&mut out, Numbers::Full)?;
+    }
+    if wanted("binary") {
+        decoding_binary(&mut out, Numbers::Short)?;
+        decoding_binary(&mut out, Numbers::Full)?;
     }
     if wanted("poison") {
         decoding_poison(&mut out)?;
@@ -73,6 +78,42 @@ fn decoding_by_map(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()
         Contender::new("our own format", || decode::ours(&mut own, &captures)),
         Contender::new("the same by a map", || decode::ours(&mut mapped, &captures)),
     ];
+    let found = by_turns(ROUNDS, &mut contenders);
+    for (contender, (time, ratio)) in contenders.iter().zip(found) {
+        writeln!(
+            out,
+            "| decode, {numbers:?} numbers: {} | {:.0} ns a row | {ratio:.2} × |",
+            contender.name,
+            time.as_secs_f64() * 1e9 / BATCH_ROWS as f64,
+        )?;
+    }
+    Ok(())
+}
+
+fn decoding_binary(out: &mut impl Write, numbers: Numbers) -> std::io::Result<()> {
+    let captures = decode::captures(numbers);
+    let formats = [
+        ("Avro", Format::Avro, binary::avro(&captures)),
+        ("Protobuf", Format::Protobuf, binary::protobuf(&captures)),
+        ("requests, one raw tensor", Format::Requests(Cut::Together), Vec::new()),
+        ("requests, 20 raw tensors", Format::Requests(Cut::Apart), Vec::new()),
+        ("requests, 20 raw tensors of 16 rows", Format::Requests(Cut::Rows(16)), Vec::new()),
+    ];
+    let formats = formats.map(|(name, format, records)| match format {
+        Format::Requests(cut) => (name, format, binary::requests(&captures, cut)),
+        _ => (name, format, records),
+    });
+    let mut own = decode::decoder();
+    let mut decoders = formats.each_ref().map(|(_, format, _)| binary::decoder(*format));
+    let mut contenders =
+        vec![Contender::new("our own format", || decode::ours(&mut own, &captures))];
+    for ((name, _, records), decoder) in formats.iter().zip(&mut decoders) {
+        contenders.push(Contender::new(name, move || {
+            let rows = binary::rows(decoder, records);
+            assert_eq!(rows, BATCH_ROWS, "{name}");
+            rows
+        }));
+    }
     let found = by_turns(ROUNDS, &mut contenders);
     for (contender, (time, ratio)) in contenders.iter().zip(found) {
         writeln!(

@@ -24,7 +24,7 @@ pub(crate) enum Numbers {
     Full,
 }
 
-const NAMES: [&str; FEATURES] = [
+pub(crate) const NAMES: [&str; FEATURES] = [
     "age", "fare", "hour", "temp", "wind", "rain", "dist", "load", "gate", "seats", "delay",
     "speed", "stops", "carry", "humid", "press", "visib", "month", "prior", "loyal",
 ];
@@ -123,7 +123,7 @@ pub(crate) fn bytes_of(captures: &[String]) -> usize {
 }
 
 /// These features and a score.
-fn schema() -> CaptureSchema {
+pub(crate) fn schema() -> CaptureSchema {
     let column =
         |subject: String| Column { subject: subject.into(), kind: Kind::Numeric, coerce: false };
     let features = NAMES.iter().map(|name| column(format!("feature:{name}")));

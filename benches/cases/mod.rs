@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each benchmark measures some of it")]
 
 pub(crate) mod absorb;
+pub(crate) mod binary;
 pub(crate) mod decode;
 pub(crate) mod floor;
 pub(crate) mod judge;

@@ -58,11 +58,15 @@ pub enum Reason {
     WrongShape,
     /// The frame of a schema registry is cut or begins with an unknown byte.
     InvalidFrame,
+    /// The registry does not know the schema that the frame names, or it is no schema of this format.
+    UnknownSchema,
+    /// Avro or Protobuf that is cut, has bytes left over, or does not follow its schema.
+    InvalidRecord,
 }
 
 impl Reason {
     /// Every reason, in the order in which a record is examined.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 15] = [
         Reason::TooLarge,
         Reason::Empty,
         Reason::InvalidUtf8,
@@ -74,6 +78,8 @@ impl Reason {
         Reason::BadTimestamp,
         Reason::Future,
         Reason::InvalidFrame,
+        Reason::UnknownSchema,
+        Reason::InvalidRecord,
         Reason::InvalidBody,
         Reason::WrongShape,
     ];
@@ -94,6 +100,8 @@ impl Reason {
             Reason::InvalidBody => "invalid_body",
             Reason::WrongShape => "wrong_shape",
             Reason::InvalidFrame => "invalid_frame",
+            Reason::UnknownSchema => "unknown_schema",
+            Reason::InvalidRecord => "invalid_record",
         }
     }
 }

@@ -48,8 +48,8 @@ pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
     AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, HttpToken,
-    Kafka, Limits, MailTransport, MaxAge, Receiver, ReceiverKind, ReportStore, Sandbox, TokenScope,
-    TrustedProxy, Wants, Webhook,
+    Kafka, Limits, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin, ReportStore,
+    Sandbox, SchemaRegistry, TokenScope, TrustedProxy, Wants, Webhook,
 };
 pub use subject::Subject;
 pub use table::Table;

@@ -38,6 +38,19 @@ pub enum Encoding {
     Json,
     /// JSON behind the frame of a schema registry.
     JsonSchema,
+    /// Avro behind that frame.
+    Avro,
+    /// Protobuf behind that frame.
+    Protobuf,
+    /// Inference requests and responses of the Open Inference Protocol, in Protobuf or JSON.
+    Inference,
+}
+
+impl Encoding {
+    /// Whether records are read by the schema that they were written by, which a registry holds.
+    pub fn needs_schemas(self) -> bool {
+        matches!(self, Encoding::Avro | Encoding::Protobuf)
+    }
 }
 
 /// One place of a field of the envelope, and what its number or text means.

@@ -23,9 +23,11 @@ const fn preset(name: &'static str, encoding: Encoding, text: &'static str) -> P
 }
 
 /// Every format beside `driftline-json`, in the order in which `driftline formats` lists them.
-pub const PRESETS: [Preset; 12] = [
+pub const PRESETS: [Preset; 14] = [
     preset("json", Encoding::Json, include_str!("presets/json.yaml")),
     preset("json-schema", Encoding::JsonSchema, include_str!("presets/json-schema.yaml")),
+    preset("avro", Encoding::Avro, include_str!("presets/avro.yaml")),
+    preset("protobuf", Encoding::Protobuf, include_str!("presets/protobuf.yaml")),
     preset("sagemaker", Encoding::Json, include_str!("presets/sagemaker.yaml")),
     preset("mlflow", Encoding::Json, include_str!("presets/mlflow.yaml")),
     preset("databricks", Encoding::Json, include_str!("presets/databricks.yaml")),
@@ -33,8 +35,8 @@ pub const PRESETS: [Preset; 12] = [
     preset("debezium", Encoding::Json, include_str!("presets/debezium.yaml")),
     preset("kserve", Encoding::Json, include_str!("presets/kserve.yaml")),
     preset("seldon", Encoding::Json, include_str!("presets/seldon.yaml")),
-    preset("seldon2", Encoding::Json, include_str!("presets/seldon2.yaml")),
-    preset("oip", Encoding::Json, include_str!("presets/oip.yaml")),
+    preset("seldon2", Encoding::Inference, include_str!("presets/seldon2.yaml")),
+    preset("oip", Encoding::Inference, include_str!("presets/oip.yaml")),
     preset("azureml", Encoding::Json, include_str!("presets/azureml.yaml")),
 ];
 

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::hash::sha256_hex;
 use crate::model::{Candidate, Captures, Model, Start, Tolerance, Window};
-use crate::service::{Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind};
+use crate::service::{
+    Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin,
+};
 use crate::time::{format_duration, format_instant};
 
 impl Model {
@@ -139,6 +141,15 @@ fn whole(config: &Config) -> Value {
                 DeadLetters::Off => "off".to_owned(),
                 DeadLetters::Folder(folder) => format!("folder:{}", folder.display()),
             },
+            "schema_registry": kafka.schema_registry.as_ref().map(|registry| json!({
+                "url": registry.url,
+                "cache": registry.cache.display().to_string(),
+                "login": match registry.login {
+                    RegistryLogin::None => "none",
+                    RegistryLogin::Password { .. } => "user and password",
+                    RegistryLogin::Token(_) => "token",
+                },
+            })),
         },
         "state": config.state.display().to_string(),
         "http": {

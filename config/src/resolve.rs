@@ -80,8 +80,10 @@ fn config(
 ) -> Option<Config> {
     let mut section = Section::of(context, root, "the configuration")?;
     let included = files::included(context, path, &section.list("include"));
-    let kafka = section.part("kafka", "kafka").and_then(service::kafka);
+    let folder = path.parent().unwrap_or(Path::new(""));
     let state = section.read("state", |value| value.path());
+    let state = state.unwrap_or_else(|| folder.join("state"));
+    let kafka = section.part("kafka", "kafka").and_then(|part| service::kafka(part, &state));
     let http = section.part("http", "http").and_then(service::http);
     let alerts = section.part("alerts", "alerts").and_then(service::alerts);
     let reports = section.part("reports", "reports").and_then(report_store);
@@ -111,6 +113,9 @@ fn config(
     let models: Vec<_> =
         nodes.iter().filter_map(|node| model::model(context, node, &scope)).collect();
     format::check_topics(context, &nodes, &models);
+    if let Some(kafka) = &kafka {
+        format::check_schemas(context, &nodes, &models, kafka);
+    }
     if nodes.is_empty() {
         section.report(wrong("no model is declared").hint("list at least one under `models`"));
     }
@@ -120,11 +125,10 @@ fn config(
         });
     }
     section.finish();
-    let folder = path.parent().unwrap_or(Path::new(""));
     Some(Config {
         path: path.to_owned(),
         kafka: kafka?,
-        state: state.unwrap_or_else(|| folder.join("state")),
+        state,
         http: http?,
         models,
         alerts: alerts?,

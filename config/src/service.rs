@@ -44,6 +44,27 @@ pub struct Kafka {
     /// Topic of the reports; `None` is off.
     pub reports: Option<String>,
     pub dead_letters: DeadLetters,
+    /// Where the schemas of records are asked for.
+    pub schema_registry: Option<SchemaRegistry>,
+}
+
+/// A Confluent-compatible schema registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaRegistry {
+    pub url: String,
+    /// Folder in which schemas are kept for ever.
+    pub cache: PathBuf,
+    pub login: RegistryLogin,
+    /// PEM file of further certificates that are trusted.
+    pub ca: Option<PathBuf>,
+}
+
+/// How a registry knows us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryLogin {
+    None,
+    Password { user: Secret, password: Secret },
+    Token(Secret),
 }
 
 /// Where rejected records go.

@@ -7,5 +7,6 @@ pub mod checkpoint;
 pub mod configuration;
 pub mod decoder;
 pub mod http;
+pub mod records;
 
 mod world;

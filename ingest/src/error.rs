@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use driftline_config::Partition;
+use driftline_formats::SchemaId;
 
 /// An error of ingest. Broker trouble while reading is no error but an [`crate::Event::Trouble`].
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,11 @@ pub enum IngestError {
     /// Arrow refuses a batch.
     #[error("a batch of captures is inconsistent: {0}")]
     Batch(#[from] arrow::error::ArrowError),
+    #[error("kafka.schema_registry: {url}: {why}")]
+    RegistrySettings { url: String, why: String },
+    /// A schema did not come in time.
+    #[error("the schema registry at {url} gives no schema {id}: {why}")]
+    Registry { url: String, id: SchemaId, why: String },
     #[error("the embedded broker failed: {0}")]
     Embedded(String),
 }

@@ -18,6 +18,8 @@ mod plan;
 mod produce;
 mod range;
 mod reader;
+mod registry;
+mod tail;
 mod topic;
 
 pub use budget::{Budget, Lease};
@@ -30,4 +32,6 @@ pub use plan::{Connection, Position, ReadLimits, ReadPlan, TopicPlan};
 pub use produce::{Capture, CaptureProducer, ReportProducer};
 pub use range::{OffsetRange, RangeEvent, read_ranges};
 pub use reader::Readers;
+pub use registry::fetch_schema;
+pub use tail::{LoggedHeader, LoggedRecord, last_records};
 pub use topic::{TopicDescription, describe_topic, offsets_for_time, topic_offsets};

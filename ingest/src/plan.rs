@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use driftline_capture::Fingerprint;
-use driftline_config::{Secret, Start, TopicPartition};
+use driftline_config::{SchemaRegistry, Secret, Start, TopicPartition};
 use driftline_formats::{ModelPlan, RecordLimits};
 
 use crate::clock::Clock;
 
-/// How a broker is reached.
+/// How a broker, and the registry beside it, is reached.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Connection {
     /// `host:port`, several separated by commas.
@@ -18,6 +18,16 @@ pub struct Connection {
     /// Further librdkafka properties; they win over Driftline's own, except where Driftline's
     /// correctness hangs on a setting (offset storage, offset reset, partition end events).
     pub properties: BTreeMap<String, Secret>,
+    /// Where the schemas of its records are asked for.
+    pub registry: Option<SchemaRegistry>,
+}
+
+impl TopicPlan {
+    /// Whether its records are read by schemas of a registry.
+    pub(crate) fn needs_schemas(&self) -> bool {
+        let mappings = self.models.iter().filter_map(|model| model.mapping.as_ref());
+        mappings.into_iter().any(|mapping| mapping.encoding.needs_schemas())
+    }
 }
 
 impl From<&driftline_config::Kafka> for Connection {
@@ -26,6 +36,7 @@ impl From<&driftline_config::Kafka> for Connection {
             bootstrap: kafka.bootstrap.clone(),
             group: kafka.group.clone(),
             properties: kafka.properties.clone(),
+            registry: kafka.schema_registry.clone(),
         }
     }
 }

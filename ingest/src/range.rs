@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftline_capture::Chunk;
 use driftline_config::{Partition, TopicId, TopicPartition};
-use driftline_formats::{Decoder, TopicLayout};
+use driftline_formats::{Decoder, KnownSchema, SchemaShelf, TopicLayout};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
@@ -18,7 +18,8 @@ use crate::client::{Consumer, consumer, partitions_of, unreachable};
 use crate::error::IngestError;
 use crate::plan::{Connection, ReadLimits, TopicPlan};
 use crate::reader::consumer_settings;
-use crate::reader::stretch::Stretch;
+use crate::reader::stretch::{Added, Stretch};
+use crate::registry::fetch_schema;
 use crate::topic::watermarks;
 
 /// How long a log may give nothing before reading fails.
@@ -159,7 +160,8 @@ impl Ranges<'_> {
                     heard = Instant::now();
                     let partition = Partition(message.partition());
                     if let Some(active) = self.active.get_mut(&partition) {
-                        if active.add(&message) {
+                        let over = active.add(&message, self.connection, self.layout.schemas())?;
+                        if over {
                             ended = Some(partition);
                         } else if active.stretch.is_full() && tell(active, on_event)?.is_break() {
                             return Ok(ControlFlow::Break(()));
@@ -206,12 +208,22 @@ impl Ranges<'_> {
 }
 
 impl Active {
-    /// Takes a record where it lies in the range; `true` when the range is over.
-    fn add(&mut self, message: &BorrowedMessage<'_>) -> bool {
+    /// Takes a record where it lies in the range, once its schema is there; `true` when the range is over.
+    fn add(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        connection: &Connection,
+        shelf: &SchemaShelf,
+    ) -> Result<bool, IngestError> {
         if message.offset() < self.to {
-            self.stretch.add(message);
+            while let Added::NeedsSchema(id) = self.stretch.add(message) {
+                match &connection.registry {
+                    Some(settings) => fetch_schema(settings, id, shelf, SILENCE)?,
+                    None => shelf.put(id, Arc::new(KnownSchema::absent())),
+                }
+            }
         }
-        message.offset() + 1 >= self.to
+        Ok(message.offset() + 1 >= self.to)
     }
 }
 

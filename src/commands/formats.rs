@@ -11,13 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
+use driftline_config::Partition;
 use driftline_config::presets::{PRESETS, named};
+use driftline_ingest::{Connection, LoggedHeader, LoggedRecord, last_records};
 
 use super::configured;
 use super::screen::{Color, Screen};
 use super::text_table::TextTable;
-use trial::{GivenBeside, Trial};
+use trial::Trial;
 
 /// A header of every record that is tried.
 #[derive(Debug, Clone)]
@@ -55,11 +59,17 @@ pub(crate) struct TryArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Each line is a record; `-` reads stdin
-    #[arg(value_name = "FILE|-")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE|-", required_unless_present = "topic")]
+    pub(crate) file: Option<PathBuf>,
+    /// The last N records of the model's topic instead of a file
+    #[arg(long, value_name = "N", conflicts_with_all = ["file", "whole", "base64", "headers", "key", "time"])]
+    pub(crate) topic: Option<usize>,
     /// The whole file is one record
     #[arg(long)]
     pub(crate) whole: bool,
+    /// Each line is a record in Base64, as Avro and Protobuf need
+    #[arg(long, conflicts_with = "whole")]
+    pub(crate) base64: bool,
     /// A header of every record, as it would stand on the topic
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = given_header)]
     pub(crate) headers: Vec<GivenHeader>,
@@ -121,13 +131,17 @@ fn show(name: &str) -> anyhow::Result<&'static str> {
 fn attempt(args: &TryArgs) -> anyhow::Result<(String, bool)> {
     let config = configured::load(&args.config)?;
     let model = configured::model(&config, args.model.as_deref())?;
-    let records = records(args)?;
+    let records = match args.topic {
+        Some(most) => {
+            let connection = Connection::from(&config.kafka);
+            last_records(&connection, &model.captures.topic, most)?
+        }
+        None => given_records(args)?,
+    };
     if records.is_empty() {
-        bail!("{}: no record in it", args.file.display());
+        bail!("{}: no record in it", name_of(args, &model.captures.topic));
     }
-    let beside =
-        GivenBeside { headers: &args.headers, key: args.key.as_deref(), time_us: args.time };
-    let mut attempt = Trial::new(&config, model, &records, beside)?;
+    let mut attempt = Trial::new(&config, model, &records)?;
     let mut text = String::new();
     for (number, record) in (1_usize..).zip(&records) {
         // Writing into memory does not fail.
@@ -137,16 +151,38 @@ fn attempt(args: &TryArgs) -> anyhow::Result<(String, bool)> {
     Ok((text, attempt.rejected() > 0))
 }
 
-/// The records of the file: its lines that are not blank, or all of it.
-fn records(args: &TryArgs) -> anyhow::Result<Vec<Vec<u8>>> {
+fn name_of(args: &TryArgs, topic: &str) -> String {
+    args.file.as_ref().map_or_else(|| format!("topic {topic}"), |file| file.display().to_string())
+}
+
+/// The records of the file, each with the key, the headers and the time that were given.
+fn given_records(args: &TryArgs) -> anyhow::Result<Vec<LoggedRecord>> {
+    let headers = args.headers.iter().map(|header| LoggedHeader {
+        name: header.name.clone(),
+        value: header.value.clone().into_bytes(),
+    });
+    let headers: Vec<LoggedHeader> = headers.collect();
+    let record = |value: Vec<u8>| LoggedRecord {
+        partition: Partition(0),
+        offset: 0,
+        timestamp_us: args.time,
+        key: args.key.clone().map(String::into_bytes),
+        value: Some(value),
+        headers: headers.clone(),
+    };
+    Ok(values(args)?.into_iter().map(record).collect())
+}
+
+/// The values of the file: its lines that are not blank, or all of it.
+fn values(args: &TryArgs) -> anyhow::Result<Vec<Vec<u8>>> {
+    let path = args.file.as_deref().unwrap_or(Path::new("-"));
     let mut content = Vec::new();
-    let is_stdin = args.file == Path::new("-");
     let mut read = |reader: &mut dyn Read| reader.read_to_end(&mut content);
-    let name = args.file.display();
-    match is_stdin {
+    let name = path.display();
+    match path == Path::new("-") {
         true => read(&mut stdin().lock()),
         false => {
-            let file = File::open(&args.file).with_context(|| format!("cannot open {name}"))?;
+            let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
             read(&mut BufReader::new(file))
         }
     }
@@ -156,5 +192,11 @@ fn records(args: &TryArgs) -> anyhow::Result<Vec<Vec<u8>>> {
     }
     let lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let lines = lines.filter(|line| !line.is_empty()).take(args.most);
-    Ok(lines.map(<[u8]>::to_vec).collect())
+    if !args.base64 {
+        return Ok(lines.map(<[u8]>::to_vec).collect());
+    }
+    let decoded = (1_usize..).zip(lines).map(|(number, line)| {
+        STANDARD.decode(line).with_context(|| format!("{name}: line {number} is not Base64"))
+    });
+    decoded.collect()
 }

@@ -400,6 +400,26 @@ pub(super) fn check_topics(context: &Context<'_>, nodes: &[Node], models: &[crat
     }
 }
 
+/// Records that are read by their schemas need somebody who has these.
+pub(super) fn check_schemas(
+    context: &Context<'_>,
+    nodes: &[Node],
+    models: &[crate::Model],
+    kafka: &crate::Kafka,
+) {
+    for model in models {
+        let mapping = model.captures.format.mapping();
+        let needed = mapping.is_some_and(|mapping| mapping.encoding.needs_schemas());
+        if needed && kafka.schema_registry.is_none() {
+            let name = model.captures.format.name();
+            let problem =
+                wrong(format!("format {name} is read by schemas, and no registry is named"));
+            let hint = "add `schema_registry: {url: http://…}` to `kafka`";
+            context.report(place_of_model(nodes, &model.name), problem.hint(hint));
+        }
+    }
+}
+
 fn place_of_model(nodes: &[Node], name: &str) -> crate::tree::At {
     let names = crate::reader::names_of(nodes.iter());
     let named = names.into_iter().find(|(other, _)| *other == name);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use crate::reader::{Read, Section, Value, wrong};
 use crate::service::{
     AlertRules, DeadLetters, DriftRule, Http, HttpTls, HttpToken, Kafka, Limits, MaxAge,
-    TokenScope, TrustedProxy,
+    RegistryLogin, SchemaRegistry, TokenScope, TrustedProxy,
 };
 use crate::time::{DAY_US, HOUR_US, MINUTE_US};
 
@@ -20,7 +21,7 @@ const RESERVED_PROPERTIES: [(&str, &str); 6] = [
     ("auto.offset.reset", "use captures.start of the model"),
 ];
 
-pub(super) fn kafka(mut section: Section<'_>) -> Option<Kafka> {
+pub(super) fn kafka(mut section: Section<'_>, state: &Path) -> Option<Kafka> {
     let bootstrap = section.require("bootstrap", |value| {
         value.text_where(
             |text| text.split(',').all(is_broker),
@@ -46,13 +47,57 @@ pub(super) fn kafka(mut section: Section<'_>) -> Option<Kafka> {
         if value.text()? == "off" { Ok(None) } else { value.topic().map(Some) }
     });
     let dead_letters = section.read("dead_letters", dead_letters);
+    let schema_registry = section.value("schema_registry");
+    let schema_registry = schema_registry.map(|value| self::schema_registry(value, state));
     section.finish();
+    let schema_registry = match schema_registry {
+        Some(registry) => Some(registry?),
+        None => None,
+    };
     Some(Kafka {
         bootstrap: bootstrap?,
         group: group.unwrap_or_else(|| "driftline".to_owned()),
         properties,
         reports: reports.unwrap_or_else(|| Some("driftline.reports".to_owned())),
         dead_letters: dead_letters.unwrap_or(DeadLetters::Topic),
+        schema_registry,
+    })
+}
+
+/// Its cache is the folder `schemas` of the state, where none is written.
+fn schema_registry(value: Value<'_>, state: &Path) -> Option<SchemaRegistry> {
+    let mut section = Section::of(value.context, value.node, "kafka.schema_registry")?;
+    let url = section.require("url", |value| {
+        let text = value.text_where(is_http_url, || {
+            value.not("a web address").hint("write http://… or https://…")
+        })?;
+        if text.split_once("://").is_some_and(|(_, rest)| rest.contains('@')) {
+            let problem = wrong("an address with a password in it is printed in logs");
+            return Err(problem.hint("write `user` and `password` beside it"));
+        }
+        Ok(text.trim_end_matches('/').to_owned())
+    });
+    let cache = section.read("cache", Value::path);
+    let user = section.read("user", Value::secret);
+    let password = section.read("password", Value::secret);
+    let token = section.read("token", Value::secret);
+    let ca = section.read("ca", Value::path);
+    let both = section.has("user") == section.has("password");
+    section.check("user", !both, || wrong("`user` and `password` belong together"));
+    section.check("token", section.has("token") && section.has("user"), || {
+        wrong("a registry knows us by a token or by a password").hint("remove one of them")
+    });
+    section.finish();
+    let login = match (user, password, token) {
+        (Some(user), Some(password), _) => RegistryLogin::Password { user, password },
+        (_, _, Some(token)) => RegistryLogin::Token(token),
+        _ => RegistryLogin::None,
+    };
+    Some(SchemaRegistry {
+        url: url?,
+        cache: cache.unwrap_or_else(|| state.join("schemas")),
+        login,
+        ca,
     })
 }
 

@@ -150,8 +150,10 @@ impl Decoder {
             true => self.read_mapped(record, carried),
             false => self.read_own(record),
         };
-        if let Err(rejection) = &outcome {
-            self.mark(record, MarkKind::Rejected(rejection.reason));
+        match &outcome {
+            Err(rejection) => self.mark(record, MarkKind::Rejected(rejection.reason)),
+            Ok(Outcome::NeedsSchema(_)) => self.count -= 1,
+            Ok(_) => {}
         }
         outcome.unwrap_or_else(Outcome::Rejected)
     }

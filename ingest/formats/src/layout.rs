@@ -9,6 +9,7 @@ use driftline_capture::columns::{Kind, UNKNOWN_COLUMNS, WRONG_TYPE_PREFIX, batch
 use crate::json::QuotedKey;
 use crate::mapped::MapPlan;
 use crate::plan::ModelPlan;
+use crate::schemas::SchemaShelf;
 
 /// Which part of a capture holds the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,9 +200,15 @@ pub struct TopicLayout {
     /// Whether its events are read by maps.
     pub(crate) is_mapped: bool,
     pub(crate) wants_carried: bool,
+    pub(crate) schemas: Arc<SchemaShelf>,
 }
 
 impl TopicLayout {
+    /// The schemas by which its records are read: whoever can ask a registry puts them here.
+    pub fn schemas(&self) -> &Arc<SchemaShelf> {
+        &self.schemas
+    }
+
     /// Whether records are to be decoded with their key and headers.
     pub fn wants_carried(&self) -> bool {
         self.wants_carried
@@ -209,6 +216,11 @@ impl TopicLayout {
 
     /// Compiles the plans of a topic's models. Where two models carry one name, the first has the rows.
     pub fn new(models: &[ModelPlan]) -> TopicLayout {
+        TopicLayout::with_schemas(models, Arc::default())
+    }
+
+    /// The same with the schemas of a registry, which many topics share.
+    pub fn with_schemas(models: &[ModelPlan], schemas: Arc<SchemaShelf>) -> TopicLayout {
         let models: Vec<ModelLayout> = models.iter().map(ModelLayout::new).collect();
         let mut by_name = HashMap::new();
         for (index, model) in (0_u32..).zip(&models) {
@@ -219,7 +231,7 @@ impl TopicLayout {
         let is_mapped = models.iter().any(|model| model.map.is_some());
         let wants_carried =
             models.iter().any(|model| model.map.as_ref().is_some_and(MapPlan::wants_carried));
-        TopicLayout { models, by_name, unknown_columns, is_mapped, wants_carried }
+        TopicLayout { models, by_name, unknown_columns, is_mapped, wants_carried, schemas }
     }
 }
 

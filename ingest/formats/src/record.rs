@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use driftline_capture::{Ignored, Mark, ModelHalves, ModelRows, Reason, Side};
 
+use crate::schemas::SchemaId;
+
 /// One Kafka record, as far as decoding needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -51,6 +53,9 @@ pub enum Outcome {
     Heartbeat,
     /// It names a model that this topic is not configured for.
     Skipped,
+    /// Nothing yet, and the decoder is as it was: the record is to come again once the topic's shelf
+    /// ([`TopicLayout::schemas`](crate::TopicLayout::schemas)) holds this schema.
+    NeedsSchema(SchemaId),
     Rejected(Rejection),
 }
 

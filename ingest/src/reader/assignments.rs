@@ -86,6 +86,8 @@ impl Worker {
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         reading.check = None;
         reading.at_end = false;
+        // The next record there may be of another.
+        reading.schema = None;
         reading.stretch.restart(offset);
         (reading.end_heard, reading.end_beyond) = (false, None);
         (reading.begun_us, reading.sampled) = (self.plan.clock.now().steady_us, None);
@@ -115,14 +117,14 @@ impl Worker {
             let message = format!("partition {partition} of {name} cannot be read: {error}");
             return self.outlet.trouble(Some(reading.log.topic), Cause::Topic, message);
         }
-        if reading.paused || reading.held {
+        if reading.stands_still() {
             self.stand_still(consumer, index);
         }
         Ok(())
     }
 
     /// Tells the consumer to fetch no more of a partition, and to drop what it has fetched.
-    fn stand_still(&self, consumer: &Consumer, index: usize) {
+    pub(super) fn stand_still(&self, consumer: &Consumer, index: usize) {
         let Some(reading) = self.readings.get(index) else { return };
         let mut list = TopicPartitionList::new();
         list.add_partition(self.plan.topic_name(reading.log.topic), reading.log.partition.0);
@@ -134,7 +136,7 @@ impl Worker {
 
     /// Tells the consumer to go on with a partition. It seeks as well: librdkafka does not wake the thread
     /// that fetches for a partition that is resumed, and the thread may sleep for a second.
-    fn go_on(&self, consumer: &Consumer, index: usize) {
+    pub(super) fn go_on(&self, consumer: &Consumer, index: usize) {
         let Some(reading) = self.readings.get(index) else { return };
         let (name, partition) = (self.plan.topic_name(reading.log.topic), reading.log.partition.0);
         let offset = reading.check.map_or(reading.stretch.position(), |check| check.offset);
@@ -179,7 +181,7 @@ impl Worker {
             let topic = Some(reading.log.topic);
             if room {
                 reading.held = false;
-                let resume = !reading.paused;
+                let resume = !reading.stands_still();
                 reading.at_end = false;
                 if resume {
                     self.go_on(consumer, index);
@@ -230,6 +232,7 @@ impl Worker {
             assigned: false,
             paused: false,
             held: false,
+            schema: None,
             end_heard: false,
             end_beyond: None,
             begun_us: self.plan.clock.now().steady_us,
@@ -250,6 +253,7 @@ impl Worker {
         self.by_address.clear();
         self.waiting = self.readings.iter().any(|(_, reading)| reading.paused);
         self.held = self.readings.iter().any(|(_, reading)| reading.held);
+        self.schemaless = self.readings.iter().any(|(_, reading)| reading.schema.is_some());
         let mut list = TopicPartitionList::new();
         list.add_partition(self.plan.topic_name(log.topic), log.partition.0);
         if reading.assigned
@@ -265,7 +269,7 @@ impl Worker {
     /// A row lies beyond the topic's horizon: hands it over and waits for a word.
     pub(super) fn stop_ahead(&mut self, consumer: &Consumer, index: usize) -> Result<(), Stopped> {
         let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
-        let held = reading.held;
+        let held = reading.stands_still();
         // Paused before the chunk is sent, whose answer may come at once (decision 051).
         reading.paused = true;
         self.waiting = true;
@@ -293,7 +297,7 @@ impl Worker {
         }
         reading.paused = pause;
         (reading.end_heard, reading.end_beyond) = (false, None);
-        let held = reading.held;
+        let held = reading.held || reading.schema.is_some();
         self.waiting = self.readings.iter().any(|(_, reading)| reading.paused);
         match (held, pause) {
             (true, _) => {}

@@ -15,6 +15,7 @@ mod coordinator;
 mod ends;
 mod orders;
 mod outlet;
+mod schemas;
 pub(crate) mod stretch;
 mod worker;
 
@@ -28,7 +29,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use driftline_config::{Table, TopicId, TopicPartition};
-use driftline_formats::TopicLayout;
+use driftline_formats::{SchemaShelf, TopicLayout};
 
 use crate::budget::Budget;
 use crate::client::consumer;
@@ -37,6 +38,7 @@ use crate::dead_letter::DeadLetters;
 use crate::error::IngestError;
 use crate::event::Event;
 use crate::plan::{Connection, ReadLimits, ReadPlan, TopicPlan};
+use crate::registry::{Librarian, Source};
 use coordinator::{Coordinator, Ways};
 use ends::Sampling;
 use outlet::{Outlet, Shared};
@@ -58,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) share_bytes: usize,
     /// Bound of one consumer's fetched records, in KiB.
     pub(crate) memory: String,
+    /// Who gets schemas, where some topic is read by them and a registry is named.
+    pub(crate) librarian: Option<Librarian>,
 }
 
 impl Plan {
@@ -112,7 +116,15 @@ impl Readers {
         let threads = plan.threads.unwrap_or(cores / 2).max(1);
         let memory = (FETCHED_KIB.end() / threads).max(*FETCHED_KIB.start()).to_string();
         let positions = plan.positions;
-        let layouts = plan.topics.iter().map(|plan| Arc::new(TopicLayout::new(&plan.models)));
+        let shelf: Arc<SchemaShelf> = Arc::default();
+        let librarian = match &plan.connection.registry {
+            Some(settings) if plan.topics.iter().any(TopicPlan::needs_schemas) => {
+                Some(Librarian::start(Source::new(settings)?, Arc::clone(&shelf))?)
+            }
+            _ => None,
+        };
+        let layout = |plan: &TopicPlan| TopicLayout::with_schemas(&plan.models, Arc::clone(&shelf));
+        let layouts = plan.topics.iter().map(|plan| Arc::new(layout(plan)));
         let plan = Arc::new(Plan {
             connection: plan.connection,
             layouts: Table::new(layouts.collect()),
@@ -122,6 +134,7 @@ impl Readers {
             threads,
             clock: plan.clock,
             memory,
+            librarian,
         });
         let budget = Budget::new(plan.limits.batch_bytes);
         let shared = Arc::new(Shared::new(budget, plan.topics.len()));

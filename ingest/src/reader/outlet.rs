@@ -34,6 +34,8 @@ pub(crate) enum Cause {
     /// The topic is not there or may not be read.
     Topic,
     DeadLetters,
+    /// A schema does not come.
+    Schemas,
     Transaction,
 }
 

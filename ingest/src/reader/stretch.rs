@@ -5,7 +5,7 @@ use std::time::Instant;
 use arrow::error::ArrowError;
 use driftline_capture::{Chunk, Fingerprint};
 use driftline_config::{Partition, TopicPartition};
-use driftline_formats::{Carried, Decoder, Header, Outcome, Record, Rejection};
+use driftline_formats::{Carried, Decoder, Header, Outcome, Record, Rejection, SchemaId};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 use sha2::{Digest, Sha256};
@@ -31,6 +31,15 @@ pub(crate) struct Stretch {
     last_record_us: Option<i64>,
     producer_timestamps: bool,
     since: Option<Instant>,
+}
+
+/// What adding a record came to.
+pub(crate) enum Added {
+    Taken,
+    /// It must become a dead letter.
+    Rejected(Rejection),
+    /// It was not taken: it is to come again with this schema.
+    NeedsSchema(SchemaId),
 }
 
 /// The record that was read last, so that only one record of a chunk is hashed.
@@ -82,22 +91,14 @@ impl Stretch {
         self.since
     }
 
-    /// Takes the next record; `Some` where it must become a dead letter. Records before the
-    /// position were taken already and are dropped.
-    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>) -> Option<Rejection> {
+    /// Takes the next record. Records before the position were taken already and are dropped.
+    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>) -> Added {
         let offset = message.offset();
         if offset < self.position {
-            return None;
+            return Added::Taken;
         }
         let value = message.payload();
         let (time_us, producers) = timestamp_us(message.timestamp());
-        self.since.get_or_insert_with(Instant::now);
-        self.records += 1;
-        self.value_bytes += value.map_or(0, <[u8]>::len);
-        self.last.set(message);
-        self.last_record_us = time_us.or(self.last_record_us);
-        self.producer_timestamps |= producers;
-        self.position = offset + 1;
         let record = Record { value, offset, time_us };
         let outcome = match self.decoder.wants_carried() {
             true => {
@@ -107,9 +108,19 @@ impl Stretch {
             }
             false => self.decoder.decode(&record),
         };
+        if let Outcome::NeedsSchema(id) = outcome {
+            return Added::NeedsSchema(id);
+        }
+        self.since.get_or_insert_with(Instant::now);
+        self.records += 1;
+        self.value_bytes += value.map_or(0, <[u8]>::len);
+        self.last.set(message);
+        self.last_record_us = time_us.or(self.last_record_us);
+        self.producer_timestamps |= producers;
+        self.position = offset + 1;
         match outcome {
-            Outcome::Rejected(rejection) => Some(rejection),
-            _ => None,
+            Outcome::Rejected(rejection) => Added::Rejected(rejection),
+            _ => Added::Taken,
         }
     }
 

@@ -9,6 +9,7 @@ use driftline_config::{DeadLetters as Mode, Partition, Start};
 use driftline_formats::{ModelPlan, Rejection};
 
 mod ends;
+mod schemas;
 
 use super::*;
 use crate::embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use driftline_capture::{Chunk, Fingerprint};
 use driftline_config::time::ClockReading;
 use driftline_config::{Partition, Table, TopicPartition};
+use driftline_formats::SchemaId;
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
@@ -16,7 +17,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::Plan;
 use super::orders::Inbox;
 use super::outlet::{Cause, Outlet, Status, Stopped};
-use super::stretch::{Stretch, dead_letter, fingerprint_of};
+use super::stretch::{Added, Stretch, dead_letter, fingerprint_of};
 use crate::client::{Consumer, Figures};
 use crate::dead_letter::DeadLetters;
 use crate::event::Event;
@@ -52,6 +53,8 @@ pub(super) struct Reading {
     pub(super) paused: bool,
     /// Held up because its dead letters do not arrive.
     pub(super) held: bool,
+    /// The schema that its next record waits for.
+    pub(super) schema: Option<SchemaId>,
     /// librdkafka signalled an end that may be this partition's, and no record came since.
     pub(super) end_heard: bool,
     /// An end beyond the position that the last statistics told of, and the position then.
@@ -82,6 +85,8 @@ pub(crate) struct Worker {
     pub(super) held: bool,
     /// Whether some partition waits for a word to go on.
     pub(super) waiting: bool,
+    /// Whether some partition waits for a schema.
+    pub(super) schemaless: bool,
 }
 
 impl Worker {
@@ -104,6 +109,7 @@ impl Worker {
             round: 0,
             held: false,
             waiting: false,
+            schemaless: false,
         }
     }
 
@@ -114,7 +120,7 @@ impl Worker {
 
     fn step(&mut self, consumer: &mut Consumer) -> Result<(), Stopped> {
         // A partition that waits for a word, or is the first, shall not wait for the poll before it.
-        let hurried = self.gathering || self.waiting || self.readings.is_empty();
+        let hurried = self.gathering || self.waiting || self.schemaless || self.readings.is_empty();
         let patience = Duration::from_millis(if hurried { 5 } else { 100 });
         // What waits is taken without asking the clock until when to wait.
         let mut polled = consumer.poll(Duration::ZERO).or_else(|| consumer.poll(patience));
@@ -148,6 +154,7 @@ impl Worker {
         self.read_figures(consumer, false)?;
         self.read_samples()?;
         self.let_go(consumer)?;
+        self.look_for_schemas(consumer)?;
         self.obey(consumer)
     }
 
@@ -176,7 +183,18 @@ impl Worker {
         }
         reading.at_end = false;
         reading.end_heard = false;
-        let rejection = reading.stretch.add(message);
+        if reading.schema.is_some() {
+            // It comes again, behind the one that waits.
+            return Ok(());
+        }
+        let rejection = match reading.stretch.add(message) {
+            Added::Taken => None,
+            Added::Rejected(rejection) => Some(rejection),
+            Added::NeedsSchema(id) => {
+                self.await_schema(consumer, index, id);
+                return Ok(());
+            }
+        };
         self.gathering = true;
         let full = reading.stretch.is_full()
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
@@ -280,7 +298,7 @@ impl Worker {
         let known = partitions.get(&reading.log);
         let end = known.and_then(|known| known.end).max(Some(position));
         let held_back = known.and_then(|known| known.held_back);
-        let paused = reading.paused || reading.held;
+        let paused = reading.stands_still();
         let status = Status { position, end, paused, heard: Instant::now(), held_back };
         partitions.insert(reading.log, status);
     }
@@ -411,13 +429,18 @@ impl Status {
 }
 
 impl Reading {
+    /// Whether nothing of it is fetched.
+    pub(super) fn stands_still(&self) -> bool {
+        self.paused || self.held || self.schema.is_some()
+    }
+
     /// Whether the end that the statistics tell of has been reached, and was not before. An end at the
     /// position has. One beyond it has only where nothing but transaction markers or compacted records lie
     /// between: the signal came through the queue, behind all records, and a second later there still is
     /// none. Statistics alone run ahead of records that are fetched and not yet taken.
     fn has_ended(&mut self, end: i64, drained: bool) -> bool {
         let position = self.stretch.position();
-        let calm = drained && self.end_heard && !self.paused && !self.held;
+        let calm = drained && self.end_heard && !self.stands_still();
         let beyond = (calm && end > position).then_some((end, position));
         let lasting = beyond.is_some() && self.end_beyond == beyond;
         self.end_beyond = beyond;

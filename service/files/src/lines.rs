@@ -220,6 +220,14 @@ impl PassedOver {
                     )
                 });
             }
+            // Lines are texts, and what needs a schema is none.
+            Outcome::NeedsSchema(id) => {
+                self.rejected += 1;
+                self.first_rejection.get_or_insert_with(|| {
+                    let path = path.display();
+                    format!("{path}:{line}: a record of schema {id}: build from its topic, with --captures")
+                });
+            }
             Outcome::Heartbeat => self.control += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Rejected(rejection) => {

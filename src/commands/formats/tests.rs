@@ -15,14 +15,17 @@ fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 fn tried(captures: &str, lines: &str, headers: &[&str]) -> (String, bool) {
     let folder = tempfile::tempdir().unwrap();
+    let is_base64 = captures.contains("oip");
     let config = format!(
         "kafka: {{bootstrap: b}}\nmodels:\n  - {{name: m, baseline: none.json, captures: {{topic: t, {captures}}}}}\n"
     );
     let args = TryArgs {
         config: file(folder.path(), "driftline.yaml", &config),
         model: None,
-        file: file(folder.path(), "records.jsonl", lines),
+        file: Some(file(folder.path(), "records.jsonl", lines)),
+        topic: None,
         whole: false,
+        base64: is_base64,
         headers: headers.iter().map(|header| given_header(header).unwrap()).collect(),
         key: None,
         time: None,
@@ -72,4 +75,14 @@ fn formats_that_no_topic_is_read_by_yet_can_be_tried() {
     let (text, rejected) = tried("format: kserve", r#"{"instances":[[1,2]]}"#, &headers);
     let expected = "record 1: 1 request, paired by i\n  ts=2026-01-02T03:04:05Z  id=i  feature:[0]=\"1\"  feature:[1]=\"2\"\n";
     assert!(text.starts_with(expected) && !rejected, "{text}");
+}
+
+#[test]
+fn records_of_bytes_come_in_base64() {
+    // A request with the tensor `a` of one row, 0.5 in raw contents.
+    let line = "KgwKAWESBEZQMzIaAQE6BAAAAD8=\n";
+    let (text, rejected) = tried("format: oip", line, &[]);
+    assert!(rejected, "{text}");
+    let (text, _) = tried("format: oip, map: {ts: {constant: '2026-01-02T03:04:05Z'}}", line, &[]);
+    assert!(text.contains("feature:a=\"0.5\""), "{text}");
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::Float64Type;
@@ -9,26 +11,20 @@ use driftline_batch::setups::load_setup;
 use driftline_capture::columns::{CaptureSchema, Column, Kind};
 use driftline_capture::{CaptureBatch, Side};
 use driftline_config::time::format_instant;
-use driftline_config::{Config, Model, Subject};
+use driftline_config::{Config, Model, SchemaRegistry, Subject};
 use driftline_formats::{
-    Carried, Decoded, Decoder, Header, ModelPlan, Outcome, Record, RecordLimits,
+    Carried, Decoded, Decoder, Header, ModelPlan, Outcome, Record, RecordLimits, SchemaShelf,
+    TopicLayout,
 };
+use driftline_ingest::{LoggedRecord, fetch_schema};
 
-use super::GivenHeader;
-
-/// What every record carries beside its value.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct GivenBeside<'a> {
-    pub(super) headers: &'a [GivenHeader],
-    pub(super) key: Option<&'a str>,
-    pub(super) time_us: Option<i64>,
-}
+/// How long a schema is waited for.
+const SCHEMA_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A model's decoder, and what came out of it so far.
 #[derive(Debug)]
-pub(super) struct Trial<'a> {
-    decoder: Decoder,
-    beside: GivenBeside<'a>,
+pub(super) struct Trial {
+    reader: Reader,
     columns: Vec<Column>,
     /// Whether the baseline says which columns there are.
     by_baseline: bool,
@@ -40,26 +36,22 @@ pub(super) struct Trial<'a> {
     rejections: BTreeMap<&'static str, usize>,
 }
 
-impl<'a> Trial<'a> {
+impl Trial {
     /// Takes the columns of the model's baseline; where that cannot be read, which is so while the first
     /// map is written, the columns that the records themselves have, as texts.
     pub(super) fn new(
         config: &Config,
         model: &Model,
-        records: &[Vec<u8>],
-        beside: GivenBeside<'a>,
-    ) -> anyhow::Result<Trial<'a>> {
-        let limits = RecordLimits::from(&config.limits);
+        records: &[LoggedRecord],
+    ) -> anyhow::Result<Trial> {
         let setup = load_setup(model, &config.limits).ok();
         let schema = match &setup {
             Some(setup) => setup.layout.schema().clone(),
-            None => found_columns(model, records, &limits, beside)?,
+            None => found_columns(config, model, records)?,
         };
         let columns = schema.columns.clone();
-        let decoder = Decoder::new(&[ModelPlan::new(model, schema)], &limits);
         Ok(Trial {
-            decoder,
-            beside,
+            reader: Reader::new(config, ModelPlan::new(model, schema)),
             columns,
             by_baseline: setup.is_some(),
             records: 0,
@@ -75,9 +67,9 @@ impl<'a> Trial<'a> {
     }
 
     /// What a record is, and the rows that come out of it.
-    pub(super) fn record(&mut self, value: &[u8]) -> anyhow::Result<String> {
-        let outcome = decode(&mut self.decoder, value, self.beside);
-        let decoded = self.decoder.take()?;
+    pub(super) fn record(&mut self, record: &LoggedRecord) -> anyhow::Result<String> {
+        let outcome = self.reader.decode(record)?;
+        let decoded = self.reader.decoder.take()?;
         self.records += 1;
         Ok(match outcome {
             Outcome::Row(_) => self.told("row", &decoded),
@@ -88,6 +80,10 @@ impl<'a> Trial<'a> {
                 self.skipped += 1;
                 let name = decoded.skipped_names.first().map_or("another", |name| &**name);
                 format!("skipped: it is of the model {name}")
+            }
+            Outcome::NeedsSchema(id) => {
+                *self.rejections.entry("unknown_schema").or_default() += 1;
+                format!("rejected, unknown_schema: schema {id} did not come")
             }
             Outcome::Rejected(rejection) => {
                 *self.rejections.entry(rejection.reason.as_str()).or_default() += 1;
@@ -171,29 +167,54 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn decode(decoder: &mut Decoder, value: &[u8], beside: GivenBeside<'_>) -> Outcome {
-    let headers: Vec<Header<'_>> = beside
-        .headers
-        .iter()
-        .map(|header| Header { name: &header.name, value: header.value.as_bytes() })
-        .collect();
-    let carried = Carried { key: beside.key.map(str::as_bytes), headers: &headers };
-    let record = Record { value: Some(value), offset: 0, time_us: beside.time_us };
-    decoder.decode_carried(&record, &carried)
+/// A decoder that gets its schemas itself.
+#[derive(Debug)]
+struct Reader {
+    decoder: Decoder,
+    schemas: Arc<SchemaShelf>,
+    registry: Option<SchemaRegistry>,
+}
+
+impl Reader {
+    fn new(config: &Config, plan: ModelPlan) -> Reader {
+        let schemas: Arc<SchemaShelf> = Arc::default();
+        let layout = TopicLayout::with_schemas(&[plan], Arc::clone(&schemas));
+        let decoder = Decoder::with_layout(Arc::new(layout), &RecordLimits::from(&config.limits));
+        Reader { decoder, schemas, registry: config.kafka.schema_registry.clone() }
+    }
+
+    fn decode(&mut self, record: &LoggedRecord) -> anyhow::Result<Outcome> {
+        let headers: Vec<Header<'_>> = record
+            .headers
+            .iter()
+            .map(|header| Header { name: &header.name, value: &header.value })
+            .collect();
+        let carried = Carried { key: record.key.as_deref(), headers: &headers };
+        let time_us = record.timestamp_us;
+        let value = record.value.as_deref();
+        loop {
+            let record = Record { value, offset: record.offset, time_us };
+            match (self.decoder.decode_carried(&record, &carried), &self.registry) {
+                (Outcome::NeedsSchema(id), Some(registry)) => {
+                    fetch_schema(registry, id, &self.schemas, SCHEMA_PATIENCE)?;
+                }
+                (outcome, _) => return Ok(outcome),
+            }
+        }
+    }
 }
 
 /// Every column that the records have, as a text.
 fn found_columns(
+    config: &Config,
     model: &Model,
-    records: &[Vec<u8>],
-    limits: &RecordLimits,
-    beside: GivenBeside<'_>,
+    records: &[LoggedRecord],
 ) -> anyhow::Result<CaptureSchema> {
-    let mut decoder = Decoder::new(&[ModelPlan::new(model, CaptureSchema::default())], limits);
+    let mut reader = Reader::new(config, ModelPlan::new(model, CaptureSchema::default()));
     let mut found: Vec<Subject> = Vec::new();
     for record in records {
-        decode(&mut decoder, record, beside);
-        let decoded = decoder.take()?;
+        reader.decode(record)?;
+        let decoded = reader.decoder.take()?;
         let whole = decoded.rows.iter().map(|rows| &rows.rows);
         for batch in whole.chain(decoded.halves.iter().map(|half| &half.rows)) {
             for subject in (0..batch.rows()).flat_map(|row| unknown_of(batch, row)) {

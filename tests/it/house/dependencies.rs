@@ -38,8 +38,11 @@ const EDGES: [(&str, &[&str]); 15] = [
 ];
 
 /// Dependencies that one package alone may have, whatever for: what they bring stays behind it.
-const ONLY_IN: [(&str, &str); 12] = [
+const ONLY_IN: [(&str, &str); 15] = [
     ("rdkafka", "driftline-ingest"),
+    ("protox", "driftline-formats"),
+    ("prost-reflect", "driftline-formats"),
+    ("apache-avro", "driftline-formats"),
     ("ort", "driftline-shadow"),
     ("landlock", "driftline-shadow"),
     ("seccompiler", "driftline-shadow"),

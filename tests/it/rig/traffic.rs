@@ -318,6 +318,7 @@ pub(crate) fn producer(kafka: &Kafka) -> CaptureProducer {
         bootstrap: kafka.bootstrap.clone(),
         group: "tests".to_owned(),
         properties: BTreeMap::new(),
+        registry: None,
     };
     CaptureProducer::start(&connection).expect("a producer")
 }

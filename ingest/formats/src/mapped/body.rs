@@ -1,18 +1,19 @@
 //! Bodies of requests and responses in the forms that serving systems speak, into rows: lists of rows,
 //! columns of lists, `columns` beside `data`, tensors, CSV, also inside a string.
 
-use std::borrow::Cow;
-
 use driftline_capture::{Reason, Side};
 use driftline_config::mapping::BodyShape;
 
 use super::csv;
 use super::found::{Found, FoundValue, Texts};
 use super::gathered::Gathered;
+use super::members::Members;
 use super::plan::{BodyPlan, MapPlan, NamedColumn};
+use super::typed::Typed;
 use super::walk::{Halt, too_many, wrong_shape};
 use crate::json::{Filling, SCALAR, Scanner, Value, unescape};
 use crate::layout::{LastSeen, ModelLayout, Part, Target};
+use crate::oip::{Inference, TensorColumns, side_of as side_of_part};
 use crate::record::Rejection;
 use crate::rows::{Row, Span, UnknownKey};
 
@@ -30,6 +31,10 @@ pub(crate) struct BodyReader<'r> {
     pub(crate) row: &'r mut Row,
     pub(crate) string_bytes: usize,
     pub(crate) text: &'r str,
+    /// The event, where it is tensors in Protobuf.
+    pub(crate) inference: Option<&'r Inference<'r>>,
+    /// What is known of its tensors.
+    pub(crate) tensors: &'r mut TensorColumns,
 }
 
 /// Which side a body without a word about it is of.
@@ -44,6 +49,9 @@ pub(crate) fn side_of(text: &str, start: usize) -> Option<Side> {
 impl BodyReader<'_> {
     /// Reads one body, where the record has it.
     pub(crate) fn read(&mut self, index: usize, body: &BodyPlan) -> Result<(), Halt> {
+        if let Some(inference) = self.inference {
+            return self.read_inference(index, body, inference);
+        }
         let Some(found) = self.first(&body.at) else { return Ok(()) };
         let texts = Texts { text: self.text, scratch: &self.row.scratch };
         let text_of = |sources: &[u32]| match self.first(sources).map(|found| found.value) {
@@ -56,27 +64,53 @@ impl BodyReader<'_> {
                 Some(super::cloud_event::decoded(texts.of(span).as_bytes())?)
             }
             FoundValue::Text(span) => Some(texts.of(span).to_owned()),
+            _ if self.map.encoding.needs_schemas() => {
+                let detail = "a body stands in a text here: name the places of a record by `rows`";
+                return Err(invalid(detail));
+            }
             _ => None,
         };
+        let event = self.text;
+        let mut table = self.table(body, content.as_deref());
+        let rows = match &content {
+            Some(content) => table.document(content, &encoding, &media_type)?,
+            None => table.json(&mut Scanner::new(event, found.start as usize))?,
+        };
+        self.row.go_to(0);
+        self.gathered.set_body(index, rows);
+        Ok(())
+    }
+
+    /// Takes the body out of tensors, where they are of its side.
+    fn read_inference(
+        &mut self,
+        index: usize,
+        body: &BodyPlan,
+        inference: &Inference<'_>,
+    ) -> Result<(), Halt> {
+        let side = side_of_part(body.part);
+        let mut kept = std::mem::take(self.tensors);
+        let rows = self.table(body, None).inference(inference, side, &mut kept);
+        *self.tensors = kept;
+        self.row.go_to(0);
+        self.gathered.set_body(index, rows?);
+        Ok(())
+    }
+
+    fn table<'t>(&'t mut self, body: &BodyPlan, content: Option<&'t str>) -> Table<'t> {
         let mut table = Table {
             layout: self.layout,
             row: self.row,
             seen: LastSeen::default(),
-            text: content.as_deref().unwrap_or(self.text),
-            copied: content.is_some(),
+            text: content.unwrap_or(self.text),
+            copied: content.is_some() || self.inference.is_some(),
             string_bytes: self.string_bytes,
             part: body.part,
             shape: body.shape,
             columns: TableColumns { known: Vec::new(), named: !body.positions.is_empty() },
         };
         table.name_by_map(self.map, body);
-        let rows = match &content {
-            Some(content) => table.document(content, &encoding, &media_type)?,
-            None => table.json(&mut Scanner::new(self.text, found.start as usize))?,
-        };
-        self.row.go_to(0);
-        self.gathered.set_body(index, rows);
-        Ok(())
+        table
     }
 
     fn first(&self, sources: &[u32]) -> Option<Found> {
@@ -93,7 +127,7 @@ pub(crate) struct Table<'r> {
     text: &'r str,
     copied: bool,
     string_bytes: usize,
-    part: Part,
+    pub(crate) part: Part,
     shape: BodyShape,
     columns: TableColumns,
 }
@@ -111,45 +145,6 @@ pub(crate) struct TableColumns {
     known: Vec<ColumnOf>,
     /// Whether there are these and no more.
     named: bool,
-}
-
-/// The keys of an object and where their values begin; of a key that stands twice, the last.
-pub(crate) struct Members<'a> {
-    members: Vec<(Cow<'a, str>, Scanner<'a>)>,
-}
-
-impl<'a> Members<'a> {
-    /// Passes the object that the scanner stands on; nothing where it is none.
-    pub(crate) fn of(scanner: &mut Scanner<'a>) -> Result<Members<'a>, Halt> {
-        let mut members: Vec<(Cow<'a, str>, Scanner<'a>)> = Vec::new();
-        scanner.blanks();
-        if scanner.peek() != Some(b'{') {
-            scanner.skip(0)?;
-            return Ok(Members { members });
-        }
-        let mut more = scanner.enter_object();
-        while more {
-            let key = scanner.key()?;
-            let name = match key.escaped {
-                true => {
-                    let mut name = String::new();
-                    unescape(key, &mut name);
-                    Cow::Owned(name)
-                }
-                false => String::from_utf8_lossy(key.raw),
-            };
-            members.push((name, scanner.clone()));
-            scanner.skip(1)?;
-            more = scanner.more_keys()?;
-        }
-        Ok(Members { members })
-    }
-
-    /// Where the value of a key begins.
-    pub(crate) fn at(&self, key: &str) -> Option<Scanner<'a>> {
-        let member = self.members.iter().rev().find(|(name, _)| name == key);
-        member.map(|(_, scanner)| scanner.clone())
-    }
 }
 
 impl Table<'_> {
@@ -352,7 +347,7 @@ impl Table<'_> {
             }
             return self.plain_tensor(&Members::of(&mut tensor)?);
         }
-        let first = members.members.first().and_then(|(_, value)| value.peek());
+        let first = members.all().first().and_then(|(_, value)| value.peek());
         if first == Some(b'[') {
             return self.column_wise(members);
         }
@@ -450,7 +445,7 @@ impl Table<'_> {
     /// An object of columns, each a list of the rows' values.
     fn column_wise(&mut self, members: &Members<'_>) -> Result<u32, Halt> {
         let mut rows: Option<u32> = None;
-        for (name, values) in &members.members {
+        for (name, values) in members.all() {
             let name = self.row.keep(name);
             let column = self.named(name);
             let mut values = values.clone();
@@ -498,12 +493,8 @@ impl Table<'_> {
         Ok(column)
     }
 
-    /// Whether the names are as many as all tensors together have columns.
-    pub(crate) fn all_named(&self, columns: usize) -> Result<(), Halt> {
-        self.all_there(columns)
-    }
-
-    fn all_there(&self, count: usize) -> Result<(), Halt> {
+    /// Whether there are as many names as so many columns.
+    pub(crate) fn all_there(&self, count: usize) -> Result<(), Halt> {
         let names = self.columns.known.len();
         if self.columns.named && count != names {
             let detail = format!("a row of {count} values, and {names} names");
@@ -529,6 +520,38 @@ impl Table<'_> {
         match column {
             ColumnOf::Known(target) => Ok(self.filling().value(target, scanner, 0)?),
             ColumnOf::New(name) => Ok(self.filling().unknown(part, name, scanner, 0)?),
+        }
+    }
+
+    /// Puts a value that was read into a column of the row.
+    pub(crate) fn put_typed(&mut self, column: ColumnOf, value: Typed<'_>) {
+        match column {
+            ColumnOf::Known(target) => self.put_known(target, value),
+            ColumnOf::New(name) => {
+                let (row, is_null, part) =
+                    (self.row.current(), matches!(value, Typed::Null), self.part);
+                self.row.unknown.push(UnknownKey { row, part, name, is_null });
+            }
+        }
+    }
+
+    /// The same where the model knows the column.
+    #[inline]
+    pub(crate) fn put_known(&mut self, target: Target, value: Typed<'_>) {
+        match target {
+            Target::Column(column) => {
+                let slot = self.filling().typed_slot(column, value);
+                if let Some(place) = self.row.slot(column) {
+                    *place = slot;
+                }
+            }
+            // Not what the baseline knows: the whole is a column that nobody knows.
+            Target::Nested(nested) => {
+                let Some(nested) = self.layout.nested.get(nested as usize) else { return };
+                let name = self.row.keep(&nested.name);
+                self.put_typed(ColumnOf::New(name), value);
+            }
+            Target::Ignored | Target::Node(_) => {}
         }
     }
 

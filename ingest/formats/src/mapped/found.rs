@@ -26,6 +26,8 @@ pub(crate) enum FoundValue {
     Absent,
     Text(Span),
     Number(FoundNumber),
+    /// A time or a duration whose type says what it counts.
+    Micros(i64),
     Bool,
     Container,
 }
@@ -213,6 +215,7 @@ fn latency_us(value: FoundValue, unit: Unit, texts: Texts<'_>) -> Result<i64, Un
             let text = texts.of(span).trim();
             (text, text.parse().map_err(|_| Unusable)?)
         }
+        FoundValue::Micros(us) if us >= 0 => return Ok(us),
         _ => return Err(Unusable),
     };
     let latency_us = microseconds(raw, value, unit).filter(|_| value >= 0.0);
@@ -226,6 +229,7 @@ pub(crate) fn time_of(map: &MapPlan, found: &[Found], texts: Texts<'_>) -> Event
         map.origins.get(source.source as usize).is_some_and(|from| *from == Origin::RecordTime);
     let unit = if is_record_time { Unit::Microseconds } else { source.unit };
     let time_us = match (value, unit) {
+        (FoundValue::Micros(us), _) => Ok(us),
         (FoundValue::Text(span), Unit::Own | Unit::Rfc3339) => {
             match read_instant(texts.of(span).as_bytes()) {
                 Some(InstantText::At(time_us)) => Ok(time_us),

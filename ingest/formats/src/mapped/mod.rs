@@ -10,37 +10,48 @@
 //! A record has one outcome, however many rows it has: all of its lists have the same length, or it is
 //! rejected as a whole.
 
+mod binary;
 mod body;
 mod cloud_event;
 mod csv;
 mod found;
-mod frame;
 mod gathered;
+mod members;
 mod plan;
+mod targets;
 mod tensors;
+mod typed;
 mod walk;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 
 use driftline_capture::{MarkKind, Reason, Side};
 use driftline_config::mapping::Encoding;
 
+pub(crate) use body::{ColumnOf, Table};
 pub(crate) use plan::MapPlan;
+pub(crate) use targets::{FieldTarget, Targets};
+pub(crate) use tensors::{Extent, disagrees};
+pub(crate) use typed::{Micros, Typed};
+pub(crate) use walk::{Halt, Walk, too_many, wrong_shape};
 
 use crate::decoder::Decoder;
+use crate::frame::Framed;
 use crate::json::{EventTime, Filling, Scanner};
 use crate::layout::{LastSeen, ModelLayout, Part, Target, TopicLayout};
+use crate::oip::{self, Inference, TensorColumns};
 use crate::record::{Carried, Outcome, Record, Rejection};
 use crate::rows::{RowEnvelope, RowText, UnknownKey};
+use crate::schemas::SchemaId;
+use binary::KnownSchemas;
 use body::BodyReader;
 use cloud_event::Event;
 use found::{Fields, FoundValue, Texts, find_carried, identifier, text_of, time_of};
 use gathered::Gathered;
 use plan::{NamedColumn, NewColumn};
-use walk::{Halt, Walk};
 
 /// What reading by maps keeps between two records.
 #[derive(Debug, Default)]
@@ -48,6 +59,10 @@ pub(crate) struct MapState {
     gathered: Gathered,
     /// For each model and node, the order in which keys came last.
     seen: Vec<Vec<LastSeen>>,
+    /// For each model, the columns of the tensors of its last record.
+    tensors: Vec<TensorColumns>,
+    /// Schemas that records were written by.
+    schemas: KnownSchemas,
 }
 
 impl MapState {
@@ -55,11 +70,20 @@ impl MapState {
     pub(crate) fn shrink(&mut self) {
         self.gathered.shrink();
     }
+
+    fn make_room(&mut self, model: usize) {
+        if self.seen.len() <= model {
+            self.seen.resize_with(model + 1, Vec::new);
+            self.tensors.resize_with(model + 1, TensorColumns::default);
+        }
+    }
 }
 
 /// What reading a record by one model's map came to.
 enum Turn {
     Done(Outcome),
+    /// The record is to come again with the schema that it was written by.
+    NeedsSchema(SchemaId),
     /// The event says that it is of another model of the topic.
     Of(u32),
 }
@@ -83,6 +107,7 @@ impl Decoder {
         for _ in 0..2 {
             match self.read_as(&topic, model, record, carried)? {
                 Turn::Done(outcome) => return Ok(outcome),
+                Turn::NeedsSchema(id) => return Ok(Outcome::NeedsSchema(id)),
                 Turn::Of(other) => model = other,
             }
         }
@@ -99,9 +124,23 @@ impl Decoder {
     ) -> Result<Turn, Rejection> {
         let Some(layout) = topic.models.get(model as usize) else { return Err(no_map()) };
         let Some(map) = &layout.map else { return Err(no_map()) };
-        let record = &match (map.encoding, record.value) {
-            (Encoding::JsonSchema, Some(value)) if self.is_readable(value) => {
-                Record { value: Some(frame::payload(value, carried)?), ..*record }
+        let value = record.value.filter(|value| self.is_readable(value));
+        let record = &match (map.encoding, value) {
+            (Encoding::JsonSchema, Some(value)) => {
+                Record { value: Some(Framed::of(value, carried)?.payload()), ..*record }
+            }
+            (Encoding::Avro | Encoding::Protobuf, Some(value)) => {
+                let framed = Framed::of(value, carried)?;
+                return self.read_by_schema(Turned { topic, model, record, carried }, framed);
+            }
+            (Encoding::Inference, Some(value)) => {
+                let value = binary::unframed(value);
+                let record = Record { value: Some(value), ..*record };
+                if oip::is_binary(value) {
+                    let record = &record;
+                    return self.read_inference(Turned { topic, model, record, carried }, value);
+                }
+                record
             }
             _ => *record,
         };
@@ -112,19 +151,31 @@ impl Decoder {
         };
         let headers = event.headers(carried);
         let carried = Carried { key: carried.key, headers: &headers };
-        match self.walk(topic, model, map, &event) {
-            Ok(()) => {}
-            Err(Halt::Foreign(name)) => {
-                let name = name.of(&event.text, &self.row.scratch).to_owned();
-                return Ok(Turn::Done(self.skip(record, &name)));
-            }
-            Err(Halt::Rejected(rejection)) => return Err(rejection),
-            // With care no key is met twice.
-            Err(Halt::Repeated) => return Err(no_map()),
+        if let Err(halt) = self.walk(topic, model, map, &event) {
+            return self.halted(halt, record, &event.text).map(Turn::Done);
         }
         let (text, start) = (&*event.text, event.start);
-        let reading = Reading { layout, map, record, carried: &carried, text, start };
+        let inference = None;
+        let reading = Reading { layout, map, record, carried: &carried, text, start, inference };
         self.finish(topic, model, &reading)
+    }
+
+    /// What ends a record whose reading ended early.
+    fn halted(
+        &mut self,
+        halt: Halt,
+        record: &Record<'_>,
+        text: &str,
+    ) -> Result<Outcome, Rejection> {
+        match halt {
+            Halt::Foreign(name) => {
+                let name = name.of(text, &self.row.scratch).to_owned();
+                Ok(self.skip(record, &name))
+            }
+            Halt::Rejected(rejection) => Err(rejection),
+            // With care no key is met twice.
+            Halt::Repeated => Err(no_map()),
+        }
     }
 
     /// Follows the map, with care where a key stands twice.
@@ -137,9 +188,7 @@ impl Decoder {
     ) -> Result<(), Halt> {
         let model = model as usize;
         let Some(layout) = topic.models.get(model) else { return Err(no_map().into()) };
-        if self.map.seen.len() <= model {
-            self.map.seen.resize_with(model + 1, Vec::new);
-        }
+        self.map.make_room(model);
         let mut halt = Ok(());
         for careful in [false, true] {
             self.row.clear(layout.columns.len());
@@ -182,7 +231,7 @@ impl Decoder {
         guess: u32,
         reading: &Reading<'_>,
     ) -> Result<Turn, Rejection> {
-        let Reading { layout, map, record, carried, text, .. } = *reading;
+        let Reading { map, record, carried, text, .. } = *reading;
         find_carried(map, &mut self.map.gathered.found, &mut self.row, record, carried);
         self.put_carried(reading);
         let whose = match self.whose(topic, guess, reading)? {
@@ -204,7 +253,7 @@ impl Decoder {
                 self.row.forget_values();
                 0
             }
-            false => self.fill_rows(layout, map, whose.side, text)?,
+            false => self.fill_rows(reading, &whose)?,
         };
         self.add_rows(&whose, time_us, rows, reading)?;
         self.last_us = time_us;
@@ -283,7 +332,10 @@ impl Decoder {
             Some(said) if said.ends_with(&*pair.request) => Some(Side::Request),
             Some(said) if said.ends_with(&*pair.response) => Some(Side::Response),
             Some(_) => None,
-            None => body::side_of(text, reading.start),
+            None => match reading.inference {
+                Some(inference) => inference.side(),
+                None => body::side_of(text, reading.start),
+            },
         };
         match side {
             Some(side) => Ok(Named::Ours(Whose { model, side: Some(side) })),
@@ -295,13 +347,12 @@ impl Decoder {
     }
 
     /// Reads the bodies, and makes every row whole; how many there are, 0 where the record is one row.
-    fn fill_rows(
-        &mut self,
-        layout: &ModelLayout,
-        map: &MapPlan,
-        side: Option<Side>,
-        text: &str,
-    ) -> Result<u32, Rejection> {
+    fn fill_rows(&mut self, reading: &Reading<'_>, whose: &Whose) -> Result<u32, Rejection> {
+        let Reading { layout, map, text, inference, .. } = *reading;
+        let side = whose.side;
+        let Some(tensors) = self.map.tensors.get_mut(whose.model as usize) else {
+            return Err(no_map());
+        };
         let mut bodies = BodyReader {
             layout,
             map,
@@ -309,6 +360,8 @@ impl Decoder {
             row: &mut self.row,
             string_bytes: self.string_bytes,
             text,
+            inference,
+            tensors,
         };
         for (index, body) in map.bodies.iter().enumerate() {
             if side.is_none_or(|side| part_of(side) == body.part) {
@@ -397,6 +450,17 @@ struct Reading<'a> {
     text: &'a str,
     /// Where the event's own value begins in the text.
     start: usize,
+    /// The event, where it is tensors in Protobuf.
+    inference: Option<&'a Inference<'a>>,
+}
+
+/// A record at its turn to be read by the map of one model.
+#[derive(Clone, Copy)]
+struct Turned<'a> {
+    topic: &'a TopicLayout,
+    model: u32,
+    record: &'a Record<'a>,
+    carried: &'a Carried<'a>,
 }
 
 impl Walk<'_> {

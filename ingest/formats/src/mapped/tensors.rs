@@ -1,35 +1,36 @@
 //! Tensors of the Open Inference Protocol in JSON, and of Seldon: flat or nested values with a shape.
 
-use super::body::{ColumnOf, Members, Table};
+use super::body::{ColumnOf, Table};
+use super::members::Members;
 use super::walk::{Halt, wrong_shape};
 use crate::json::{MAX_DEPTH, Scanner, Value, unescape};
 
 /// Rows and columns that a shape stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) rows: u64,
-    pub(super) columns: u64,
+pub(crate) struct Extent {
+    pub(crate) rows: u64,
+    pub(crate) columns: u64,
     /// Whether a row is one value, which has the tensor's name.
-    pub(super) single: bool,
+    pub(crate) single: bool,
 }
 
 impl Extent {
     /// The first dimension counts rows, all others together the values of one.
-    pub(super) fn of(shape: &[u64]) -> Option<Extent> {
+    pub(crate) fn of(shape: &[u64]) -> Option<Extent> {
         let (rows, inner) = shape.split_first().map_or((1, shape), |(rows, inner)| (*rows, inner));
         let columns = inner.iter().try_fold(1_u64, |product, size| product.checked_mul(*size))?;
         rows.checked_mul(columns)?;
         Some(Extent { rows, columns, single: matches!(inner, [] | [1]) })
     }
 
-    pub(super) fn values(self) -> u64 {
+    pub(crate) fn values(self) -> u64 {
         self.rows.saturating_mul(self.columns)
     }
 }
 
 impl Table<'_> {
     /// A list of tensors, each of which is columns of the same rows; how many rows.
-    pub(super) fn tensors(&mut self, scanner: &mut Scanner<'_>) -> Result<u32, Halt> {
+    pub(crate) fn tensors(&mut self, scanner: &mut Scanner<'_>) -> Result<u32, Halt> {
         let mut rows: Option<u32> = None;
         let mut columns_before = 0;
         let mut more = scanner.enter_array();
@@ -47,7 +48,7 @@ impl Table<'_> {
             more = scanner.more_elements()?;
         }
         if self.has_names() && rows.unwrap_or(0) > 0 {
-            self.all_named(columns_before)?;
+            self.all_there(columns_before)?;
         }
         Ok(rows.unwrap_or(0))
     }
@@ -70,14 +71,14 @@ impl Table<'_> {
     }
 
     /// Seldon's `{shape, values}`: the columns have names of their own.
-    pub(super) fn plain_tensor(&mut self, tensor: &Members<'_>) -> Result<u32, Halt> {
+    pub(crate) fn plain_tensor(&mut self, tensor: &Members<'_>) -> Result<u32, Halt> {
         let extent = tensor.at("shape").map(|shape| extent(shape)).transpose()?;
         let (Some(extent), Some(values)) = (extent, tensor.at("values")) else {
             return Err(wrong_shape("a tensor without shape or values"));
         };
         let (rows, columns) = self.tensor_values("", extent, 0, values)?;
         if self.has_names() && rows > 0 {
-            self.all_named(columns)?;
+            self.all_there(columns)?;
         }
         Ok(rows)
     }
@@ -131,7 +132,7 @@ impl Table<'_> {
         Ok((rows, usize::try_from(extent.columns).unwrap_or(usize::MAX)))
     }
 
-    pub(super) fn tensor_column(
+    pub(crate) fn tensor_column(
         &mut self,
         name: &str,
         extent: Extent,
@@ -149,7 +150,7 @@ impl Table<'_> {
     }
 }
 
-fn disagrees(extent: Extent) -> Halt {
+pub(crate) fn disagrees(extent: Extent) -> Halt {
     wrong_shape(format!("a tensor whose shape means {} values has another number", extent.values()))
 }
 

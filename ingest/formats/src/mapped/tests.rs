@@ -16,13 +16,13 @@ use crate::json::tests::{TS_US, cells, reason};
 use crate::{Carried, Decoder, Header, ModelPlan, Outcome, Record, RecordLimits};
 
 /// The rows of one record, each as its cells, or why there are none.
-pub(super) type Expected<'a> = Result<&'a [&'a [&'a str]], Reason>;
+pub(crate) type Expected<'a> = Result<&'a [&'a [&'a str]], Reason>;
 
 /// A model whose captures hold `captures` beside their topic, with these columns: numbers, and those
 /// whose name ends with `!` texts.
-pub(super) fn plan(name: &str, captures: &str, columns: &[&str]) -> ModelPlan {
+pub(crate) fn plan(name: &str, captures: &str, columns: &[&str]) -> ModelPlan {
     let yaml = format!(
-        "kafka: {{bootstrap: b}}\nmodels:\n  - {{name: {name}, baseline: b, captures: {{topic: t, max_ahead: 1h, {captures}}}}}\n"
+        "kafka: {{bootstrap: b, schema_registry: {{url: 'http://r'}}}}\nmodels:\n  - {{name: {name}, baseline: b, captures: {{topic: t, max_ahead: 1h, {captures}}}}}\n"
     );
     let config = Config::parse(&yaml, Path::new("c.yaml"), &|_| None);
     let config = config.unwrap_or_else(|problems| panic!("{problems}\n{yaml}"));
@@ -35,17 +35,17 @@ pub(super) fn plan(name: &str, captures: &str, columns: &[&str]) -> ModelPlan {
     ModelPlan::new(&config.models[0], schema)
 }
 
-pub(super) fn decoder(captures: &str, columns: &[&str]) -> Decoder {
+pub(crate) fn decoder(captures: &str, columns: &[&str]) -> Decoder {
     Decoder::new(&[plan("m", captures, columns)], &RecordLimits::default())
 }
 
 /// Decodes one record: its rows, each as `name=value` cells without the sample rate, or why there are
 /// none.
-pub(super) fn rows(decoder: &mut Decoder, text: &str) -> Result<Vec<Vec<String>>, Reason> {
+pub(crate) fn rows(decoder: &mut Decoder, text: &str) -> Result<Vec<Vec<String>>, Reason> {
     rows_carried(decoder, text.as_bytes(), &Carried::default())
 }
 
-pub(super) fn rows_carried(
+pub(crate) fn rows_carried(
     decoder: &mut Decoder,
     value: &[u8],
     carried: &Carried<'_>,
@@ -75,7 +75,7 @@ pub(super) fn rows_carried(
     Ok(all)
 }
 
-pub(super) fn check(captures: &str, columns: &[&str], table: &[(&str, Expected<'_>)]) {
+pub(crate) fn check(captures: &str, columns: &[&str], table: &[(&str, Expected<'_>)]) {
     let mut decoder = decoder(captures, columns);
     // Twice: the second time the order of keys is known.
     for (text, expected) in table.iter().chain(table) {

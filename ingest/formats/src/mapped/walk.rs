@@ -364,7 +364,7 @@ impl Walk<'_> {
     }
 
     /// Ends the reading of an event that is of somebody else, as soon as it says so.
-    fn not_foreign(&self, source: u32, found: Found) -> Result<(), Halt> {
+    pub(crate) fn not_foreign(&self, source: u32, found: Found) -> Result<(), Halt> {
         let [model] = self.map.fields.model.as_slice() else { return Ok(()) };
         let (true, FoundValue::Text(span)) = (model.source == source, found.value) else {
             return Ok(());

@@ -8,7 +8,7 @@ use crate::presets::PRESETS;
 /// A configuration with one model whose captures hold this beside their topic.
 fn captures(text: &str) -> String {
     format!(
-        "kafka: {{bootstrap: b}}\nmodels:\n  - {{name: m, baseline: b, captures: {{topic: t, {text}}}}}\n"
+        "kafka: {{bootstrap: b, schema_registry: {{url: 'http://r'}}}}\nmodels:\n  - {{name: m, baseline: b, captures: {{topic: t, {text}}}}}\n"
     )
 }
 
@@ -91,7 +91,7 @@ fn rows_have_no_times_of_their_own() {
 fn models_that_share_a_topic_are_told_apart() {
     let models = |second: &str, map: &str| {
         format!(
-            "kafka: {{bootstrap: b}}\nmodels:\n  - {{name: m, baseline: b, captures: {{topic: t, map: {map}}}}}\n  - {{name: n, baseline: b, captures: {{topic: t{second}}}}}\n"
+            "kafka: {{bootstrap: b, schema_registry: {{url: 'http://r'}}}}\nmodels:\n  - {{name: m, baseline: b, captures: {{topic: t, map: {map}}}}}\n  - {{name: n, baseline: b, captures: {{topic: t{second}}}}}\n"
         )
     };
     check(
@@ -119,8 +119,9 @@ fn every_map_that_ships_is_valid() {
         let whole = captures(&format!("format: {}", preset.name));
         let shipped = preset.text.replace("captures:\n", "captures:\n  topic: t\n");
         let shipped = shipped.replace("\n  ", "\n      ").replace("captures:", "    captures:");
-        let copied =
-            format!("kafka: {{bootstrap: b}}\nmodels:\n  - name: m\n    baseline: b\n{shipped}");
+        let copied = format!(
+            "kafka: {{bootstrap: b, schema_registry: {{url: 'http://r'}}}}\nmodels:\n  - name: m\n    baseline: b\n{shipped}"
+        );
         let mapping = |text: &str| {
             let config = parse(text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
             config.models[0].captures.format.mapping().unwrap().clone()
@@ -147,4 +148,40 @@ fn what_is_written_replaces_what_ships_key_by_key() {
     assert_eq!(mapping.time[0].unit, Unit::Utc);
     let place = Place::parse("/eventMetadata/inferenceTime").unwrap().place;
     assert_eq!(mapping.time[0].from, Origin::Place(place));
+}
+
+#[test]
+fn formats_that_are_read_by_schemas_need_a_registry() {
+    let without = |format: &str| {
+        captures(&format!("format: {format}")).replace(", schema_registry: {url: 'http://r'}", "")
+    };
+    for format in ["avro", "protobuf"] {
+        let expected = format!(
+            "3:12: format {format} is read by schemas, and no registry is named: add `schema_registry: {{url: http://…}}` to `kafka`"
+        );
+        check(&without(format), &[&expected]);
+    }
+    parse(&without("json-schema")).unwrap();
+    let registry = |text: &str| captures("format: avro").replace("url: 'http://r'", text);
+    let whole =
+        parse(&registry("url: 'http://r/', user: anna, password: planted, cache: c")).unwrap();
+    let registry_of_whole = whole.kafka.schema_registry.unwrap();
+    assert_eq!(registry_of_whole.url, "http://r");
+    assert!(registry_of_whole.cache.ends_with("c"));
+    assert!(!format!("{registry_of_whole:?}").contains("planted"));
+    let kept = parse(&registry("url: 'http://r'")).unwrap();
+    assert_eq!(kept.kafka.schema_registry.unwrap().cache, kept.state.join("schemas"));
+    let table = [
+        ("cache: c", "missing key `url` in kafka.schema_registry"),
+        ("url: 'http://anna:pw@r'", "an address with a password in it is printed in logs"),
+        ("url: 'http://r', user: anna", "`user` and `password` belong together"),
+        (
+            "url: 'http://r', user: a, password: b, token: t",
+            "a registry knows us by a token or by a password",
+        ),
+    ];
+    for (text, expected) in table {
+        let problems = parse(&registry(text)).unwrap_err().to_string();
+        assert!(problems.contains(expected), "{problems}");
+    }
 }

@@ -1,0 +1,4 @@
+//! `records::avro` on any bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| driftline_fuzz::records::avro(data));

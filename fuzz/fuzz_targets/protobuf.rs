@@ -1,0 +1,4 @@
+//! `records::protobuf` on any bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| driftline_fuzz::records::protobuf(data));
