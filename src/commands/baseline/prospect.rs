@@ -1,6 +1,7 @@
 //! What a new baseline will be able to say, as a table and some lines below it.
 
 use driftline_analytics::baseline::{Baseline, BaselineColumn};
+use driftline_analytics::budget::ExtremeWindow;
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_batch::baseline::NewBaseline;
 use driftline_batch::prospect::Prospects;
@@ -11,7 +12,27 @@ use super::super::text_table::TextTable;
 
 pub(super) fn describe(model: &Model, new: &NewBaseline, prospects: &Prospects) -> String {
     let columns = columns(&new.built.baseline, &prospects.by_size, new.timed);
-    format!("{columns}\n{}", own_windows(model, prospects, new.timed))
+    let own_windows = own_windows(model, prospects, new.timed);
+    let Prospects { promise, extremes, .. } = prospects;
+    format!("{columns}\n{own_windows}{promise}\n{}", most_extreme(extremes))
+}
+
+/// The own windows that differ most: where somebody knows why, `--except` leaves them out.
+fn most_extreme(windows: &[ExtremeWindow]) -> String {
+    let lines = windows.iter().map(|window| {
+        format!(
+            "  {}: {} ({}), {:.1} times what is usual\n",
+            format_instant(window.start_us),
+            window.subject,
+            String::from(window.measured).replace('_', " "),
+            window.times
+        )
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("most extreme own windows (--except FROM..TO leaves days out):\n{lines}")
 }
 
 fn columns(baseline: &Baseline, prospects: &[Report], timed: bool) -> String {

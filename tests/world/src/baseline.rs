@@ -37,6 +37,20 @@ pub fn baseline(rows: i64, cut_points: usize) -> Vec<u8> {
     baseline_of(schema(), &[batch], CutPoints::AtMost(cut_points)).to_json()
 }
 
+/// The same over windows of `every_us` before [`T0`], as many rows in each: it has own windows to judge
+/// by.
+pub fn timed_baseline(windows: i64, rows_each: i64, every_us: i64, cut_points: usize) -> Vec<u8> {
+    let time_us = |index: i64| {
+        let start_us = T0 - (windows - index / rows_each) * every_us;
+        start_us + index % rows_each * (every_us / rows_each)
+    };
+    let captures: Vec<String> =
+        (0..windows * rows_each).map(|index| capture("any", time_us(index), index, 0)).collect();
+    let batch = decode_all(&schema(), &captures);
+    let rule = OwnWindowRule { every_us, at_least: 1 };
+    baseline_with(schema(), &[batch], CutPoints::AtMost(cut_points), Some(rule)).to_json()
+}
+
 /// Captures of one model, decoded into one batch.
 pub fn decode_all<T: AsRef<[u8]>>(schema: &CaptureSchema, captures: &[T]) -> CaptureBatch {
     let (name, schema) = ("any".to_owned(), schema.clone());

@@ -144,6 +144,8 @@ pub(super) fn report() -> Report {
         baselines: Default::default(),
         requests_weighted: None,
         names_truncated: Vec::new(),
+        budget: None,
+        not_computable: None,
     }
 }
 
@@ -158,6 +160,7 @@ fn evidence() -> Evidence {
         unit: Measure::Statistic,
         because: planted("because "),
         first_over_us: None,
+        returned: false,
     }
 }
 
@@ -179,6 +182,7 @@ fn transition() -> Transition {
         of: 3,
         panes: false,
         windows: vec![report().window.id],
+        promise: vec![planted("promise ")],
         quiet: false,
     }
 }
@@ -242,6 +246,7 @@ pub(super) fn eventful() -> Rig {
         report: report.to_json(),
         history: String::new(),
         config_sha256: String::new(),
+        coarse: String::new(),
     };
     rig.store.commit(&Snapshot { reports: vec![stored], shown, ..Snapshot::default() }).unwrap();
     let mut live = live();
