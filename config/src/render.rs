@@ -4,9 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::hash::sha256_hex;
-use crate::model::{
-    Candidate, Captures, FalseAlarms, MinEffect, Model, Start, Tolerance, Window,
-};
+use crate::model::{Candidate, Captures, FalseAlarms, MinEffect, Model, Start, Tolerance, Window};
 use crate::service::{Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind};
 use crate::time::{format_duration, format_instant};
 

@@ -53,7 +53,7 @@ pub(super) struct Definition {
 impl Family {
     /// Every metric, in the order of the contract.
     #[cfg(test)]
-    pub(super) const ALL: [Family; 29] = [
+    pub(super) const ALL: [Family; 31] = [
         Family::Records,
         Family::Requests,
         Family::RequestLatency,
