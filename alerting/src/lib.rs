@@ -33,7 +33,7 @@ pub use incident::{
     TransitionState, accept,
 };
 pub use rules::Rules;
-pub use signal::{Class, ClassSignal, Evidence, Measure, Observation, Source};
+pub use signal::{Class, ClassSignal, Evidence, Measure, Observation, Opening, Source};
 
 #[cfg(test)]
 mod tests;

@@ -135,6 +135,7 @@ struct Story {
     findings_title: String,
     findings: Vec<String>,
     since: String,
+    promise: Vec<String>,
     unmoved: Vec<(String, String, String)>,
     todo: Vec<(String, String)>,
     links: Vec<(String, String)>,
@@ -155,6 +156,11 @@ impl Story {
             },
             findings: transition.subjects.iter().take(shown).map(explain).collect(),
             since: since(transition),
+            promise: transition
+                .promise
+                .iter()
+                .map(|text| one_line(text, EXPLANATION_CHARS))
+                .collect(),
             unmoved: context
                 .unmoved
                 .iter()
@@ -178,6 +184,7 @@ impl Story {
             lines.extend(numbered.map(|(index, finding)| format!("{}. {finding}", index + 1)));
         }
         lines.extend([String::new(), self.since.clone()]);
+        lines.extend(self.promise.iter().cloned());
         if !self.unmoved.is_empty() {
             lines.extend([String::new(), String::from("What did not move:")]);
             lines.extend(self.unmoved.iter().map(|(name, value, reference)| {

@@ -77,6 +77,10 @@ pub struct AlertData {
     pub subjects: Vec<AlertSubject>,
     pub subjects_total: usize,
     pub windows: Vec<WindowId>,
+    /// How extreme the window is and what number of false alarms was promised, in sentences; where
+    /// ranks decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promise: Vec<String>,
     pub retrain: RetrainNote,
     pub replay: Option<String>,
     pub link: Option<String>,
@@ -124,6 +128,7 @@ impl AlertEvent {
                 subjects: transition.subjects.iter().take(SUBJECTS_SENT).map(told).collect(),
                 subjects_total: transition.subjects_total,
                 windows: transition.windows.iter().skip(skipped).cloned().collect(),
+                promise: transition.promise.clone(),
                 retrain: context.retrain.clone(),
                 replay: context.replay.map(str::to_owned),
                 link: context

@@ -110,7 +110,7 @@ fn changed_comes_at_most_daily_in_event_time() {
     for minute in (0..3 * 24 * 60).step_by(10) {
         let name = format!("column_{minute}");
         let subjects = vec![subject(&name, Level::Alarm, 0.5, 0.4)];
-        let signal = ClassSignal { level: Level::Alarm, subjects };
+        let signal = ClassSignal::new(Level::Alarm, subjects);
         let classes = BTreeMap::from([(Class::Serving, signal)]);
         let observation = observation_of(Watch::Panes, minute, classes, true);
         let (after, transitions) = decide(&alerts, &observation, &Rules::default());

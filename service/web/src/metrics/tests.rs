@@ -392,7 +392,7 @@ fn alert_states_follow_the_incidents() {
             complete: true,
         },
         at_us: 1,
-        classes: [(class, ClassSignal { level: Level::Alarm, subjects: Vec::new() })].into(),
+        classes: [(class, ClassSignal::new(Level::Alarm, Vec::new()))].into(),
     };
     (alerts, _) = decide(&alerts, &observation, &Rules::default());
     metrics.alerts("fraud", &alerts);
