@@ -7,7 +7,7 @@ use driftline_config::time::{DAY_US, MINUTE_US};
 
 use super::story::{START_US, Watch, observation, observation_of, run, signal, subject, written};
 use crate::{
-    AcceptError, Acceptance, Class, ClassSignal, ModelAlerts, Rules, State, Transition,
+    AcceptError, Acceptance, Class, ClassSignal, ModelAlerts, Opening, Rules, State, Transition,
     TransitionState, accept, decide,
 };
 
@@ -320,7 +320,7 @@ fn numbers_that_are_not_finite_survive_a_restart() {
 /// over by earlier windows alone holds no incident open.
 #[test]
 fn a_window_that_ranks_page_opens_at_once_and_clears_by_the_newest() {
-    let observe = |alerts: &ModelAlerts, step: i64, opening: Opening, returned: bool| {
+    let observe = |alerts: &ModelAlerts, step: usize, opening: Opening, returned: bool| {
         let mut moved = subject("dep_delay", Level::Alarm, 0.16, 0.08);
         moved.returned = returned;
         let mut signal = ClassSignal::new(Level::Alarm, vec![moved]);
