@@ -19,12 +19,12 @@ pub fn sha256_bytes(pieces: &[&[u8]]) -> [u8; 32] {
 pub struct Hasher(Sha256);
 
 impl Hasher {
-    /// Goes on with these bytes.
+    /// Takes the next piece.
     pub fn add(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
-    /// The sha256 of all of them.
+    /// The digest of all pieces.
     pub fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }

@@ -387,7 +387,7 @@ impl<'a> Restored<'a> {
     /// The increments of a window, oldest first. A window is kept in the commit of its first rows.
     fn increments(&self, lane: LaneKind, start_us: i64) -> Result<&'a [Vec<u8>], RestoreError> {
         let key = WindowKey::new(&self.model, lane, start_us);
-        // Else it is an error.
+        // One that is not there becomes an error: its rows are lost.
         let found = self.saved.windows.get(&key).map(Vec::as_slice);
         found.ok_or_else(|| RestoreError::Missing { model: self.model.clone(), lane, start_us })
     }

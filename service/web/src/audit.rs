@@ -36,7 +36,7 @@ impl Audit {
     pub(crate) fn note(&self, line: AuditLine) {
         // Texts of people: as JSON nothing in them can look like another line.
         let json = serde_json::to_string(&line).unwrap_or_default();
-        tracing::info!(target: "driftline_audit", "{json}");
+        tracing::info!(target: "audit", "{json}");
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT {
             lines.pop_front();

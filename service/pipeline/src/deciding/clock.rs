@@ -80,10 +80,11 @@ impl ModelDecider {
         let incidents = self.facts.alerts.incidents();
         let opened_us =
             incidents.filter(|open| open.class == Class::NoData).map(|open| open.opened_us).next();
+        // Where the machine's clock was set back meanwhile, a row seems older than the silence that it ends.
+        let flows = self.heard.has_rows() && silent_us < after_us;
+        let is_older = |opened_us| self.last_row_wall_us.is_none_or(|at_us| at_us < opened_us);
         let found = match opened_us {
-            Some(opened_us) if self.last_row_wall_us.is_none_or(|at_us| at_us < opened_us) => {
-                return;
-            }
+            Some(opened_us) if !flows && is_older(opened_us) => return,
             Some(_) => Vec::new(),
             None if !self.is_caught_up() || watched_us.is_none_or(|us| us < after_us) => {
                 return;

@@ -50,6 +50,11 @@ impl Heard {
         *self.begun.get_or_insert(now)
     }
 
+    /// Whether any row came since the start.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.last.is_empty()
+    }
+
     /// When the last row of any partition came; the start where none has.
     pub(crate) fn last(&mut self, now: ClockReading) -> ClockReading {
         let begun = self.begin(now);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use driftline_config::TopicPartition;
 use driftline_config::time::ClockReading;
 
 use super::*;
@@ -382,4 +383,60 @@ fn a_quiet_night_of_heartbeats_leaves_nothing_behind() {
         let strips = read(until - 10, until);
         assert!(strips <= 4 * 17 * PARTITIONS as usize, "{strips} after {until} minutes");
     }
+}
+
+/// A clock that had been set back by ten days kept a silence open for ten days, whatever came; one that is set
+/// forward while rows flow makes none.
+#[test]
+fn a_clock_that_is_set_neither_makes_nor_keeps_a_silence() {
+    let bench = Bench::of(&CONFIG.replace(
+        "errors: {objective: 0.99}",
+        "errors: {objective: 0.99}\n    no_data: {after: 1h, partition_after: off}",
+    ));
+    let log = log(40, 1);
+    let mut inline = Inline::new(bench.pipeline());
+    let mut steady_us = LATER;
+    let mut at = |inline: &mut Inline, passes_us: i64, set_us: i64, event: Event| {
+        steady_us += passes_us;
+        let now = ClockReading { steady_us, wall_us: steady_us + set_us };
+        inline.pipeline.handle(event, now);
+    };
+    let rows = |inline: &Inline, number: usize| {
+        let from = looks::position(&inline.pipeline, 1);
+        Event::Read(Read::Chunk(bench.chunk(&log, 1, from, from + number)))
+    };
+    let ends = |inline: &mut Inline, at: &mut dyn FnMut(&mut Inline, i64, i64, Event)| {
+        for partition in 0..PARTITIONS {
+            let offset = looks::position(&inline.pipeline, partition) as i64;
+            let place = TopicPartition { topic: TopicId(0), partition: Partition(partition) };
+            at(
+                inline,
+                0,
+                0,
+                Event::Read(Read::EndOfPartition { at: place, offset, sampled: None }),
+            );
+        }
+    };
+    let silence = |inline: &Inline| -> Vec<&'static str> {
+        let told = told(inline)
+            .into_iter()
+            .filter(|(model, class, _)| model == "one" && *class == "no data");
+        told.map(|(_, _, state)| state).collect()
+    };
+    let event = rows(&inline, 3);
+    at(&mut inline, 0, 0, event);
+    ends(&mut inline, &mut at);
+    for (set_us, event) in [(HOUR_US, 1), (240 * HOUR_US, 1), (-HOUR_US, 1), (-240 * HOUR_US, 1)] {
+        let event = rows(&inline, event);
+        at(&mut inline, MINUTE_US, set_us, event);
+        at(&mut inline, MINUTE_US, set_us, Event::Tick);
+        assert!(silence(&inline).is_empty(), "set by {set_us}");
+    }
+    ends(&mut inline, &mut at);
+    at(&mut inline, 2 * HOUR_US, 0, Event::Tick);
+    assert_eq!(silence(&inline), ["firing"]);
+    let event = rows(&inline, 3);
+    at(&mut inline, MINUTE_US, -240 * HOUR_US, event);
+    at(&mut inline, MINUTE_US, -240 * HOUR_US, Event::Tick);
+    assert_eq!(silence(&inline), ["firing", "resolved"]);
 }
