@@ -73,8 +73,10 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
     if let Some(rule) = options.own_windows {
         let rows = own_windows.iter().map(|(_, window)| window.requests());
         let rows = rows.map(|requests| requests.requests() - requests.failures()).collect();
-        let own_us: Vec<Range<i64>> =
-            own_windows.iter().map(|window| stretch_us(window, &rule.grid)).collect();
+        let own_us: Vec<Range<i64>> = own_windows
+            .iter()
+            .map(|(start_us, state)| stretch_us(*start_us, state, &rule.grid))
+            .collect();
         let columns: Vec<OwnColumn> =
             own_columns(&baseline, &own, &|index| match rare.get(&index) {
                 Some(rare) => rare.occurrences(&own_us),
@@ -121,10 +123,9 @@ fn covered(mut windows: Vec<(i64, WindowState)>, grid: &WindowGrid) -> Vec<(i64,
 }
 
 /// From the start of an own window to the end of its last part.
-fn stretch_us(window: &(i64, WindowState), grid: &WindowGrid) -> Range<i64> {
-    let (start_us, state) = window;
-    let last_us = state.span_us().map_or(*start_us, |(_, last_us)| last_us);
-    *start_us..grid.end_us(grid.start_us(last_us))
+fn stretch_us(start_us: i64, state: &WindowState, grid: &WindowGrid) -> Range<i64> {
+    let last_us = state.span_us().map_or(start_us, |(_, last_us)| last_us);
+    start_us..grid.end_us(grid.start_us(last_us))
 }
 
 /// Each column over the own windows; `rare` are its categories that are known by hash alone.
