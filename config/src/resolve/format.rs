@@ -54,6 +54,11 @@ fn known_name(value: Value<'_>) -> Read<String> {
     value.text_where(is_known, || value.not("a format").hint(format!("known are {}", names())))
 }
 
+/// The keys by which a source says where it is.
+const ORIGINS: [&str; 5] = ["at", "header", "key", "record", "constant"];
+/// The keys of a map that are sources.
+const OF_RECORD: [&str; 7] = ["id", "ts", "model", "version", "latency", "status", "sample_rate"];
+
 /// The map of the preset with what the operator wrote over it.
 fn whole_map(context: &Context<'_>, preset: &Preset, own: Option<&Node>) -> Option<Node> {
     let file = context.add_file(format!("format {}", preset.name).into());
@@ -63,11 +68,23 @@ fn whole_map(context: &Context<'_>, preset: &Preset, own: Option<&Node>) -> Opti
     // That of JSON is an example: nothing of it holds for events that nobody has seen.
     let shipped = inside(&tree, &["captures", "map"]).filter(|_| preset.name != "json");
     match (own, shipped) {
-        (Some(own), Some(shipped)) => Some(merge(own, shipped)),
+        (Some(own), Some(shipped)) => Some(merge(own, &without_replaced(own, shipped))),
         (Some(own), None) => Some(own.clone()),
         (None, Some(shipped)) => Some(shipped.clone()),
         (None, None) => None,
     }
+}
+
+/// The preset's map without the sources in whose place the operator names others: one that is half of each
+/// would be none.
+fn without_replaced(own: &Node, shipped: &Node) -> Node {
+    let Written::Map(entries) = &shipped.value else { return shipped.clone() };
+    let is_replaced = |key: &str| {
+        let names_origin = |origin: &&str| inside(own, &[key, origin]).is_some();
+        OF_RECORD.contains(&key) && ORIGINS.iter().any(|origin| names_origin(&origin))
+    };
+    let kept = entries.iter().filter(|entry| !is_replaced(&entry.key)).cloned().collect();
+    Node { at: shipped.at, value: Written::Map(kept) }
 }
 
 fn inside<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
@@ -256,7 +273,7 @@ impl Reading {
         let key = section.read("key", only("text")).map(|()| Origin::Key);
         let record = section.read("record", only("time")).map(|()| Origin::RecordTime);
         let constant = section.read("constant", Value::text).map(Origin::Constant);
-        let keys = ["at", "header", "key", "record", "constant"];
+        let keys = ORIGINS;
         let written = keys.iter().filter(|key| section.has(key)).count();
         if written != 1 {
             let problem = wrong(format!("a source has one of {}", keys.join(", ")));

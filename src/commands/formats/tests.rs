@@ -83,6 +83,6 @@ fn records_of_bytes_come_in_base64() {
     let line = "KgwKAWESBEZQMzIaAQE6BAAAAD8=\n";
     let (text, rejected) = tried("format: oip", line, &[]);
     assert!(rejected, "{text}");
-    let (text, _) = tried("format: oip, map: {ts: [{constant: '2026-01-02T03:04:05Z'}]}", line, &[]);
+    let (text, _) = tried("format: oip, map: {ts: {constant: '2026-01-02T03:04:05Z'}}", line, &[]);
     assert!(text.contains("feature:a=\"0.5\""), "{text}");
 }

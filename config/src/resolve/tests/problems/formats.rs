@@ -113,6 +113,16 @@ fn models_that_share_a_topic_are_told_apart() {
     );
 }
 
+/// The preset's `{record: time}` beside a constant of one's own was refused as two sources.
+#[test]
+fn a_source_of_ones_own_replaces_that_of_the_preset() {
+    let text = captures("format: oip, map: {ts: {constant: '2026-01-02T03:04:05Z'}}");
+    let config = parse(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    let time = &config.models[0].captures.format.mapping().unwrap().time;
+    let constant = crate::mapping::Origin::Constant("2026-01-02T03:04:05Z".to_owned());
+    assert_eq!(time.iter().map(|source| &source.from).collect::<Vec<_>>(), [&constant]);
+}
+
 #[test]
 fn every_map_that_ships_is_valid() {
     for preset in &PRESETS {
