@@ -397,8 +397,9 @@ fn agrees(random: &mut Random, mutations: u64) {
     let read_by_them = from_avro_datum(&theirs, &mut rest, None);
     for map in MAPS {
         let ours = read(&mut reader(map, &text(&schema)), &bytes);
-        if is_beyond_64_bits(map, &schema, &bytes) {
-            // They drop the bits that are too many.
+        let is_refused = mutations > 0 && ours == Err(Reason::InvalidRecord);
+        if is_refused || is_beyond_64_bits(map, &schema, &bytes) {
+            // They drop bits that are too many, and take a text that is cut for nothing.
             continue;
         }
         match &read_by_them {

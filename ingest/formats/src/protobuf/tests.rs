@@ -262,6 +262,13 @@ fn without_texts(rows: Rows) -> Rows {
     crate::avro::tests::without_texts(rows)
 }
 
+/// Whether members of the choice stand there more than once.
+fn has_choices(bytes: &[u8]) -> bool {
+    let mut varints = super::wire::Varints { bytes, at: 0 };
+    let pieces = std::iter::from_fn(|| varints.piece().ok().flatten());
+    pieces.filter(|piece| (7..=9).contains(&piece.number)).count() > 1
+}
+
 fn is_of_another_kind(map: &str, schema: &SchemaText, bytes: &[u8]) -> bool {
     let value = framed(&[2, 2], bytes);
     let record = Record { value: Some(&value), offset: 7, time_us: None };
@@ -298,7 +305,8 @@ fn agrees(random: &mut Random, mutations: u64) {
                     "{map}\n{json}\n{bytes:?}"
                 );
             }
-            Err(_) => assert!(ours.is_err(), "{map}\n{bytes:?}"),
+            // What stood in a choice before its last member is not looked at.
+            Err(_) => assert!(ours.is_err() || has_choices(&bytes), "{map}\n{bytes:?}"),
         }
     }
 }
