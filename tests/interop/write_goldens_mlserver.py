@@ -25,11 +25,10 @@ def emit(name, value):
     sys.stdout.write(json.dumps(line) + "\n")
 
 
-in_protobuf = {
-    "request": ModelInferRequestConverter.from_types(REQUEST, model_name="iris", model_version=None, use_raw=True),
-    "response": ModelInferResponseConverter.from_types(RESPONSE, use_raw=True),
-}
 for side, content in [("request", REQUEST), ("response", RESPONSE)]:
-    message = KafkaMessage.from_types("i", content, {})
-    emit(f"mlserver kafka {side}", message.encoded_value)
-    emit(f"mlserver raw {side}", in_protobuf[side].SerializeToString())
+    emit(f"mlserver kafka {side}", KafkaMessage.from_types("i", content, {}).encoded_value)
+# Raw contents are taken out of what they are made of.
+request = ModelInferRequestConverter.from_types(REQUEST, model_name="iris", model_version=None, use_raw=True)
+emit("mlserver raw request", request.SerializeToString())
+response = ModelInferResponseConverter.from_types(RESPONSE, use_raw=True)
+emit("mlserver raw response", response.SerializeToString())

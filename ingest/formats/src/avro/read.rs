@@ -69,6 +69,13 @@ impl<'b> AvroReader<'_, '_, 'b> {
                 let targets = self.targets.of(index, node, || walk.field_targets(node, names));
                 for (field, target) in fields.iter().zip(targets.iter()) {
                     match target {
+                        // Most columns are this, and need no look at anything else.
+                        FieldTarget::Known(Target::Column(column))
+                            if matches!(schema.get(field.index), Type::Double) =>
+                        {
+                            let number = f64::from_le_bytes(self.take_array()?);
+                            self.walk.put_number(*column, number);
+                        }
                         FieldTarget::Known(target) => {
                             self.value(field.index, *target, depth + 1)?;
                         }

@@ -369,10 +369,14 @@ fn is_beyond_64_bits(map: &str, schema: &serde_json::Value, bytes: &[u8]) -> boo
 
 /// They take a text that is no UTF-8 for bytes, and one that is cut for nothing.
 fn is_sound(value: &Value, schema: &Theirs) -> bool {
-    value.validate(schema) && !format!("{value:?}").contains("Bytes(")
+    let shown = format!("{value:?}");
+    // The third branch of the unions here is the text.
+    value.validate(schema) && !shown.contains("Bytes(") && !shown.contains("Union(2, Null)")
 }
 
 fn agrees(random: &mut Random, mutations: u64) {
+    // Else they take gigabytes for what a mutated length says.
+    apache_avro::max_allocation_bytes(1 << 16);
     let schema = some_event(random);
     let theirs = Theirs::parse(&schema).unwrap_or_else(|error| panic!("{error}\n{schema}"));
     let value = some_value(random, &theirs);
@@ -393,8 +397,9 @@ fn agrees(random: &mut Random, mutations: u64) {
     let read_by_them = from_avro_datum(&theirs, &mut rest, None);
     for map in MAPS {
         let ours = read(&mut reader(map, &text(&schema)), &bytes);
-        if is_beyond_64_bits(map, &schema, &bytes) {
-            // They drop the bits that are too many.
+        let is_refused = mutations > 0 && ours == Err(Reason::InvalidRecord);
+        if is_refused || is_beyond_64_bits(map, &schema, &bytes) {
+            // They drop bits that are too many, and take a text that is cut for nothing.
             continue;
         }
         match &read_by_them {

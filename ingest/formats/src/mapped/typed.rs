@@ -117,6 +117,16 @@ impl Walk<'_> {
         }
     }
 
+    /// Puts a number into a column.
+    #[inline]
+    pub(crate) fn put_number(&mut self, column: u32, number: f64) {
+        let kind = self.layout.columns.get(column as usize).map(|column| column.kind);
+        match (kind, self.row.slot(column)) {
+            (Some(Kind::Numeric), Some(slot)) => *slot = Slot::Number(number),
+            _ => self.put_column(column, Typed::Number(number)),
+        }
+    }
+
     /// Notes a column that nobody knows.
     pub(crate) fn put_unknown(&mut self, part: Part, name: &str, is_null: bool) {
         let cut = crate::category::cut_text(name, self.string_bytes);

@@ -262,6 +262,22 @@ fn without_texts(rows: Rows) -> Rows {
     crate::avro::tests::without_texts(rows)
 }
 
+/// Whether members of the choice stand there more than once.
+fn has_choices(bytes: &[u8]) -> bool {
+    let mut varints = super::wire::Varints { bytes, at: 0 };
+    let pieces = std::iter::from_fn(|| varints.piece().ok().flatten());
+    pieces.filter(|piece| (7..=9).contains(&piece.number)).count() > 1
+}
+
+fn is_of_another_kind(map: &str, schema: &SchemaText, bytes: &[u8]) -> bool {
+    let value = framed(&[2, 2], bytes);
+    let record = Record { value: Some(&value), offset: 7, time_us: None };
+    match reader(map, schema).decode(&record) {
+        Outcome::Rejected(rejection) => rejection.detail == "a value is not of its field's kind",
+        _ => false,
+    }
+}
+
 fn agrees(random: &mut Random, mutations: u64) {
     let descriptor = described(EVENT, "Event");
     let schema = text(&format!("{EVENT}\nmessage Last {{}}"));
@@ -273,6 +289,11 @@ fn agrees(random: &mut Random, mutations: u64) {
     for map in MAPS {
         // `Inner` is the first message of the file, and `Event` the second.
         let ours = read(&mut reader(map, &schema), &framed(&[2, 2], &bytes));
+        if is_of_another_kind(map, &schema, &bytes) {
+            // They take an entry of a map whatever its tag says.
+            assert!(ours.is_err());
+            continue;
+        }
         match &theirs {
             Ok(message) => {
                 let json = as_json(message);
@@ -284,7 +305,8 @@ fn agrees(random: &mut Random, mutations: u64) {
                     "{map}\n{json}\n{bytes:?}"
                 );
             }
-            Err(_) => assert!(ours.is_err(), "{map}\n{bytes:?}"),
+            // What stood in a choice before its last member is not looked at.
+            Err(_) => assert!(ours.is_err() || has_choices(&bytes), "{map}\n{bytes:?}"),
         }
     }
 }
