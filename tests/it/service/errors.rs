@@ -119,9 +119,9 @@ fn usage_and_missing_files_are_exit_code_2_and_one_sentence() {
         (&["--nonsense"], "unexpected argument '--nonsense'"),
         (&["run", "--confg", config], "unexpected argument '--confg'"),
         (&["chek"], "unrecognized subcommand 'chek'"),
-        (&[], "Usage: driftline <COMMAND>"),
-        (&["run"], "--config <FILE>"),
-        (&["check", "--current", rows], "--reference <FILE>"),
+        (&[], "Usage: driftline [OPTIONS] <COMMAND>"),
+        (&["run"], "driftline.yaml"),
+        (&["check", "--current", rows], "--reference FILE"),
         (
             &["check", "--reference", rows, "--current", rows, "--tolerance", "ks"],
             "--tolerance: \"ks\"",
