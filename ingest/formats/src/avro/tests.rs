@@ -376,7 +376,7 @@ fn is_sound(value: &Value, schema: &Theirs) -> bool {
 
 fn agrees(random: &mut Random, mutations: u64) {
     // Else they take gigabytes for what a mutated length says.
-    apache_avro::max_allocation_bytes(1 << 16);
+    apache_avro::util::max_allocation_bytes(1 << 16);
     let schema = some_event(random);
     let theirs = Theirs::parse(&schema).unwrap_or_else(|error| panic!("{error}\n{schema}"));
     let value = some_value(random, &theirs);
