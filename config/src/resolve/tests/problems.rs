@@ -48,7 +48,7 @@ models:
 ",
         &[
             "2:1: unknown key `budget` in the configuration (not built yet)",
-            "4:44: \"thrift\" is not a format: known are driftline-json, json, json-schema, sagemaker, mlflow, databricks, bentoml, debezium, kserve, seldon, seldon2, oip, azureml",
+            "4:44: \"thrift\" is not a format: known are driftline-json, json, json-schema, avro, protobuf, sagemaker, mlflow, databricks, bentoml, debezium, kserve, seldon, seldon2, oip, azureml",
             "4:66: unknown key `segments` in model (not built yet)",
             "4:81: unknown key `labels` in model (not built yet)",
             "4:93: unknown key `budget` in model (not built yet)",

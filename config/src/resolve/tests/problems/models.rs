@@ -165,7 +165,7 @@ models:
 ",
         &[
             "2:12: `defaults` cannot hold a name",
-            "2:40: \"thrift\" is not a format: known are driftline-json, json, json-schema, sagemaker, mlflow, databricks, bentoml, debezium, kserve, seldon, seldon2, oip, azureml",
+            "2:40: \"thrift\" is not a format: known are driftline-json, json, json-schema, avro, protobuf, sagemaker, mlflow, databricks, bentoml, debezium, kserve, seldon, seldon2, oip, azureml",
             "2:58: missing key `objective` in latency",
             "2:66: \"x\" is not a duration: write 30s, 5m, 4h, 1d or 50ms",
             "2:70: unknown key `owner_` in model: did you mean `owner`?",
