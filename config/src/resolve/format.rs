@@ -80,8 +80,8 @@ fn whole_map(context: &Context<'_>, preset: &Preset, own: Option<&Node>) -> Opti
 fn without_replaced(own: &Node, shipped: &Node) -> Node {
     let Written::Map(entries) = &shipped.value else { return shipped.clone() };
     let is_replaced = |key: &str| {
-        let names_origin = |origin: &&str| inside(own, &[key, origin]).is_some();
-        OF_RECORD.contains(&key) && ORIGINS.iter().any(|origin| names_origin(&origin))
+        let names_origin = |origin: &str| inside(own, &[key, origin]).is_some();
+        OF_RECORD.contains(&key) && ORIGINS.iter().any(|origin| names_origin(origin))
     };
     let kept = entries.iter().filter(|entry| !is_replaced(&entry.key)).cloned().collect();
     Node { at: shipped.at, value: Written::Map(kept) }
