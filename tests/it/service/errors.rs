@@ -120,7 +120,6 @@ fn usage_and_missing_files_are_exit_code_2_and_one_sentence() {
         (&["run", "--confg", config], "unexpected argument '--confg'"),
         (&["chek"], "unrecognized subcommand 'chek'"),
         (&[], "Usage: driftline [OPTIONS] <COMMAND>"),
-        (&["run"], "driftline.yaml"),
         (&["check", "--current", rows], "--reference FILE"),
         (
             &["check", "--reference", rows, "--current", rows, "--tolerance", "ks"],
