@@ -209,8 +209,9 @@ impl Look<'_> {
         // Who raised it must clear it: ten calm minutes say nothing about a day's shares, nor a good
         // day about the last minutes. Who never did has no say.
         let is_clear = |lane: &Past, needed: u32| !lane.raised || lane.under >= needed;
+        let panes_clear = is_clear(&slot.panes, self.rules.clear_panes) || self.outlasts(slot);
         let cleared = is_clear(&slot.windows, self.rules.clear_windows)
-            && is_clear(&slot.panes, self.rules.clear_panes)
+            && panes_clear
             && is_clear(&slot.wall, 1);
         if !cleared {
             slot.incident = Some(incident);
@@ -229,6 +230,15 @@ impl Look<'_> {
             quiet: incident.accepted.is_some(),
             ..self.transition(TransitionState::Resolved)
         })
+    }
+
+    /// Whether whole windows are good where panes have said nothing since they were bad: where traffic
+    /// stays thin, no pane ever would.
+    fn outlasts(&self, slot: &Slot) -> bool {
+        let Source::Window { start_us, .. } = self.observation.source else { return false };
+        let bad = slot.panes.recent.iter().filter(|pane| pane.alarm).map(|pane| pane.start_us);
+        slot.windows.under >= self.rules.clear_windows
+            && bad.max().is_none_or(|bad_us| bad_us < start_us)
     }
 
     /// How many of how many must be at alarm.
@@ -349,8 +359,10 @@ fn absorb(incident: &mut Incident, subjects: Vec<Evidence>) {
     for subject in subjects {
         let key = subject.key();
         if let Some(tracked) = incident.subjects.get_mut(&key) {
-            // Also where both are equal, or neither has a number: the newest sentence is the true one.
-            if subject.value >= tracked.peak.value {
+            // Also where both are equal, or neither has a number: the newest sentence is the true one. Of
+            // panes the share of more rows is the truer one, however small.
+            let is_truer = subject.rows.zip(tracked.peak.rows).is_some_and(|(now, peak)| now > peak);
+            if is_truer || subject.value >= tracked.peak.value {
                 tracked.peak = subject;
             }
         // A bound on the checkpoint; versions come and go for as long as an incident is open.

@@ -1,5 +1,6 @@
 //! Rows whose time is not what it should be: how many, of which partitions, by how much and whose clock.
 
+use driftline_config::Level;
 use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_duration};
 
 use super::sentence;
@@ -9,9 +10,9 @@ use crate::pane::{ClockCounts, PaneRecords};
 use crate::report::rounded;
 
 /// Share of such rows in a pane above which the input is broken: RULES §1, rule 8.
-const OFF_TIME: f64 = 0.01;
+pub(super) const OFF_TIME: f64 = 0.01;
 /// Rows of the last ten panes below which that share says nothing.
-const OFF_TIME_OF: u64 = 500;
+pub(super) const OFF_TIME_OF: u64 = 500;
 /// Share of late rows in a window's stretch of the log above which that window alone says so.
 const LATE_OF_A_WINDOW: f64 = 0.05;
 /// Partitions that the sentence names.
@@ -39,12 +40,12 @@ pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<Brok
         whose_clock(&all),
     );
     Some(BrokenInput {
-        subject: "model".into(),
-        check: PaneCheck::OffTime,
+        level: Level::Alarm,
         value: rounded(share.min(1.0)),
         bound: rounded(bound),
         tolerance: OFF_TIME,
         because,
+        ..BrokenInput::unknown("model".into(), PaneCheck::OffTime)
     })
 }
 

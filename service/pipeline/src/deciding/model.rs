@@ -10,7 +10,7 @@ use driftline_alerting::retrain::{
     RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
 };
 use driftline_alerting::{ModelAlerts, Observation, Source, Transition, decide};
-use driftline_analytics::burn::{BurnWindow, StrayShare};
+use driftline_analytics::burn::{BrokenRuns, BurnWindow, StrayShare, broken_input};
 use driftline_analytics::judgement::History;
 use driftline_analytics::lane::{Closed, ClosingLane, PerLane, StrayKind};
 use driftline_analytics::pane::PaneRecords;
@@ -82,6 +82,9 @@ pub struct DecidingFacts {
     /// What the next judgement knows of the earlier ones.
     pub history: History,
     pub burn: BurnWindow,
+    /// Shares that were at alarm in the last panes.
+    #[serde(default)]
+    pub broken_runs: BrokenRuns,
     /// Windows that were decided on, oldest first.
     pub past: VecDeque<PastWindow>,
     /// The topic's ledger at each cut that a window may still need.
@@ -232,7 +235,10 @@ impl ModelDecider {
         desk.outlet.pending.shown.panes.push(figures.of(&setup.model.name, every_us));
         let at_us = start_us + every_us + lateness_us;
         let recent = self.recent_strays(state.records());
-        let observation = signals::of_pane(&self.facts.burn, pane, recent, at_us);
+        let runs = &mut self.facts.broken_runs;
+        let health = broken_input(&setup.model, &setup.layout, state, recent, runs);
+        let health = runs.take(start_us, health);
+        let observation = signals::of_pane(&self.facts.burn, pane, health, at_us);
         desk.outlet.pending.dropped.push(self.key(LaneKind::Operations, start_us));
         self.decide(&observation, None, desk);
     }

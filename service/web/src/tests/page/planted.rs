@@ -157,6 +157,7 @@ fn evidence() -> Evidence {
         unit: Measure::Statistic,
         because: planted("because "),
         first_over_us: None,
+        rows: None,
     }
 }
 
