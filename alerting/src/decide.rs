@@ -1,10 +1,14 @@
 //! From observations to transitions: pure, in event time, the same every time.
 
+use std::collections::VecDeque;
+
 use driftline_config::{Level, WindowId};
 
+use crate::fold::fold;
+
 use crate::incident::{
-    Incident, ModelAlerts, Past, Recent, SUBJECTS_NAMED, SUBJECTS_TRACKED, Slot, Tracked,
-    Transition, TransitionState, WINDOWS_NAMED, hashed_id,
+    Incident, ModelAlerts, Past, Recent, SUBJECTS_NAMED, SUBJECTS_TOLD, SUBJECTS_TRACKED, Slot,
+    Told, Tracked, Transition, TransitionState, WINDOWS_NAMED, hashed_id,
 };
 use crate::rules::Rules;
 use crate::signal::{Class, ClassSignal, Evidence, Observation, Source};
@@ -28,12 +32,28 @@ pub fn decide(
         if signal.level == Level::NotComputable {
             continue;
         }
+        let with_effect =
+            class == Class::InputShift && predictions_open(&after, observation, rules);
         let slot = after.slots.entry(class).or_default();
-        let look = Look { class, observation, signal, rules };
+        let look = Look { class, observation, signal, rules, with_effect };
         transitions.extend(look.apply(slot));
     }
+    fold(&mut after, &mut transitions, observation);
     name_what_it_looks_like(&mut after, &mut transitions);
     (after, transitions)
+}
+
+/// Whether an incident of prediction shift opens by this observation: inputs at alarm in the same window
+/// then open as its cause, without waiting for one more.
+fn predictions_open(alerts: &ModelAlerts, observation: &Observation, rules: &Rules) -> bool {
+    let class = Class::PredictionShift;
+    let signal = observation.classes.get(&class).filter(|signal| signal.level == Level::Alarm);
+    signal.is_some_and(|signal| {
+        // The first observation of its kind has no slot yet.
+        let mut slot = alerts.slots.get(&class).cloned().unwrap_or_default();
+        let look = Look { class, observation, signal, rules, with_effect: false };
+        look.apply(&mut slot).is_some_and(|step| step.state == TransitionState::Firing)
+    })
 }
 
 /// Fills `looks_like` once all classes have been seen, in what is told and in what may be repeated.
@@ -59,6 +79,8 @@ struct Look<'a> {
     observation: &'a Observation,
     signal: &'a ClassSignal,
     rules: &'a Rules,
+    /// Whether what follows from it opens now.
+    with_effect: bool,
 }
 
 impl Look<'_> {
@@ -71,13 +93,11 @@ impl Look<'_> {
         if lane.recent.back().is_some_and(|last| last.key == key) {
             return None;
         }
-        let alarm = self.signal.level == Level::Alarm;
-        lane.recent.push_back(Recent {
-            key,
-            start_us: self.start_us(),
-            alarm,
-            subjects: if alarm { self.alarming() } else { Vec::new() },
-        });
+        let alarming = self.alarming(&slot.told);
+        let alarm = !alarming.is_empty()
+            || (self.signal.level == Level::Alarm && self.signal.subjects.is_empty());
+        let lane = self.lane(slot);
+        lane.recent.push_back(Recent { key, start_us: self.start_us(), alarm, subjects: alarming });
         // No longer than the rule looks back: this stands in the checkpoint, per class and model.
         while lane.recent.len() > of as usize {
             lane.recent.pop_front();
@@ -128,6 +148,7 @@ impl Look<'_> {
             windows: Default::default(),
             last_change_us: None,
             last: transition,
+            folded_into: None,
         };
         for recent in lane.recent.iter_mut().filter(|recent| recent.alarm) {
             if matches!(self.observation.source, Source::Window { .. }) {
@@ -181,6 +202,8 @@ impl Look<'_> {
             joined,
             grown,
             windows: incident.windows.iter().cloned().collect(),
+            folded_into: incident.folded_into.clone(),
+            consequences: incident.last.consequences.clone(),
             ..self.transition(TransitionState::Changed)
         };
         // Growth is measured against what was told last, else every half more would be told twice.
@@ -217,7 +240,9 @@ impl Look<'_> {
             slot.incident = Some(incident);
             return None;
         }
-        *slot = Slot::default().resumed(self.key(), self.start_us(), &self.observation.source);
+        let told = self.told(slot, &incident);
+        *slot = Slot { told, ..Slot::default() };
+        slot.resume(self.key(), self.start_us(), &self.observation.source);
         let peaks = incident.subjects.values().map(|tracked| tracked.peak.clone()).collect();
         Some(Transition {
             incident: incident.id,
@@ -228,6 +253,7 @@ impl Look<'_> {
             subjects_total: incident.subjects.len(),
             windows: incident.windows.into_iter().collect(),
             quiet: incident.accepted.is_some(),
+            folded_into: incident.folded_into,
             ..self.transition(TransitionState::Resolved)
         })
     }
@@ -264,7 +290,7 @@ impl Look<'_> {
                     tolerance > 0.0 && bound > self.rules.at_once * tolerance
                 })
         };
-        self.class.is_drift() && self.signal.subjects.iter().any(far_over)
+        self.class.is_drift() && (self.with_effect || self.signal.subjects.iter().any(far_over))
     }
 
     fn has_grown(&self, tracked: &Tracked) -> bool {
@@ -272,17 +298,34 @@ impl Look<'_> {
         both.is_some_and(|(peak, reported)| reported > 0.0 && peak >= self.rules.grown * reported)
     }
 
-    fn alarming(&self) -> Vec<Evidence> {
-        let mut subjects: Vec<Evidence> = self
-            .signal
-            .subjects
-            .iter()
-            .filter(|subject| subject.level == Level::Alarm)
-            .map(finite)
-            .collect();
+    /// What is at alarm, without what panes have told of this window's time.
+    fn alarming(&self, told: &VecDeque<Told>) -> Vec<Evidence> {
+        let is_told = |subject: &&Evidence| match self.observation.source {
+            Source::Window { start_us, end_us, .. } => told.iter().any(|told| {
+                told.key == subject.key() && told.from_us < end_us && start_us < told.to_us
+            }),
+            Source::Pane { .. } | Source::Wall => false,
+        };
+        let at_alarm = self.signal.subjects.iter().filter(|it| it.level == Level::Alarm);
+        let mut subjects: Vec<Evidence> =
+            at_alarm.filter(|subject| !is_told(subject)).map(finite).collect();
         subjects.sort_by(Evidence::by_strength);
         subjects.truncate(SUBJECTS_TRACKED);
         subjects
+    }
+
+    /// What panes have told by the end of an incident.
+    fn told(&self, slot: &mut Slot, incident: &Incident) -> VecDeque<Told> {
+        let mut told = std::mem::take(&mut slot.told);
+        if let Source::Pane { end_us, .. } = self.observation.source {
+            told.extend(incident.subjects.keys().map(|key| Told {
+                key: key.clone(),
+                from_us: incident.since_us,
+                to_us: end_us,
+            }));
+        }
+        told.drain(..told.len().saturating_sub(SUBJECTS_TOLD));
+        told
     }
 
     fn lane<'s>(&self, slot: &'s mut Slot) -> &'s mut Past {
@@ -332,21 +375,22 @@ impl Look<'_> {
             panes: matches!(self.observation.source, Source::Pane { .. }),
             windows: Vec::new(),
             quiet: false,
+            folded_into: None,
+            consequences: Vec::new(),
         }
     }
 }
 
 impl Slot {
-    /// A fresh slot that still knows the last window or pane, so that seeing it again is nothing
-    /// new. What came before the end of an incident does not count towards the next.
-    fn resumed(mut self, key: String, start_us: i64, source: &Source) -> Slot {
+    /// Has a fresh slot know the last window or pane, so that seeing it again is nothing new. What came
+    /// before the end of an incident does not count towards the next.
+    fn resume(&mut self, key: String, start_us: i64, source: &Source) {
         let last = Recent { key, start_us, alarm: false, subjects: Vec::new() };
         match source {
             Source::Window { .. } => self.windows.recent.push_back(last),
             Source::Pane { .. } => self.panes.recent.push_back(last),
             Source::Wall => self.wall.recent.push_back(last),
         }
-        self
     }
 }
 
@@ -361,7 +405,8 @@ fn absorb(incident: &mut Incident, subjects: Vec<Evidence>) {
         if let Some(tracked) = incident.subjects.get_mut(&key) {
             // Also where both are equal, or neither has a number: the newest sentence is the true one. Of
             // panes the share of more rows is the truer one, however small.
-            let is_truer = subject.rows.zip(tracked.peak.rows).is_some_and(|(now, peak)| now > peak);
+            let is_truer =
+                subject.rows.zip(tracked.peak.rows).is_some_and(|(now, peak)| now > peak);
             if is_truer || subject.value >= tracked.peak.value {
                 tracked.peak = subject;
             }

@@ -15,8 +15,8 @@ use crate::layout::Layout;
 use crate::pane::{ColumnHealth, PaneState};
 use crate::report::{Check, rounded};
 use crate::statistics::benjamini_hochberg;
-use off_time::{OFF_TIME, OFF_TIME_OF, off_time};
 pub use off_time::off_time_of_window;
+use off_time::{OFF_TIME, OFF_TIME_OF, off_time};
 pub use runs::BrokenRuns;
 
 /// How far back burn rates reach.
@@ -430,7 +430,10 @@ impl Shares<'_> {
                 _ => (health.missing, baseline.missing()),
             };
             let reference = reference as f64 / all as f64;
-            tests.push((column.subject.clone(), PaneShare { count, rows: rows(&health), reference }));
+            tests.push((
+                column.subject.clone(),
+                PaneShare { count, rows: rows(&health), reference },
+            ));
         }
         tests
     }

@@ -81,6 +81,21 @@ pub fn format_duration(duration_us: i64) -> String {
     format!("{duration_us}us")
 }
 
+/// Writes a duration as people say it, rounded to the unit that fits: `2 weeks`, `50 minutes`, `1 day`.
+pub fn duration_words(duration_us: i64) -> String {
+    const WEEK_US: i64 = 7 * DAY_US;
+    let units = [
+        (2 * WEEK_US, WEEK_US, "week"),
+        (2 * DAY_US, DAY_US, "day"),
+        (2 * HOUR_US, HOUR_US, "hour"),
+        (2 * MINUTE_US, MINUTE_US, "minute"),
+    ];
+    let fits = units.iter().find(|(least_us, ..)| duration_us >= *least_us);
+    let (unit_us, unit) = fits.map_or((SECOND_US, "second"), |(_, unit_us, unit)| (*unit_us, unit));
+    let count = duration_us.saturating_add(unit_us / 2) / unit_us;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes an instant as RFC 3339 in UTC, with fractions only where there are any:
 /// `2026-11-02T00:00:00Z`. Instants beyond the years 1 to 9999 are written as their microseconds.
 pub fn format_instant(time_us: i64) -> String {

@@ -203,7 +203,8 @@ fn panes_too_small_to_show_it_do_not_say_that_it_is_over() {
         let (layout, recent) = (case.layout(), StrayShare::default());
         let health = broken_input(&case.model, &layout, &pane, recent, &runs);
         let health = runs.take(minute * MINUTE_US, health);
-        let mut of_delay = health.shares.into_iter().filter(|share| share.check == PaneCheck::Missing);
+        let mut of_delay =
+            health.shares.into_iter().filter(|share| share.check == PaneCheck::Missing);
         of_delay.find(|share| share.subject == "feature:delay").map(|share| share.level)
     };
     // A tenth lacks it; then come panes of eight, each of which might be clean by chance.

@@ -383,6 +383,8 @@ async fn a_silence_goes_to_the_driver_and_twice_is_one() {
     assert_eq!(rig.commands.recv().unwrap(), Command::Silence(expected));
     let table = [
         (400, body.replace("2126", "2016"), "in the future"),
+        (400, body.replace("\"until\"", "\"for\""), "for: "),
+        (400, body.replace("\"until\"", "\"for\": \"1h\", \"until\""), "either until or for"),
         (400, body.replace("2126-01-01T00:00:00Z", "tomorrow"), "until: \"tomorrow\""),
         (400, body.replace("input shift", "weather"), "unknown variant"),
         (404, body.replace(MODEL, "nobody"), "no model is called nobody"),

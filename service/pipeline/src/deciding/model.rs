@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Desk;
 use super::ahead::AheadRows;
 use super::lanes::{PaneStrips, Strip};
+use super::rejects::RejectMark;
 use super::silence::{Heard, Silences};
 use crate::Effect;
 use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
@@ -68,6 +69,8 @@ pub(crate) struct ModelDecider {
     pub(crate) last_row_wall_us: Option<i64>,
     /// When rows of each partition came since the start.
     pub(crate) heard: Heard,
+    /// Where the topic stood when the last row came.
+    pub(crate) reject_mark: Option<RejectMark>,
     /// Candidates that were loaded, by name; with since when and why, where they are not scored.
     pub(crate) candidates: BTreeMap<String, Option<(i64, String)>>,
 }
@@ -160,6 +163,7 @@ impl ModelDecider {
             started_us,
             last_row_wall_us: None,
             heard: Heard::default(),
+            reject_mark: None,
             candidates: BTreeMap::new(),
         }
     }
@@ -390,6 +394,11 @@ impl ModelDecider {
             is_too_old.then(|| "these windows lie in the past, the present comes first".to_owned())
         });
         let limits = self.retrain_limits();
+        // What follows from another incident is that one's business; it is asked again once it is not.
+        let obstacle = obstacle.or_else(|| {
+            let follows = transition.folded_into.is_some();
+            follows.then(|| "this follows from another incident of the model".to_owned())
+        });
         let (state, decision) = ask(&self.facts.retrain, transition, obstacle.as_deref(), &limits);
         let before = std::mem::replace(&mut self.facts.retrain, state);
         self.log(transition, desk.now_us);
@@ -399,7 +408,9 @@ impl ModelDecider {
         desk.outlet.pending.shown.entries.extend(entry);
         let note = self.request_retraining(transition, decision, &before, desk);
         let mut rows = desk.messages.rows(self, &Occasion::new(self, transition, 0, note));
-        if is_too_old {
+        if transition.folded_into.is_some() {
+            // Told by its cause.
+        } else if is_too_old {
             rows.retain(|row| row.kind.ends_an_alert());
         } else {
             self.facts.sent.note(&transition.incident, &transition.id, 0, desk.now_us);

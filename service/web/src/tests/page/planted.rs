@@ -180,6 +180,8 @@ fn transition() -> Transition {
         panes: false,
         windows: vec![report().window.id],
         quiet: false,
+        folded_into: None,
+        consequences: Vec::new(),
     }
 }
 
