@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use driftline_config::{Level, WindowId};
 
-use crate::fold::fold;
+use crate::fold::{fold, unfold};
 
 use crate::incident::{
     Incident, ModelAlerts, Past, Recent, SUBJECTS_NAMED, SUBJECTS_TOLD, SUBJECTS_TRACKED, Slot,
@@ -30,6 +30,7 @@ pub fn decide(
     for (&class, signal) in &observation.classes {
         // Too few rows to say anything: neither a step towards an incident nor one out of it.
         if signal.level == Level::NotComputable {
+            note_unsaid(&mut after, class, observation);
             continue;
         }
         let with_effect =
@@ -38,9 +39,20 @@ pub fn decide(
         let look = Look { class, observation, signal, rules, with_effect };
         transitions.extend(look.apply(slot));
     }
-    fold(&mut after, &mut transitions, observation);
+    fold(&mut after, &mut transitions);
+    unfold(&mut after, &mut transitions, observation, |class| {
+        step_id(observation, class, TransitionState::Firing)
+    });
     name_what_it_looks_like(&mut after, &mut transitions);
     (after, transitions)
+}
+
+/// A pane that says nothing is remembered where an incident waits for panes to say that it is over.
+fn note_unsaid(alerts: &mut ModelAlerts, class: Class, observation: &Observation) {
+    let slot = alerts.slots.get_mut(&class).filter(|slot| slot.incident.is_some());
+    if let (Some(slot), Source::Pane { .. }) = (slot, &observation.source) {
+        slot.panes.unsaid = slot.panes.unsaid.saturating_add(1);
+    }
 }
 
 /// Whether an incident of prediction shift opens by this observation: inputs at alarm in the same window
@@ -158,7 +170,7 @@ impl Look<'_> {
             absorb(&mut incident, std::mem::take(&mut recent.subjects));
         }
         lane.raised = true;
-        lane.under = 0;
+        (lane.under, lane.unsaid) = (0, 0);
         incident.mark_reported();
         let subjects = incident.subjects.values().map(|tracked| tracked.peak.clone()).collect();
         incident.last.subjects = strongest(subjects);
@@ -172,7 +184,7 @@ impl Look<'_> {
     fn grow(&self, slot: &mut Slot, mut incident: Incident) -> Option<Transition> {
         let lane = self.lane(slot);
         lane.raised = true;
-        lane.under = 0;
+        (lane.under, lane.unsaid) = (0, 0);
         let now = lane.recent.back_mut().map(|last| std::mem::take(&mut last.subjects));
         let now = now.unwrap_or_default();
         absorb(&mut incident, now.clone());
@@ -224,9 +236,11 @@ impl Look<'_> {
         // would keep it open for ever. Clear is clear of tolerance, not merely of alarm; a column that
         // cannot be computed leaves the count where it is.
         if subjects.clone().any(Evidence::is_over) {
-            lane.under = 0;
-        } else if !subjects.any(|subject| subject.level == Level::NotComputable) {
-            lane.under = lane.under.saturating_add(1);
+            (lane.under, lane.unsaid) = (0, 0);
+        } else if subjects.any(|subject| subject.level == Level::NotComputable) {
+            lane.unsaid = lane.unsaid.saturating_add(1);
+        } else {
+            (lane.under, lane.unsaid) = (lane.under.saturating_add(1), 0);
         }
         let (over, of) = (over(lane), lane.recent.len() as u32);
         // Who raised it must clear it: ten calm minutes say nothing about a day's shares, nor a good
@@ -263,7 +277,8 @@ impl Look<'_> {
     fn outlasts(&self, slot: &Slot) -> bool {
         let Source::Window { start_us, .. } = self.observation.source else { return false };
         let bad = slot.panes.recent.iter().filter(|pane| pane.alarm).map(|pane| pane.start_us);
-        slot.windows.under >= self.rules.clear_windows
+        slot.panes.unsaid >= self.rules.clear_panes
+            && slot.windows.under >= self.rules.clear_windows
             && bad.max().is_none_or(|bad_us| bad_us < start_us)
     }
 
@@ -337,11 +352,7 @@ impl Look<'_> {
     }
 
     fn key(&self) -> String {
-        match &self.observation.source {
-            Source::Window { id, .. } => id.to_string(),
-            Source::Pane { start_us, end_us } => format!("pane {start_us} {end_us}"),
-            Source::Wall => format!("wall {}", self.observation.at_us),
-        }
+        key(self.observation)
     }
 
     fn start_us(&self) -> i64 {
@@ -352,7 +363,7 @@ impl Look<'_> {
     }
 
     fn id(&self, state: TransitionState) -> String {
-        hashed_id(&[&self.observation.model, self.class.name(), &self.key(), state.name()])
+        step_id(self.observation, self.class, state)
     }
 
     /// A transition with what every one has; the rest is filled in by its maker.
@@ -392,6 +403,19 @@ impl Slot {
             Source::Wall => self.wall.recent.push_back(last),
         }
     }
+}
+
+/// What tells an observation from every other of its model.
+fn key(observation: &Observation) -> String {
+    match &observation.source {
+        Source::Window { id, .. } => id.to_string(),
+        Source::Pane { start_us, end_us } => format!("pane {start_us} {end_us}"),
+        Source::Wall => format!("wall {}", observation.at_us),
+    }
+}
+
+fn step_id(observation: &Observation, class: Class, state: TransitionState) -> String {
+    hashed_id(&[&observation.model, class.name(), &key(observation), state.name()])
 }
 
 fn over(lane: &Past) -> u32 {

@@ -1,6 +1,6 @@
 //! One cause, one opening message: what follows from an incident is folded into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driftline_config::Level;
 
@@ -8,12 +8,8 @@ use crate::incident::{Consequence, Incident, ModelAlerts, Transition, Transition
 use crate::signal::{Class, Evidence, Observation};
 
 /// Folds what opens now into the open incident that it follows from, which may open by the same
-/// observation; what stays at alarm once its cause is over stands for itself again.
-pub(crate) fn fold(
-    alerts: &mut ModelAlerts,
-    transitions: &mut [Transition],
-    observation: &Observation,
-) {
+/// observation.
+pub(crate) fn fold(alerts: &mut ModelAlerts, transitions: &mut [Transition]) {
     let open: BTreeMap<String, Option<String>> = alerts
         .incidents()
         .map(|incident| (incident.id.clone(), incident.folded_into.clone()))
@@ -29,20 +25,47 @@ pub(crate) fn fold(
         let Some(cause) = causes.find(|cause| causes_it(cause, effect)) else { continue };
         folded.push((effect.class, cause.folded_into.clone().unwrap_or_else(|| cause.id.clone())));
     }
-    for (class, signal) in &observation.classes {
-        let slot = alerts.slots.get_mut(class);
-        if let Some(incident) = slot.and_then(|slot| slot.incident.as_mut()) {
-            let is_over = incident.folded_into.as_ref().is_some_and(|id| !open.contains_key(id));
-            if is_over && signal.level == Level::Alarm {
-                incident.folded_into = None;
-                incident.last.folded_into = None;
-            }
-        }
-    }
     for (class, cause) in folded {
         // The cause of a cause speaks for both.
         let cause = open.get(&cause).cloned().flatten().unwrap_or(cause);
         fold_one(alerts, transitions, class, &cause);
+    }
+}
+
+/// What is at alarm though its cause is over stands for itself again, and is told as if it opened now,
+/// under what `id` gives its class. By the observation and not by the clock, so that the same log says
+/// the same.
+pub(crate) fn unfold(
+    alerts: &mut ModelAlerts,
+    transitions: &mut Vec<Transition>,
+    observation: &Observation,
+    id: impl Fn(Class) -> String,
+) {
+    let open: BTreeSet<String> = alerts.incidents().map(|incident| incident.id.clone()).collect();
+    for (class, signal) in &observation.classes {
+        let incident = alerts.slots.get_mut(class).and_then(|slot| slot.incident.as_mut());
+        let outlasts = |incident: &&mut Incident| {
+            incident.folded_into.as_ref().is_some_and(|cause| !open.contains(cause))
+        };
+        // Most classes have no incident, and most incidents stand for themselves.
+        let Some(incident) = incident.filter(outlasts) else { continue };
+        if signal.level != Level::Alarm {
+            continue;
+        }
+        incident.folded_into = None;
+        incident.last.folded_into = None;
+        let steps = || transitions.iter().position(|step| step.incident == incident.id);
+        if let Some(step) = steps().and_then(|place| transitions.get_mut(place)) {
+            step.folded_into = None;
+            continue;
+        }
+        incident.last = Transition {
+            id: id(*class),
+            state: TransitionState::Firing,
+            at_us: observation.at_us,
+            ..incident.last.clone()
+        };
+        transitions.push(incident.last.clone());
     }
 }
 

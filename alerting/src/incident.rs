@@ -181,6 +181,9 @@ pub(crate) struct Past {
     pub(crate) recent: VecDeque<Recent>,
     /// How many in a row were under tolerance.
     pub(crate) under: u32,
+    /// How many since have said nothing of what the incident holds.
+    #[serde(default)]
+    pub(crate) unsaid: u32,
     /// Whether it was at alarm during the incident, so that it must clear too.
     pub(crate) raised: bool,
 }

@@ -303,7 +303,10 @@ fn since(transition: &Transition) -> String {
     let since = instant(transition.since_us);
     let (over, of) = (transition.over, transition.of);
     let unit = if transition.panes { "pane" } else { "window" };
-    if matches!(transition.class, Class::NoData | Class::Driftline) {
+    // What only the clock shows is of no window or pane.
+    let of_the_clock = transition.windows.is_empty() && !transition.panes;
+    let is_open = transition.state != TransitionState::Resolved;
+    if matches!(transition.class, Class::NoData | Class::Driftline) || (of_the_clock && is_open) {
         return format!("Since: {since}");
     }
     match (transition.state, of) {
@@ -352,7 +355,9 @@ fn curl(context: &MailContext<'_>, path: &str, body: &Value) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
     let (body, url) =
         (quoted(&body.to_string()), quoted(&format!("{}/api/v1/{path}", context.api)));
-    format!("curl -H \"Authorization: Bearer $DRIFTLINE_TOKEN\" -d {body} {url}")
+    let headers =
+        "-H \"Authorization: Bearer $DRIFTLINE_TOKEN\" -H 'Content-Type: application/json'";
+    format!("curl {headers} -d {body} {url}")
 }
 
 fn links(context: &MailContext<'_>) -> Vec<(String, String)> {

@@ -117,6 +117,22 @@ pub fn parse_instant_us(text: &str) -> Result<i64, String> {
 mod tests {
     use super::*;
 
+    /// A mail said that nothing had come for 20161m.
+    #[test]
+    fn durations_are_said_as_people_say_them() {
+        let table = [
+            (20_161 * MINUTE_US, "2 weeks"),
+            (36 * HOUR_US, "36 hours"),
+            (3 * DAY_US, "3 days"),
+            (90 * MINUTE_US, "90 minutes"),
+            (SECOND_US, "1 second"),
+            (0, "0 seconds"),
+        ];
+        for (duration_us, words) in table {
+            assert_eq!(duration_words(duration_us), words);
+        }
+    }
+
     #[test]
     fn durations_are_read_and_written() {
         let table = [

@@ -243,3 +243,21 @@ fn alertmanager_receiver(value: Value<'_>) -> Option<Alertmanager> {
 fn is_header_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A secret that was cut when it was copied was found out by the first message, which was lost.
+    #[test]
+    fn a_secret_that_cannot_sign_is_refused_at_the_start() {
+        for secret in ["whsec_c2VjcmV0", "whsec_c2VjcmV0cw==", "any text", "whsecret"] {
+            assert!(can_sign(secret), "{secret}");
+        }
+        for secret in
+            ["", "whsec_", "whsec_c2VjcmV0cw", "whsec_c2-jcmV0", "whsec_====", "whsec_c==="]
+        {
+            assert!(!can_sign(secret), "{secret}");
+        }
+    }
+}
