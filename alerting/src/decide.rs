@@ -43,6 +43,7 @@ pub fn decide(
     unfold(&mut after, &mut transitions, observation, |class| {
         step_id(observation, class, TransitionState::Firing)
     });
+    transitions.sort_by_key(|step| step.class);
     name_what_it_looks_like(&mut after, &mut transitions);
     (after, transitions)
 }

@@ -53,19 +53,18 @@ pub(crate) fn unfold(
             continue;
         }
         incident.folded_into = None;
-        incident.last.folded_into = None;
-        let steps = || transitions.iter().position(|step| step.incident == incident.id);
-        if let Some(step) = steps().and_then(|place| transitions.get_mut(place)) {
-            step.folded_into = None;
-            continue;
-        }
-        incident.last = Transition {
+        // Where it grew at the same time, that is the first that is told of it.
+        let grown = transitions.iter().position(|step| step.incident == incident.id);
+        let grown = grown.map(|place| transitions.remove(place));
+        let step = Transition {
             id: id(*class),
             state: TransitionState::Firing,
             at_us: observation.at_us,
-            ..incident.last.clone()
+            folded_into: None,
+            ..grown.unwrap_or_else(|| incident.last.clone())
         };
-        transitions.push(incident.last.clone());
+        incident.last = step.clone();
+        transitions.push(step);
     }
 }
 
