@@ -279,7 +279,7 @@ pub fn broken_input(
     for (check, tolerance) in
         [(PaneCheck::Missing, floor.missing), (PaneCheck::WrongType, floor.wrong_type)]
     {
-        let shares = Shares { model, layout, pane, check, tolerance };
+        let shares = PaneColumns { model, layout, pane, check, tolerance };
         shares.judge(runs, &mut health);
     }
     health.add(rejected(pane.records().rejected, pane.records().read), runs);
@@ -373,7 +373,7 @@ fn rejected(count: u64, records: u64) -> BrokenInput {
 }
 
 /// The shares of one kind over the judged columns of a pane.
-struct Shares<'a> {
+struct PaneColumns<'a> {
     model: &'a Model,
     layout: &'a Layout,
     pane: &'a PaneState,
@@ -381,7 +381,7 @@ struct Shares<'a> {
     tolerance: f64,
 }
 
-impl Shares<'_> {
+impl PaneColumns<'_> {
     fn judge(&self, runs: &BrokenRuns, health: &mut PaneHealth) {
         let tests = self.tests();
         let allowed = |of: &PaneShare| of.reference + self.tolerance;
