@@ -378,6 +378,8 @@ impl Monitor {
     fn obey(&mut self, command: Command) {
         let event = match command {
             Command::Accept { incident, acceptance } => Event::Accept { incident, acceptance },
+            Command::TakeBack { incident, by } => Event::TakeBack { incident, by },
+            Command::EndSilence { id, by } => Event::EndSilence { id, by },
             Command::Silence(silence) => Event::Silence(silence),
         };
         self.feed(event);

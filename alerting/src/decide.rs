@@ -1,10 +1,14 @@
 //! From observations to transitions: pure, in event time, the same every time.
 
+use std::collections::VecDeque;
+
 use driftline_config::{Level, WindowId};
 
+use crate::fold::{fold, unfold};
+
 use crate::incident::{
-    Incident, ModelAlerts, Past, Recent, SUBJECTS_NAMED, SUBJECTS_TRACKED, Slot, Tracked,
-    Transition, TransitionState, WINDOWS_NAMED, hashed_id,
+    Incident, ModelAlerts, Past, Recent, SUBJECTS_NAMED, SUBJECTS_TOLD, SUBJECTS_TRACKED, Slot,
+    Told, Tracked, Transition, TransitionState, WINDOWS_NAMED, hashed_id,
 };
 use crate::rules::Rules;
 use crate::signal::{Class, ClassSignal, Evidence, Observation, Source};
@@ -26,14 +30,43 @@ pub fn decide(
     for (&class, signal) in &observation.classes {
         // Too few rows to say anything: neither a step towards an incident nor one out of it.
         if signal.level == Level::NotComputable {
+            note_unsaid(&mut after, class, observation);
             continue;
         }
+        let with_effect =
+            class == Class::InputShift && predictions_open(&after, observation, rules);
         let slot = after.slots.entry(class).or_default();
-        let look = Look { class, observation, signal, rules };
+        let look = Look { class, observation, signal, rules, with_effect };
         transitions.extend(look.apply(slot));
     }
+    fold(&mut after, &mut transitions);
+    unfold(&mut after, &mut transitions, observation, |class| {
+        step_id(observation, class, TransitionState::Firing)
+    });
+    transitions.sort_by_key(|step| step.class);
     name_what_it_looks_like(&mut after, &mut transitions);
     (after, transitions)
+}
+
+/// A pane that says nothing is remembered where an incident waits for panes to say that it is over.
+fn note_unsaid(alerts: &mut ModelAlerts, class: Class, observation: &Observation) {
+    let slot = alerts.slots.get_mut(&class).filter(|slot| slot.incident.is_some());
+    if let (Some(slot), Source::Pane { .. }) = (slot, &observation.source) {
+        slot.panes.unsaid = slot.panes.unsaid.saturating_add(1);
+    }
+}
+
+/// Whether an incident of prediction shift opens by this observation: inputs at alarm in the same window
+/// then open as its cause, without waiting for one more.
+fn predictions_open(alerts: &ModelAlerts, observation: &Observation, rules: &Rules) -> bool {
+    let class = Class::PredictionShift;
+    let signal = observation.classes.get(&class).filter(|signal| signal.level == Level::Alarm);
+    signal.is_some_and(|signal| {
+        // The first observation of its kind has no slot yet.
+        let mut slot = alerts.slots.get(&class).cloned().unwrap_or_default();
+        let look = Look { class, observation, signal, rules, with_effect: false };
+        look.apply(&mut slot).is_some_and(|step| step.state == TransitionState::Firing)
+    })
 }
 
 /// Fills `looks_like` once all classes have been seen, in what is told and in what may be repeated.
@@ -59,6 +92,8 @@ struct Look<'a> {
     observation: &'a Observation,
     signal: &'a ClassSignal,
     rules: &'a Rules,
+    /// Whether what follows from it opens now.
+    with_effect: bool,
 }
 
 impl Look<'_> {
@@ -71,13 +106,11 @@ impl Look<'_> {
         if lane.recent.back().is_some_and(|last| last.key == key) {
             return None;
         }
-        let alarm = self.signal.level == Level::Alarm;
-        lane.recent.push_back(Recent {
-            key,
-            start_us: self.start_us(),
-            alarm,
-            subjects: if alarm { self.alarming() } else { Vec::new() },
-        });
+        let alarming = self.alarming(&slot.told);
+        let alarm = !alarming.is_empty()
+            || (self.signal.level == Level::Alarm && self.signal.subjects.is_empty());
+        let lane = self.lane(slot);
+        lane.recent.push_back(Recent { key, start_us: self.start_us(), alarm, subjects: alarming });
         // No longer than the rule looks back: this stands in the checkpoint, per class and model.
         while lane.recent.len() > of as usize {
             lane.recent.pop_front();
@@ -128,6 +161,7 @@ impl Look<'_> {
             windows: Default::default(),
             last_change_us: None,
             last: transition,
+            folded_into: None,
         };
         for recent in lane.recent.iter_mut().filter(|recent| recent.alarm) {
             if matches!(self.observation.source, Source::Window { .. }) {
@@ -137,7 +171,7 @@ impl Look<'_> {
             absorb(&mut incident, std::mem::take(&mut recent.subjects));
         }
         lane.raised = true;
-        lane.under = 0;
+        (lane.under, lane.unsaid) = (0, 0);
         incident.mark_reported();
         let subjects = incident.subjects.values().map(|tracked| tracked.peak.clone()).collect();
         incident.last.subjects = strongest(subjects);
@@ -151,7 +185,7 @@ impl Look<'_> {
     fn grow(&self, slot: &mut Slot, mut incident: Incident) -> Option<Transition> {
         let lane = self.lane(slot);
         lane.raised = true;
-        lane.under = 0;
+        (lane.under, lane.unsaid) = (0, 0);
         let now = lane.recent.back_mut().map(|last| std::mem::take(&mut last.subjects));
         let now = now.unwrap_or_default();
         absorb(&mut incident, now.clone());
@@ -181,6 +215,8 @@ impl Look<'_> {
             joined,
             grown,
             windows: incident.windows.iter().cloned().collect(),
+            folded_into: incident.folded_into.clone(),
+            consequences: incident.last.consequences.clone(),
             ..self.transition(TransitionState::Changed)
         };
         // Growth is measured against what was told last, else every half more would be told twice.
@@ -201,22 +237,27 @@ impl Look<'_> {
         // would keep it open for ever. Clear is clear of tolerance, not merely of alarm; a column that
         // cannot be computed leaves the count where it is.
         if subjects.clone().any(Evidence::is_over) {
-            lane.under = 0;
-        } else if !subjects.any(|subject| subject.level == Level::NotComputable) {
-            lane.under = lane.under.saturating_add(1);
+            (lane.under, lane.unsaid) = (0, 0);
+        } else if subjects.any(|subject| subject.level == Level::NotComputable) {
+            lane.unsaid = lane.unsaid.saturating_add(1);
+        } else {
+            (lane.under, lane.unsaid) = (lane.under.saturating_add(1), 0);
         }
         let (over, of) = (over(lane), lane.recent.len() as u32);
         // Who raised it must clear it: ten calm minutes say nothing about a day's shares, nor a good
         // day about the last minutes. Who never did has no say.
         let is_clear = |lane: &Past, needed: u32| !lane.raised || lane.under >= needed;
+        let panes_clear = is_clear(&slot.panes, self.rules.clear_panes) || self.outlasts(slot);
         let cleared = is_clear(&slot.windows, self.rules.clear_windows)
-            && is_clear(&slot.panes, self.rules.clear_panes)
+            && panes_clear
             && is_clear(&slot.wall, 1);
         if !cleared {
             slot.incident = Some(incident);
             return None;
         }
-        *slot = Slot::default().resumed(self.key(), self.start_us(), &self.observation.source);
+        let told = self.told(slot, &incident);
+        *slot = Slot { told, ..Slot::default() };
+        slot.resume(self.key(), self.start_us(), &self.observation.source);
         let peaks = incident.subjects.values().map(|tracked| tracked.peak.clone()).collect();
         Some(Transition {
             incident: incident.id,
@@ -227,8 +268,19 @@ impl Look<'_> {
             subjects_total: incident.subjects.len(),
             windows: incident.windows.into_iter().collect(),
             quiet: incident.accepted.is_some(),
+            folded_into: incident.folded_into,
             ..self.transition(TransitionState::Resolved)
         })
+    }
+
+    /// Whether whole windows are good where panes have said nothing since they were bad: where traffic
+    /// stays thin, no pane ever would.
+    fn outlasts(&self, slot: &Slot) -> bool {
+        let Source::Window { start_us, .. } = self.observation.source else { return false };
+        let bad = slot.panes.recent.iter().filter(|pane| pane.alarm).map(|pane| pane.start_us);
+        slot.panes.unsaid >= self.rules.clear_panes
+            && slot.windows.under >= self.rules.clear_windows
+            && bad.max().is_none_or(|bad_us| bad_us < start_us)
     }
 
     /// How many of how many must be at alarm.
@@ -254,7 +306,7 @@ impl Look<'_> {
                     tolerance > 0.0 && bound > self.rules.at_once * tolerance
                 })
         };
-        self.class.is_drift() && self.signal.subjects.iter().any(far_over)
+        self.class.is_drift() && (self.with_effect || self.signal.subjects.iter().any(far_over))
     }
 
     fn has_grown(&self, tracked: &Tracked) -> bool {
@@ -262,17 +314,34 @@ impl Look<'_> {
         both.is_some_and(|(peak, reported)| reported > 0.0 && peak >= self.rules.grown * reported)
     }
 
-    fn alarming(&self) -> Vec<Evidence> {
-        let mut subjects: Vec<Evidence> = self
-            .signal
-            .subjects
-            .iter()
-            .filter(|subject| subject.level == Level::Alarm)
-            .map(finite)
-            .collect();
+    /// What is at alarm, without what panes have told of this window's time.
+    fn alarming(&self, told: &VecDeque<Told>) -> Vec<Evidence> {
+        let is_told = |subject: &&Evidence| match self.observation.source {
+            Source::Window { start_us, end_us, .. } => told.iter().any(|told| {
+                told.key == subject.key() && told.from_us < end_us && start_us < told.to_us
+            }),
+            Source::Pane { .. } | Source::Wall => false,
+        };
+        let at_alarm = self.signal.subjects.iter().filter(|it| it.level == Level::Alarm);
+        let mut subjects: Vec<Evidence> =
+            at_alarm.filter(|subject| !is_told(subject)).map(finite).collect();
         subjects.sort_by(Evidence::by_strength);
         subjects.truncate(SUBJECTS_TRACKED);
         subjects
+    }
+
+    /// What panes have told by the end of an incident.
+    fn told(&self, slot: &mut Slot, incident: &Incident) -> VecDeque<Told> {
+        let mut told = std::mem::take(&mut slot.told);
+        if let Source::Pane { end_us, .. } = self.observation.source {
+            told.extend(incident.subjects.keys().map(|key| Told {
+                key: key.clone(),
+                from_us: incident.since_us,
+                to_us: end_us,
+            }));
+        }
+        told.drain(..told.len().saturating_sub(SUBJECTS_TOLD));
+        told
     }
 
     fn lane<'s>(&self, slot: &'s mut Slot) -> &'s mut Past {
@@ -284,11 +353,7 @@ impl Look<'_> {
     }
 
     fn key(&self) -> String {
-        match &self.observation.source {
-            Source::Window { id, .. } => id.to_string(),
-            Source::Pane { start_us, end_us } => format!("pane {start_us} {end_us}"),
-            Source::Wall => format!("wall {}", self.observation.at_us),
-        }
+        key(self.observation)
     }
 
     fn start_us(&self) -> i64 {
@@ -299,7 +364,7 @@ impl Look<'_> {
     }
 
     fn id(&self, state: TransitionState) -> String {
-        hashed_id(&[&self.observation.model, self.class.name(), &self.key(), state.name()])
+        step_id(self.observation, self.class, state)
     }
 
     /// A transition with what every one has; the rest is filled in by its maker.
@@ -322,22 +387,36 @@ impl Look<'_> {
             panes: matches!(self.observation.source, Source::Pane { .. }),
             windows: Vec::new(),
             quiet: false,
+            folded_into: None,
+            consequences: Vec::new(),
         }
     }
 }
 
 impl Slot {
-    /// A fresh slot that still knows the last window or pane, so that seeing it again is nothing
-    /// new. What came before the end of an incident does not count towards the next.
-    fn resumed(mut self, key: String, start_us: i64, source: &Source) -> Slot {
+    /// Has a fresh slot know the last window or pane, so that seeing it again is nothing new. What came
+    /// before the end of an incident does not count towards the next.
+    fn resume(&mut self, key: String, start_us: i64, source: &Source) {
         let last = Recent { key, start_us, alarm: false, subjects: Vec::new() };
         match source {
             Source::Window { .. } => self.windows.recent.push_back(last),
             Source::Pane { .. } => self.panes.recent.push_back(last),
             Source::Wall => self.wall.recent.push_back(last),
         }
-        self
     }
+}
+
+/// What tells an observation from every other of its model.
+fn key(observation: &Observation) -> String {
+    match &observation.source {
+        Source::Window { id, .. } => id.to_string(),
+        Source::Pane { start_us, end_us } => format!("pane {start_us} {end_us}"),
+        Source::Wall => format!("wall {}", observation.at_us),
+    }
+}
+
+fn step_id(observation: &Observation, class: Class, state: TransitionState) -> String {
+    hashed_id(&[&observation.model, class.name(), &key(observation), state.name()])
 }
 
 fn over(lane: &Past) -> u32 {
@@ -349,8 +428,11 @@ fn absorb(incident: &mut Incident, subjects: Vec<Evidence>) {
     for subject in subjects {
         let key = subject.key();
         if let Some(tracked) = incident.subjects.get_mut(&key) {
-            // Also where both are equal, or neither has a number: the newest sentence is the true one.
-            if subject.value >= tracked.peak.value {
+            // Also where both are equal, or neither has a number: the newest sentence is the true one. Of
+            // panes the share of more rows is the truer one, however small.
+            let is_truer =
+                subject.rows.zip(tracked.peak.rows).is_some_and(|(now, peak)| now > peak);
+            if is_truer || subject.value >= tracked.peak.value {
                 tracked.peak = subject;
             }
         // A bound on the checkpoint; versions come and go for as long as an incident is open.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use driftline_config::{WindowId, hex};
+use driftline_config::{Subject, WindowId, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -14,6 +14,8 @@ pub const SUBJECTS_NAMED: usize = 20;
 /// Subjects of one incident that are told apart: the bound on columns and their versions. Further
 /// ones do not join.
 pub(crate) const SUBJECTS_TRACKED: usize = 4096;
+/// Subjects that panes told and saw end, the latest, of one class.
+pub(crate) const SUBJECTS_TOLD: usize = 256;
 /// Window ids that an incident names, the latest; the rest is a number.
 pub(crate) const WINDOWS_NAMED: usize = 100;
 
@@ -55,6 +57,9 @@ pub struct Incident {
     pub last_change_us: Option<i64>,
     /// Its last `firing` or `changed`: what a repeat repeats.
     pub last: Transition,
+    /// The open incident that it follows from, which speaks for it.
+    #[serde(default)]
+    pub folded_into: Option<String>,
 }
 
 /// One subject of an incident.
@@ -109,6 +114,22 @@ pub struct Transition {
     pub windows: Vec<WindowId>,
     /// Recorded but told to nobody: an accepted incident that resolved.
     pub quiet: bool,
+    /// The open incident that this one follows from: recorded, and told there.
+    #[serde(default)]
+    pub folded_into: Option<String>,
+    /// What follows from this one, each class once.
+    #[serde(default)]
+    pub consequences: Vec<Consequence>,
+}
+
+/// An incident that follows from another, as that one tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Consequence {
+    pub class: Class,
+    pub incident: String,
+    /// Its subjects by name, the strongest first.
+    pub subjects: Vec<Subject>,
+    pub because: String,
 }
 
 /// What happened to an incident.
@@ -139,6 +160,18 @@ pub(crate) struct Slot {
     pub(crate) panes: Past,
     pub(crate) wall: Past,
     pub(crate) incident: Option<Incident>,
+    /// What panes told and saw end, oldest first: windows over the same time tell nobody again.
+    #[serde(default)]
+    pub(crate) told: VecDeque<Told>,
+}
+
+/// A subject of an incident that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) key: String,
+    /// Event time of the incident, half-open, in microseconds.
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
 }
 
 /// The recent past of a class as windows, panes or the wall clock saw it.
@@ -148,6 +181,9 @@ pub(crate) struct Past {
     pub(crate) recent: VecDeque<Recent>,
     /// How many in a row were under tolerance.
     pub(crate) under: u32,
+    /// How many since have said nothing of what the incident holds.
+    #[serde(default)]
+    pub(crate) unsaid: u32,
     /// Whether it was at alarm during the incident, so that it must clear too.
     pub(crate) raised: bool,
 }
@@ -180,6 +216,12 @@ impl ModelAlerts {
         self.slots.values().filter_map(|slot| slot.incident.as_ref())
     }
 
+    /// When the wall clock last saw an alarm of an open incident that it raised, wall time in microseconds.
+    pub fn seen_by_the_clock_us(&self, class: Class) -> Option<i64> {
+        let wall = self.slots.get(&class).map(|slot| &slot.wall).filter(|wall| wall.raised)?;
+        wall.recent.iter().rev().find(|recent| recent.alarm).map(|recent| recent.start_us)
+    }
+
     /// The first open incident's class in the order of RULES §5: what it looks like.
     pub fn looks_like(&self) -> Option<Class> {
         self.incidents().next().map(|incident| incident.class)
@@ -203,6 +245,9 @@ pub enum AcceptError {
     /// Nobody would know whom to ask.
     #[error("accepting an incident needs both by and reason")]
     Unsigned,
+    /// There is nothing to take back.
+    #[error("the incident {0} is not accepted: it is told of as it is")]
+    NotAccepted(String),
 }
 
 /// Silences an open incident until it grows.
@@ -218,16 +263,37 @@ pub fn accept(
         return Err(AcceptError::Unsigned);
     }
     let mut after = alerts.clone();
-    let open = after
-        .slots
-        .values_mut()
-        .filter_map(|slot| slot.incident.as_mut())
-        .find(|open| open.id == incident)
-        .ok_or_else(|| AcceptError::Unknown(incident.to_owned()))?;
+    let open = after.open_mut(incident)?;
     // What was accepted is everything the incident holds by now, reported or not.
     open.mark_reported();
     open.accepted = Some(acceptance);
     Ok(after)
+}
+
+/// Tells of an accepted incident again.
+///
+/// # Errors
+/// When the incident is not open or not accepted, or `by` or `reason` is empty.
+pub fn take_back(
+    alerts: &ModelAlerts,
+    incident: &str,
+    taken_back: &Acceptance,
+) -> Result<ModelAlerts, AcceptError> {
+    if taken_back.by.trim().is_empty() || taken_back.reason.trim().is_empty() {
+        return Err(AcceptError::Unsigned);
+    }
+    let mut after = alerts.clone();
+    let open = after.open_mut(incident)?;
+    open.accepted.take().ok_or_else(|| AcceptError::NotAccepted(incident.to_owned()))?;
+    Ok(after)
+}
+
+impl ModelAlerts {
+    fn open_mut(&mut self, incident: &str) -> Result<&mut Incident, AcceptError> {
+        let mut open = self.slots.values_mut().filter_map(|slot| slot.incident.as_mut());
+        let found = open.find(|open| open.id == incident);
+        found.ok_or_else(|| AcceptError::Unknown(incident.to_owned()))
+    }
 }
 
 impl Incident {

@@ -11,6 +11,7 @@
 
 pub mod clock;
 mod decide;
+mod fold;
 mod incident;
 mod rules;
 mod signal;
@@ -29,8 +30,8 @@ pub mod webhook;
 
 pub use decide::decide;
 pub use incident::{
-    AcceptError, Acceptance, Incident, ModelAlerts, SUBJECTS_NAMED, State, Tracked, Transition,
-    TransitionState, accept,
+    AcceptError, Acceptance, Consequence, Incident, ModelAlerts, SUBJECTS_NAMED, State, Tracked,
+    Transition, TransitionState, accept, take_back,
 };
 pub use rules::Rules;
 pub use signal::{Class, ClassSignal, Evidence, Measure, Observation, Source};

@@ -2,8 +2,9 @@
 
 use driftline_config::WindowId;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::incident::{Transition, TransitionState};
+use crate::incident::{Consequence, Transition, TransitionState};
 use crate::links;
 use crate::signal::{Class, Evidence};
 
@@ -22,6 +23,10 @@ use wording::{Clocks, key_name, one_line, quantity, summary, what_it_means};
 const FINDINGS_EXPLAINED: usize = 3;
 /// Quantities that a mail lists as not moved, so that its text stays under 40 lines.
 const UNMOVED_LISTED: usize = 8;
+/// What stands above what follows from an incident.
+const CONSEQUENCES: &str = "What follows from it, and is told here alone";
+/// Characters of the names that are found beside the findings explained.
+const OTHERS_CHARS: usize = 600;
 /// Characters of one explanation.
 const EXPLANATION_CHARS: usize = 400;
 
@@ -55,6 +60,10 @@ pub struct MailContext<'a> {
     pub replay: Option<&'a str>,
     /// Where people reach the page, without the last slash.
     pub external_url: Option<&'a str>,
+    /// Where commands find the service, without the last slash.
+    pub api: &'a str,
+    /// Whether the API takes writes: whether a token is configured.
+    pub may_write: bool,
 }
 
 /// A quantity that did not move.
@@ -134,6 +143,10 @@ struct Story {
     sentence: String,
     findings_title: String,
     findings: Vec<String>,
+    /// What was found beside them, by its full names.
+    others: Option<String>,
+    /// What follows from it.
+    consequences: Vec<String>,
     since: String,
     unmoved: Vec<(String, String, String)>,
     todo: Vec<(String, String)>,
@@ -154,6 +167,8 @@ impl Story {
                 (_, total) => format!("What was found, the {shown} strongest of {total}"),
             },
             findings: transition.subjects.iter().take(shown).map(explain).collect(),
+            others: others(context, shown),
+            consequences: transition.consequences.iter().map(consequence).collect(),
             since: since(transition),
             unmoved: context
                 .unmoved
@@ -176,6 +191,11 @@ impl Story {
             lines.extend([String::new(), format!("{}:", self.findings_title)]);
             let numbered = self.findings.iter().enumerate();
             lines.extend(numbered.map(|(index, finding)| format!("{}. {finding}", index + 1)));
+        }
+        lines.extend(self.others.iter().cloned());
+        if !self.consequences.is_empty() {
+            lines.extend([String::new(), format!("{CONSEQUENCES}:")]);
+            lines.extend(self.consequences.iter().map(|it| format!("- {it}")));
         }
         lines.extend([String::new(), self.since.clone()]);
         if !self.unmoved.is_empty() {
@@ -231,11 +251,8 @@ fn sentence(context: &MailContext<'_>) -> String {
     let mut sentence = what_it_means(transition.class, model);
     if transition.state == TransitionState::Changed {
         let name = |keys: &[String]| {
-            let shown: Vec<String> =
-                keys.iter().take(FINDINGS_EXPLAINED).map(|key| key_name(key)).collect();
-            let more = keys.len().saturating_sub(shown.len());
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more}", shown.join(", "))
+            let names: Vec<String> = keys.iter().map(|key| key_name(key)).collect();
+            one_line(&names.join(", "), OTHERS_CHARS)
         };
         if !transition.joined.is_empty() {
             sentence
@@ -254,12 +271,43 @@ fn sentence(context: &MailContext<'_>) -> String {
     sentence
 }
 
+/// The names of what is not explained; where there are more than a transition names, the page has them.
+fn others(context: &MailContext<'_>, shown: usize) -> Option<String> {
+    let transition = context.transition;
+    let names: Vec<String> =
+        transition.subjects.iter().skip(shown).map(|it| key_name(&it.key())).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let rest = transition.subjects_total.saturating_sub(transition.subjects.len());
+    let page =
+        context.external_url.map(|url| format!("{url}{}", links::incident(&transition.incident)));
+    let rest = match (rest, page) {
+        (0, _) => String::new(),
+        (rest, Some(page)) => format!("; {rest} further: {page}"),
+        (rest, None) => format!("; {rest} further are on the page of the incident"),
+    };
+    Some(format!("Also: {}{rest}", one_line(&names.join(", "), OTHERS_CHARS)))
+}
+
+fn consequence(consequence: &Consequence) -> String {
+    let because = one_line(&consequence.because, EXPLANATION_CHARS);
+    let name =
+        consequence.subjects.first().map(|subject| key_name(&format!("{subject} distribution")));
+    let name = name.filter(|_| consequence.class.is_drift());
+    let name = name.map(|name| format!(" in {name}")).unwrap_or_default();
+    format!("{}{name}: {because}", consequence.class)
+}
+
 fn since(transition: &Transition) -> String {
     let clocks = Clocks::of(transition);
     let since = clocks.instant(transition.since_us);
     let (over, of) = (transition.over, transition.of);
     let unit = if transition.panes { "pane" } else { "window" };
-    if matches!(transition.class, Class::NoData | Class::Driftline) {
+    // What only the clock shows is of no window or pane.
+    let of_the_clock = transition.windows.is_empty() && !transition.panes;
+    let is_open = transition.state != TransitionState::Resolved;
+    if matches!(transition.class, Class::NoData | Class::Driftline) || (of_the_clock && is_open) {
         return format!("Since: {since}");
     }
     match (transition.state, of) {
@@ -289,24 +337,28 @@ fn todo(context: &MailContext<'_>) -> Vec<(String, String)> {
         add("Reproduce", one_line(replay, EXPLANATION_CHARS));
     }
     if transition.state != TransitionState::Resolved {
-        let api = format!("{}/api/v1", context.external_url.unwrap_or_default());
-        add(
-            "Accept, silent until it grows",
-            format!(
-                "POST {api}/alerts/{}/accept with {{\"by\":\"you\",\"reason\":\"why\"}}",
-                transition.incident
-            ),
-        );
-        add(
-            "Silence",
-            format!(
-                "POST {api}/silences with {{\"model\":\"{}\",\"class\":\"{}\",\"until\":\"RFC 3339\",\
-                 \"by\":\"you\",\"reason\":\"why\"}}",
-                transition.model, transition.class
-            ),
-        );
+        let accept = json!({"by": "you", "reason": "why"});
+        let silence = json!({
+            "model": transition.model, "class": transition.class, "for": "24h", "by": "you", "reason": "why",
+        });
+        let path = format!("alerts/{}/accept", transition.incident);
+        add("Accept, silent until it grows", curl(context, &path, &accept));
+        add("Silence for a day", curl(context, "silences", &silence));
     }
     todo
+}
+
+/// A line that works as it is printed, once the token is in the environment of the shell.
+fn curl(context: &MailContext<'_>, path: &str, body: &Value) -> String {
+    if !context.may_write {
+        return String::from("needs a token: set http.token and start again");
+    }
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let (body, url) =
+        (quoted(&body.to_string()), quoted(&format!("{}/api/v1/{path}", context.api)));
+    let headers =
+        "-H \"Authorization: Bearer $DRIFTLINE_TOKEN\" -H 'Content-Type: application/json'";
+    format!("curl {headers} -d {body} {url}")
 }
 
 fn links(context: &MailContext<'_>) -> Vec<(String, String)> {

@@ -74,7 +74,7 @@ pub enum OutboxError {
 }
 
 /// The rows of a transition, one per receiver that is named in `notify` and wants alerts. Quiet
-/// transitions have none. Repeats are not for an Alertmanager, which repeats by its own rules.
+/// transitions have none, nor have those that follow from another incident. Repeats are not for an Alertmanager, which repeats by its own rules.
 ///
 /// # Errors
 /// When a body cannot be written as JSON.
@@ -84,7 +84,7 @@ pub fn rows_for(
     notify: &[String],
 ) -> Result<Vec<OutboxRow>, OutboxError> {
     let transition = context.transition;
-    if transition.quiet {
+    if transition.quiet || transition.folded_into.is_some() {
         return Ok(Vec::new());
     }
     let id = message_key(&transition.id, context.ordinal);
@@ -115,6 +115,25 @@ pub fn accepted_rows(
     let alert = |receiver: &Receiver| match &receiver.kind {
         ReceiverKind::Alertmanager(to) => {
             let alert = Alert::new(context, to.runbook.as_deref()).accepted(acceptance);
+            Some(row(context, id.clone(), receiver, RowKind::Alert(alert)))
+        }
+        ReceiverKind::Email(_) | ReceiverKind::Webhook(_) => None,
+    };
+    told(receivers, notify, Wants::Alerts).filter_map(alert).collect()
+}
+
+/// The rows that raise the alerts of an incident again whose acceptance was taken back at wall time
+/// `at_us`. People are told by the repeat, which is due at once.
+pub fn taken_back_rows(
+    context: &MailContext<'_>,
+    at_us: i64,
+    receivers: &[Receiver],
+    notify: &[String],
+) -> Vec<OutboxRow> {
+    let id = format!("{}.taken-back.{at_us}", context.transition.id);
+    let alert = |receiver: &Receiver| match &receiver.kind {
+        ReceiverKind::Alertmanager(to) => {
+            let alert = Alert::new(context, to.runbook.as_deref());
             Some(row(context, id.clone(), receiver, RowKind::Alert(alert)))
         }
         ReceiverKind::Email(_) | ReceiverKind::Webhook(_) => None,
@@ -206,7 +225,8 @@ pub struct Silence {
 }
 
 impl Silence {
-    fn is_about(&self, model: &str, class: Class) -> bool {
+    /// Whether it keeps messages about a class of a model back.
+    pub fn is_about(&self, model: &str, class: Class) -> bool {
         self.model.as_ref().is_none_or(|silenced| silenced == model)
             && self.class.is_none_or(|silenced| silenced == class)
     }

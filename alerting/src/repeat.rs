@@ -67,12 +67,21 @@ impl Sent {
         self.by_incident.insert(incident.to_owned(), last);
     }
 
+    /// Has an incident be due at once, since messages about it were kept back.
+    pub fn renew(&mut self, incident: &str) {
+        // What was never sent is due as it is.
+        if let Some(last) = self.by_incident.get_mut(incident) {
+            last.at_us = i64::MIN;
+        }
+    }
+
     /// Forgets incidents that are no longer open.
     pub fn prune(&mut self, alerts: &ModelAlerts) {
         self.by_incident.retain(|id, _| alerts.incidents().any(|incident| incident.id == *id));
     }
 
-    /// The messages that are due. Accepted and silenced incidents have none. A transition that was too
+    /// The messages that are due. Accepted and silenced incidents have none, nor have those that follow from
+    /// another. A transition that was too
     /// old to be sent is due once caught up, if its incident still fires; and what still fires at the
     /// end of a silence is due once, since what was written meanwhile was not sent.
     pub fn due<'a>(
@@ -101,7 +110,7 @@ impl Sent {
         };
         alerts
             .incidents()
-            .filter(|incident| incident.accepted.is_none())
+            .filter(|incident| incident.accepted.is_none() && incident.folded_into.is_none())
             .filter_map(|incident| ordinal_due(incident).map(|ordinal| Due { incident, ordinal }))
             .collect()
     }

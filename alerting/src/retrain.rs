@@ -220,7 +220,10 @@ pub fn retry(
     let mut after = state.clone();
     let mut decisions = Vec::new();
     let inputs_moved = alerts.incidents().any(|incident| incident.class == Class::InputShift);
-    for incident in alerts.incidents().filter(|incident| incident.accepted.is_none()) {
+    for incident in alerts
+        .incidents()
+        .filter(|incident| incident.accepted.is_none() && incident.folded_into.is_none())
+    {
         let waits = after
             .asked
             .get(&incident.class)

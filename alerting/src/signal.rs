@@ -118,6 +118,9 @@ pub struct Evidence {
     pub because: String,
     /// Start of the first window of the present run over tolerance, event time in microseconds.
     pub first_over_us: Option<i64>,
+    /// The rows that a pane's share is of; none where windows measure it.
+    #[serde(default)]
+    pub rows: Option<u64>,
 }
 
 impl Evidence {

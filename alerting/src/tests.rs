@@ -6,6 +6,7 @@ mod deliver_http;
 mod deliver_mail;
 mod dispatch;
 mod encryption;
+mod fold;
 mod messages;
 mod outbox;
 mod properties;

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::incident::{Transition, TransitionState};
+use crate::incident::{Consequence, Transition, TransitionState};
 use crate::links;
 use crate::mail::{RetrainNote, message_key};
 use crate::signal::{Class, Evidence};
@@ -76,6 +76,8 @@ pub struct AlertData {
     pub of: u32,
     pub subjects: Vec<AlertSubject>,
     pub subjects_total: usize,
+    /// What follows from it and is told nowhere else.
+    pub consequences: Vec<Consequence>,
     pub windows: Vec<WindowId>,
     pub retrain: RetrainNote,
     pub replay: Option<String>,
@@ -123,6 +125,7 @@ impl AlertEvent {
                 of: transition.of,
                 subjects: transition.subjects.iter().take(SUBJECTS_SENT).map(told).collect(),
                 subjects_total: transition.subjects_total,
+                consequences: transition.consequences.clone(),
                 windows: transition.windows.iter().skip(skipped).cloned().collect(),
                 retrain: context.retrain.clone(),
                 replay: context.replay.map(str::to_owned),

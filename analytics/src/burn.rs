@@ -1,6 +1,8 @@
 //! What operations panes say: how fast the objectives are spent, and whether the input is broken.
 
 mod off_time;
+mod onset;
+mod runs;
 
 use std::collections::BTreeMap;
 
@@ -13,8 +15,9 @@ use crate::layout::Layout;
 use crate::pane::{ColumnHealth, PaneState};
 use crate::report::{Check, rounded};
 use crate::statistics::benjamini_hochberg;
-use off_time::off_time;
 pub use off_time::off_time_of_window;
+use off_time::{OFF_TIME, OFF_TIME_OF, off_time};
+pub use runs::BrokenRuns;
 
 /// How far back burn rates reach.
 const REACH_US: i64 = 6 * HOUR_US;
@@ -65,6 +68,8 @@ pub struct BurnFinding {
     pub allowed: f64,
     pub short: Spent,
     pub long: Spent,
+    /// Where it is at alarm, when it began: event time in microseconds.
+    pub since_us: Option<i64>,
     /// One sentence, without the full stop.
     pub because: String,
 }
@@ -102,20 +107,45 @@ pub struct StrayShare {
     pub strays: u64,
 }
 
-/// A share of a pane at alarm.
+/// A share of a pane that is at alarm, or of which a pane says nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BrokenInput {
     /// `feature:X`, `prediction:X` (all versions together), or `model` for rejected records.
     pub subject: Subject,
     pub check: PaneCheck,
+    /// `not_computable` where so few rows could not have shown it.
+    pub level: Level,
     /// The share above the baseline's.
     pub value: f64,
     /// What it is at least, with 99 % confidence.
     pub bound: f64,
     /// What is tolerated above the baseline's share.
     pub tolerance: f64,
-    /// One sentence, without the full stop.
+    /// One sentence, without the full stop; empty below `alarm`.
     pub because: String,
+    /// The rows that it is a share of; none of rows whose time is wrong, which the last panes share.
+    pub of: Option<PaneShare>,
+    /// Start of the first pane of this run at alarm, event time in microseconds.
+    pub since_us: i64,
+}
+
+/// What a share is a share of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PaneShare {
+    pub count: u64,
+    pub rows: u64,
+    /// The baseline's share.
+    pub reference: f64,
+}
+
+/// What a pane says of broken input: RULES §3 and §4.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaneHealth {
+    /// `alarm` where a share is; `not_computable` where none could have been.
+    pub level: Level,
+    /// The shares that are at alarm, those of which the pane says nothing, and those in order that were at
+    /// alarm in the panes before.
+    pub shares: Vec<BrokenInput>,
 }
 
 impl BurnWindow {
@@ -156,7 +186,11 @@ impl BurnWindow {
                 let spent = |over_us: i64| {
                     self.spent(&objective, now_us, over_us.max(model.operations.every_us))
                 };
-                findings.push(objective.finding(speed, spent(short_us), spent(long_us)));
+                let mut finding = objective.finding(speed, spent(short_us), spent(long_us));
+                if finding.level == Level::Alarm {
+                    finding.since_us = self.onset_us(&objective, now_us, finding.short.share);
+                }
+                findings.push(finding);
             }
         }
         findings
@@ -171,16 +205,29 @@ impl BurnWindow {
             all.timed += sums.timed;
             all.over += sums.over;
         }
-        let (requests, bad, of) = match objective.check {
-            Check::Latency => (all.timed, all.over as f64, all.timed as f64),
-            _ => (all.requests, all.failures, all.weighted),
-        };
+        let requests = if objective.check == Check::Latency { all.timed } else { all.requests };
+        let BadOf { bad, of } = all.bad_of(objective.check);
         let share = if of > 0.0 { bad / of } else { 0.0 };
         let rate = match share {
             share if share <= 0.0 => 0.0,
             share => share / objective.allowed.max(0.0),
         };
         Spent { over_us, requests, share: rounded(share), rate: rounded(rate) }
+    }
+}
+
+/// What of a stretch is bad.
+struct BadOf {
+    bad: f64,
+    of: f64,
+}
+
+impl Sums {
+    fn bad_of(&self, check: Check) -> BadOf {
+        match check {
+            Check::Latency => BadOf { bad: self.over as f64, of: self.timed as f64 },
+            _ => BadOf { bad: self.failures, of: self.weighted },
+        }
     }
 }
 
@@ -211,98 +258,185 @@ impl Objective {
             sentence::percent(rounded(self.allowed))
         );
         let allowed = rounded(self.allowed);
-        BurnFinding { check: self.check, level, speed, allowed, short, long, because }
+        let (check, since_us) = (self.check, None);
+        BurnFinding { check, level, speed, allowed, short, long, since_us, because }
     }
 }
 
-/// The shares of a pane that are at alarm: missing values and values of the wrong type by the exact
-/// binomial against the baseline's share and the tolerance, adjusted over the pane's judged columns;
-/// more than 5 % rejected records, and more than 1 % rows whose time is wrong, of at least 500 that the
-/// last ten panes had (`recent`). In the order of the layout's columns.
+/// What a pane says of broken input: missing values and values of the wrong type by the exact binomial
+/// against the baseline's share and the tolerance, adjusted over the pane's judged columns; more than 5 %
+/// rejected records, and more than 1 % rows whose time is wrong, of at least 500 that the last ten panes
+/// had (`recent`). What is in order is named where one of `runs` is of it.
 pub fn broken_input(
     model: &Model,
     layout: &Layout,
     pane: &PaneState,
     recent: StrayShare,
-) -> Vec<BrokenInput> {
+    runs: &BrokenRuns,
+) -> PaneHealth {
     let floor = model.tolerance.floor();
-    let mut found = Vec::new();
+    let mut health = PaneHealth { level: Level::NotComputable, shares: Vec::new() };
     for (check, tolerance) in
         [(PaneCheck::Missing, floor.missing), (PaneCheck::WrongType, floor.wrong_type)]
     {
-        found.extend(shares(model, layout, pane, check, tolerance));
+        let shares = PaneColumns { model, layout, pane, check, tolerance };
+        shares.judge(runs, &mut health);
     }
-    let (records, rejected) = (pane.records().read, pane.records().rejected);
-    if records >= REJECTED_OF && rejected as f64 > REJECTED * records as f64 {
-        let test = test_share(rejected, records, REJECTED);
-        found.push(BrokenInput {
-            subject: "model".into(),
-            check: PaneCheck::Rejected,
-            value: rounded(test.value),
-            bound: rounded(test.bound),
-            tolerance: REJECTED,
-            because: format!(
-                "{} % of records could not be read; tolerance {}",
-                sentence::percent(test.value),
-                sentence::percent(REJECTED)
-            ),
-        });
+    health.add(rejected(pane.records().rejected, pane.records().read), runs);
+    match off_time(pane.records(), recent) {
+        Some(strays) => health.push(strays),
+        None if recent.rows < OFF_TIME_OF => health.push(BrokenInput {
+            tolerance: OFF_TIME,
+            ..BrokenInput::unknown("model".into(), PaneCheck::OffTime)
+        }),
+        None => health.level = health.level.higher(Level::Ok),
     }
-    found.extend(off_time(pane.records(), recent));
-    found
+    health
 }
 
-fn shares(
-    model: &Model,
-    layout: &Layout,
-    pane: &PaneState,
+impl PaneHealth {
+    fn push(&mut self, share: BrokenInput) {
+        self.level = self.level.higher(share.level);
+        self.shares.push(share);
+    }
+
+    /// Takes rejected records in, of which a few say nothing.
+    fn add(&mut self, rejected: BrokenInput, runs: &BrokenRuns) {
+        let (rows, share) = (rejected.of.map_or(0, |of| of.rows), rejected.value);
+        let level = match (rows < REJECTED_OF, share > REJECTED) {
+            (true, _) => Level::NotComputable,
+            (false, true) => Level::Alarm,
+            (false, false) => Level::Ok,
+        };
+        if level != Level::Ok || runs.know(&rejected) {
+            self.push(BrokenInput { level, ..rejected });
+        } else {
+            self.level = self.level.higher(level);
+        }
+    }
+}
+
+impl BrokenInput {
+    fn unknown(subject: Subject, check: PaneCheck) -> BrokenInput {
+        BrokenInput {
+            subject,
+            check,
+            level: Level::NotComputable,
+            value: 0.0,
+            bound: 0.0,
+            tolerance: 0.0,
+            because: String::new(),
+            of: None,
+            since_us: i64::MAX,
+        }
+    }
+
+    /// The same of other rows.
+    fn over(&self, of: PaneShare) -> BrokenInput {
+        if self.check == PaneCheck::Rejected {
+            return rejected(of.count, of.rows);
+        }
+        let PaneShare { count, rows, reference } = of;
+        let test = test_share(count, rows, reference + self.tolerance);
+        let name = self.subject.column_words().unwrap_or_else(|| self.subject.to_string());
+        let what = match self.check {
+            PaneCheck::WrongType => format!("have a value of {name} of the wrong type"),
+            _ => format!("lack {name}"),
+        };
+        let (value, bound) = (test.value - reference, test.bound - reference);
+        BrokenInput {
+            value: rounded(value),
+            bound: rounded(bound),
+            because: sentence::of_requests(&what, reference, test.value, bound, self.tolerance),
+            of: Some(of),
+            ..self.clone()
+        }
+    }
+}
+
+/// So many of so many records that could not be read, as a share at alarm.
+fn rejected(count: u64, records: u64) -> BrokenInput {
+    let test = test_share(count, records, REJECTED);
+    BrokenInput {
+        level: Level::Alarm,
+        value: rounded(test.value),
+        bound: rounded(test.bound),
+        tolerance: REJECTED,
+        because: format!(
+            "{} % of records could not be read; tolerance {}",
+            sentence::percent(test.value),
+            sentence::percent(REJECTED)
+        ),
+        of: Some(PaneShare { count, rows: records, reference: 0.0 }),
+        ..BrokenInput::unknown("model".into(), PaneCheck::Rejected)
+    }
+}
+
+/// The shares of one kind over the judged columns of a pane.
+struct PaneColumns<'a> {
+    model: &'a Model,
+    layout: &'a Layout,
+    pane: &'a PaneState,
     check: PaneCheck,
     tolerance: f64,
-) -> Vec<BrokenInput> {
-    let default = &layout.baselines().default;
-    let baselines: BTreeMap<&Subject, &crate::baseline::BaselineColumn> =
-        default.columns.iter().map(|column| (column.subject(), column)).collect();
-    let mut tests = Vec::new();
-    for (column, health) in layout.schema().columns.iter().zip(pane.columns()) {
-        let judged = column.is_prediction()
-            || model.features.get(column.name()).is_none_or(|feature| feature.judge);
-        let Some(baseline) = baselines.get(&column.subject).filter(|_| judged) else {
-            continue;
-        };
-        let of = baseline.n() + baseline.missing() + baseline.wrong_type();
-        let rows = rows(health);
-        if of == 0 || rows == 0 {
-            continue;
-        }
-        let (count, reference) = match check {
-            PaneCheck::WrongType => (health.wrong_type, baseline.wrong_type()),
-            _ => (health.missing, baseline.missing()),
-        };
-        let reference = reference as f64 / of as f64;
-        tests.push((column, reference, test_share(count, rows, reference + tolerance)));
-    }
-    let p_values: Vec<f64> = tests.iter().map(|(_, _, test)| test.p_tolerance).collect();
-    let adjusted = benjamini_hochberg(&p_values);
-    let alarms = tests.into_iter().zip(adjusted).filter(|&(_, p_adjusted)| p_adjusted <= ALPHA);
-    alarms
-        .map(|((column, reference, test), _)| {
-            let what = match check {
-                PaneCheck::WrongType => {
-                    format!("have a value of {} of the wrong type", column.name())
-                }
-                _ => format!("lack {}", column.name()),
-            };
-            let (value, bound) = (test.value - reference, test.bound - reference);
-            BrokenInput {
-                subject: column.subject.clone(),
-                check,
-                value: rounded(value),
-                bound: rounded(bound),
-                tolerance,
-                because: sentence::of_requests(&what, reference, test.value, bound, tolerance),
+}
+
+impl PaneColumns<'_> {
+    fn judge(&self, runs: &BrokenRuns, health: &mut PaneHealth) {
+        let tests = self.tests();
+        let allowed = |of: &PaneShare| of.reference + self.tolerance;
+        let tested = |of: &PaneShare| test_share(of.count, of.rows, allowed(of)).p_tolerance;
+        let p_values: Vec<f64> = tests.iter().map(|(_, of)| tested(of)).collect();
+        let adjusted = benjamini_hochberg(&p_values);
+        let columns = tests.len() as f64;
+        for ((subject, of), p_adjusted) in tests.into_iter().zip(adjusted) {
+            let tolerance = self.tolerance;
+            let unknown = BrokenInput { tolerance, ..BrokenInput::unknown(subject, self.check) };
+            // What so few rows could not have shown if all of them were bad, they do not refute.
+            let least = test_share(of.rows, of.rows, allowed(&of)).p_tolerance * columns;
+            if p_adjusted <= ALPHA {
+                health.push(BrokenInput { level: Level::Alarm, ..unknown.over(of) });
+            } else if of.rows == 0 || least > ALPHA {
+                health.push(BrokenInput { of: Some(of), ..unknown });
+            } else if runs.know(&unknown) {
+                health.push(BrokenInput { level: Level::Ok, of: Some(of), ..unknown });
+            } else {
+                health.level = health.level.higher(Level::Ok);
             }
-        })
-        .collect()
+        }
+    }
+
+    /// The judged columns with what was counted of them: nothing where every row failed.
+    fn tests(&self) -> Vec<(Subject, PaneShare)> {
+        let default = &self.layout.baselines().default;
+        let baselines: BTreeMap<&Subject, &crate::baseline::BaselineColumn> =
+            default.columns.iter().map(|column| (column.subject(), column)).collect();
+        let mut tests = Vec::new();
+        for (index, column) in self.layout.schema().columns.iter().enumerate() {
+            let judged = column.is_prediction()
+                || self.model.features.get(column.name()).is_none_or(|feature| feature.judge);
+            // What the baseline does not know has nothing to be compared with.
+            let Some(baseline) = baselines.get(&column.subject).filter(|_| judged) else {
+                continue;
+            };
+            let all = baseline.n() + baseline.missing() + baseline.wrong_type();
+            if all == 0 {
+                continue;
+            }
+            // Every row failed: none has values.
+            let health = self.pane.columns().get(index).copied().unwrap_or_default();
+            let (count, reference) = match self.check {
+                PaneCheck::WrongType => (health.wrong_type, baseline.wrong_type()),
+                _ => (health.missing, baseline.missing()),
+            };
+            let reference = reference as f64 / all as f64;
+            tests.push((
+                column.subject.clone(),
+                PaneShare { count, rows: rows(&health), reference },
+            ));
+        }
+        tests
+    }
 }
 
 impl PaneCheck {

@@ -81,6 +81,21 @@ pub fn format_duration(duration_us: i64) -> String {
     format!("{duration_us}us")
 }
 
+/// Writes a duration as people say it, rounded to the unit that fits: `2 weeks`, `50 minutes`, `1 day`.
+pub fn duration_words(duration_us: i64) -> String {
+    const WEEK_US: i64 = 7 * DAY_US;
+    let units = [
+        (2 * WEEK_US, WEEK_US, "week"),
+        (2 * DAY_US, DAY_US, "day"),
+        (2 * HOUR_US, HOUR_US, "hour"),
+        (2 * MINUTE_US, MINUTE_US, "minute"),
+    ];
+    let fits = units.iter().find(|(least_us, ..)| duration_us >= *least_us);
+    let (unit_us, unit) = fits.map_or((SECOND_US, "second"), |(_, unit_us, unit)| (*unit_us, unit));
+    let count = duration_us.saturating_add(unit_us / 2) / unit_us;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes an instant as RFC 3339 in UTC, with fractions only where there are any:
 /// `2026-11-02T00:00:00Z`. Instants beyond the years 1 to 9999 are written as their microseconds.
 pub fn format_instant(time_us: i64) -> String {
@@ -101,6 +116,22 @@ pub fn parse_instant_us(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A mail said that nothing had come for 20161m.
+    #[test]
+    fn durations_are_said_as_people_say_them() {
+        let table = [
+            (20_161 * MINUTE_US, "2 weeks"),
+            (36 * HOUR_US, "36 hours"),
+            (3 * DAY_US, "3 days"),
+            (90 * MINUTE_US, "90 minutes"),
+            (SECOND_US, "1 second"),
+            (0, "0 seconds"),
+        ];
+        for (duration_us, words) in table {
+            assert_eq!(duration_words(duration_us), words);
+        }
+    }
 
     #[test]
     fn durations_are_read_and_written() {

@@ -1,6 +1,6 @@
 //! The story as HTML: no scripts, no style sheet, everything escaped; images only from the mail itself.
 
-use super::{Letter, Story};
+use super::{CONSEQUENCES, Letter, Story};
 
 pub(super) fn page(story: &Story) -> String {
     let mut body =
@@ -11,6 +11,16 @@ pub(super) fn page(story: &Story) -> String {
             body.push_str(&format!("<li>{}</li>\n", escaped(finding)));
         }
         body.push_str("</ol>\n");
+    }
+    if let Some(others) = &story.others {
+        body.push_str(&format!("<p>{}</p>\n", escaped(others)));
+    }
+    if !story.consequences.is_empty() {
+        body.push_str(&format!("<h3>{CONSEQUENCES}</h3>\n<ul>\n"));
+        for consequence in &story.consequences {
+            body.push_str(&format!("<li>{}</li>\n", escaped(consequence)));
+        }
+        body.push_str("</ul>\n");
     }
     body.push_str(&format!("<p>{}</p>\n", escaped(&story.since)));
     if !story.unmoved.is_empty() {

@@ -39,6 +39,7 @@ pub(super) fn key_name(key: &str) -> String {
 
 fn subject_name(subject: &Subject, check: &str) -> String {
     subject.column_words().unwrap_or_else(|| match subject.as_str() {
+        "model" if check == "rejected" => String::from("rejected records"),
         "model" | "status" => check.replace('_', " "),
         other => other.to_owned(),
     })

@@ -26,6 +26,8 @@ fn context(transition: &Transition, ordinal: u32) -> MailContext<'_> {
         retrain: &RetrainNote::None,
         replay: None,
         external_url: Some("https://driftline.example.org"),
+        api: "https://driftline.example.org",
+        may_write: true,
     }
 }
 

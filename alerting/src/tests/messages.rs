@@ -70,6 +70,8 @@ fn context<'a>(
         retrain,
         replay: Some(REPLAY),
         external_url: Some(URL),
+        api: "https://driftline.example.org",
+        may_write: true,
     }
 }
 

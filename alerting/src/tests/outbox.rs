@@ -52,6 +52,8 @@ fn rows(transition: &Transition, ordinal: u32, notify: &[&str]) -> Vec<OutboxRow
         retrain: &RetrainNote::None,
         replay: None,
         external_url: None,
+        api: "https://driftline.example.org",
+        may_write: true,
     };
     let notify: Vec<String> = notify.iter().map(|&name| name.to_owned()).collect();
     rows_for(&context, &receivers(), &notify).unwrap()

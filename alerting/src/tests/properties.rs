@@ -51,10 +51,20 @@ proptest! {
     #[test]
     fn nothing_resolves_or_changes_that_did_not_fire(observations in observations()) {
         let mut open: BTreeMap<Class, String> = BTreeMap::new();
+        let mut told: BTreeSet<String> = BTreeSet::new();
         for transition in transitions(&observations, false) {
+            // What follows from another incident is told as firing once it stands for itself, and only then.
+            if transition.folded_into.is_none() {
+                let opens = transition.state == TransitionState::Firing;
+                prop_assert_eq!(told.insert(transition.incident.clone()), opens);
+            } else {
+                prop_assert!(!told.contains(&transition.incident));
+            }
             match transition.state {
+                TransitionState::Firing if transition.incident != transition.id => {
+                    prop_assert_eq!(open.get(&transition.class), Some(&transition.incident));
+                }
                 TransitionState::Firing => {
-                    prop_assert_eq!(&transition.incident, &transition.id);
                     prop_assert!(open.insert(transition.class, transition.id).is_none());
                 }
                 TransitionState::Changed => {

@@ -35,6 +35,7 @@ pub(super) fn subject(name: &str, level: Level, value: f64, bound: f64) -> Evide
         unit: Measure::Statistic,
         because: format!("{name} moved by {value}"),
         first_over_us: None,
+        rows: None,
     }
 }
 

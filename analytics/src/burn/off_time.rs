@@ -1,6 +1,7 @@
 //! Rows whose time is not what it should be: how many, of which partitions, by how much and whose clock.
 
-use driftline_config::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_duration};
+use driftline_config::Level;
+use driftline_config::time::{SECOND_US, duration_words};
 
 use super::sentence;
 use super::{BrokenInput, PaneCheck, StrayShare};
@@ -9,9 +10,9 @@ use crate::pane::{ClockCounts, PaneRecords};
 use crate::report::rounded;
 
 /// Share of such rows in a pane above which the input is broken: RULES §1, rule 8.
-const OFF_TIME: f64 = 0.01;
+pub(super) const OFF_TIME: f64 = 0.01;
 /// Rows of the last ten panes below which that share says nothing.
-const OFF_TIME_OF: u64 = 500;
+pub(super) const OFF_TIME_OF: u64 = 500;
 /// Share of late rows in a window's stretch of the log above which that window alone says so.
 const LATE_OF_A_WINDOW: f64 = 0.05;
 /// Partitions that the sentence names.
@@ -39,12 +40,12 @@ pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<Brok
         whose_clock(&all),
     );
     Some(BrokenInput {
-        subject: "model".into(),
-        check: PaneCheck::OffTime,
+        level: Level::Alarm,
         value: rounded(share.min(1.0)),
         bound: rounded(bound),
         tolerance: OFF_TIME,
         because,
+        ..BrokenInput::unknown("model".into(), PaneCheck::OffTime)
     })
 }
 
@@ -80,15 +81,8 @@ fn partitions(records: &PaneRecords) -> String {
 
 fn by_how_much(all: &ClockCounts) -> String {
     let mean_us = i64::try_from(all.off_s / all.strays().max(1)).unwrap_or(0) * SECOND_US;
-    let unit_us = match mean_us {
-        0..MINUTE_US => SECOND_US,
-        MINUTE_US..HOUR_US => MINUTE_US,
-        HOUR_US..DAY_US => HOUR_US,
-        _ => DAY_US,
-    };
-    let about_us = (mean_us + unit_us / 2) / unit_us * unit_us;
     let side = if all.late >= all.ahead + all.fast { "behind" } else { "ahead of" };
-    format!("about {} {side} the rows around them", format_duration(about_us.max(SECOND_US)))
+    format!("about {} {side} the rows around them", duration_words(mean_us.max(SECOND_US)))
 }
 
 /// Two clocks that agree with each other and with nobody else are one machine's; where they do not agree,
@@ -126,15 +120,15 @@ mod tests {
         let table = [
             (
                 off(0, 0, 25, 30, 0),
-                "25 % of rows lie in the future and end up in windows that have not begun, most in partition 3, about 30m ahead of the rows around them: ts and the record's timestamp agree, so a producer's clock is fast",
+                "25 % of rows lie in the future and end up in windows that have not begun, most in partition 3, about 30 minutes ahead of the rows around them: ts and the record's timestamp agree, so a producer's clock is fast",
             ),
             (
                 off(0, 2, 0, 60 * 24 * 365, 0),
-                "2 % of rows lie so far in the future that no window took them, most in partition 3, about 365d ahead of the rows around them: ts and the record's timestamp agree, so a producer's clock is fast",
+                "2 % of rows lie so far in the future that no window took them, most in partition 3, about 52 weeks ahead of the rows around them: ts and the record's timestamp agree, so a producer's clock is fast",
             ),
             (
                 off(40, 0, 0, 90, 40),
-                "40 % of rows came after their window had closed and are in none, most in partition 3, about 2h behind the rows around them: ts lies before the record's timestamp, so they are sent late or what writes ts has a slow clock",
+                "40 % of rows came after their window had closed and are in none, most in partition 3, about 90 minutes behind the rows around them: ts lies before the record's timestamp, so they are sent late or what writes ts has a slow clock",
             ),
         ];
         for (counts, sentence) in table {

@@ -126,12 +126,16 @@ fn panes_longer_than_the_short_stretch_are_its_stretch() {
     );
 }
 
+fn said(case: &Case, pane: &PaneState) -> PaneHealth {
+    broken_input(&case.model, &case.layout(), pane, StrayShare::default(), &BrokenRuns::default())
+}
+
 #[test]
 fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
     let case = Case::new();
     let broken = |pane: &PaneState| -> Vec<(Subject, PaneCheck)> {
-        let found = broken_input(&case.model, &case.layout(), pane, StrayShare::default());
-        found.into_iter().map(|found| (found.subject, found.check)).collect()
+        let found = said(&case, pane).shares.into_iter().filter(|it| it.level == Level::Alarm);
+        found.map(|found| (found.subject, found.check)).collect()
     };
     let delay = || Subject::feature("delay");
     assert_eq!(broken(&case.pane(200, CaseRow::usual)), []);
@@ -152,9 +156,8 @@ fn a_pane_alarms_for_missing_wrong_type_and_rejected() {
         pane.add_records(&PaneRecords { read: 190 + rejected, rejected, ..PaneRecords::default() });
         assert_eq!(broken(&pane).len(), expected, "{rejected}");
     }
-    let found = broken_input(&case.model, &case.layout(), &lacking, StrayShare::default());
     assert_eq!(
-        found[0].because,
+        said(&case, &lacking).shares[0].because,
         "10 % of requests lack delay, in the baseline 0 %: 10 points more, at least 5 with 99 % confidence; tolerance 1"
     );
 }
@@ -164,5 +167,63 @@ fn columns_that_are_not_judged_break_no_pane() {
     let unjudged = driftline_config::Feature { judge: false, ..Default::default() };
     let case = Case::new().feature("delay", unjudged);
     let gone = case.pane(200, |index| CaseRow { delay: None, ..CaseRow::usual(index) });
-    assert!(broken_input(&case.model, &case.layout(), &gone, StrayShare::default()).is_empty());
+    assert!(said(&case, &gone).shares.iter().all(|share| share.level != Level::Alarm));
+}
+
+/// Of 40 % that lacked a column the mail said 56 %: what the worst of its small panes had.
+#[test]
+fn the_share_is_that_of_all_panes_and_not_of_the_worst() {
+    let case = Case::new();
+    let mut runs = BrokenRuns::default();
+    let mut last = Vec::new();
+    for (minute, lacking) in (0..5).zip([14, 9, 8, 10, 9]) {
+        let pane = case.pane(25, |index| CaseRow {
+            delay: CaseRow::usual(index).delay.filter(|_| index >= lacking),
+            ..CaseRow::usual(index)
+        });
+        let (layout, recent) = (case.layout(), StrayShare::default());
+        let health = broken_input(&case.model, &layout, &pane, recent, &runs);
+        last = runs.take(minute * MINUTE_US, health).shares;
+    }
+    let missing = last.iter().find(|share| share.check == PaneCheck::Missing).unwrap();
+    assert!(missing.because.starts_with("40 % of requests lack delay"), "{}", missing.because);
+    assert_eq!((missing.value, missing.since_us), (0.4, 0));
+}
+
+/// While every label was missing, ten panes of one request each resolved it.
+#[test]
+fn panes_too_small_to_show_it_do_not_say_that_it_is_over() {
+    let case = Case::new();
+    let mut runs = BrokenRuns::default();
+    let mut said = |minute: i64, rows: usize, lacking: usize| {
+        let pane = case.pane(rows, |index| CaseRow {
+            delay: CaseRow::usual(index).delay.filter(|_| index >= lacking),
+            ..CaseRow::usual(index)
+        });
+        let (layout, recent) = (case.layout(), StrayShare::default());
+        let health = broken_input(&case.model, &layout, &pane, recent, &runs);
+        let health = runs.take(minute * MINUTE_US, health);
+        let mut of_delay =
+            health.shares.into_iter().filter(|share| share.check == PaneCheck::Missing);
+        of_delay.find(|share| share.subject == "feature:delay").map(|share| share.level)
+    };
+    // A tenth lacks it; then come panes of eight, each of which might be clean by chance.
+    assert_eq!(said(0, 200, 20), Some(Level::Alarm));
+    assert_eq!(said(1, 1, 1), Some(Level::NotComputable));
+    assert_eq!(said(2, 0, 0), Some(Level::NotComputable));
+    let calm: Vec<bool> = (3..20).map(|minute| said(minute, 8, 0).is_none()).collect();
+    let since = calm.iter().position(|calm| *calm).unwrap();
+    assert!((8..12).contains(&since), "{since}");
+    assert!(calm[since..].iter().all(|calm| *calm));
+}
+
+/// A mail at five past nine said "since 09:04": the errors had begun at half past eight.
+#[test]
+fn serving_is_bad_since_the_errors_began_and_not_since_they_were_certain() {
+    let window = hours(100, |minute| if minute <= 35 { 5 } else { usize::from(minute % 20 == 0) });
+    let findings = window.judge(&Case::new().model, 0);
+    let errors = findings.iter().filter(|found| found.check == Check::Errors);
+    let since: Vec<Option<i64>> = errors.map(|found| found.since_us).collect();
+    assert_eq!(since, [Some(-35 * MINUTE_US), None], "six hours together are not yet certain");
+    assert!(hours(100, |_| 0).judge(&Case::new().model, 0).iter().all(|it| it.since_us.is_none()));
 }

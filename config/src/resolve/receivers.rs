@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::reader::{Section, Value, wrong};
+use crate::reader::{Section, Value, Wrong, wrong};
 use crate::resolve::service::{is_http_url, is_port};
 use crate::secret::Secret;
 use crate::service::{Alertmanager, Email, MailTransport, Receiver, ReceiverKind, Wants, Webhook};
@@ -154,11 +154,31 @@ fn webhook_receiver(value: Value<'_>) -> Option<Webhook> {
             Err(wrong("the address of a webhook must start with http:// or https://"))
         }
     });
-    let secret = section.read("secret", Value::secret);
+    let secret = section.read("secret", |value| {
+        let secret = value.secret()?;
+        if can_sign(secret.expose()) { Ok(secret) } else { Err(no_signature()) }
+    });
     let ca = section.read("ca", Value::path);
     let headers = headers(&mut section);
     section.finish();
     Some(Webhook { url: url?, secret, headers, ca })
+}
+
+/// Whether a secret signs: after `whsec_` it is base64, any other text is its own bytes.
+fn can_sign(secret: &str) -> bool {
+    let Some(encoded) = secret.strip_prefix("whsec_") else { return !secret.is_empty() };
+    let digits = encoded.trim_end_matches('=');
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+    !digits.is_empty()
+        && encoded.len().is_multiple_of(4)
+        && encoded.len() - digits.len() <= 2
+        && digits.chars().all(is_digit)
+}
+
+fn no_signature() -> Wrong {
+    wrong("the secret of a webhook starts with whsec_ but what follows is not base64").hint(
+        "write whsec_ and the output of `openssl rand -base64 32`, or any text without whsec_",
+    )
 }
 
 /// Headers by name; their values may be secrets.
@@ -222,4 +242,22 @@ fn alertmanager_receiver(value: Value<'_>) -> Option<Alertmanager> {
 /// The characters of a token, RFC 9110 §5.6.2.
 fn is_header_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A secret that was cut when it was copied was found out by the first message, which was lost.
+    #[test]
+    fn a_secret_that_cannot_sign_is_refused_at_the_start() {
+        for secret in ["whsec_c2VjcmV0", "whsec_c2VjcmV0cw==", "any text", "whsecret"] {
+            assert!(can_sign(secret), "{secret}");
+        }
+        for secret in
+            ["", "whsec_", "whsec_c2VjcmV0cw", "whsec_c2-jcmV0", "whsec_====", "whsec_c==="]
+        {
+            assert!(!can_sign(secret), "{secret}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) mod pairs;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use driftline_analytics::lane::{Crossing, Heartbeat, Passage, Stray, StrayKind};
 use driftline_analytics::report::Ledger;
@@ -28,6 +29,7 @@ use driftline_capture::{CaptureBatch, Chunk, ModelHalves, Side};
 use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
 
 use crate::deciding::lanes::{Counts, ModelPassage};
+use crate::deciding::rejects::Outcomes;
 use crate::snapshot::{LaneKind, WindowKey};
 use alignment::{Alignment, Change};
 use ledger::ChunkOutcomes;
@@ -70,6 +72,15 @@ pub(crate) struct Aligned {
 }
 
 impl Counting {
+    /// What became of all records of each topic.
+    pub(crate) fn outcomes(&self) -> Vec<Arc<Outcomes>> {
+        let of_topic = |topic: &Topic| {
+            let (total, reasons) = (topic.facts.ledger.total(), topic.facts.ledger.reasons.clone());
+            Arc::new(Outcomes { read: total.read, rejected: total.rejected, reasons })
+        };
+        self.topics.iter().map(|(_, topic)| of_topic(topic)).collect()
+    }
+
     /// The topics with their models, none of which has seen anything.
     pub(crate) fn new(
         topics: Vec<Topic>,

@@ -12,6 +12,7 @@ pub(crate) mod clock;
 pub(crate) mod lanes;
 pub(crate) mod model;
 pub(crate) mod outbox;
+pub(crate) mod rejects;
 pub(crate) mod silence;
 pub(crate) mod troubles;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use driftline_alerting::outbox::{OutboxRow, Silence};
 use driftline_alerting::repeat::RepeatRules;
-use driftline_alerting::{Acceptance, Rules, accept};
+use driftline_alerting::{Acceptance, Rules, accept, take_back};
 use driftline_analytics::lane::{PerLane, Step};
 use driftline_config::time::ClockReading;
 use driftline_config::{ModelId, Partition, Table, TopicId, TopicPartition};
@@ -175,6 +176,49 @@ impl Deciding {
             outlet.pending.shown.entries.extend(entry);
         }
         self.outbox.put_rows(rows, outlet);
+    }
+
+    /// Somebody took an acceptance back: what still fires is told at the next look.
+    pub(crate) fn take_back(&mut self, incident: &str, by: &Acceptance, outlet: &mut Outlet) {
+        let mut rows = Vec::new();
+        for (_, model) in self.models.iter_mut() {
+            let Ok(alerts) = take_back(&model.facts.alerts, incident, by) else { continue };
+            model.facts.alerts = alerts;
+            model.facts.sent.renew(incident);
+            model.touch();
+            outlet.urgent = true;
+            let mut open = model.facts.alerts.incidents();
+            if let Some(open) = open.find(|open| open.id == incident) {
+                rows.extend(self.messages.taken_back(model, open, by.at_us));
+            }
+            let entry = IncidentEntry::TakenBack(by.clone());
+            outlet.pending.shown.entries.extend(entry.of(incident, "taken-back", by.at_us));
+        }
+        self.outbox.put_rows(rows, outlet);
+    }
+
+    /// Somebody ended a silence before its time: what it kept back and still fires is told at the next look.
+    pub(crate) fn end_silence(&mut self, id: &str, by: &Acceptance, outlet: &mut Outlet) {
+        let Some(silence) = self.silences.iter_mut().find(|known| known.id == id) else {
+            tracing::warn!(id, "a silence was to be ended that is over");
+            return;
+        };
+        silence.until_us = silence.until_us.min(by.at_us);
+        let (who, reason) = (&by.by, &by.reason);
+        tracing::info!(id, by = who.as_str(), reason = reason.as_str(), "a silence was ended");
+        for (_, model) in self.models.iter() {
+            let about = model
+                .facts
+                .alerts
+                .incidents()
+                .filter(|incident| silence.is_about(model.name(), incident.class));
+            for incident in about {
+                let entry = IncidentEntry::SilenceEnded(by.clone());
+                let id = format!("silence-ended-{id}");
+                outlet.pending.shown.entries.extend(entry.of(&incident.id, &id, by.at_us));
+            }
+        }
+        outlet.urgent = true;
     }
 
     /// Those that ended are forgotten by the tick that tells what they kept back.

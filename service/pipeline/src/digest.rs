@@ -115,6 +115,10 @@ pub struct Cell<'a> {
 pub enum IncidentEntry {
     Step(Box<Transition>),
     Accepted(Acceptance),
+    /// The acceptance was taken back, by whom and why.
+    TakenBack(Acceptance),
+    /// A silence about it was ended before its time, by whom and why.
+    SilenceEnded(Acceptance),
 }
 
 /// One attempt to deliver a message.

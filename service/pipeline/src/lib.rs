@@ -123,7 +123,17 @@ pub enum Event {
         incident: String,
         acceptance: Acceptance,
     },
+    /// An acceptance is taken back.
+    TakeBack {
+        incident: String,
+        by: Acceptance,
+    },
     Silence(Silence),
+    /// A silence ends before its time.
+    EndSilence {
+        id: String,
+        by: Acceptance,
+    },
     Tick,
 }
 
@@ -297,6 +307,12 @@ impl Pipeline {
             Event::DeadLetters { trouble } => self.deciding.troubles.dead_letters(trouble, now_us),
             Event::Accept { incident, acceptance } => {
                 self.deciding.accept(&incident, &acceptance, &mut self.outlet);
+            }
+            Event::TakeBack { incident, by } => {
+                self.deciding.take_back(&incident, &by, &mut self.outlet);
+            }
+            Event::EndSilence { id, by } => {
+                self.deciding.end_silence(&id, &by, &mut self.outlet);
             }
             Event::Silence(silence) => self.deciding.silence(silence, &mut self.outlet),
             Event::Tick => self.on_tick(now),
@@ -475,6 +491,7 @@ impl Pipeline {
 
     fn on_tick(&mut self, now: ClockReading) {
         let now_us = now.wall_us;
+        let outcomes = self.counting.outcomes();
         for id in (0..self.counting.models.len()).map(ModelId) {
             self.close_due(id, now);
             let Some(counter) = self.counting.models.get(id) else { continue };
@@ -482,7 +499,9 @@ impl Pipeline {
             let is_told = topic.is_some_and(|topic| topic.count > 0);
             let served = counter.facts.by_partition.iter().filter(|(_, rows)| rows.rows > 0);
             let served = served.map(|(partition, _)| *partition).collect();
-            let reach = Reach { topic: counter.topic, served, is_told };
+            // Every model has a topic.
+            let Some(outcomes) = outcomes.get(counter.topic.0).map(Arc::clone) else { continue };
+            let reach = Reach { topic: counter.topic, served, is_told, outcomes };
             self.deciding.look(id, reach, &mut self.outlet, now);
         }
         self.deciding.silences.retain(|silence| now_us < silence.until_us);

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use driftline_alerting::mail::{MailContext, RetrainNote, Unmoved};
-use driftline_alerting::outbox::{OutboxRow, accepted_rows, retrain_rows, rows_for};
+use driftline_alerting::outbox::{
+    OutboxRow, accepted_rows, retrain_rows, rows_for, taken_back_rows,
+};
 use driftline_alerting::retrain::RetrainRequest;
 use driftline_alerting::{
     Acceptance, Class, Evidence, Incident, State, Transition, TransitionState,
 };
-use driftline_config::{Config, MaxAge, Receiver};
+use driftline_config::{Config, Http, MaxAge, Receiver};
 
 use crate::deciding::model::ModelDecider;
 use crate::retraining::Source;
-use crate::unmoved::is_about;
+use crate::unmoved::{SLOW, is_about};
 
 /// Everything that messages need beside the decision.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,10 @@ pub struct Messages {
     receivers: Vec<Receiver>,
     reports_topic: bool,
     external_url: Option<String>,
+    /// Where commands in messages find the service.
+    api: String,
+    /// Whether the API takes writes at all.
+    may_write: bool,
     max_age: MaxAge,
     /// The configuration file as commands in messages name it.
     config_path: String,
@@ -45,6 +51,9 @@ impl Messages {
         Messages {
             receivers: config.receivers.clone(),
             reports_topic: config.kafka.reports.is_some(),
+            api: url
+                .map_or_else(|| local(&config.http), |url| url.trim_end_matches('/').to_owned()),
+            may_write: config.http.token.is_some(),
             external_url: url.map(|url| url.trim_end_matches('/').to_owned()),
             max_age: config.alerts.max_age,
             config_path: config.path.display().to_string(),
@@ -91,6 +100,18 @@ impl Messages {
         accepted_rows(&self.context(&occasion, None), acceptance, &self.receivers, notify)
     }
 
+    /// What raises the alerts of an incident again whose acceptance was taken back at wall time `at_us`.
+    pub(crate) fn taken_back(
+        &self,
+        model: &ModelDecider,
+        incident: &Incident,
+        at_us: i64,
+    ) -> Vec<OutboxRow> {
+        let occasion = Occasion::new(model, &incident.last, 0, RetrainNote::None);
+        let notify = &model.setup.model.notify;
+        taken_back_rows(&self.context(&occasion, None), at_us, &self.receivers, notify)
+    }
+
     fn context<'a>(
         &'a self,
         occasion: &'a Occasion<'a>,
@@ -103,6 +124,8 @@ impl Messages {
             retrain: &occasion.note,
             replay,
             external_url: self.external_url.as_deref(),
+            api: &self.api,
+            may_write: self.may_write,
         }
     }
 
@@ -149,9 +172,16 @@ impl<'a> Occasion<'a> {
     }
 }
 
+/// The service as its own machine reaches it.
+fn local(http: &Http) -> String {
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    let port = http.listen.rsplit(':').next().unwrap_or_default();
+    format!("{scheme}://localhost:{port}")
+}
+
 /// What of a window's findings in order still is.
 fn still(unmoved: &[Unmoved], serving: bool, moved: &[&Evidence]) -> Vec<Unmoved> {
-    let of_serving = |unmoved: &Unmoved| matches!(unmoved.name.as_str(), "errors" | "p99");
+    let of_serving = |unmoved: &Unmoved| matches!(unmoved.name.as_str(), "errors" | SLOW);
     let unmoved = unmoved.iter().filter(|unmoved| !(serving && of_serving(unmoved)));
     let is_moved = |unmoved: &Unmoved| moved.iter().any(|subject| is_about(subject, unmoved));
     unmoved.filter(|unmoved| !is_moved(unmoved)).cloned().collect()
@@ -161,11 +191,11 @@ fn still(unmoved: &[Unmoved], serving: bool, moved: &[&Evidence]) -> Vec<Unmoved
 mod tests {
     use super::*;
 
-    /// `p99` was compared with the check `latency` by name, and errors were listed beside an incident
+    /// Slow answers were compared with the check `latency` by name, and errors were listed beside an incident
     /// of serving.
     #[test]
     fn what_an_incident_is_about_is_not_listed_as_not_moved() {
-        let names = ["errors", "volume", "p99", "missing", "versions", "prediction:score@3"];
+        let names = ["errors", "volume", SLOW, "missing", "versions", "prediction:score@3"];
         let unmoved = names.map(|name| Unmoved {
             name: name.to_owned(),
             value: String::new(),
@@ -189,12 +219,12 @@ mod tests {
             (
                 false,
                 subject("feature:x", "missing"),
-                &["errors", "volume", "p99", "versions", "prediction:score@3"],
+                &["errors", "volume", SLOW, "versions", "prediction:score@3"],
             ),
             (
                 false,
                 subject("prediction:score@3", "distribution"),
-                &["errors", "volume", "p99", "missing", "versions"],
+                &["errors", "volume", SLOW, "missing", "versions"],
             ),
         ];
         for (serving, moved, expected) in table {

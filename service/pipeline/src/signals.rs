@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Source};
 use driftline_analytics::burn::{
-    BrokenInput, BurnFinding, BurnWindow, PaneCheck, StrayShare, broken_input, off_time_of_window,
+    BrokenInput, BurnFinding, BurnWindow, PaneHealth, off_time_of_window,
 };
 use driftline_analytics::lane::Closed;
 use driftline_analytics::pane::PaneRecords;
@@ -39,7 +39,8 @@ pub(crate) fn of_window(
     if let Some(off_time) = off_time_of_window(records) {
         let broken = classes.entry(Class::BrokenInput).or_insert_with(ClassSignal::ok);
         broken.level = broken.level.higher(Level::Alarm);
-        broken.subjects.push(of_broken_input(off_time, closed.start_us));
+        let off_time = BrokenInput { since_us: closed.start_us, ..off_time };
+        broken.subjects.push(of_broken_input(off_time));
     }
     Observation {
         model: report.model.clone(),
@@ -54,12 +55,11 @@ pub(crate) fn of_window(
     }
 }
 
-/// What a pane says about serving and broken input. `recent` is of the last ten;
-/// `at_us` is when it was due.
+/// What a pane says about serving and broken input; `at_us` is when it was due.
 pub(crate) fn of_pane(
     burn: &BurnWindow,
     pane: &ClosedPane,
-    recent: StrayShare,
+    health: PaneHealth,
     at_us: i64,
 ) -> Observation {
     let model = &pane.setup.model;
@@ -69,9 +69,10 @@ pub(crate) fn of_pane(
     let fast = rates.iter().filter(|finding| finding.level == Level::Alarm);
     let serving =
         ClassSignal { level: serving.unwrap_or(Level::Ok), subjects: fast.map(of_rate).collect() };
-    let broken = broken_input(model, &pane.setup.layout, &pane.state, recent);
-    let broken = broken.into_iter().map(|broken| of_broken_input(broken, span_us.start));
-    let broken = all_at_alarm(broken.collect());
+    let broken = ClassSignal {
+        level: health.level,
+        subjects: health.shares.into_iter().map(of_broken_input).collect(),
+    };
     Observation {
         model: model.name.clone(),
         source: Source::Pane { start_us: span_us.start, end_us: span_us.end },
@@ -107,6 +108,7 @@ pub(crate) fn of_the_clock(subject: &str, check: &str, because: String, since_us
         unit: Measure::Microseconds,
         because,
         first_over_us: Some(since_us),
+        rows: None,
     }
 }
 
@@ -126,27 +128,24 @@ fn of_rate(finding: &BurnFinding) -> Evidence {
         tolerance: Some(finding.speed),
         unit: Measure::BurnRate,
         because: finding.because.clone(),
-        first_over_us: None,
+        first_over_us: finding.since_us,
+        rows: None,
     }
 }
 
-fn of_broken_input(broken: BrokenInput, start_us: i64) -> Evidence {
-    let check = match broken.check {
-        PaneCheck::Missing => "missing",
-        PaneCheck::WrongType => "wrong_type",
-        PaneCheck::Rejected => "rejected",
-        PaneCheck::OffTime => "off_time",
-    };
+fn of_broken_input(broken: BrokenInput) -> Evidence {
+    let is_alarm = broken.level == Level::Alarm;
     Evidence {
         subject: broken.subject,
-        check: check.to_owned(),
-        level: Level::Alarm,
-        value: Some(broken.value),
-        bound: Some(broken.bound),
+        check: broken.check.name().to_owned(),
+        level: broken.level,
+        value: is_alarm.then_some(broken.value),
+        bound: is_alarm.then_some(broken.bound),
         tolerance: Some(broken.tolerance),
         unit: Measure::Share,
         because: broken.because,
-        first_over_us: Some(start_us),
+        first_over_us: is_alarm.then_some(broken.since_us),
+        rows: broken.of.map(|of| of.rows),
     }
 }
 
@@ -185,5 +184,6 @@ fn of_finding(finding: &Finding) -> Evidence {
         unit: if finding.share.is_some() { Measure::Share } else { Measure::Statistic },
         because: finding.because.clone(),
         first_over_us: finding.first_over.as_deref().and_then(|text| parse_instant_us(text).ok()),
+        rows: None,
     }
 }

@@ -5,6 +5,9 @@ use driftline_alerting::mail::Unmoved;
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_config::Level;
 
+/// The share of answers over the latency objective's threshold, beside what the objective allows.
+pub(crate) const SLOW: &str = "slow answers";
+
 /// The quantities that a mail lists as not moved, with what they are compared with: only what was
 /// compared and found in order. What is shown without a level must keep its objective.
 pub(crate) fn unmoved(report: &Report) -> Vec<Unmoved> {
@@ -14,15 +17,14 @@ pub(crate) fn unmoved(report: &Report) -> Vec<Unmoved> {
     };
     for finding in report.findings.iter().filter(|finding| finding.level == Level::Ok) {
         let kept = finding.share.as_ref().filter(|share| share.value <= share.reference);
-        match (finding.check, kept, &finding.volume, &report.latency) {
-            (Check::Errors, Some(share), _, _) => {
+        match (finding.check, kept, &finding.volume) {
+            (Check::Errors, Some(share), _) => {
                 add("errors", percent(share.value), percent(share.reference));
             }
-            (Check::Latency, Some(share), _, Some(latency)) => {
-                let over = format!("{} over the objective", percent(share.value));
-                add("p99", milliseconds(latency.p99_us.value), over);
+            (Check::Latency, Some(share), _) => {
+                add(SLOW, percent(share.value), percent(share.reference));
             }
-            (Check::Volume, _, Some(volume), _) if finding.judged => {
+            (Check::Volume, _, Some(volume)) if finding.judged => {
                 if let (Some(smallest), Some(largest)) = (volume.smallest, volume.largest) {
                     let range = format!("{smallest} to {largest} requests");
                     add("volume", format!("{:.0} requests", volume.value), range);
@@ -56,7 +58,7 @@ pub(crate) fn unmoved(report: &Report) -> Vec<Unmoved> {
 /// Whether something that a window found in order is what this subject of an incident is about.
 pub(crate) fn is_about(evidence: &Evidence, unmoved: &Unmoved) -> bool {
     match unmoved.name.as_str() {
-        "p99" => evidence.check == Check::Latency.name(),
+        SLOW => evidence.check == Check::Latency.name(),
         name if name.starts_with("prediction:") => evidence.subject == *name,
         name => evidence.check == name,
     }
@@ -72,10 +74,6 @@ fn calm_share(report: &Report, check: Check) -> Option<(f64, f64)> {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
-}
-
-fn milliseconds(latency_us: u64) -> String {
-    format!("{:.1} ms", latency_us as f64 / 1000.0)
 }
 
 #[cfg(test)]
@@ -133,7 +131,7 @@ mod tests {
     /// Errors, volume and p99 were always listed, and predictions and missing values at `warn`.
     #[test]
     fn only_what_is_in_order_is_listed_as_not_moved() {
-        let all = ["errors", "p99", "volume", "missing", "versions", "prediction:score@3"];
+        let all = ["errors", SLOW, "volume", "missing", "versions", "prediction:score@3"];
         let table = [
             ((0.0, 0.0, ["ok"; 3]), &all[..]),
             ((0.2, 0.0, ["ok"; 3]), &all[1..]),
@@ -141,8 +139,8 @@ mod tests {
                 (0.0, 0.2, ["ok"; 3]),
                 &["errors", "volume", "missing", "versions", "prediction:score@3"],
             ),
-            ((0.0, 0.0, ["warn"; 3]), &["errors", "p99", "versions"]),
-            ((0.0, 0.0, ["not_computable"; 3]), &["errors", "p99", "versions"]),
+            ((0.0, 0.0, ["warn"; 3]), &["errors", SLOW, "versions"]),
+            ((0.0, 0.0, ["not_computable"; 3]), &["errors", SLOW, "versions"]),
         ];
         for ((errors, over, levels), expected) in table {
             let unmoved = unmoved(&report(errors, over, levels));

@@ -29,8 +29,12 @@ const BEHIND: usize = 64;
 pub enum Command {
     /// No more messages about an incident until it grows.
     Accept { incident: String, acceptance: Acceptance },
+    /// An acceptance no longer holds.
+    TakeBack { incident: String, by: Acceptance },
     /// No messages about a model, a class, or both for a while.
     Silence(Silence),
+    /// A silence ends before its time.
+    EndSilence { id: String, by: Acceptance },
 }
 
 /// Shared between the driver, which writes it, and the handlers, which read it.

@@ -285,7 +285,7 @@ impl IncidentStatus {
 }
 
 impl AcceptanceStatus {
-    fn new(acceptance: &Acceptance) -> AcceptanceStatus {
+    pub(crate) fn new(acceptance: &Acceptance) -> AcceptanceStatus {
         AcceptanceStatus {
             by: acceptance.by.clone(),
             reason: acceptance.reason.clone(),

@@ -25,6 +25,6 @@ mod forms;
 pub mod standalone;
 
 pub(crate) use events::listen;
-pub(crate) use forms::{accept, silence};
+pub(crate) use forms::{accept, end_silence, silence, take_back};
 pub(crate) use respond::show;
 pub(crate) use shell::icon;

@@ -363,6 +363,48 @@ async fn an_acceptance_goes_to_the_driver() {
     assert!(rig.commands.try_recv().is_err(), "a refused request is no command");
 }
 
+/// Silenced by mistake, a model stayed silent for its thirty days.
+#[tokio::test]
+async fn a_silence_is_ended_and_an_acceptance_taken_back_by_the_api() {
+    let rig = rig(&format!("{{token: {TOKEN}}}"), 2);
+    let mut live = (*rig.board.live()).clone();
+    let by = Acceptance { by: "Bob".to_owned(), reason: "known".to_owned(), at_us: 1 };
+    Arc::make_mut(&mut live.incidents[0]).accepted = Some(crate::live::AcceptanceStatus::new(&by));
+    let silence = Silence {
+        id: "s".to_owned(),
+        model: None,
+        class: None,
+        until_us: i64::MAX,
+        by: "Bob".to_owned(),
+        reason: "known".to_owned(),
+    };
+    live.silences.push(silence);
+    rig.board.publish(live);
+    let body = r#"{"by": "Ada", "reason": "a mistake"}"#;
+    let table = [
+        (202, "/api/v1/silences/s", body),
+        (202, "/api/v1/alerts/abc/accept", body),
+        (404, "/api/v1/silences/other", body),
+        (404, "/api/v1/alerts/other/accept", body),
+        (400, "/api/v1/silences/s", r#"{"by": "Ada"}"#),
+        (400, "/api/v1/alerts/abc/accept", r#"{"by": "Ada", "reason": " "}"#),
+    ];
+    for (expected, path, body) in table {
+        let request = request(Method::DELETE, path)
+            .header("Authorization", format!("Bearer {TOKEN}"))
+            .header("Content-Type", "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        let (status, _, answer) = ask(&rig, false, request).await;
+        assert_eq!(status, expected, "{path} {body}: {answer}");
+    }
+    let Command::EndSilence { id, by } = rig.commands.recv().unwrap() else { panic!() };
+    assert_eq!((&*id, &*by.by, &*by.reason), ("s", "Ada", "a mistake"));
+    let Command::TakeBack { incident, by } = rig.commands.recv().unwrap() else { panic!() };
+    assert_eq!((&*incident, &*by.by), ("abc", "Ada"));
+    assert!(rig.commands.try_recv().is_err(), "a refused request is no command");
+}
+
 #[tokio::test]
 async fn a_silence_goes_to_the_driver_and_twice_is_one() {
     let rig = local();
@@ -383,6 +425,8 @@ async fn a_silence_goes_to_the_driver_and_twice_is_one() {
     assert_eq!(rig.commands.recv().unwrap(), Command::Silence(expected));
     let table = [
         (400, body.replace("2126", "2016"), "in the future"),
+        (400, body.replace("\"until\"", "\"for\""), "for: "),
+        (400, body.replace("\"until\"", "\"for\": \"1h\", \"until\""), "either until or for"),
         (400, body.replace("2126-01-01T00:00:00Z", "tomorrow"), "until: \"tomorrow\""),
         (400, body.replace("input shift", "weather"), "unknown variant"),
         (404, body.replace(MODEL, "nobody"), "no model is called nobody"),

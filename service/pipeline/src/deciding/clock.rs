@@ -2,15 +2,17 @@
 //! again. None of it is in a report: windows are judged by the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use driftline_alerting::mail::RetrainNote;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::repeat::{Due, Moment, RepeatRules};
 use driftline_alerting::{Class, Evidence, State, Transition};
-use driftline_config::time::{ClockReading, MINUTE_US, SECOND_US, format_duration, format_instant};
+use driftline_config::time::{ClockReading, duration_words, format_instant};
 use driftline_config::{Partition, TopicId};
 
 use super::model::ModelDecider;
+use super::rejects::Outcomes;
 use super::troubles::Troubles;
 use super::{Desk, WatchedTopic};
 use crate::messages::Occasion;
@@ -27,6 +29,8 @@ pub(crate) struct Reach {
     pub(crate) served: Vec<Partition>,
     /// Whether the broker has told of its topic since the start.
     pub(crate) is_told: bool,
+    /// What became of all of its topic's records.
+    pub(crate) outcomes: Arc<Outcomes>,
 }
 
 /// What a look at the clock takes into account beside the model's own decisions.
@@ -46,6 +50,7 @@ pub(crate) struct Look<'a> {
 
 impl ModelDecider {
     pub(crate) fn look_at_the_clock(&mut self, look: &Look<'_>, desk: &mut Desk<'_>) {
+        self.look_for_rejects(look, desk);
         self.look_for_silence(look, desk);
         self.look_at_ourselves(look, desk);
         self.look_at_candidates(desk);
@@ -90,10 +95,9 @@ impl ModelDecider {
                 return;
             }
             None => {
-                let minutes_us = (silent_us / MINUTE_US * MINUTE_US).max(SECOND_US);
                 let because = format!(
                     "no capture was accepted for {}: {}",
-                    format_duration(minutes_us),
+                    duration_words(silent_us),
                     self.who_is_silent(look)
                 );
                 vec![signals::of_the_clock("model", "no_data", because, self.silent_since_us())]

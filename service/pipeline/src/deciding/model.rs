@@ -10,7 +10,7 @@ use driftline_alerting::retrain::{
     RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
 };
 use driftline_alerting::{ModelAlerts, Observation, Source, Transition, decide};
-use driftline_analytics::burn::{BurnWindow, StrayShare};
+use driftline_analytics::burn::{BrokenRuns, BurnWindow, StrayShare, broken_input};
 use driftline_analytics::judgement::History;
 use driftline_analytics::lane::{Closed, ClosingLane, PerLane, StrayKind};
 use driftline_analytics::pane::PaneRecords;
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Desk;
 use super::ahead::AheadRows;
 use super::lanes::{PaneStrips, Strip};
+use super::rejects::RejectMark;
 use super::silence::{Heard, Silences};
 use crate::Effect;
 use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
@@ -68,6 +69,8 @@ pub(crate) struct ModelDecider {
     pub(crate) last_row_wall_us: Option<i64>,
     /// When rows of each partition came since the start.
     pub(crate) heard: Heard,
+    /// Where the topic stood when the last row came.
+    pub(crate) reject_mark: Option<RejectMark>,
     /// Candidates that were loaded, by name; with since when and why, where they are not scored.
     pub(crate) candidates: BTreeMap<String, Option<(i64, String)>>,
 }
@@ -82,6 +85,9 @@ pub struct DecidingFacts {
     /// What the next judgement knows of the earlier ones.
     pub history: History,
     pub burn: BurnWindow,
+    /// Shares that were at alarm in the last panes.
+    #[serde(default)]
+    pub broken_runs: BrokenRuns,
     /// Windows that were decided on, oldest first.
     pub past: VecDeque<PastWindow>,
     /// The topic's ledger at each cut that a window may still need.
@@ -157,6 +163,7 @@ impl ModelDecider {
             started_us,
             last_row_wall_us: None,
             heard: Heard::default(),
+            reject_mark: None,
             candidates: BTreeMap::new(),
         }
     }
@@ -232,7 +239,10 @@ impl ModelDecider {
         desk.outlet.pending.shown.panes.push(figures.of(&setup.model.name, every_us));
         let at_us = start_us + every_us + lateness_us;
         let recent = self.recent_strays(state.records());
-        let observation = signals::of_pane(&self.facts.burn, pane, recent, at_us);
+        let runs = &mut self.facts.broken_runs;
+        let health = broken_input(&setup.model, &setup.layout, state, recent, runs);
+        let health = runs.take(start_us, health);
+        let observation = signals::of_pane(&self.facts.burn, pane, health, at_us);
         desk.outlet.pending.dropped.push(self.key(LaneKind::Operations, start_us));
         self.decide(&observation, None, desk);
     }
@@ -386,6 +396,11 @@ impl ModelDecider {
             is_too_old.then(|| "these windows lie in the past, the present comes first".to_owned())
         });
         let limits = self.retrain_limits();
+        // What follows from another incident is that one's business; it is asked again once it is not.
+        let obstacle = obstacle.or_else(|| {
+            let follows = transition.folded_into.is_some();
+            follows.then(|| "this follows from another incident of the model".to_owned())
+        });
         let (state, decision) = ask(&self.facts.retrain, transition, obstacle.as_deref(), &limits);
         let before = std::mem::replace(&mut self.facts.retrain, state);
         self.log(transition, desk.now_us);
@@ -395,7 +410,9 @@ impl ModelDecider {
         desk.outlet.pending.shown.entries.extend(entry);
         let note = self.request_retraining(transition, decision, &before, desk);
         let mut rows = desk.messages.rows(self, &Occasion::new(self, transition, 0, note));
-        if is_too_old {
+        if transition.folded_into.is_some() {
+            // Told by its cause.
+        } else if is_too_old {
             rows.retain(|row| row.kind.ends_an_alert());
         } else {
             self.facts.sent.note(&transition.incident, &transition.id, 0, desk.now_us);

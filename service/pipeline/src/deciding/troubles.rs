@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use driftline_alerting::Evidence;
 use driftline_config::TopicId;
-use driftline_config::time::{MINUTE_US, format_duration};
+use driftline_config::time::{MINUTE_US, duration_words};
 
 use crate::signals;
 
@@ -65,9 +65,8 @@ impl Troubles {
         let lasting = |trouble: &Trouble| now_us.saturating_sub(trouble.since_us) >= TROUBLE_FOR_US;
         let told = reading.chain(letters).filter(|(_, _, trouble)| lasting(trouble));
         told.map(|(subject, what, trouble)| {
-            let minutes_us = (now_us - trouble.since_us) / MINUTE_US * MINUTE_US;
-            let because =
-                format!("{name} {what} for {}: {}", format_duration(minutes_us), trouble.says);
+            let lasted = duration_words(now_us - trouble.since_us);
+            let because = format!("{name} {what} for {lasted}: {}", trouble.says);
             signals::of_the_clock(subject, "driftline", because, trouble.since_us)
         })
         .collect()

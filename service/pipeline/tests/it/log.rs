@@ -297,7 +297,7 @@ fn trouble_that_lasts_is_told_once_by_the_first_model_of_the_topic() {
     assert_eq!(told(&inline), std::slice::from_ref(&firing));
     let told_of = &looks::model(&inline.pipeline, 0).decided().transitions[0].transition;
     let because = &told_of.subjects[0].because;
-    assert_eq!(because, "shared has not been read for 5m: no such topic");
+    assert_eq!(because, "shared has not been read for 5 minutes: no such topic");
     inline.feed(Event::Read(Read::Recovered { topic: Some(TopicId(0)) }), at(7));
     inline.feed(Event::Tick, at(7));
     assert_eq!(told(&inline), [firing, line("one", "driftline", "resolved")]);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const CONFIG: &str = r#"
 state: state
 kafka: {bootstrap: "localhost:9092"}
-http: {external_url: "https://driftline.example.org"}
+http: {external_url: "https://driftline.example.org", token: secret}
 models:
   - name: flight-delay
     captures: {topic: flights.captures}
@@ -272,9 +272,69 @@ fn slow_answers_are_told_at_once() {
 #[test]
 fn silence_is_told_after_a_day() {
     check(&Story {
-        config: &CONFIG.replace("http: {external_url: \"https://driftline.example.org\"}\n", ""),
+        config: &CONFIG.replace("external_url: \"https://driftline.example.org\", ", ""),
         spells: &[steady(28)],
         silent_hours: 25,
         mails: &["no_data"],
     });
+}
+
+/// `BOS` is written `Boston` since an upgrade: one mail with what follows from it, not three.
+#[test]
+fn a_renamed_category_is_told_once_with_what_follows_from_it() {
+    let renamed = |capture: &mut Value| {
+        if capture["features"]["dest"] == "ORD" {
+            capture["features"]["dest"] = json!("Chicago");
+            let score = capture["prediction"]["score"].as_f64().unwrap();
+            capture["prediction"]["score"] = json!((0.5 + 0.5 * score).min(1.0));
+        }
+    };
+    check(&Story {
+        config: CONFIG,
+        spells: &[steady(24), moved(26, renamed)],
+        silent_hours: 0,
+        mails: &["renamed"],
+    });
+}
+
+/// Every record was rejected: for five minutes nothing was said, then "only this model is silent".
+#[test]
+fn nothing_but_rejected_records_is_told_within_minutes_with_reason_and_count() {
+    let world = World::new(CONFIG, baseline());
+    let mut inline = Inline::new(world.pipeline_over(1));
+    let mut log = Log::new(1);
+    let mut now_us = T0;
+    let mut first_us = None;
+    for minute in 0..40 {
+        let from = log.len(0);
+        for (time_us, capture) in captures(now_us, Spell { hours: 1, ..busy(1, |_| {}) }).take(6) {
+            let capture = match minute {
+                0..5 => capture,
+                35.. => capture,
+                _ => capture.replace("\"ts\"", "\"when\""),
+            };
+            log.push(0, capture, time_us);
+        }
+        now_us += MINUTE_US;
+        let chunk = world.chunk(&log, 0, from, log.len(0));
+        inline.feed(Event::Read(Read::Chunk(chunk)), now_us);
+        let (at, offset) = (at(0, 0), log.len(0) as i64);
+        let end = Read::EndOfPartition { at, offset, sampled: Some(now_us.into()) };
+        inline.feed(Event::Read(end), now_us);
+        inline.feed(Event::Tick, now_us);
+        if first_us.is_none() && !inline.messages.is_empty() {
+            first_us = Some((now_us - T0) / MINUTE_US - 5);
+        }
+    }
+    assert_eq!(first_us, Some(2), "minutes after the first rejected record");
+    let mails = inline.messages.iter().filter_map(|row| match &row.kind {
+        RowKind::Mail(mail) => Some(mail),
+        RowKind::Webhook { .. } | RowKind::Alert(_) => None,
+    });
+    let mails: Vec<&Mail> = mails.collect();
+    let subjects: Vec<&str> = mails.iter().map(|mail| mail.subject.as_str()).collect();
+    assert_eq!(mails.len(), 2, "{subjects:#?}");
+    for (name, mail) in ["rejected", "rejected_over"].iter().zip(mails) {
+        check_mail(name, mail);
+    }
 }

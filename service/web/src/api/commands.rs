@@ -1,4 +1,4 @@
-//! What people may change: accept an incident, silence messages.
+//! What people may change: accept an incident, silence messages, and take either back.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use driftline_alerting::clock::now_us;
 use driftline_alerting::outbox::Silence;
 use driftline_alerting::{Acceptance, Class};
 use driftline_config::sha256_hex;
-use driftline_config::time::parse_instant_us;
+use driftline_config::time::{parse_duration_us, parse_instant_us};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -52,7 +52,9 @@ struct AcceptBody {
 struct SilenceBody {
     model: Option<String>,
     class: Option<Class>,
-    until: String,
+    until: Option<String>,
+    /// Instead: how long from now.
+    r#for: Option<String>,
     by: Option<String>,
     reason: String,
 }
@@ -91,12 +93,23 @@ pub(crate) async fn silence(
     Extension(caller): Extension<Caller>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let expected = "{\"model\": …, \"class\": …, \"until\": \"2026-11-02T00:00:00Z\", \"by\": \"…\", \"reason\": \"…\"}";
-    let SilenceBody { model, class, until, by, reason } = parse(body, expected)?;
+    let expected = "{\"model\": …, \"class\": …, \"until\": \"2026-11-02T00:00:00Z\" or \"for\": \"24h\", \"by\": \"…\", \"reason\": \"…\"}";
+    let SilenceBody { model, class, until, r#for, by, reason } = parse(body, expected)?;
     let by = caller.who(by);
     let signature = Signature::new(&by, &reason)?;
-    let until_us = parse_instant_us(&until).map_err(|why| Refusal::bad(format!("until: {why}")))?;
+    let until_us = match (&until, &r#for) {
+        (Some(until), None) => {
+            parse_instant_us(until).map_err(|why| Refusal::bad(format!("until: {why}")))?
+        }
+        (None, Some(length)) => {
+            let length_us = parse_duration_us(length);
+            let length_us = length_us.map_err(|why| Refusal::bad(format!("for: {why}")))?;
+            now_us().saturating_add(length_us)
+        }
+        _ => return Err(Refusal::bad("a silence needs either until or for")),
+    };
     if until_us <= now_us() {
+        let until = until.or(r#for).unwrap_or_default();
         return Err(Refusal::bad(format!("until must lie in the future, {until} does not")));
     }
     let silence = new_silence(&board.live(), Scope { model, class }, until_us, signature)?;
@@ -105,6 +118,58 @@ pub(crate) async fn silence(
     board.command(Command::Silence(silence))?;
     board.audit.note(line);
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// `DELETE /api/v1/alerts/{id}/accept`: 202, it is told of again within a second.
+pub(crate) async fn take_back(
+    State(board): State<Arc<Board>>,
+    Extension(caller): Extension<Caller>,
+    incident: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let Path(incident) = incident?;
+    let AcceptBody { by, reason } = parse(body, "{\"by\": \"…\", \"reason\": \"…\"}")?;
+    let signature = Signature::new(&caller.who(by), &reason)?;
+    may_be_taken_back(&board.live(), &incident)?;
+    let answer = json!({ "incident": incident });
+    let line = caller.audit("take back", &incident, signature.by());
+    board.command(Command::TakeBack { incident, by: signature.acceptance() })?;
+    board.audit.note(line);
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+pub(crate) fn may_be_taken_back(live: &Live, incident: &str) -> Result<(), Refusal> {
+    let open = live.incident(incident).filter(|open| open.accepted.is_some());
+    open.map(|_| ()).ok_or_else(|| {
+        Refusal::not_found(format!(
+            "no accepted incident has the id {incident}: it may have grown or resolved; see /api/v1/alerts"
+        ))
+    })
+}
+
+/// `DELETE /api/v1/silences/{id}`: 202, what it kept back and still fires is told within a second.
+pub(crate) async fn end_silence(
+    State(board): State<Arc<Board>>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let Path(id) = id?;
+    let AcceptBody { by, reason } = parse(body, "{\"by\": \"…\", \"reason\": \"…\"}")?;
+    let signature = Signature::new(&caller.who(by), &reason)?;
+    known_silence(&board.live(), &id)?;
+    let answer = json!({ "id": id });
+    let line = caller.audit("end silence", &id, signature.by());
+    board.command(Command::EndSilence { id, by: signature.acceptance() })?;
+    board.audit.note(line);
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+pub(crate) fn known_silence(live: &Live, id: &str) -> Result<(), Refusal> {
+    let known = live.silences.iter().find(|silence| silence.id == id);
+    known.map(|_| ()).ok_or_else(|| {
+        Refusal::not_found(format!("no silence in force has the id {id}; see /api/v1/alerts"))
+    })
 }
 
 /// A silence whose id follows from what it says: sent twice, it is one.

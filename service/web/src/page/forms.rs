@@ -1,4 +1,4 @@
-//! What people change from the page: accept an incident, silence messages.
+//! What people change from the page: accept an incident, silence messages, take either back.
 //!
 //! A form needs the token like every write: in its own field, or shown by the browser as HTTP Basic
 //! where the page itself asks for it. There is no cookie, so no other page can borrow anything.
@@ -17,7 +17,7 @@ use super::parts::form::length_us;
 use super::respond::respond;
 use super::views;
 use super::visit::Visit;
-use crate::api::commands::{Scope, Signature, new_silence};
+use crate::api::commands::{Scope, Signature, known_silence, may_be_taken_back, new_silence};
 use crate::board::Command;
 use crate::live::Live;
 use crate::refusal::Refusal;
@@ -124,6 +124,70 @@ fn ask_to_silence(visit: &Visit, form: &SilenceForm) -> Result<String, Refusal> 
     visit.board.command(Command::Silence(silence))?;
     visit.board.audit.note(line);
     Ok(id)
+}
+
+/// `POST /alerts/{id}/take-back`
+pub(crate) async fn take_back(
+    mut visit: Visit,
+    id: Result<Path<String>, PathRejection>,
+    form: Result<Form<AcceptForm>, FormRejection>,
+) -> Response {
+    let (id, form) = match (id, form) {
+        (Ok(Path(id)), Ok(Form(form))) => (id, form),
+        (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
+        (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
+    };
+    visit.live = visit.board.live();
+    let asked = || {
+        let caller = visit.check_form(&form.token)?;
+        let signature = Signature::new(&caller.who(Some(form.by.clone())), &form.reason)?;
+        may_be_taken_back(&visit.live, &id)?;
+        let line = caller.audit("take back", &id, signature.by());
+        let by = signature.acceptance();
+        visit.board.command(Command::TakeBack { incident: id.clone(), by })?;
+        visit.board.audit.note(line);
+        Ok::<(), Refusal>(())
+    };
+    if let Err(refusal) = asked() {
+        visit.forms.refuse(refusal, &form.by, &form.reason);
+        let answer = views::incident(visit.clone(), id).await;
+        return respond(&visit, answer);
+    }
+    let done = |live: &Live| live.incident(&id).is_none_or(|open| open.accepted.is_none());
+    visit.board.wait_until(CARRIED_OUT, done).await;
+    see_other(format!("../{}", links::segment(&id)))
+}
+
+/// `POST /alerts/silences/{id}/end`
+pub(crate) async fn end_silence(
+    mut visit: Visit,
+    id: Result<Path<String>, PathRejection>,
+    form: Result<Form<AcceptForm>, FormRejection>,
+) -> Response {
+    let (id, form) = match (id, form) {
+        (Ok(Path(id)), Ok(Form(form))) => (id, form),
+        (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
+        (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
+    };
+    visit.live = visit.board.live();
+    let asked = || {
+        let caller = visit.check_form(&form.token)?;
+        let signature = Signature::new(&caller.who(Some(form.by.clone())), &form.reason)?;
+        known_silence(&visit.live, &id)?;
+        let line = caller.audit("end silence", &id, signature.by());
+        let by = signature.acceptance();
+        visit.board.command(Command::EndSilence { id: id.clone(), by })?;
+        visit.board.audit.note(line);
+        Ok::<(), Refusal>(())
+    };
+    if let Err(refusal) = asked() {
+        visit.forms.refuse(refusal, &form.by, &form.reason);
+        let answer = views::alerts(visit.clone(), ()).await;
+        return respond(&visit, answer);
+    }
+    let gone = |live: &Live| known_silence(live, &id).is_err();
+    visit.board.wait_until(CARRIED_OUT, gone).await;
+    see_other("../../../alerts".to_owned())
 }
 
 fn see_other(path: String) -> Response {

@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 
 use crate::access::{self, Access};
@@ -55,13 +55,16 @@ pub fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
         .layer(middleware::from_fn_with_state(access.clone(), access::read))
         .layer(Extension(access.clone()));
     let writes = Router::new()
-        .route("/api/v1/alerts/{id}/accept", post(commands::accept))
+        .route("/api/v1/alerts/{id}/accept", post(commands::accept).delete(commands::take_back))
         .route("/api/v1/silences", post(commands::silence))
+        .route("/api/v1/silences/{id}", delete(commands::end_silence))
         .route_layer(middleware::from_fn(with_whole_body))
         .route_layer(middleware::from_fn_with_state(access.clone(), access::write));
     let forms = Router::new()
         .route("/alerts/{incident}/accept", post(page::accept))
+        .route("/alerts/{incident}/take-back", post(page::take_back))
         .route("/alerts/silences", post(page::silence))
+        .route("/alerts/silences/{id}/end", post(page::end_silence))
         .route_layer(middleware::from_fn(with_whole_body))
         .route_layer(middleware::from_fn_with_state(access.clone(), access::form))
         .layer(Extension(access));

@@ -160,6 +160,8 @@ async fn send_and_carry_out(
             match &command {
                 Command::Accept { .. } => live.incidents.clear(),
                 Command::Silence(silence) => live.silences.push(silence.clone()),
+                Command::TakeBack { .. } => live.incidents.clear(),
+                Command::EndSilence { id, .. } => live.silences.retain(|known| known.id != *id),
             }
             rig.board.publish(live);
             return command;
@@ -250,6 +252,37 @@ async fn a_silence_of_the_page_goes_to_the_driver() {
         let (status, _, page) = send_form(&rig, "/alerts/silences", &OURS, &wrong).await;
         assert!((400..=404).contains(&status) && page.contains(sentence), "{page}");
     }
+    assert!(rig.commands.try_recv().is_err());
+}
+
+/// A silence by mistake held for its thirty days, and what was accepted could not be taken back.
+#[tokio::test]
+async fn a_silence_is_ended_and_an_acceptance_taken_back_from_the_page() {
+    let rig = eventful();
+    let form = format!("by=Ada&reason=a+mistake&token={TOKEN}");
+    let (_, _, page) = get_page(&rig, "/alerts").await;
+    assert!(page.contains("/alerts/silences/s/end"), "{page}");
+    let path = "/alerts/silences/s/end";
+    let ((status, headers, _), command) = send_and_carry_out(&rig, path, &OURS, &form).await;
+    assert_eq!((status, headers["location"].to_str().unwrap()), (303, "../../../alerts"));
+    let Command::EndSilence { id, by } = command else { panic!() };
+    assert_eq!((&*id, &*by.by, &*by.reason), ("s", "Ada", "a mistake"));
+    let (status, _, page) = send_form(&rig, path, &OURS, &form).await;
+    assert!(status == 404 && page.contains("no silence in force"), "{page}");
+
+    let mut live = (*rig.board.live()).clone();
+    let accepted = Acceptance { by: "Bob".to_owned(), reason: "known".to_owned(), at_us: 1 };
+    Arc::make_mut(&mut live.incidents[0]).accepted =
+        Some(crate::live::AcceptanceStatus::new(&accepted));
+    rig.board.publish(live);
+    let (_, _, page) = get_page(&rig, "/alerts/abc").await;
+    assert!(page.contains("/alerts/abc/take-back"), "{page}");
+    let path = "/alerts/abc/take-back";
+    let ((status, ..), command) = send_and_carry_out(&rig, path, &OURS, &form).await;
+    let Command::TakeBack { incident, by } = command else { panic!() };
+    assert_eq!((status, &*incident, &*by.by), (303, "abc", "Ada"));
+    let unsigned = format!("by=&reason=&token={TOKEN}");
+    assert_eq!(send_form(&rig, path, &OURS, &unsigned).await.0, 400);
     assert!(rig.commands.try_recv().is_err());
 }
 

@@ -74,6 +74,25 @@ impl Forms {
         }
     }
 
+    /// The form that takes an acceptance back.
+    pub(in crate::page) fn take_back(&self, id: &str, root: &Root) -> Markup {
+        let path = root.to(&format!("{}/take-back", links::incident(id)));
+        html! {
+            @if self.possible { form.act method="post" action=(path) { (self.fields()) div { button { "Take back" } } } }
+            @else { (impossible()) }
+        }
+    }
+
+    /// The form that ends a silence, where forms are possible at all.
+    pub(in crate::page) fn end_silence(&self, id: &str, root: &Root) -> Markup {
+        let path = root.to(&format!("/alerts/silences/{}/end", links::segment(id)));
+        html! {
+            @if self.possible {
+                details { summary { "End it" } form.act method="post" action=(path) { (self.fields()) div { button { "End" } } } }
+            }
+        }
+    }
+
     /// The form on the page of all alerts.
     pub(in crate::page) fn silence(&self, live: &Live, root: &Root) -> Markup {
         html! {

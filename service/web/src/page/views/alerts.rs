@@ -3,7 +3,7 @@
 use driftline_alerting::links;
 use maud::{Markup, html};
 
-use crate::live::{Live, Step};
+use crate::live::Step;
 use crate::page::parts::blocks::stack_head;
 use crate::page::parts::incident::{card, receipts, step_badge};
 use crate::page::root::Root;
@@ -41,7 +41,7 @@ fn body(visit: &Visit) -> Markup {
         }
         section #silences data-live aria-labelledby="silences-title" {
             h2 #silences-title { "Silences" }
-            (silences(live))
+            (silences(visit))
         }
         section aria-labelledby="silence-title" {
             h3 #silence-title { "A new silence" }
@@ -54,7 +54,8 @@ fn body(visit: &Visit) -> Markup {
     }
 }
 
-fn silences(live: &Live) -> Markup {
+fn silences(visit: &Visit) -> Markup {
+    let Visit { live, root, forms, .. } = visit;
     html! {
         @if live.silences.is_empty() { p { "None is in force." } }
         @else {
@@ -66,7 +67,7 @@ fn silences(live: &Live) -> Markup {
                     td role="cell" { (silence.class.map_or("every class", |class| class.name())) }
                     td role="cell" { (words::instant(silence.until_us)) }
                     td role="cell" { (silence.by) }
-                    td.wide role="cell" { (silence.reason) }
+                    td.wide role="cell" { (silence.reason) (forms.end_silence(&silence.id, root)) }
                 } } }
             }
         }

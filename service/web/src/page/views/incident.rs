@@ -38,7 +38,9 @@ pub(crate) async fn view(visit: Visit, id: String) -> Result<View, Refusal> {
     let open = visit.live.incident(&id);
     let last = stored.entries.iter().rev().find_map(|(_, entry)| match entry {
         IncidentEntry::Step(step) => Some(step.as_ref()),
-        IncidentEntry::Accepted(_) => None,
+        IncidentEntry::Accepted(_)
+        | IncidentEntry::TakenBack(_)
+        | IncidentEntry::SilenceEnded(_) => None,
     });
     let (model, class) = match (open, last) {
         (Some(open), _) => (open.model.clone(), open.class),
@@ -67,6 +69,11 @@ pub(crate) async fn view(visit: Visit, id: String) -> Result<View, Refusal> {
                 p.soft { "It stays open and is silent until it grows: a column joins, or an effect grows by half." }
                 (forms.accept(&open.id, root))
             }
+            @if let Some(open) = open.filter(|open| open.accepted.is_some()) {
+                h2 { "Take the acceptance back" }
+                p.soft { "It is told of again, at once and as often as any." }
+                (forms.take_back(&open.id, root))
+            }
         }
         section #history data-live aria-labelledby="history-title" {
             h2 #history-title { "What happened" }
@@ -85,7 +92,9 @@ pub(crate) async fn view(visit: Visit, id: String) -> Result<View, Refusal> {
 fn step_id(entry: &IncidentEntry) -> Option<&str> {
     match entry {
         IncidentEntry::Step(step) => Some(&step.id),
-        IncidentEntry::Accepted(_) => None,
+        IncidentEntry::Accepted(_)
+        | IncidentEntry::TakenBack(_)
+        | IncidentEntry::SilenceEnded(_) => None,
     }
 }
 
@@ -139,14 +148,21 @@ fn history(entries: &[(i64, IncidentEntry)], root: &Root) -> Markup {
             tbody role="rowgroup" { @for (wall_us, entry) in entries.iter().rev() {
                 @match entry {
                     IncidentEntry::Step(step) => { (step_row(step, *wall_us, root)) }
-                    IncidentEntry::Accepted(Acceptance { by, reason, .. }) => {
-                        tr role="row" {
-                            td role="cell" {} td role="cell" { span.badge { "accepted" } }
-                            td role="cell" { (words::moment(*wall_us)) } td.wide.why role="cell" { "by " (by) ": " (reason) }
-                        }
-                    }
+                    IncidentEntry::Accepted(by) => { (signed("accepted", by, *wall_us)) }
+                    IncidentEntry::TakenBack(by) => { (signed("taken back", by, *wall_us)) }
+                    IncidentEntry::SilenceEnded(by) => { (signed("silence ended", by, *wall_us)) }
                 }
             } }
+        }
+    }
+}
+
+/// What somebody did, who and why.
+fn signed(what: &str, Acceptance { by, reason, .. }: &Acceptance, wall_us: i64) -> Markup {
+    html! {
+        tr role="row" {
+            td role="cell" {} td role="cell" { span.badge { (what) } }
+            td role="cell" { (words::moment(wall_us)) } td.wide.why role="cell" { "by " (by) ": " (reason) }
         }
     }
 }

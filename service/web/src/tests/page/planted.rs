@@ -160,6 +160,7 @@ fn evidence() -> Evidence {
         unit: Measure::Statistic,
         because: planted("because "),
         first_over_us: None,
+        rows: None,
     }
 }
 
@@ -182,6 +183,8 @@ fn transition() -> Transition {
         panes: false,
         windows: vec![report().window.id],
         quiet: false,
+        folded_into: None,
+        consequences: Vec::new(),
     }
 }
 
