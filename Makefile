@@ -11,7 +11,7 @@ CANDIDATE_KILLS ?= 500
 START_KILLS ?= 500
 SEEDS ?= 100000
 SOAK_SECONDS ?= 3600
-.PHONY: help setup demo test check bench screenshots chaos soak fuzz time interop package
+.PHONY: help setup demo test check bench screenshots chaos soak fuzz time interop package judgement
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -55,6 +55,10 @@ target/release/driftline:
 
 bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers, into docs/performance/
 	@eval "$$(tests/rig/setup.sh env)" && "$$DRIFTLINE_TEST_PYTHON" benches/bench.py --driftline $(DRIFTLINE) $(BENCH_ARGS)
+
+JUDGEMENT_RUNS ?= 40
+judgement: ## docs/judgement.md: false alarms and delays of the rules, by the shipped code, beside those of others
+	cargo run $(CARGO_FLAGS) --release -p driftline-analytics --example judgement -- $(JUDGEMENT_RUNS) > docs/judgement.md
 
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --workspace --test it every_view_is_sound

@@ -11,7 +11,7 @@ use crate::incident::{
     Told, Tracked, Transition, TransitionState, WINDOWS_NAMED, hashed_id,
 };
 use crate::rules::Rules;
-use crate::signal::{Class, ClassSignal, Evidence, Observation, Source};
+use crate::signal::{Class, ClassSignal, Evidence, Observation, Opening, Source};
 
 /// Applies one observation to the state of its model.
 ///
@@ -117,7 +117,7 @@ impl Look<'_> {
         }
         match slot.incident.take() {
             None => self.open(slot),
-            Some(incident) if alarm => self.grow(slot, incident),
+            Some(incident) if alarm && !self.returned() => self.grow(slot, incident),
             Some(incident) => self.clear(slot, incident),
         }
     }
@@ -128,7 +128,12 @@ impl Look<'_> {
         // Two of the last three may be at alarm while the latest is well: nobody is told of trouble that
         // is over.
         let latest_alarms = lane.recent.back().is_some_and(|recent| recent.alarm);
-        if !latest_alarms || (over(lane) < needed && !self.opens_at_once()) {
+        let opens = match self.signal.opening {
+            Opening::AtOnce => true,
+            Opening::ByCount => over(lane) >= needed || self.opens_at_once(),
+            Opening::ByAnother => false,
+        };
+        if !latest_alarms || !opens {
             return None;
         }
         let id = self.id(TransitionState::Firing);
@@ -309,6 +314,13 @@ impl Look<'_> {
         self.class.is_drift() && (self.with_effect || self.signal.subjects.iter().any(far_over))
     }
 
+    /// Whether everything at alarm is so by earlier windows alone.
+    fn returned(&self) -> bool {
+        let at_alarm = |subject: &&Evidence| subject.level == Level::Alarm;
+        let mut alarming = self.signal.subjects.iter().filter(at_alarm).peekable();
+        alarming.peek().is_some() && alarming.all(|subject| subject.returned)
+    }
+
     fn has_grown(&self, tracked: &Tracked) -> bool {
         let both = tracked.peak.value.zip(tracked.reported);
         both.is_some_and(|(peak, reported)| reported > 0.0 && peak >= self.rules.grown * reported)
@@ -386,6 +398,11 @@ impl Look<'_> {
             of: 0,
             panes: matches!(self.observation.source, Source::Pane { .. }),
             windows: Vec::new(),
+            promise: if state == TransitionState::Resolved {
+                Vec::new()
+            } else {
+                self.signal.promise.clone()
+            },
             quiet: false,
             folded_into: None,
             consequences: Vec::new(),

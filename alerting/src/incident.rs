@@ -112,6 +112,10 @@ pub struct Transition {
     pub panes: bool,
     /// Ids of the incident's windows at alarm, the latest hundred.
     pub windows: Vec<WindowId>,
+    /// How extreme the last window was and what number of false alarms was promised, in sentences;
+    /// where ranks decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promise: Vec<String>,
     /// Recorded but told to nobody: an accepted incident that resolved.
     pub quiet: bool,
     /// The open incident that this one follows from: recorded, and told there.

@@ -34,7 +34,7 @@ pub use incident::{
     Transition, TransitionState, accept, take_back,
 };
 pub use rules::Rules;
-pub use signal::{Class, ClassSignal, Evidence, Measure, Observation, Source};
+pub use signal::{Class, ClassSignal, Evidence, Measure, Observation, Opening, Source};
 
 #[cfg(test)]
 mod tests;

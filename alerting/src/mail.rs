@@ -148,6 +148,7 @@ struct Story {
     /// What follows from it.
     consequences: Vec<String>,
     since: String,
+    promise: Vec<String>,
     unmoved: Vec<(String, String, String)>,
     todo: Vec<(String, String)>,
     links: Vec<(String, String)>,
@@ -170,6 +171,11 @@ impl Story {
             others: others(context, shown),
             consequences: transition.consequences.iter().map(consequence).collect(),
             since: since(transition),
+            promise: transition
+                .promise
+                .iter()
+                .map(|text| one_line(text, EXPLANATION_CHARS))
+                .collect(),
             unmoved: context
                 .unmoved
                 .iter()
@@ -198,6 +204,7 @@ impl Story {
             lines.extend(self.consequences.iter().map(|it| format!("- {it}")));
         }
         lines.extend([String::new(), self.since.clone()]);
+        lines.extend(self.promise.iter().cloned());
         if !self.unmoved.is_empty() {
             lines.extend([String::new(), String::from("What did not move:")]);
             lines.extend(self.unmoved.iter().map(|(name, value, reference)| {

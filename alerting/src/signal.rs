@@ -121,6 +121,10 @@ pub struct Evidence {
     /// The rows that a pane's share is of; none where windows measure it.
     #[serde(default)]
     pub rows: Option<u64>,
+    /// Whether it is over by earlier windows alone, that were looked at together with the newest one,
+    /// which is back: it holds no incident open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returned: bool,
 }
 
 impl Evidence {
@@ -131,7 +135,8 @@ impl Evidence {
 
     /// Whether the effect is over its tolerance; `false` where there is nothing to compare.
     pub fn is_over(&self) -> bool {
-        self.value.zip(self.tolerance).is_some_and(|(value, tolerance)| value > tolerance)
+        !self.returned
+            && self.value.zip(self.tolerance).is_some_and(|(value, tolerance)| value > tolerance)
     }
 
     /// How many times its tolerance the effect surely is: what "strongest" means in messages.
@@ -155,18 +160,42 @@ impl Evidence {
     }
 }
 
+/// How a class at alarm opens an incident.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opening {
+    /// By so many windows of the last ones, as `alerts.for` says.
+    #[default]
+    ByCount,
+    /// By this window alone: it is more extreme than the stated number of false alarms allows.
+    AtOnce,
+    /// Not by itself: what pages leads with a column of another class.
+    ByAnother,
+}
+
 /// What one class looks like in one observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassSignal {
     pub level: Level,
     /// Its findings at warn, alarm or not_computable; those that are ok may be left out.
     pub subjects: Vec<Evidence>,
+    #[serde(default)]
+    pub opening: Opening,
+    /// How extreme the window is and what number of false alarms was promised, in sentences; where
+    /// ranks decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promise: Vec<String>,
 }
 
 impl ClassSignal {
     /// A class that was judged and found within tolerance.
     pub fn ok() -> ClassSignal {
-        ClassSignal { level: Level::Ok, subjects: Vec::new() }
+        ClassSignal::new(Level::Ok, Vec::new())
+    }
+
+    /// A class that opens by count.
+    pub fn new(level: Level, subjects: Vec<Evidence>) -> ClassSignal {
+        ClassSignal { level, subjects, opening: Opening::ByCount, promise: Vec::new() }
     }
 }
 

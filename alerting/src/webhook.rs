@@ -79,6 +79,10 @@ pub struct AlertData {
     /// What follows from it and is told nowhere else.
     pub consequences: Vec<Consequence>,
     pub windows: Vec<WindowId>,
+    /// How extreme the window is and what number of false alarms was promised, in sentences; where
+    /// ranks decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promise: Vec<String>,
     pub retrain: RetrainNote,
     pub replay: Option<String>,
     pub link: Option<String>,
@@ -127,6 +131,7 @@ impl AlertEvent {
                 subjects_total: transition.subjects_total,
                 consequences: transition.consequences.clone(),
                 windows: transition.windows.iter().skip(skipped).cloned().collect(),
+                promise: transition.promise.clone(),
                 retrain: context.retrain.clone(),
                 replay: context.replay.map(str::to_owned),
                 link: context

@@ -6,6 +6,7 @@ use driftline_capture::columns::Kind;
 use driftline_config::{Subject, TimeZone, WindowGrid};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::OwnEffects;
 use crate::cells::{CategoricalReference, CutList, NumericReference, Reference};
 
 pub mod build;
@@ -29,6 +30,9 @@ pub struct Baseline {
     pub columns_seen: Vec<Subject>,
     /// The source cut into windows, where it had a time column.
     pub windows: Option<BaselineWindows>,
+    /// How far those windows are from the rest of the baseline, at each scale. Files of format 1 do
+    /// not have it.
+    pub own_effects: Option<OwnEffects>,
     /// Lower-case hex sha256 of the file's bytes.
     pub sha256: String,
     /// By what values are found in `columns`.
@@ -362,14 +366,9 @@ impl OwnWindows {
         WindowGrid::new(self.every_us, self.timezone.clone())
     }
 
-    /// What the own windows justify: the largest statistic, or the 99 % quantile from 99 windows
-    /// on (the value of rank ⌈0.99 (B + 1)⌉). `None` without windows.
+    /// What the own windows justify: the largest statistic. `None` without windows.
     pub fn tolerance(&self) -> Option<f64> {
-        let mut sorted = self.statistics.clone();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let windows = sorted.len();
-        let rank = if windows < 99 { windows } else { (99 * (windows + 1)).div_ceil(100) };
-        sorted.get(rank.min(windows).checked_sub(1)?).copied()
+        self.statistics.iter().copied().max_by(f64::total_cmp)
     }
 }
 
@@ -383,6 +382,12 @@ impl BaselineWindows {
     pub fn rows_range(&self) -> Option<(u64, u64)> {
         let rows = || self.windows.iter().map(|&(_, rows)| rows);
         Some((rows().min()?, rows().max()?))
+    }
+
+    /// Rows of each run of so many windows that follow one another; at least one.
+    pub fn rows_of(&self, windows: usize) -> Vec<u64> {
+        let rows: Vec<u64> = self.windows.iter().map(|&(_, rows)| rows).collect();
+        rows.windows(windows.max(1)).map(|run| run.iter().sum()).collect()
     }
 }
 

@@ -158,6 +158,18 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Invalid { what })
     }
 
+    /// So many bytes as they are.
+    pub(crate) fn take(
+        &mut self,
+        length: usize,
+        what: &'static str,
+    ) -> Result<&'a [u8], DecodeError> {
+        let (bytes, rest) =
+            self.rest.split_at_checked(length).ok_or(DecodeError::Truncated { what })?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),

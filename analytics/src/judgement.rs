@@ -12,19 +12,25 @@ mod column;
 mod distribution;
 mod history;
 mod operations;
+mod ranked;
 mod release;
 pub(crate) mod sentence;
 mod share;
 mod spread;
 mod tolerance;
 
-use driftline_config::time::format_instant;
-use driftline_config::{Level, Model};
+use std::collections::BTreeSet;
 
+use driftline_config::time::format_instant;
+use driftline_config::{Level, Model, Subject};
+
+use crate::budget::{Budget, ScaleHistory};
 use crate::cells::StatusClass;
 use crate::layout::{Baselines, Layout};
-use crate::report::{FORMAT, Finding, RULES, Report, Window, WindowMeta, rounded};
+use crate::report::{FORMAT, Finding, NotComputable, RULES, Report, Window, WindowMeta, rounded};
 use crate::window::WindowState;
+
+use ranked::Ranked;
 
 pub use history::History;
 pub use share::{ShareTest, test_share};
@@ -49,8 +55,41 @@ pub struct JudgeInput<'a> {
     pub history: &'a History,
 }
 
-/// Judges one window. Returns its report, and what the next judgement of the model has to know.
+/// A window judged by ranks of its baseline's own windows.
+#[derive(Debug, Clone)]
+pub struct JudgedByRanks {
+    pub report: Report,
+    pub history: History,
+    /// The newest windows, this one included where it is complete.
+    pub newest: ScaleHistory,
+}
+
+/// Judges one window by tolerances. Returns its report, and what the next judgement of the model has
+/// to know.
 pub fn judge(input: &JudgeInput<'_>) -> (Report, History) {
+    report(input, None)
+}
+
+/// Judges one window by the ranks that `budget` deals, and by tolerances what it deals none for.
+/// `newest` are the complete windows before it; those of another baseline do not count.
+pub fn judge_by_ranks(
+    input: &JudgeInput<'_>,
+    budget: &Budget,
+    newest: &ScaleHistory,
+) -> JudgedByRanks {
+    let window = budget.grid().coarse(input.layout, input.state);
+    let mut newest = newest.under(&input.baselines.default.sha256);
+    let complete = input.window.incomplete.is_empty();
+    if complete {
+        newest.push(input.window.start_us, &window);
+    }
+    let standing = budget.standing(&window, &newest, complete);
+    let ranked = Ranked { budget, standing: &standing, newest: &newest };
+    let (report, history) = report(input, Some(&ranked));
+    JudgedByRanks { report, history, newest }
+}
+
+fn report(input: &JudgeInput<'_>, ranked: Option<&Ranked<'_>>) -> (Report, History) {
     let versions = release::versions(input.state);
     let release = release::detect(&versions, input.history);
     let columns = column::columns(input);
@@ -63,6 +102,7 @@ pub fn judge(input: &JudgeInput<'_>) -> (Report, History) {
     drafts.extend(operations::errors(input));
 
     let mut findings = adjust::levels(drafts);
+    let budget = ranked.map(|ranked| ranked.apply(input, &columns, &mut findings));
     for finding in &mut findings {
         finding.release = release.is_some() && finding.subject.is_prediction();
     }
@@ -75,7 +115,6 @@ pub fn judge(input: &JudgeInput<'_>) -> (Report, History) {
         level: level(&findings),
         release,
         changed: input.history.changed.clone(),
-        findings,
         latency: operations::percentiles(input),
         status: status(input),
         baseline_sha256: input.baselines.default.sha256.clone(),
@@ -89,14 +128,37 @@ pub fn judge(input: &JudgeInput<'_>) -> (Report, History) {
             .collect(),
         requests_weighted: weighted(input),
         names_truncated: names_truncated(input),
+        budget,
+        not_computable: not_computable(&findings),
+        findings,
     };
     report.sort();
     (report, history)
 }
 
+/// How many judged columns could not be judged, and how many rows more would have been enough.
+fn not_computable(findings: &[Finding]) -> Option<NotComputable> {
+    let judged = findings.iter().filter(|finding| finding.judged);
+    let without: Vec<&Finding> =
+        judged.filter(|finding| finding.level == Level::NotComputable).collect();
+    let columns: BTreeSet<&Subject> = without.iter().map(|finding| &finding.subject).collect();
+    let missing = |finding: &&Finding| Some(finding.needed?.saturating_sub(finding.n));
+    let rows_missing: Option<Vec<u64>> = without.iter().map(missing).collect();
+    (!columns.is_empty()).then(|| NotComputable {
+        columns: columns.len() as u64,
+        rows_missing: rows_missing.and_then(|rows| rows.into_iter().max()),
+    })
+}
+
+/// The highest level of what is judged; what could not be judged is not well.
 fn level(findings: &[Finding]) -> Level {
     let judged = findings.iter().filter(|finding| finding.judged).map(|finding| finding.level);
-    judged.reduce(Level::higher).unwrap_or(Level::Ok)
+    let highest = judged.clone().reduce(Level::higher).unwrap_or(Level::Ok);
+    let mut levels = judged.into_iter();
+    match highest {
+        Level::Ok if levels.any(|level| level == Level::NotComputable) => Level::NotComputable,
+        highest => highest,
+    }
 }
 
 fn window(input: &JudgeInput<'_>) -> Window {

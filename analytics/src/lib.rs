@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! CaptureBatch ─► lane (which window?) ─► window / pane (sums) ─► judgement ─► report
-//!                       baseline ─► layout ┘           statistics ┘
+//!                       baseline ─► layout ┘   statistics, budget ┘
 //! ```
 //!
 //! There is no I/O, clock, channel or metric in here: time is an argument in microseconds, and the
@@ -27,6 +27,8 @@ pub mod cells;
 mod encoding;
 
 pub mod statistics;
+
+pub mod budget;
 
 pub mod judgement;
 

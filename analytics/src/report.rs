@@ -5,6 +5,7 @@
 
 mod finding;
 mod number;
+mod ranks;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,12 @@ pub use finding::{
     Shift, Volume,
 };
 pub use number::{Ordered, rounded, rounded_or_none};
+pub use ranks::{BudgetSection, MaximumSection, Moved, NotComputable, Rank};
 
 /// Version of the report's shape: its key `driftline`.
 pub const FORMAT: u32 = 1;
 /// Version of the rules by which reports are made (RULES §4).
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// The report on one window of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +39,8 @@ pub struct Report {
     pub versions: BTreeMap<String, u64>,
     /// Which window, and how much of the log it holds.
     pub window: Window,
-    /// The highest level of the judged findings; `not_computable` only where all are.
+    /// The highest level of the judged findings; `not_computable` rather than `ok` where one of them
+    /// is not computable.
     pub level: Level,
     /// What changed about the versions, where something did.
     pub release: Option<Release>,
@@ -61,6 +64,12 @@ pub struct Report {
     /// Kinds of names of which there were more than are kept: `new_column`, `version`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names_truncated: Vec<String>,
+    /// By ranks of the baseline's own windows, where it was judged so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSection>,
+    /// What could not be judged, where something could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_computable: Option<NotComputable>,
 }
 
 /// Which window it was. Instants are RFC 3339 in UTC.

@@ -78,9 +78,9 @@ impl WindowGrid {
         self.after_us(start_us, (at_most_us / self.every_us).max(1))
     }
 
-    /// Whether it has a window from `start_us` to `end_us`.
-    pub fn has_window(&self, start_us: i64, end_us: i64) -> bool {
-        self.start_us(start_us) == start_us && self.end_us(start_us) == end_us
+    /// Whether it has so many windows, one after the other, from `start_us` to `end_us`.
+    pub fn has_windows(&self, start_us: i64, end_us: i64, windows: u32) -> bool {
+        self.start_us(start_us) == start_us && self.after_us(start_us, i64::from(windows)) == end_us
     }
 
     /// Its length in words, with the zone where that tells it from another: `1d`, `1d in Europe/Paris`.

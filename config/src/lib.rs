@@ -40,8 +40,9 @@ pub use hash::{Hasher, hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
 pub use model::{
-    Candidate, CandidateOutput, Captures, Errors, Feature, Format, Latency, Model, NoData,
-    Operations, PartitionAfter, Purpose, Retrain, Start, Tolerance, Tolerances, Window,
+    Candidate, CandidateOutput, Captures, Errors, FalseAlarms, Feature, Format, Latency, MinEffect,
+    Model, NoData, Operations, PartitionAfter, Purpose, Retrain, Start, Tolerance, Tolerances,
+    Window,
 };
 pub use problem::{About, Complaint, Problem, Problems};
 pub use resolve::Examine;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grid::WindowGrid;
 use crate::mapping::Mapping;
+use crate::time::DAY_US;
 use crate::time_zone::TimeZone;
 
 /// A model and everything Driftline was told about it. Durations are microseconds.
@@ -27,6 +28,10 @@ pub struct Model {
     pub window: Window,
     pub operations: Operations,
     pub tolerance: Tolerance,
+    #[serde(default)]
+    pub false_alarms: FalseAlarms,
+    #[serde(default)]
+    pub min_effect: MinEffect,
     /// The latency objective, where there is one.
     pub latency: Option<Latency>,
     /// The error objective, where there is one.
@@ -216,6 +221,37 @@ impl Tolerance {
             Tolerance::Auto => Tolerances::default(),
             Tolerance::Fixed(values) => *values,
         }
+    }
+}
+
+/// How many false openings of drift and broken input the operator accepts: RULES §4.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FalseAlarms {
+    /// Above 0.
+    pub at_most: f64,
+    /// The period for which that holds; at least a window.
+    pub per_us: i64,
+}
+
+impl Default for FalseAlarms {
+    /// One in four weeks.
+    fn default() -> FalseAlarms {
+        FalseAlarms { at_most: 1.0, per_us: 28 * DAY_US }
+    }
+}
+
+/// Effects below which nothing counts as moved, be it ever so certain. Shares of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MinEffect {
+    /// Of distributions: at least so many of the requests moved.
+    pub distribution: f64,
+    /// Of missing, wrong and new values, and of the classes of a prediction.
+    pub share: f64,
+}
+
+impl Default for MinEffect {
+    fn default() -> MinEffect {
+        MinEffect { distribution: 0.03, share: 0.01 }
     }
 }
 

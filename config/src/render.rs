@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::hash::sha256_hex;
-use crate::model::{Candidate, Captures, Model, Start, Tolerance, Window};
+use crate::model::{Candidate, Captures, FalseAlarms, MinEffect, Model, Start, Tolerance, Window};
 use crate::service::{
     Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin,
 };
@@ -30,7 +30,7 @@ impl Config {
 pub(crate) fn settings(model: &Model) -> Value {
     let captures = &model.captures;
     let floor = model.tolerance.floor();
-    json!({
+    let mut settings = json!({
         "name": model.name,
         "captures": self::captures(captures),
         "baseline_versions": model.baseline.keys().collect::<Vec<_>>(),
@@ -68,7 +68,19 @@ pub(crate) fn settings(model: &Model) -> Value {
             "cooldown_us": model.retrain.cooldown_us,
             "max_per_day": model.retrain.max_per_day,
         },
-    })
+    });
+    // Settings that came later stand in it only where somebody wrote them, so that fingerprints of
+    // before stay as they were.
+    let (false_alarms, min_effect) = (model.false_alarms, model.min_effect);
+    if false_alarms != FalseAlarms::default() {
+        let FalseAlarms { at_most, per_us } = false_alarms;
+        settings["false_alarms"] = json!({ "at_most": at_most, "per_us": per_us });
+    }
+    if min_effect != MinEffect::default() {
+        let MinEffect { distribution, share } = min_effect;
+        settings["min_effect"] = json!({ "distribution": distribution, "share": share });
+    }
+    settings
 }
 
 fn captures(captures: &Captures) -> Value {

@@ -82,6 +82,7 @@ fn service() -> Service {
         report: REPORT.to_owned(),
         history: "{}".to_owned(),
         config_sha256: "00".to_owned(),
+        coarse: String::new(),
     };
     let whole = Report::from_json(REPORT).expect("the report is whole");
     let digest = WindowDigest::new(&whole, START_US..START_US + DAY_US);

@@ -1,5 +1,6 @@
 //! `driftline baseline`: what a model is compared with, built from a file or from its captures.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::{BuildError, CutPoints};
-use driftline_batch::baseline::{BaselineOptions, NewBaseline, build};
+use driftline_batch::baseline::{BaselineOptions, NewBaseline, build, parse_except};
 use driftline_batch::{Audience, BatchError, FileRows, RowSource};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Config, Model};
@@ -71,6 +72,9 @@ pub(crate) struct BaselineArgs {
     /// Columns to leave out
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
+    /// Days that are known to be unlike the rest and are left out, as 2013-02-08..10; may be repeated
+    #[arg(long, value_name = "FROM..TO", value_parser = parse_except)]
+    pub(crate) except: Vec<Range<i64>>,
     /// Where the baseline is written
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -154,6 +158,7 @@ fn built(
         categorical: args.categorical.clone(),
         numeric: Vec::new(),
         ignore: args.ignore.clone(),
+        except: args.except.clone(),
     };
     match build(&*rows, &options, &mut audience) {
         Err(BatchError::Build(BuildError::TrainingPredictions { subject })) => bail!(

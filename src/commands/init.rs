@@ -189,6 +189,7 @@ fn baseline_of(
     note: &mut dyn FnMut(&str),
 ) -> anyhow::Result<String> {
     let baseline = baseline::BaselineArgs {
+        except: Vec::new(),
         config: args.out.clone(),
         model: None,
         data: answers.data.clone(),

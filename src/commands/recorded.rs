@@ -6,7 +6,6 @@ use std::ops::{ControlFlow, Range};
 
 use anyhow::anyhow;
 use driftline_alerting::retrain::RetrainRequest;
-use driftline_analytics::judgement::History;
 use driftline_analytics::report::{Cut, Report};
 use driftline_capture::{CaptureBatch, CaptureSchema, Chunk, ModelRows};
 use driftline_config::time::parse_instant_us;
@@ -15,6 +14,7 @@ use driftline_formats::ModelPlan;
 use driftline_ingest::{
     Connection, OffsetRange, RangeEvent, ReadLimits, TopicPlan, describe_topic, read_ranges,
 };
+use driftline_pipeline::judge::Told;
 use driftline_pipeline::pairing::PairedRows;
 use driftline_pipeline::setup::Setup;
 use driftline_pipeline::snapshot::StoredReport;
@@ -32,7 +32,7 @@ pub(crate) struct RecordedWindow {
     /// The report, byte for byte.
     pub(crate) text: String,
     /// What the judgement knew of earlier windows.
-    pub(crate) history: History,
+    pub(crate) told: Told,
     /// Settings and baselines of the window.
     pub(crate) setup: Setup,
     /// Which rows it counted.
@@ -73,7 +73,7 @@ impl RecordedWindow {
         if report.window.id != id {
             return Err(not_kept(id));
         }
-        let history = serde_json::from_str(&history).map_err(|error| damaged(error.to_string()))?;
+        let told = serde_json::from_str(&history).map_err(|error| damaged(error.to_string()))?;
         let setup = state.setup(&config_sha256, &config.limits)?;
         let instant = |text: &str| parse_instant_us(text).map_err(&damaged);
         let times_us = instant(&report.window.start)?..instant(&report.window.end)?;
@@ -89,7 +89,7 @@ impl RecordedWindow {
         let cuts = report.window.cuts.get(&setup.model.captures.topic);
         let ranges = cuts.map(ranges).unwrap_or_default();
         let selection = Selection { times_us, versions: Vec::new(), late };
-        Ok(RecordedWindow { report, text, history, setup, selection, ranges })
+        Ok(RecordedWindow { report, text, told, setup, selection, ranges })
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
+use driftline_analytics::budget::ScaleHistory;
 use driftline_analytics::lane::Incomplete;
 use driftline_analytics::report::{Cut, Ledger, PairCounts, WindowMeta};
 use driftline_analytics::window::WindowState;
@@ -80,6 +81,12 @@ pub(crate) fn replay(
 ) -> anyhow::Result<Replay> {
     let state = StoredState::open(&config.state)?;
     let recorded = RecordedWindow::find(&state, window, config)?;
+    let newest = if recorded.setup.budget.ranks_anything() {
+        let newest = state.newest(&recorded.report.model, &recorded.told.newest);
+        newest.with_context(|| window.to_owned())?
+    } else {
+        ScaleHistory::default()
+    };
     // A service that is being started waits for the folder.
     drop(state);
     let source = Source::new(config, &recorded.setup);
@@ -90,7 +97,7 @@ pub(crate) fn replay(
     }
     let stored = recorded.text.clone();
     let had_gap = recorded.report.window.incomplete.contains(&Incomplete::RetentionGap);
-    let computed = judged(recorded, state, ledger);
+    let computed = judged(recorded, newest, state, ledger);
     match first_difference(&stored, &computed) {
         None => Ok(Replay::Same(computed)),
         // The offsets of a topic that was made again are those of other records.
@@ -238,8 +245,13 @@ fn counted_pairs(state: &WindowState, stored: PairCounts) -> PairCounts {
 
 /// The report by the judgement of the service. The stored one says how many of the accepted rows were
 /// late.
-fn judged(recorded: RecordedWindow, state: WindowState, mut ledger: Ledger) -> String {
-    let RecordedWindow { report, history, setup, selection, .. } = recorded;
+fn judged(
+    recorded: RecordedWindow,
+    newest: ScaleHistory,
+    state: WindowState,
+    mut ledger: Ledger,
+) -> String {
+    let RecordedWindow { report, told, setup, selection, .. } = recorded;
     let stored = report.window;
     ledger.late = stored.ledger.late.min(ledger.counted);
     ledger.ahead = stored.ledger.ahead.min(ledger.counted - ledger.late);
@@ -257,5 +269,6 @@ fn judged(recorded: RecordedWindow, state: WindowState, mut ledger: Ledger) -> S
         ..WindowMeta::new(stored.id, selection.times_us)
     };
     let (setup, state) = (Arc::new(setup), Arc::new(state));
-    decide(&Job { model: ModelId(0), setup, state, window, history }).json
+    let history = told.history;
+    decide(&Job { model: ModelId(0), setup, state, window, history, newest }).json
 }

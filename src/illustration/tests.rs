@@ -65,6 +65,7 @@ fn stored(day: i64) -> StoredReport {
         report: report.to_string(),
         history: String::new(),
         config_sha256: String::new(),
+        coarse: String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which of the two threads judges what.
 
+use driftline_analytics::budget::ScaleHistory;
 use driftline_analytics::judgement::History;
 use driftline_analytics::report::WindowMeta;
 use driftline_analytics::window::WindowState;
@@ -26,6 +27,7 @@ fn job(setup: &Arc<Setup>) -> Box<Job> {
         state: Arc::new(WindowState::default()),
         window: WindowMeta::new(WindowId::from("a window"), day_us),
         history: History::default(),
+        newest: ScaleHistory::default(),
     })
 }
 

@@ -20,8 +20,9 @@ Prints {"level", "findings": [...]}, in the words of the report: `value`, `bound
   deciding statistics.
 - `detectable` is the smallest effect that alarms alone: with p_tolerance at alpha over the number of
   tests of its check that have rows on both sides; at alpha / F where the case gives F.
-- From a `detectable` of 1 on (for a share: where even all rows would not alarm) a finding is
-  not_computable whatever its value, and no part of the adjustment.
+- From a `detectable` of 1 on (for a share: where even all rows would not alarm; for PSI: where all rows in the
+  rarest category would not) a finding is not_computable whatever its value, and no part of the adjustment.
+- A window that is well but for findings that are not_computable is not_computable.
 - A column that no row of the window has is absent, and none of its shares is a finding.
 - The pooled rest is always one of the K categories, and takes the window's new categories.
 - PSI warns by its debiased value: the plain one is large by chance alone in a small window.
@@ -41,7 +42,7 @@ from oracle_columns import (
 
 FLOORS = {"ks": 0.05, "psi": 0.1, "missing": 0.01, "wrong_type": 0.01, "new_category": 0.01}
 JUDGED_MASS, JUDGED_CATEGORIES = 0.99, 50
-OWN_WINDOW_QUANTILE = 0.99
+ENOUGH_OWN_WINDOWS = 10
 # A difference of shares that is the tolerance itself is not over it, whatever its last digit.
 ROUNDING = 1e-12
 # One minus the confidence of all bounds.
@@ -85,12 +86,11 @@ def debiased_psi(reference, window):
 
 
 def own_tolerance(floor, windows, statistic, rest_of):
-    """The largest statistic of each own window against the rest; from 99 windows on their 99 % quantile."""
-    found = sorted(statistic(rest_of(windows, i), windows[i]) for i in range(len(windows)))
+    """The largest statistic of each own window against the rest; three floors where they are under ten."""
+    found = [statistic(rest_of(windows, i), windows[i]) for i in range(len(windows))]
     if not found:
         return floor
-    rank = min(math.ceil(OWN_WINDOW_QUANTILE * (len(found) + 1)), len(found))
-    return max(floor, found[rank - 1])
+    return max(0.0, *found) if len(found) >= ENOUGH_OWN_WINDOWS else 3 * floor
 
 
 def numeric(column, tolerance, judged, alone):
@@ -138,7 +138,18 @@ def categorical(column, tolerance, _judged, alone):
         "p_tolerance": float(stats.norm.sf((debiased - t) / spread(t))),
         "bound": debiased - 2.326 * spread(max(debiased, 0.0)),
         "detectable": t + float(stats.norm.isf(alone)) * spread(t),
+        "largest": farthest(reference, n),
     }
+
+
+def farthest(reference, n):
+    """The debiased PSI of n rows that all have the baseline's rarest category."""
+    known, _ = judged_counts(reference, {})
+    p = (known + 0.5) / (known + 0.5).sum()
+    window = np.zeros(len(known))
+    window[int(np.argmin(known))] = n
+    q = (window + 0.5) / (window + 0.5).sum()
+    return float(np.sum((q - p) * np.log(q / p))) - (len(p) - 1) * (1 / known.sum() + 1 / n)
 
 
 def share(case, alone):
@@ -170,9 +181,11 @@ def shares_of(column, tolerance):
            "reference_share": wrong["reference"] / max(1, len(column["reference"])),
            "tolerance": tolerance["wrong_type"]}
     if column["kind"] == "categorical":
-        known, window = set(present_texts(column["reference"])), present_texts(column["window"])
+        names, window = present_texts(column["reference"]), present_texts(column["window"])
+        known, once = set(names), sum(count == 1 for count in collections.Counter(names).values())
         yield {"check": "new_category", "count": sum(name not in known for name in window),
-               "rows": len(window) if known else 0, "reference_share": 0.0,
+               "rows": len(window) if known else 0,
+               "reference_share": once / max(1, len(names)),
                "tolerance": tolerance["new_category"]}
 
 
@@ -207,7 +220,7 @@ def level_of(finding, alpha):
 def computable(finding):
     if finding.get("statistic") == "share":
         return finding["detectable"] is not None or finding["allowed"] >= 1
-    return "p_tolerance" in finding and finding["detectable"] < 1
+    return "p_tolerance" in finding and finding["detectable"] < finding.get("largest", 1)
 
 
 def adjust(findings):
@@ -265,7 +278,10 @@ def judge(case):
     for finding in findings:
         finding["level"] = level_of(finding, alpha)
     order = ["not_computable", "ok", "warn", "alarm"]
-    level = max((finding["level"] for finding in findings), key=order.index, default="not_computable")
+    levels = [finding["level"] for finding in findings]
+    level = max(levels, key=order.index, default="not_computable")
+    if level == "ok" and "not_computable" in levels:
+        level = "not_computable"
     return {"level": level, "judged": judged, "findings": findings}
 
 

@@ -23,6 +23,9 @@ pub(super) fn page(story: &Story) -> String {
         body.push_str("</ul>\n");
     }
     body.push_str(&format!("<p>{}</p>\n", escaped(&story.since)));
+    for promise in &story.promise {
+        body.push_str(&format!("<p>{}</p>\n", escaped(promise)));
+    }
     if !story.unmoved.is_empty() {
         body.push_str(
             "<h3>What did not move</h3>\n<table cellpadding=\"4\">\n\

@@ -7,7 +7,7 @@ use driftline_config::time::{DAY_US, MINUTE_US};
 
 use super::story::{START_US, Watch, observation, observation_of, run, signal, subject, written};
 use crate::{
-    AcceptError, Acceptance, Class, ClassSignal, ModelAlerts, Rules, State, Transition,
+    AcceptError, Acceptance, Class, ClassSignal, ModelAlerts, Opening, Rules, State, Transition,
     TransitionState, accept, decide,
 };
 
@@ -110,7 +110,7 @@ fn changed_comes_at_most_daily_in_event_time() {
     for minute in (0..3 * 24 * 60).step_by(10) {
         let name = format!("column_{minute}");
         let subjects = vec![subject(&name, Level::Alarm, 0.5, 0.4)];
-        let signal = ClassSignal { level: Level::Alarm, subjects };
+        let signal = ClassSignal::new(Level::Alarm, subjects);
         let classes = BTreeMap::from([(Class::Serving, signal)]);
         let observation = observation_of(Watch::Panes, minute, classes, true);
         let (after, transitions) = decide(&alerts, &observation, &Rules::default());
@@ -314,4 +314,32 @@ fn numbers_that_are_not_finite_survive_a_restart() {
     let stored = serde_json::to_string(&alerts).unwrap();
     assert_eq!(serde_json::from_str::<ModelAlerts>(&stored).unwrap(), alerts);
     assert_eq!(transitions[0].subjects[0].value, None);
+}
+
+/// Where ranks decide, one window is enough; a class that does not lead opens nothing of itself, and what is
+/// over by earlier windows alone holds no incident open.
+#[test]
+fn a_window_that_ranks_page_opens_at_once_and_clears_by_the_newest() {
+    let observe = |alerts: &ModelAlerts, step: usize, opening: Opening, returned: bool| {
+        let mut moved = subject("dep_delay", Level::Alarm, 0.16, 0.08);
+        moved.returned = returned;
+        let mut signal = ClassSignal::new(Level::Alarm, vec![moved]);
+        signal.opening = opening;
+        let classes = BTreeMap::from([(Class::InputShift, signal)]);
+        let observation = observation_of(Watch::Windows, step, classes, true);
+        decide(alerts, &observation, &Rules::default())
+    };
+    let mut alerts = ModelAlerts::default();
+    let steps = [
+        (Opening::ByAnother, false, None),
+        (Opening::ByAnother, false, None),
+        (Opening::AtOnce, false, Some(TransitionState::Firing)),
+        (Opening::AtOnce, true, None),
+        (Opening::AtOnce, true, Some(TransitionState::Resolved)),
+    ];
+    for (step, (opening, returned, expected)) in (0..).zip(steps) {
+        let (after, transitions) = observe(&alerts, step, opening, returned);
+        alerts = after;
+        assert_eq!(transitions.first().map(|told| told.state), expected, "step {step}");
+    }
 }

@@ -25,7 +25,7 @@ fn alarm(subjects: &[(&str, &str, f64)]) -> ClassSignal {
         because: format!("{name} is not as it was"),
         ..subject("", Level::Alarm, bound + 0.1, *bound)
     };
-    ClassSignal { level: Level::Alarm, subjects: subjects.iter().map(evidence).collect() }
+    ClassSignal::new(Level::Alarm, subjects.iter().map(evidence).collect())
 }
 
 /// Days, each with these classes; what was said on each.

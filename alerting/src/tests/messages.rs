@@ -33,7 +33,7 @@ fn story(lane: Watch, class: Class, steps: Vec<Vec<Evidence>>) -> Vec<Transition
     let mut all = Vec::new();
     for (index, subjects) in steps.into_iter().enumerate() {
         let level = if subjects.is_empty() { Level::Ok } else { Level::Alarm };
-        let signal = ClassSignal { level, subjects };
+        let signal = ClassSignal::new(level, subjects);
         let seen = observation_of(lane, index, BTreeMap::from([(class, signal)]), true);
         let (after, transitions) = decide(&alerts, &seen, &Rules::default());
         alerts = after;

@@ -36,6 +36,7 @@ pub(super) fn subject(name: &str, level: Level, value: f64, bound: f64) -> Evide
         because: format!("{name} moved by {value}"),
         first_over_us: None,
         rows: None,
+        returned: false,
     }
 }
 
@@ -64,7 +65,7 @@ pub(super) fn signal(mark: char) -> ClassSignal {
         '?' => (Level::Ok, vec![subject("dep_delay", Level::NotComputable, 0.0, 0.0)]),
         other => panic!("no signal is written as {other}"),
     };
-    ClassSignal { level, subjects }
+    ClassSignal::new(level, subjects)
 }
 
 /// The observation of step `index` with this signal for this class.

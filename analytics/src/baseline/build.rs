@@ -9,12 +9,16 @@ use arrow::datatypes::Float64Type;
 use driftline_capture::{CaptureBatch, CaptureSchema, Kind};
 use driftline_config::{Limits, Subject, WindowGrid};
 
-use super::{Baseline, Index, Provenance};
+use super::{Baseline, BaselineColumn, Index, Provenance};
+use crate::cells::Reference;
 use crate::layout::Layout;
 use crate::window::{Part, WindowState};
 
 mod choose;
 mod finish;
+mod rare;
+
+use rare::RareCategories;
 
 /// How a baseline is built.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +89,9 @@ pub struct Counting {
     layout: Layout,
     /// By start; a single one at 0 without own windows.
     windows: BTreeMap<i64, WindowState>,
+    /// By place of the column: those with categories that are known by hash alone, where rows are cut
+    /// into own windows.
+    rare: BTreeMap<usize, RareCategories>,
 }
 
 /// A finished baseline.
@@ -164,11 +171,17 @@ impl Builder {
             columns,
             columns_seen,
             windows: None,
+            own_effects: None,
             sha256: String::new(),
             index: Index::default(),
         });
         let layout = Layout::of_baseline(&skeleton, &options.limits);
-        Counting { options, skeleton, observed, layout, windows: BTreeMap::new() }
+        let hashed = skeleton.columns.iter().enumerate().filter(|(_, column)| {
+            matches!(column, BaselineColumn::Categorical(column) if !column.other_hashes.is_empty())
+        });
+        let rare = hashed.filter(|_| options.own_windows.is_some());
+        let rare = rare.map(|(index, _)| (index, RareCategories::default())).collect();
+        Counting { options, skeleton, observed, layout, windows: BTreeMap::new(), rare }
     }
 }
 
@@ -221,6 +234,23 @@ impl Counting {
         }
         for (start_us, rows) in rows {
             self.windows.entry(start_us).or_default().absorb(&self.layout, batch, &rows);
+            self.count_rare(batch, &rows, start_us);
+        }
+    }
+
+    fn count_rare(&mut self, batch: &CaptureBatch, rows: &[u32], start_us: i64) {
+        if self.rare.is_empty() {
+            return;
+        }
+        let rows = Part { batch, rows }.without_failure();
+        let predictions = self.layout.prediction_references(None);
+        let references = self.layout.feature_references().iter().chain(predictions);
+        for (index, (reference, column)) in references.zip(batch.values()).enumerate() {
+            if let (Some(rare), Reference::Categorical(reference)) =
+                (self.rare.get_mut(&index), reference)
+            {
+                rare.count(reference, column, &rows, start_us);
+            }
         }
     }
 

@@ -24,6 +24,15 @@ pub(super) fn check(baseline: &Baseline) -> Result<(), BaselineError> {
             return whole("windows.windows must be sorted by their starts, each once");
         }
     }
+    if let Some(effects) = &baseline.own_effects {
+        let windows = baseline.windows.as_ref().map_or(0, |windows| windows.windows.len());
+        if effects.rows.len() != windows {
+            return whole("own_effects.rows must be one number per window of windows.windows");
+        }
+        if let Some(problem) = effects.problem() {
+            return whole(&problem);
+        }
+    }
     let mut subjects = HashSet::new();
     let mut predictions = false;
     for column in &baseline.columns {

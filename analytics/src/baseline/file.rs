@@ -8,9 +8,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Baseline, BaselineColumn, BaselineError, BaselineWindows, Index, Provenance, number};
+use crate::budget::OwnEffects;
 
 /// The newest format; older ones are read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// That of files without the effects of own windows. What has none is still written so: the bytes of
+/// a file that was read stay as they were.
+const WITHOUT_EFFECTS: u64 = 1;
 
 /// Bytes that are hashed at once.
 const HASHED_BYTES: usize = 1 << 14;
@@ -31,7 +35,13 @@ struct File<'a> {
     rows: u64,
     columns_seen: Cow<'a, [Subject]>,
     windows: Cow<'a, Option<BaselineWindows>>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    own_effects: Cow<'a, Option<OwnEffects>>,
     columns: Cow<'a, [BaselineColumn]>,
+}
+
+fn is_none(effects: &Option<OwnEffects>) -> bool {
+    effects.is_none()
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
@@ -42,7 +52,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
         Ok(file) => file.driftline_baseline,
         Err(_) => serde_json::from_slice::<Head>(bytes).map_err(json)?.driftline_baseline,
     };
-    if found != FORMAT {
+    if !(WITHOUT_EFFECTS..=FORMAT).contains(&found) {
         return Err(BaselineError::Format { found, known: FORMAT });
     }
     let file = file.map_err(json)?;
@@ -52,6 +62,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Baseline, BaselineError> {
         columns: file.columns.into_owned(),
         columns_seen: file.columns_seen.into_owned(),
         windows: file.windows.into_owned(),
+        own_effects: file.own_effects.into_owned(),
         sha256: sha256_hex(bytes),
         index: Index::default(),
     })
@@ -65,11 +76,12 @@ pub(super) fn write(baseline: &Baseline) -> Vec<u8> {
 
 fn write_to(out: &mut impl Write, baseline: &Baseline) {
     let file = File {
-        driftline_baseline: FORMAT,
+        driftline_baseline: if baseline.own_effects.is_some() { FORMAT } else { WITHOUT_EFFECTS },
         provenance: Cow::Borrowed(&baseline.provenance),
         rows: baseline.rows,
         columns_seen: Cow::Borrowed(&baseline.columns_seen),
         windows: Cow::Borrowed(&baseline.windows),
+        own_effects: Cow::Borrowed(&baseline.own_effects),
         columns: Cow::Borrowed(&baseline.columns),
     };
     // Writing these types to memory cannot fail: no map has keys that are not text.

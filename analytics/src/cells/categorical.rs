@@ -141,6 +141,11 @@ impl CategoricalCell {
         self.slots.to_vec(reference.slots())
     }
 
+    /// The named categories in use with their counts, ascending by their place in the baseline.
+    pub(crate) fn used(&self) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
+        self.slots.used()
+    }
+
     /// Counts of the first `judged` categories, and last of the pool of all other values. Lines up
     /// with [`crate::baseline::CategoricalBaseline::judged_counts`].
     pub fn judged_counts(&self, judged: usize) -> Vec<u64> {

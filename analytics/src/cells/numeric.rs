@@ -192,6 +192,11 @@ impl NumericCell {
         self.slots.to_vec(2 * cut_points + 1)
     }
 
+    /// The slots in use with their counts, ascending.
+    pub(crate) fn used(&self) -> impl Iterator<Item = (u32, u64)> + Clone + '_ {
+        self.slots.used()
+    }
+
     /// Moments of the finite values, rounded once.
     pub fn moments(&self) -> Moments {
         let n = self.n - self.positive_infinities - self.negative_infinities;

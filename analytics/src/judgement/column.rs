@@ -9,7 +9,8 @@ use driftline_config::{Level, Subject};
 use super::adjust::{Basis, Draft};
 use super::share::{Counted, Detectable, Question};
 use super::{ALPHA, JudgeInput, distribution, release, sentence, share, tolerance};
-use crate::baseline::BaselineColumn;
+use crate::baseline::{Baseline, BaselineColumn};
+use crate::budget::Measured;
 use crate::cells::{Cell, Reference};
 use crate::report::{Check, Finding};
 use crate::statistics::at_least;
@@ -233,12 +234,29 @@ fn new_category(input: &JudgeInput<'_>, scope: &Scope, column: &Column<'_>) -> O
     let question = Question {
         check: Check::NewCategory,
         window: Counted { count: cell.new_values(), of: cell.n() },
-        reference: Counted { count: 0, of: column.baseline.n() },
+        reference: unseen(&input.baselines.default, column),
         tolerated,
         what: format!("have a value of {} that the baseline does not know", column.name),
         names: (names, cell.new_names().truncated()),
     };
     Some(share::draft(scope, column, question))
+}
+
+/// New values to expect where nothing changed: those that own windows left out had, else as many as
+/// the baseline has values that came once.
+fn unseen(baseline: &Baseline, column: &Column<'_>) -> Counted {
+    let of_own = baseline.own_effects.as_ref();
+    let own = of_own.and_then(|own| own.of(column.baseline.subject(), Measured::NewValues));
+    if let Some([count, of]) = own.and_then(|own| own.expected) {
+        return Counted { count, of };
+    }
+    let BaselineColumn::Categorical(categories) = column.baseline else {
+        return Counted { count: 0, of: column.baseline.n() };
+    };
+    let once = categories.categories.iter().filter(|(_, count)| *count == 1).count() as u64;
+    // Of h hashes with r rows at least 2h - r came once.
+    let hashed = (2 * categories.other_hashes.len() as u64).saturating_sub(categories.other);
+    Counted { count: once + hashed, of: categories.n }
 }
 
 fn missing_in_baseline(baseline: &BaselineColumn) -> Counted {

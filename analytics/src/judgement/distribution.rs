@@ -156,16 +156,19 @@ pub(super) fn categorical(
         p_adjusted: None,
     });
     finding.shift = Some(shift(&found));
+    let most = Farthest { reference: &reference, tolerance: tolerated.value, z: test.z_alone };
+    let computable = most.alarms(cell.n());
     let judged = Judged {
         judged: column.judged,
-        computable: test.detectable < 1.0,
+        computable,
         test: Basis::Tested {
             p_tolerance: test.p_tolerance,
             warns: found.psi_debiased > tolerated.value || test.bound > 0.5 * tolerated.value,
         },
     };
     let because = moved_categories(column, baseline, &found, &shares, &test);
-    finish(column, finding, judged, test.needed, because)
+    let needed = if computable { None } else { most.rows_needed() };
+    finish(column, finding, judged, needed, because)
 }
 
 /// The PSI test against a tolerance: RULES §4. All figures are of the debiased PSI.
@@ -174,18 +177,16 @@ struct PsiTest {
     bound: f64,
     p_tolerance: f64,
     detectable: f64,
-    needed: Option<u64>,
+    /// How many deviations over the tolerance a column must be that alarms alone.
+    z_alone: f64,
 }
 
 impl PsiTest {
     fn of(found: &Divergences, shares: &Shares<'_>, tolerance: f64, scope: &Scope) -> PsiTest {
-        let (reference, effective) = shares.effective();
+        let effective = shares.effective();
         let degrees = (found.bins - 1) as f64;
-        let spread = |psi: f64, effective: f64| {
-            libm::sqrt(2.0 * degrees / (effective * effective) + 4.0 * psi / effective)
-        };
         let value = found.psi_debiased;
-        let under_tolerance = spread(tolerance, effective);
+        let under_tolerance = spread(degrees, tolerance, effective);
         let p_tolerance = if under_tolerance > 0.0 {
             normal_sf((value - tolerance) / under_tolerance)
         } else if value > tolerance {
@@ -196,27 +197,65 @@ impl PsiTest {
         let z_alone = normal_quantile(ALPHA / scope.tests(Check::Distribution) as f64);
         PsiTest {
             tolerance,
-            bound: value - Z_CONFIDENCE * spread(value.max(0.0), effective),
+            bound: value - Z_CONFIDENCE * spread(degrees, value.max(0.0), effective),
             p_tolerance,
             detectable: tolerance + z_alone * under_tolerance,
-            needed: rows_needed(degrees, tolerance, z_alone, reference),
+            z_alone,
         }
     }
 }
 
-/// Rows of a window from which on a debiased PSI of 1 would alarm: the smallest n with
-/// t + z·sqrt(2(K-1)/ne² + 4t/ne) < 1, solved for 1/ne.
-fn rows_needed(degrees: f64, tolerance: f64, z: f64, reference: f64) -> Option<u64> {
-    let room = (1.0 - tolerance) / z;
-    if room <= 0.0 {
-        return None;
+/// The standard deviation of a debiased PSI: sqrt(2(K-1)/ne² + 4ψ/ne).
+fn spread(degrees: f64, psi: f64, effective: f64) -> f64 {
+    libm::sqrt(2.0 * degrees / (effective * effective) + 4.0 * psi / effective)
+}
+
+/// The window that is farthest from its baseline: all rows have the rarest category. PSI has no upper
+/// end, so what so many rows could show at most says whether they are enough.
+struct Farthest<'a> {
+    reference: &'a [u64],
+    tolerance: f64,
+    z: f64,
+}
+
+impl Farthest<'_> {
+    /// Rows beyond which none would be enough.
+    const MOST_ROWS: u64 = 1 << 40;
+
+    /// Whether so many rows of it would alarm alone.
+    fn alarms(&self, rows: u64) -> bool {
+        let rarest = (0..self.reference.len()).min_by_key(|&index| self.reference.get(index));
+        let window: Vec<u64> = (0..self.reference.len())
+            .map(|index| if Some(index) == rarest { rows } else { 0 })
+            .collect();
+        let effective = Shares { reference: self.reference, window: &window }.effective();
+        divergences(self.reference, &window).is_some_and(|found| {
+            let degrees = (found.bins - 1) as f64;
+            let above = self.z * spread(degrees, self.tolerance, effective);
+            found.psi_debiased > self.tolerance + above
+        })
     }
-    let root = libm::sqrt(4.0 * tolerance * tolerance + 2.0 * degrees * room * room);
-    // The stable form of the quadratic's positive root, also where degrees is zero.
-    let inverse = room * room / (root + 2.0 * tolerance);
-    let effective = 1.0 / inverse;
-    let rows = effective * reference / (reference - effective);
-    (reference > effective && rows.is_finite()).then(|| libm::floor(rows) as u64 + 1)
+
+    /// Rows from which on it would.
+    fn rows_needed(&self) -> Option<u64> {
+        let mut high = 1;
+        while !self.alarms(high) {
+            high *= 2;
+            if high > Farthest::MOST_ROWS {
+                return None;
+            }
+        }
+        let mut low = high / 2;
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if self.alarms(middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Some(high)
+    }
 }
 
 struct Shares<'a> {
@@ -233,11 +272,11 @@ impl Shares<'_> {
         share_at(self.window, index)
     }
 
-    /// N, and ne = nN/(n+N).
-    fn effective(&self) -> (f64, f64) {
+    /// ne = nN/(n+N).
+    fn effective(&self) -> f64 {
         let reference = self.reference.iter().sum::<u64>() as f64;
         let window = self.window.iter().sum::<u64>() as f64;
-        (reference, window * reference / (window + reference))
+        window * reference / (window + reference)
     }
 }
 
@@ -291,6 +330,7 @@ fn finish(
         }
         None => {
             finding.because = sentence::too_few(finding.n, column.name, needed);
+            finding.needed = needed;
             Draft { finding, basis: Basis::Fixed(Level::NotComputable) }
         }
     }
@@ -371,11 +411,8 @@ fn add_bins(
     let Some(found) = divergences(&reference, &counts) else { return };
     let shares = Shares { reference: &reference, window: &counts };
     let bins = baseline.psi_bins.iter().zip(&found.contributions).enumerate();
-    let effective = shares.effective().1;
     let degrees = (found.bins - 1) as f64;
-    let spread = libm::sqrt(
-        2.0 * degrees / (effective * effective) + 4.0 * found.psi_debiased.max(0.0) / effective,
-    );
+    let spread = spread(degrees, found.psi_debiased.max(0.0), shares.effective());
     finding.psi = Some(Psi {
         value: rounded(found.psi),
         debiased: rounded(found.psi_debiased),

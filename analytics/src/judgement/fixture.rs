@@ -11,8 +11,8 @@ use arrow::array::{
 use driftline_capture::CaptureBatch;
 use driftline_config::time::{ALIGNMENT_US, DAY_US};
 use driftline_config::{
-    Captures, Errors, Feature, Format, Latency, Limits, Model, NoData, Operations, Retrain, Start,
-    Subject, Tolerance, Window, WindowGrid, WindowId,
+    Captures, Errors, FalseAlarms, Feature, Format, Latency, Limits, MinEffect, Model, NoData,
+    Operations, Retrain, Start, Subject, Tolerance, Window, WindowGrid, WindowId,
 };
 
 use crate::baseline::{
@@ -209,7 +209,7 @@ pub(crate) fn finding<'a>(report: &'a Report, subject: &str, check: Check) -> &'
     found.unwrap_or_else(|| panic!("no {check:?} of {subject} in {}", report.to_json()))
 }
 
-fn model() -> Model {
+pub(crate) fn model() -> Model {
     Model {
         name: "small".to_owned(),
         owner: None,
@@ -232,6 +232,8 @@ fn model() -> Model {
         },
         operations: Operations { every_us: 60_000_000, lateness_us: 0 },
         tolerance: Tolerance::Auto,
+        false_alarms: FalseAlarms::default(),
+        min_effect: MinEffect::default(),
         latency: Some(Latency { under_us: 1900, objective: 0.99 }),
         errors: Some(Errors { objective: 0.999 }),
         no_data: NoData {
@@ -275,6 +277,7 @@ fn baseline() -> Baseline {
             .map(Into::into)
             .to_vec(),
         windows: None,
+        own_effects: None,
         sha256: "ba5e".to_owned(),
         index: Index::default(),
     }

@@ -99,10 +99,9 @@ impl History {
     }
 }
 
-/// Whether the number of requests of this window can be compared: all its rows can have been read,
-/// and it was not carried.
+/// Whether the number of requests of this window can be compared: all its rows can have been read.
 pub(super) fn comparable_volume(input: &JudgeInput<'_>) -> bool {
-    input.window.incomplete.is_empty() && input.window.parts <= 1
+    input.window.incomplete.is_empty()
 }
 
 fn length_us(input: &JudgeInput<'_>) -> i64 {

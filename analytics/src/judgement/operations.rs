@@ -36,23 +36,24 @@ pub(super) fn new_columns(input: &JudgeInput<'_>) -> Vec<Draft> {
 /// The number of requests against the baseline's own windows of the same length.
 ///
 /// The rule: with at least 8 such windows, fewer than half the requests of the smallest or more
-/// than twice those of the largest is a warning; and an alarm, where it is also so against the
-/// model's own last 8 windows, of which there is at least one. (Otherwise a baseline that is a
-/// sample of the traffic would raise an alarm for ever.) Windows that were carried, or of which
-/// rows may be missing, are not compared.
+/// than twice those of the largest is a warning; and fewer are an alarm, where it is also so against
+/// the model's own last 8 windows, of which there is at least one. (Otherwise a baseline that is a
+/// sample of the traffic would raise an alarm for ever.) A window of several parts is compared with
+/// as many own windows together; windows of which rows may be missing are not compared.
 pub(super) fn volume(input: &JudgeInput<'_>) -> Draft {
     let requests = input.state.requests().weighted_requests();
     let (start_us, end_us) = (input.window.start_us, input.window.end_us);
     let length_us = end_us.saturating_sub(start_us);
+    let parts = input.window.parts.max(1);
+    let own = input.baselines.default.windows.as_ref();
     // A day of 23 or 25 hours is compared with the days of its zone.
-    let own = input
-        .baselines
-        .default
-        .windows
-        .as_ref()
-        .filter(|own| own.every_us == length_us || own.grid().has_window(start_us, end_us));
-    let range = own.and_then(|own| own.rows_range());
-    let count = own.map_or(0, |own| own.windows.len());
+    let own = own.filter(|own| {
+        own.every_us.saturating_mul(i64::from(parts)) == length_us
+            || own.grid().has_windows(start_us, end_us, parts)
+    });
+    let own = own.map_or_else(Vec::new, |own| own.rows_of(parts as usize));
+    let range = own.iter().min().copied().zip(own.iter().max().copied());
+    let count = own.len();
     let mut finding = Finding::new("model", Check::Volume);
     finding.n = input.state.rows();
     finding.volume = Some(Volume {
@@ -78,17 +79,13 @@ pub(super) fn volume(input: &JudgeInput<'_>) -> Draft {
     if !finding.judged {
         return Draft { finding, basis: Basis::Fixed(Level::Ok) };
     }
-    let breaks = |smallest: f64, largest: f64| {
-        requests * VOLUME_FACTOR < smallest || requests > VOLUME_FACTOR * largest
-    };
+    let fell = |smallest: f64| requests * VOLUME_FACTOR < smallest;
     let before: Vec<f64> = input.history.volumes_like(input).collect();
-    let ever = before.iter().fold((smallest, largest), |(least, most), &requests| {
-        (least.min(requests), most.max(requests))
-    });
-    let level = match (breaks(smallest, largest), breaks(ever.0, ever.1) && !before.is_empty()) {
-        (true, true) => Level::Alarm,
-        (true, false) => Level::Warn,
-        (false, _) => Level::Ok,
+    let least = before.iter().copied().fold(smallest, f64::min);
+    let level = match (fell(smallest), requests > VOLUME_FACTOR * largest) {
+        (true, _) if fell(least) && !before.is_empty() => Level::Alarm,
+        (true, _) | (_, true) => Level::Warn,
+        (false, false) => Level::Ok,
     };
     Draft { finding, basis: Basis::Fixed(level) }
 }

@@ -109,6 +109,7 @@ pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) 
     finding.private = column.private;
     let over = found.value - reference.share();
     let bound_over = found.bound - reference.share();
+    let needed = (reference.of > 0).then(|| needed(allowed, level)).flatten();
     let (basis, because) = basis(Judged {
         judged: column.judged,
         computable: detectable.is_some() || (allowed >= 1.0 && window.of > 0 && reference.of > 0),
@@ -119,7 +120,7 @@ pub(super) fn draft(scope: &Scope, column: &Column<'_>, question: Question<'_>) 
     })
     .map_or_else(
         || {
-            let needed = (reference.of > 0).then(|| needed(allowed, level)).flatten();
+            finding.needed = needed;
             let subject = column.name;
             (Basis::Fixed(Level::NotComputable), sentence::too_few(window.of, subject, needed))
         },

@@ -21,8 +21,14 @@ pub(super) struct Tolerated {
     pub(super) notes: Vec<String>,
 }
 
-/// The tolerance of a deciding statistic: what the operator set for the column, or for the model,
-/// or else the larger of `floor` and what the baseline's own windows show.
+/// Own windows from which on the largest of them is the tolerance.
+const ENOUGH: usize = 10;
+/// What fewer leave open is paged on from so many floors on.
+const UNKNOWN: f64 = 3.0;
+
+/// The tolerance of a deciding statistic: what the operator set for the column, or for the model, or
+/// else the largest of the baseline's own windows; `floor` where it has none for want of a time
+/// column, and three times that where they are too few to tell.
 pub(super) fn deciding(
     set: Option<f64>,
     model: &Tolerance,
@@ -46,7 +52,7 @@ pub(super) fn deciding(
     };
     let count = own.statistics.len();
     let mut notes = Vec::new();
-    if shown > WIDE {
+    if count >= ENOUGH && shown > WIDE {
         notes.push(VARIES_TOO_MUCH.to_owned());
     }
     let own_grid = own.grid();
@@ -57,12 +63,11 @@ pub(super) fn deciding(
             grid.told_from(&own_grid)
         ));
     }
-    let from = if shown > floor {
-        format!("own windows ({count})")
-    } else {
-        format!("floor: own windows ({count}) stay below it")
-    };
-    Tolerated { value: shown.max(floor), from, notes }
+    if count < ENOUGH {
+        let from = format!("unknown: own windows ({count}) are fewer than {ENOUGH}; three floors");
+        return Tolerated { value: UNKNOWN * floor, from, notes };
+    }
+    Tolerated { value: shown.max(0.0), from: format!("own windows ({count})"), notes }
 }
 
 pub(super) fn share(model: &Tolerance, value: f64) -> Tolerated {

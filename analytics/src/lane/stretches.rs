@@ -51,13 +51,13 @@ pub(super) struct Stretches {
     previous_us: Option<i64>,
     /// Where the half minute of the last stretch begins.
     run_from_us: i64,
-    tally: Tally,
+    tally: Agreement,
 }
 
 /// What is known of the stretches that must agree, so that a row costs no look at all of them. Follows
 /// from the rest.
 #[derive(Debug, Clone, Default)]
-struct Tally {
+struct Agreement {
     /// The instant that may be passed next.
     watch_us: i64,
     rows: u32,
@@ -65,7 +65,7 @@ struct Tally {
     before: u32,
 }
 
-impl Tally {
+impl Agreement {
     fn add(&mut self, stretch: Stretch) {
         self.rows += u32::from(stretch.rows);
         self.before += u32::from(stretch.rows) * u32::from(stretch.least_us < self.watch_us);
@@ -163,7 +163,7 @@ impl Stretches {
 
     fn tally_up(&mut self) {
         let first = self.kept.len().saturating_sub(self.needed());
-        let mut tally = Tally { watch_us: self.tally.watch_us, ..Tally::default() };
+        let mut tally = Agreement { watch_us: self.tally.watch_us, ..Agreement::default() };
         self.kept.range(first..).for_each(|stretch| tally.add(*stretch));
         self.tally = tally;
     }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use driftline_config::{
-    Captures, Feature, Format, Latency, NoData, Operations, Retrain, Start, Tolerance, Window,
+    Captures, FalseAlarms, Feature, Format, Latency, MinEffect, NoData, Operations, Retrain, Start,
+    Tolerance, Window,
 };
 
 use super::*;
@@ -32,6 +33,8 @@ fn model() -> Model {
         },
         operations: Operations { every_us: 1, lateness_us: 0 },
         tolerance: Tolerance::Auto,
+        false_alarms: FalseAlarms::default(),
+        min_effect: MinEffect::default(),
         latency: Some(Latency { under_us: 50_000, objective: 0.99 }),
         errors: None,
         no_data: NoData { after_us: 1, partition_after: driftline_config::PartitionAfter::Off },

@@ -5,6 +5,7 @@ use driftline_config::{Level, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::number::Ordered;
+use super::ranks::Rank;
 use crate::statistics::Comparison;
 
 /// What was looked at.
@@ -54,6 +55,12 @@ pub struct Finding {
     /// Number of requests, for `volume`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<Volume>,
+    /// How extreme it is among own windows; decides where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<Rank>,
+    /// Rows from which on it could be judged, where these are too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
     /// One sentence in shares of requests, without the full stop.
     pub because: String,
     /// Start of the first window of the present run over tolerance, RFC 3339.
@@ -299,6 +306,8 @@ impl Finding {
             psi: None,
             share: None,
             volume: None,
+            rank: None,
+            needed: None,
             because: String::new(),
             first_over: None,
             shift: None,
@@ -310,9 +319,13 @@ impl Finding {
         }
     }
 
-    /// The effect in the unit of its tolerance, its lower bound, and the tolerance: of the deciding
-    /// statistic, or of a share above the baseline's. `None` where nothing was measured.
+    /// The effect in the unit of its tolerance, its lower bound, and the tolerance: of the share of
+    /// requests that moved, of the deciding statistic, or of a share above the baseline's. `None` where nothing was measured.
     pub fn effect(&self) -> Option<Effect> {
+        if let Some(rank) = &self.rank {
+            let (value, bound, tolerance) = (rank.effect, rank.bound, rank.tolerance());
+            return Some(Effect { value, bound, tolerance });
+        }
         if let Some(ks) = &self.ks {
             let Ks { value, bound, tolerance, .. } = *ks;
             return Some(Effect { value, bound, tolerance });
@@ -350,6 +363,9 @@ impl Finding {
     /// Where it stands among findings of its level: those without evidence of their own, such as an
     /// absent column, before all others.
     pub(super) fn p_order(&self) -> f64 {
+        if let Some(rank) = &self.rank {
+            return 1.0 / (1.0 + rank.value / rank.threshold.max(f64::MIN_POSITIVE));
+        }
         self.p_adjusted().unwrap_or(if self.level == Level::Alarm { 0.0 } else { 2.0 })
     }
 }

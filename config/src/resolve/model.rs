@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::grid::is_whole_days;
 use crate::model::{
-    Captures, Errors, Feature, Format, Latency, Model, NoData, Operations, PartitionAfter, Retrain,
-    Start, Tolerance, Tolerances, Window,
+    Captures, Errors, FalseAlarms, Feature, Format, Latency, MinEffect, Model, NoData, Operations,
+    PartitionAfter, Retrain, Start, Tolerance, Tolerances, Window,
 };
 use crate::problem::About;
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
@@ -65,9 +65,12 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
     let window = section.part("window", "window").map(window);
     let operations = section.part("operations", "operations").map(operations);
     let tolerance = section.value("tolerance").map(tolerance);
+    let every_us = window.as_ref().map_or(DAY_US, |window| window.every_us);
+    let false_alarms =
+        section.part("false_alarms", "false_alarms").map(|part| false_alarms(part, every_us));
+    let min_effect = section.value("min_effect").map(min_effect);
     let latency = section.value("latency").map(latency);
     let errors = section.value("errors").map(errors);
-    let every_us = window.as_ref().map_or(DAY_US, |window| window.every_us);
     let no_data = section.part("no_data", "no_data").map(|part| no_data(part, every_us));
     let candidates = section.list("shadow");
     let names = names_of(candidates.iter().map(|value| value.node));
@@ -89,6 +92,8 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
         tolerance: tolerance
             .unwrap_or(Some(Tolerance::Auto))
             .unwrap_or_else(|| Tolerance::Fixed(Tolerances::default())),
+        false_alarms: false_alarms?,
+        min_effect: min_effect.unwrap_or_else(|| Some(MinEffect::default()))?,
         latency: latency.unwrap_or_default(),
         errors: errors.unwrap_or_default(),
         no_data: no_data?,
@@ -314,6 +319,45 @@ fn tolerance(value: Value<'_>) -> Option<Tolerance> {
     }
     section.finish();
     Some(Tolerance::Fixed(tolerances))
+}
+
+fn false_alarms(mut section: Section<'_>, every_us: i64) -> FalseAlarms {
+    let default = FalseAlarms::default();
+    let at_most = section.read("at_most", |value| {
+        value.number(|number| number > 0.0 && number <= 1000.0, "above 0 and at most 1000")
+    });
+    let per_us = section.read("per", length);
+    // A window of months is not forbidden by a default that was made for days.
+    let default_us = default.per_us.max(every_us);
+    section.check("per", per_us.is_some_and(|per_us| per_us < every_us), || {
+        wrong("`per` is shorter than a window").hint("false alarms are counted in windows")
+    });
+    section.finish();
+    FalseAlarms {
+        at_most: at_most.unwrap_or(default.at_most),
+        per_us: per_us.unwrap_or(default_us),
+    }
+}
+
+/// One number for both, or each by its name.
+fn min_effect(value: Value<'_>) -> Option<MinEffect> {
+    if value.written().is_ok() {
+        let both = value.get(smallest_share)?;
+        return Some(MinEffect { distribution: both, share: both });
+    }
+    let mut section = Section::of(value.context, value.node, "min_effect")?;
+    let default = MinEffect::default();
+    let distribution = section.read("distribution", smallest_share);
+    let share = section.read("share", smallest_share);
+    section.finish();
+    Some(MinEffect {
+        distribution: distribution.unwrap_or(default.distribution),
+        share: share.unwrap_or(default.share),
+    })
+}
+
+fn smallest_share(value: Value<'_>) -> Read<f64> {
+    value.number(|number| (0.0..1.0).contains(&number), "at least 0 and below 1")
 }
 
 fn latency(value: Value<'_>) -> Option<Latency> {

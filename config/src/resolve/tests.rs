@@ -139,11 +139,29 @@ fn the_smallest_configuration_has_the_defaults_of_the_contract() {
     assert_eq!(model.operations.every_us, MINUTE_US);
     assert_eq!(model.operations.lateness_us, MINUTE_US);
     assert_eq!(model.tolerance, Tolerance::Auto);
+    let budget = model.false_alarms;
+    assert_eq!((budget.at_most, budget.per_us), (1.0, 28 * DAY_US));
+    assert_eq!((model.min_effect.distribution, model.min_effect.share), (0.03, 0.01));
     assert_eq!((&model.latency, &model.errors), (&None, &None));
     let retrain = &model.retrain;
     assert_eq!((retrain.history_us, retrain.cooldown_us), (90 * DAY_US, DAY_US));
     assert_eq!(retrain.max_per_day, 2);
     assert!(model.notify.is_empty() && model.shadow.is_empty());
+}
+
+#[test]
+fn the_budget_of_false_alarms_is_read() {
+    let model = |settings: &str| {
+        parse_valid(&SMALLEST.replace("name: m,", &format!("name: m, {settings},"))).models[0]
+            .clone()
+    };
+    let budget = model("false_alarms: {at_most: 0.5, per: 1w}").false_alarms;
+    assert_eq!((budget.at_most, budget.per_us), (0.5, 7 * DAY_US));
+    assert_eq!(model("window: {every: 40d}").false_alarms.per_us, 40 * DAY_US);
+    let least = model("min_effect: 0").min_effect;
+    assert_eq!((least.distribution, least.share), (0.0, 0.0));
+    let least = model("min_effect: {distribution: 0.05}").min_effect;
+    assert_eq!((least.distribution, least.share), (0.05, 0.01));
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! What a model is compared with, built from rows that are read twice.
 
+use std::ops::Range;
+
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use driftline_analytics::baseline::build::{
     BuildOptions, Builder, Built, CutPoints, OwnWindowRule,
 };
+use driftline_config::time::{DAY_US, format_instant, parse_instant_us};
 use driftline_config::{Limits, Model};
 use driftline_files::Choices;
 use driftline_pipeline::capture::columns::Column;
 use driftline_pipeline::capture::{CaptureBatch, CaptureSchema};
 
 use crate::prospect::Sample;
-use crate::reading::infer;
+use crate::reading::{Surveyed, infer};
 use crate::{Audience, BatchError, RowSource, coerced};
 
 /// For which model, and how.
@@ -25,6 +30,9 @@ pub struct BaselineOptions<'a> {
     /// Columns whose values are numbers whatever they look like.
     pub numeric: Vec<String>,
     pub ignore: Vec<String>,
+    /// Stretches of time (microseconds, the end excluded) that are known to be unlike the rest: their
+    /// rows are left out.
+    pub except: Vec<Range<i64>>,
 }
 
 /// A baseline, with what is needed to say what it will be able to find.
@@ -75,8 +83,9 @@ pub fn build(
     };
     let mut sample = Sample::new(count);
     let skipped = inferred.skipped;
+    let rows = Without { rows, except: &options.except };
     let built =
-        count_twice(rows, inferred.schema, build, audience, &mut |batch| sample.see(batch))?;
+        count_twice(&rows, inferred.schema, build, audience, &mut |batch| sample.see(batch))?;
     Ok(NewBaseline { built, skipped, timed, sample })
 }
 
@@ -107,6 +116,78 @@ fn likely_predictions(name: &str, schema: &CaptureSchema) -> Vec<String> {
         )
     };
     likely.map(sentence).collect()
+}
+
+/// Reads `2013-02-08`, `2013-02-08..10` or `2013-02-08..2013-03-01`: whole days in UTC, the last one
+/// included, as microseconds.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn parse_except(text: &str) -> Result<Range<i64>, String> {
+    let expected = || format!("\"{text}\" is not a stretch of days: write 2013-02-08..10");
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let last = match (last.len(), first.get(..8)) {
+        (2, Some(month)) => format!("{month}{last}"),
+        _ => last.to_owned(),
+    };
+    let midnight_us = |date: &str| {
+        let instant = (date.len() == 10).then(|| parse_instant_us(&format!("{date}T00:00:00Z")));
+        instant.and_then(Result::ok).ok_or_else(expected)
+    };
+    let (from_us, last_us) = (midnight_us(first)?, midnight_us(&last)?);
+    if last_us < from_us {
+        return Err(format!("\"{text}\" ends before it begins"));
+    }
+    Ok(from_us..last_us.saturating_add(DAY_US))
+}
+
+/// Rows without those of some stretches of time.
+struct Without<'a> {
+    rows: &'a dyn RowSource,
+    except: &'a [Range<i64>],
+}
+
+impl RowSource for Without<'_> {
+    fn name(&self) -> String {
+        let except = self.except.iter().map(|stretch| {
+            format!(" without {} to {}", format_instant(stretch.start), format_instant(stretch.end))
+        });
+        format!("{}{}", self.rows.name(), except.collect::<String>())
+    }
+
+    fn has_time(&self) -> Result<bool, BatchError> {
+        self.rows.has_time()
+    }
+
+    fn is_production(&self) -> bool {
+        self.rows.is_production()
+    }
+
+    fn survey(&self, audience: &mut Audience<'_>) -> Result<Surveyed, BatchError> {
+        self.rows.survey(audience)
+    }
+
+    fn each(
+        &self,
+        schema: &CaptureSchema,
+        audience: &mut Audience<'_>,
+        see: &mut dyn FnMut(&CaptureBatch),
+    ) -> Result<(), BatchError> {
+        self.rows.each(schema, audience, &mut |batch| {
+            let out = |time_us: &i64| self.except.iter().any(|stretch| stretch.contains(time_us));
+            if !batch.times_us().iter().any(out) {
+                see(batch);
+                return;
+            }
+            let kept: BooleanArray =
+                batch.times_us().iter().map(|time_us| Some(!out(time_us))).collect();
+            let rows = filter_record_batch(batch.record_batch(), &kept).map(CaptureBatch::new);
+            // Rows of a batch can always be taken from it, and are captures as they were before.
+            if let Ok(Ok(rows)) = rows {
+                see(&rows);
+            }
+        })
+    }
 }
 
 /// The two passes over the rows; the second is shown to `beside` too.

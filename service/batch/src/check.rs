@@ -13,8 +13,8 @@ use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 use driftline_config::time::DAY_US;
 use driftline_config::{
-    Captures, Format, Level, Limits, Model, NoData, Operations, PartitionAfter, Retrain, Start,
-    Subject, Tolerance, Window, WindowId, read_file,
+    Captures, FalseAlarms, Format, Level, Limits, MinEffect, Model, NoData, Operations,
+    PartitionAfter, Retrain, Start, Subject, Tolerance, Window, WindowId, read_file,
 };
 use driftline_files::{Choices, ColumnKind, FileError, Inferred, Mapping, Target};
 
@@ -307,6 +307,8 @@ fn unnamed_model() -> Model {
         },
         operations: Operations { every_us: DAY_US, lateness_us: 0 },
         tolerance: Tolerance::Auto,
+        false_alarms: FalseAlarms::default(),
+        min_effect: MinEffect::default(),
         latency: None,
         errors: None,
         no_data: NoData { after_us: DAY_US, partition_after: PartitionAfter::Off },

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::UInt64Array;
 use arrow::compute::take_record_batch;
+use driftline_analytics::budget::{Budget, ExtremeWindow};
 use driftline_analytics::judgement::{History, JudgeInput, judge};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_analytics::report::{Report, WindowMeta};
@@ -28,6 +29,10 @@ pub struct Prospects {
     pub own_windows: usize,
     /// Those own windows that would have alarmed, by start in microseconds.
     pub alarmed: Vec<(i64, Report)>,
+    /// How many false alarms are to be expected, in a sentence, or why none can be promised.
+    pub promise: String,
+    /// The most extreme own windows: what is known to be unlike the rest may be left out.
+    pub extremes: Vec<ExtremeWindow>,
 }
 
 impl NewBaseline {
@@ -62,7 +67,14 @@ impl NewBaseline {
                 alarmed.push((*start_us, report));
             }
         }
-        Ok(Prospects { by_size, own_windows: self.built.own_windows.len(), alarmed })
+        let budget = Budget::new(model, &baselines.default);
+        Ok(Prospects {
+            by_size,
+            own_windows: self.built.own_windows.len(),
+            alarmed,
+            promise: budget.promise(model),
+            extremes: budget.extreme_windows(&baselines.default),
+        })
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
+use driftline_analytics::budget::ScaleHistory;
+use driftline_analytics::judgement::{History, JudgeInput, JudgedByRanks, judge_by_ranks, shapes};
 use driftline_analytics::report::{Report, WindowMeta};
 use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
 use driftline_config::{ModelId, Subject};
+use serde::{Deserialize, Serialize};
 
 use crate::setup::Setup;
 
@@ -20,6 +22,8 @@ pub struct Job {
     /// The report's `window` section.
     pub window: WindowMeta,
     pub history: History,
+    /// The complete windows before it, in coarse cells.
+    pub newest: ScaleHistory,
 }
 
 /// A judged window.
@@ -32,10 +36,39 @@ pub struct Verdict {
     pub json: String,
     /// The distributions behind its findings, by subject.
     pub shapes: BTreeMap<Subject, Shape>,
-    /// What the judgement knew beside the rows, as JSON.
+    /// What the judgement knew beside the rows: a [`Told`] as JSON.
     pub told: String,
     /// What the next judgement of the model will know.
     pub history: History,
+    /// The newest windows, this one included where it is complete.
+    pub newest: ScaleHistory,
+}
+
+/// What a judgement knew beside the rows of its window, as it is kept with the report.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    #[serde(flatten)]
+    pub history: History,
+    #[serde(default)]
+    pub newest: ToldWindows,
+}
+
+/// The windows that a judgement merged with its own. Their cells are kept with their own reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldWindows {
+    /// By whose cells they were counted.
+    pub baseline_sha256: String,
+    /// Their starts in microseconds, oldest first.
+    pub starts_us: Vec<i64>,
+}
+
+impl ToldWindows {
+    fn new(newest: &ScaleHistory) -> ToldWindows {
+        ToldWindows {
+            baseline_sha256: newest.baseline_sha256().to_owned(),
+            starts_us: newest.windows().map(|window| window.start_us).collect(),
+        }
+    }
 }
 
 /// Judges one window. Pure: the same job gives the same bytes.
@@ -49,9 +82,12 @@ pub fn decide(job: &Job) -> Verdict {
         window: job.window.clone(),
         history: &job.history,
     };
-    let (report, history) = judge(&input);
+    let JudgedByRanks { report, history, newest } =
+        judge_by_ranks(&input, &job.setup.budget, &job.newest);
     let shapes = shapes(&input, &report);
     let json = report.to_json();
-    let told = serde_json::to_string(&job.history).unwrap_or_default();
-    Verdict { model: job.model, setup: Arc::clone(&job.setup), report, json, shapes, told, history }
+    let told = Told { history: job.history.clone(), newest: ToldWindows::new(&job.newest) };
+    let told = serde_json::to_string(&told).unwrap_or_default();
+    let setup = Arc::clone(&job.setup);
+    Verdict { model: job.model, setup, report, json, shapes, told, history, newest }
 }

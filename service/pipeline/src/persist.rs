@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use driftline_alerting::outbox::Silence;
 use driftline_analytics::DecodeError;
+use driftline_analytics::budget::ScaleHistory;
 use driftline_analytics::lane::{Closed, ClosingLane, PartitionClock, PerLane};
 use driftline_analytics::report::{Ledger, PairCounts};
 use driftline_config::{Limits, Partition};
@@ -315,6 +316,10 @@ fn save(
         facts: FactsState { counting: &counter.facts, deciding: &decider.facts },
     };
     snapshot.push(DocumentKey::Model(counter.name().to_owned()), &document);
+    if std::mem::replace(&mut decider.newest_dirty, false) {
+        let key = DocumentKey::Scales(counter.name().to_owned());
+        snapshot.documents.push((key, decider.newest.encode()));
+    }
 }
 
 /// What open windows and panes counted since the last snapshot.
@@ -442,6 +447,12 @@ fn restore_decider(
     }
     counter.clock.close_through(decider.lanes.as_ref().map(ClosingLane::closed_through_us));
     decider.facts = document.facts;
+    let key = DocumentKey::Scales(decider.name().to_owned());
+    // Before ranks decided there was none, and without a complete window there is none.
+    if let Some(bytes) = kept.saved.document(&key) {
+        let damaged = |why: DecodeError| RestoreError::Document { key, why: why.to_string() };
+        decider.newest = ScaleHistory::decode(bytes).map_err(damaged)?;
+    }
     for entry in document.closing {
         decider.closing.push_back(match entry {
             ClosingDocument::Window { closed, setup, ledger, pairs } => {

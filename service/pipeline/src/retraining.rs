@@ -207,7 +207,6 @@ pub(crate) fn is_broken(report: &Report) -> bool {
                     | Check::WrongType
                     | Check::Absent
                     | Check::NewCategory
-                    | Check::Volume
                     | Check::Errors
             )
     };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftline_analytics::baseline::{Baseline, BaselineError};
+use driftline_analytics::budget::Budget;
 use driftline_analytics::lane::{LaneSettings, PerLane};
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::time::{DAY_US, format_duration};
@@ -24,6 +25,8 @@ pub struct Setup {
     pub model: Model,
     pub baselines: Baselines,
     pub layout: Layout,
+    /// The ranks by which its windows are judged.
+    pub budget: Budget,
     pub config_sha256: String,
     files: Files,
     /// sha256 of settings and files together.
@@ -87,10 +90,11 @@ impl Setup {
         let baselines = Baselines { default, by_version };
         let layout = Layout::new(&model, &baselines, limits)
             .map_err(|source| SetupError::Layout { model: model.name.clone(), source })?;
+        let budget = Budget::new(&model, &baselines.default);
         let config_sha256 = model.fingerprint_sha256();
         let together: String = files.values().map(|file| file.baseline.sha256.as_str()).collect();
         let sha256 = sha256_hex(format!("{config_sha256}{together}").as_bytes());
-        Ok(Setup { model, baselines, layout, config_sha256, files, sha256 })
+        Ok(Setup { model, baselines, layout, budget, config_sha256, files, sha256 })
     }
 
     /// The name under which windows remember it: settings and baselines together.

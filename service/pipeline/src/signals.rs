@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Source};
+use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Opening, Source};
+use driftline_analytics::budget::Maximum;
 use driftline_analytics::burn::{
     BrokenInput, BurnFinding, BurnWindow, PaneHealth, off_time_of_window,
 };
 use driftline_analytics::lane::Closed;
 use driftline_analytics::pane::PaneRecords;
-use driftline_analytics::report::{Check, Finding, Report};
+use driftline_analytics::report::{BudgetSection, Check, Finding, Report};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Level, Subject};
 
@@ -29,12 +30,13 @@ pub(crate) fn of_window(
     let mut findings: BTreeMap<Class, Vec<&Finding>> =
         OF_WINDOWS.into_iter().map(|class| (class, Vec::new())).collect();
     for finding in report.findings.iter().filter(|finding| finding.judged) {
-        // Latency and errors are not among them.
+        // Latency, errors and volume are not among them.
         if let Some(of_class) = class_of(finding).and_then(|class| findings.get_mut(&class)) {
             of_class.push(finding);
         }
     }
-    let signals = findings.into_iter().map(|(class, findings)| (class, signal(&findings)));
+    let signals =
+        findings.into_iter().map(|(class, findings)| (class, signal(report, class, &findings)));
     let mut classes: BTreeMap<Class, ClassSignal> = signals.collect();
     if let Some(off_time) = off_time_of_window(records) {
         let broken = classes.entry(Class::BrokenInput).or_insert_with(ClassSignal::ok);
@@ -67,12 +69,9 @@ pub(crate) fn of_pane(
     let rates = burn.judge(model, span_us.end);
     let serving = rates.iter().map(|finding| finding.level).reduce(Level::higher);
     let fast = rates.iter().filter(|finding| finding.level == Level::Alarm);
-    let serving =
-        ClassSignal { level: serving.unwrap_or(Level::Ok), subjects: fast.map(of_rate).collect() };
-    let broken = ClassSignal {
-        level: health.level,
-        subjects: health.shares.into_iter().map(of_broken_input).collect(),
-    };
+    let serving = ClassSignal::new(serving.unwrap_or(Level::Ok), fast.map(of_rate).collect());
+    let shares = health.shares.into_iter().map(of_broken_input);
+    let broken = ClassSignal::new(health.level, shares.collect());
     Observation {
         model: model.name.clone(),
         source: Source::Pane { start_us: span_us.start, end_us: span_us.end },
@@ -109,12 +108,13 @@ pub(crate) fn of_the_clock(subject: &str, check: &str, because: String, since_us
         because,
         first_over_us: Some(since_us),
         rows: None,
+        returned: false,
     }
 }
 
 fn all_at_alarm(subjects: Vec<Evidence>) -> ClassSignal {
     let level = if subjects.is_empty() { Level::Ok } else { Level::Alarm };
-    ClassSignal { level, subjects }
+    ClassSignal::new(level, subjects)
 }
 
 fn of_rate(finding: &BurnFinding) -> Evidence {
@@ -130,6 +130,7 @@ fn of_rate(finding: &BurnFinding) -> Evidence {
         because: finding.because.clone(),
         first_over_us: finding.since_us,
         rows: None,
+        returned: false,
     }
 }
 
@@ -146,6 +147,7 @@ fn of_broken_input(broken: BrokenInput) -> Evidence {
         because: broken.because,
         first_over_us: is_alarm.then_some(broken.since_us),
         rows: broken.of.map(|of| of.rows),
+        returned: false,
     }
 }
 
@@ -158,22 +160,75 @@ fn class_of(finding: &Finding) -> Option<Class> {
         | Check::WrongType
         | Check::NewCategory
         | Check::Absent
-        | Check::NewColumn
-        | Check::Volume => Some(Class::BrokenInput),
-        Check::Latency | Check::Errors => None,
+        | Check::NewColumn => Some(Class::BrokenInput),
+        // How many requests there are says nothing about what is in them.
+        Check::Volume | Check::Latency | Check::Errors => None,
     }
 }
 
-fn signal(findings: &[&Finding]) -> ClassSignal {
+fn signal(report: &Report, class: Class, findings: &[&Finding]) -> ClassSignal {
     let Some(level) = findings.iter().map(|finding| finding.level).reduce(Level::higher) else {
         return ClassSignal::ok();
     };
     let told = findings.iter().filter(|finding| finding.level != Level::Ok);
-    ClassSignal { level, subjects: told.map(|finding| of_finding(finding)).collect() }
+    let mut signal = ClassSignal::new(level, told.map(|finding| of_finding(finding)).collect());
+    if let Some(budget) = &report.budget {
+        signal.opening = opening(budget, class, findings);
+        if findings.iter().any(|finding| finding.rank.is_some()) {
+            signal.promise = promise(budget);
+        }
+    }
+    signal
+}
+
+/// How a class opens where ranks decide: at once where a maximum pages and its leading column is one of
+/// the class. Columns that no rank judges, such as those of a version with its own baseline, are counted.
+fn opening(budget: &BudgetSection, class: Class, findings: &[&Finding]) -> Opening {
+    let broken = class == Class::BrokenInput;
+    let mut pages = budget.maxima.iter().filter(|maximum| budget.pages && maximum.pages);
+    let leads = pages.any(|maximum| {
+        (maximum.of == Maximum::BrokenInput.name()) == broken
+            && findings.iter().any(|finding| {
+                finding.level == Level::Alarm
+                    && maximum.leading.as_ref().is_some_and(|of| finding.subject.is_of(of))
+            })
+    });
+    let mut alarms = findings.iter().filter(|finding| finding.level == Level::Alarm);
+    if leads {
+        Opening::AtOnce
+    } else if alarms.clone().next().is_some() && alarms.all(|finding| finding.rank.is_some()) {
+        Opening::ByAnother
+    } else {
+        Opening::ByCount
+    }
+}
+
+/// Columns that a message names as having moved together.
+const MOVED_NAMED: usize = 5;
+
+/// What mail says of the ranks: the promise, and what moved together, first mover first.
+fn promise(budget: &BudgetSection) -> Vec<String> {
+    let mut said = vec![format!("How extreme: {}", budget.says)];
+    let named = budget.moved.iter().take(MOVED_NAMED).map(|moved| {
+        let latest = if moved.at_the_latest { "at the latest since" } else { "since" };
+        match &moved.since {
+            Some(since) => format!("{} {latest} {since}", moved.subject),
+            None => moved.subject.to_string(),
+        }
+    });
+    let named: Vec<String> = named.collect();
+    if budget.moved.len() > 1 {
+        let more = budget.moved.len() - named.len();
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        said.push(format!("Moved together, the first mover first: {}{more}", named.join(", ")));
+    }
+    said
 }
 
 fn of_finding(finding: &Finding) -> Evidence {
     let effect = finding.effect();
+    let of_rank = finding.rank.as_ref().and_then(|rank| rank.since.as_deref());
+    let since = of_rank.or(finding.first_over.as_deref());
     Evidence {
         subject: finding.subject.clone(),
         check: finding.check.name().to_owned(),
@@ -181,9 +236,14 @@ fn of_finding(finding: &Finding) -> Evidence {
         value: effect.map(|effect| effect.value),
         bound: effect.map(|effect| effect.bound),
         tolerance: effect.map(|effect| effect.tolerance),
-        unit: if finding.share.is_some() { Measure::Share } else { Measure::Statistic },
+        unit: if finding.share.is_some() || finding.rank.is_some() {
+            Measure::Share
+        } else {
+            Measure::Statistic
+        },
         because: finding.because.clone(),
-        first_over_us: finding.first_over.as_deref().and_then(|text| parse_instant_us(text).ok()),
+        first_over_us: since.and_then(|text| parse_instant_us(text).ok()),
         rows: None,
+        returned: finding.rank.as_ref().is_some_and(|rank| rank.returned),
     }
 }

@@ -45,6 +45,8 @@ pub enum DocumentKey {
     Model(String),
     /// Requests and responses of a model that wait for each other, by their minute.
     Pairs(String, i64),
+    /// The newest windows of a model in coarse cells, by its name; bytes of their own.
+    Scales(String),
     /// A retraining request, by its id.
     Retrain(String),
 }
@@ -56,6 +58,7 @@ impl fmt::Display for DocumentKey {
             DocumentKey::Topic(name) => write!(formatter, "topic/{name}"),
             DocumentKey::Model(name) => write!(formatter, "model/{name}"),
             DocumentKey::Pairs(name, minute) => write!(formatter, "pairs/{name}/{minute}"),
+            DocumentKey::Scales(name) => write!(formatter, "scales/{name}"),
             DocumentKey::Retrain(id) => write!(formatter, "retrain/{id}"),
         }
     }
@@ -215,6 +218,19 @@ pub struct StoredReport {
     pub history: String,
     /// sha256 of the settings under which it was judged.
     pub config_sha256: String,
+    /// Its window in coarse cells, hexadecimal: later judgements merge it with theirs. Empty where it is
+    /// incomplete.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub coarse: String,
+}
+
+impl StoredReport {
+    /// The bytes of its window in coarse cells; `None` where there are none.
+    pub fn coarse_bytes(&self) -> Option<Vec<u8>> {
+        let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = self.coarse.as_bytes().chunks(2).map(digits).collect();
+        bytes.filter(|bytes| !bytes.is_empty())
+    }
 }
 
 /// Something to be delivered at least once.

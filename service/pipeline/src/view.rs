@@ -33,6 +33,8 @@ pub struct ModelBytes {
     pub lanes: PerLane<String>,
     pub counted: CountingFacts,
     pub decided: DecidingFacts,
+    /// The newest windows in coarse cells, as they are encoded.
+    pub newest: Vec<u8>,
     /// Open windows and panes by start, as they are encoded.
     pub open: BTreeMap<(LaneKind, i64), Vec<u8>>,
 }
@@ -104,6 +106,7 @@ impl<'a> ModelView<'a> {
             lanes: self.decider.lanes.as_ref().map(as_kept),
             counted: self.counter.facts.clone(),
             decided: self.decider.facts.clone(),
+            newest: self.decider.newest.encode(),
             open: windows.chain(panes).collect(),
         }
     }

@@ -28,6 +28,7 @@ fn report(start_us: i64) -> StoredReport {
         end_us: start_us + DAY_US,
         report: format!("{{\"start\":{start_us}}}"),
         history: "{}".to_owned(),
+        coarse: String::new(),
         config_sha256: "00".to_owned(),
     }
 }

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use driftline_alerting::{Class, ModelAlerts, State};
-use driftline_analytics::report::{Check, Effect, Finding, Ledger, PairCounts, RULES, Report};
+use driftline_analytics::report::{
+    BudgetSection, Check, Effect, Finding, Ledger, PairCounts, RULES, Report,
+};
 use driftline_config::{Config, Level, Partition};
 use driftline_pipeline::TopicLedger;
 use driftline_pipeline::capture::CaptureBatch;
@@ -221,6 +223,7 @@ impl Metrics {
             table.remove_first(Family::ModelInfo, model);
             table.set(Family::ModelInfo, &[model, &state.owner, &versions.join(",")], 1.0);
         }
+        show_budget(table, model, report.budget.as_ref());
         let mut subjects: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
         for finding in &report.findings {
             subjects.entry(finding.subject.as_str()).or_default().push(finding);
@@ -371,6 +374,33 @@ fn outcomes(ledger: &Ledger) -> [(&'static str, f64); 6] {
         ("skipped", ledger.skipped as f64),
         ("control", ledger.control as f64),
     ]
+}
+
+/// What number of false alarms is promised, and how extreme the last window is.
+fn show_budget(table: &mut Table, model: &str, budget: Option<&BudgetSection>) {
+    table.remove_first(Family::FalseAlarms, model);
+    table.remove_first(Family::Extremeness, model);
+    // By tolerances alone nothing is promised.
+    let Some(budget) = budget.filter(|budget| !budget.maxima.is_empty()) else { return };
+    let BudgetSection { at_most, expected, bound, own, .. } = budget;
+    let figures =
+        [("at_most", *at_most), ("expected", *expected), ("bound", *bound), ("own", *own as f64)];
+    for (figure, number) in figures {
+        table.set(Family::FalseAlarms, &[model, figure], number);
+    }
+    for maximum in &budget.maxima {
+        let figures = [
+            ("value", Some(maximum.value)),
+            ("threshold", Some(maximum.threshold)),
+            ("beyond", Some(maximum.beyond as f64)),
+            ("scale", maximum.scale.map(f64::from)),
+        ];
+        for (figure, number) in figures {
+            if let Some(number) = number {
+                table.set(Family::Extremeness, &[model, &maximum.of, figure], number);
+            }
+        }
+    }
 }
 
 /// The series of one subject: the deciding statistic of its distribution, its shares, its level.

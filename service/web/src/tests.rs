@@ -139,6 +139,7 @@ fn store(rig: &Rig, days: std::ops::RangeInclusive<i64>) {
             report: report(day),
             history: "{}".to_owned(),
             config_sha256: "00".to_owned(),
+            coarse: String::new(),
         }
     });
     let snapshot = Snapshot { reports: reports.collect(), ..Snapshot::default() };
@@ -322,6 +323,7 @@ async fn too_long_a_series_is_refused_rather_than_cut() {
         report: report(1),
         history: String::new(),
         config_sha256: String::new(),
+        coarse: String::new(),
     });
     rig.store.commit(&Snapshot { reports: reports.collect(), ..Snapshot::default() }).unwrap();
     let series = format!("/api/v1/models/{MODEL}/series?subject=feature:dep_delay");

@@ -1,6 +1,7 @@
 //! What a new baseline will be able to say, as a table and some lines below it.
 
 use driftline_analytics::baseline::{Baseline, BaselineColumn};
+use driftline_analytics::budget::ExtremeWindow;
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_batch::baseline::NewBaseline;
 use driftline_batch::prospect::Prospects;
@@ -17,9 +18,29 @@ pub(super) fn describe(
     screen: Screen,
 ) -> String {
     let columns = columns(&new.built.baseline, &prospects.by_size, new.timed, screen);
-    let own = own_windows(model, prospects, new.timed);
-    let own: Vec<String> = own.lines().map(|line| screen.wrapped(line, 2)).collect();
-    format!("{columns}\n{}\n", own.join("\n"))
+    let own_windows = own_windows(model, prospects, new.timed);
+    let Prospects { promise, extremes, .. } = prospects;
+    let said = format!("{own_windows}{promise}\n{}", most_extreme(extremes));
+    let said: Vec<String> = said.lines().map(|line| screen.wrapped(line, 2)).collect();
+    format!("{columns}\n{}\n", said.join("\n"))
+}
+
+/// The own windows that differ most: where somebody knows why, `--except` leaves them out.
+fn most_extreme(windows: &[ExtremeWindow]) -> String {
+    let lines = windows.iter().map(|window| {
+        format!(
+            "  {}: {} ({}), {:.1} times what is usual\n",
+            format_instant(window.start_us),
+            window.subject,
+            String::from(window.measured).replace('_', " "),
+            window.times
+        )
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("most extreme own windows (--except FROM..TO leaves days out):\n{lines}")
 }
 
 fn columns(baseline: &Baseline, prospects: &[Report], timed: bool, screen: Screen) -> String {

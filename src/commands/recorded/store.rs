@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use driftline_alerting::retrain::RetrainRequest;
+use driftline_analytics::budget::{KeptWindow, ScaleHistory};
+use driftline_config::time::format_instant;
 use driftline_config::{Limits, Partition};
 use driftline_pipeline::DecidingFacts;
+use driftline_pipeline::judge::ToldWindows;
 use driftline_pipeline::setup::{BaselineFiles, Setup};
 use driftline_pipeline::snapshot::{DocumentKey, StoredReport};
 use driftline_store::{Contents, Store, StoreError};
@@ -78,6 +81,22 @@ impl StoredState {
         start_us: i64,
     ) -> anyhow::Result<Option<StoredReport>> {
         Ok(self.store.report(model, start_us)?)
+    }
+
+    /// The windows that a judgement merged with its own, from their own reports.
+    pub(crate) fn newest(&self, model: &str, told: &ToldWindows) -> anyhow::Result<ScaleHistory> {
+        let kept = |&start_us: &i64| {
+            let stored = self.report(model, start_us)?;
+            let bytes = stored.and_then(|stored| stored.coarse_bytes()).ok_or_else(|| {
+                anyhow!(
+                    "it was judged together with the window of {}, whose report is not kept any more (reports.keep)",
+                    format_instant(start_us)
+                )
+            })?;
+            Ok(KeptWindow { start_us, bytes: bytes.into() })
+        };
+        let windows: anyhow::Result<Vec<KeptWindow>> = told.starts_us.iter().map(kept).collect();
+        Ok(ScaleHistory::of(&told.baseline_sha256, windows?))
     }
 
     /// The settings and baselines that are kept under this sha256.

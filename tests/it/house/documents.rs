@@ -33,6 +33,8 @@ fn metric_names(golden: &str) -> BTreeSet<String> {
     let mut known: BTreeSet<String> = CRATES.iter().map(|it| format!("driftline_{it}")).collect();
     // The fixture of pytest, in python/driftline/pytest_plugin.py.
     known.insert("driftline_check".to_owned());
+    // The key of the format of baselines.
+    known.insert("driftline_baseline".to_owned());
     for line in golden.lines() {
         let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' '))
         else {

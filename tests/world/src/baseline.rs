@@ -9,7 +9,7 @@ use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::{BuildOptions, Builder, CutPoints, OwnWindowRule};
 use driftline_capture::CaptureBatch;
 use driftline_capture::columns::{self, CaptureSchema, Column, ENVELOPE_COLUMNS, Kind};
-use driftline_config::Limits;
+use driftline_config::{Limits, WindowGrid};
 use driftline_formats::{Decoder, ModelPlan, Record, RecordLimits};
 
 use crate::{T0, capture};
@@ -35,6 +35,20 @@ pub fn baseline(rows: i64, cut_points: usize) -> Vec<u8> {
     let captures: Vec<String> = (0..rows).map(|index| capture("any", T0, index, 0)).collect();
     let batch = decode_all(&schema(), &captures);
     baseline_of(schema(), &[batch], CutPoints::AtMost(cut_points)).to_json()
+}
+
+/// The same over windows of `every_us` before [`T0`], as many rows in each: it has own windows to judge
+/// by.
+pub fn timed_baseline(windows: i64, rows_each: i64, every_us: i64, cut_points: usize) -> Vec<u8> {
+    let time_us = |index: i64| {
+        let start_us = T0 - (windows - index / rows_each) * every_us;
+        start_us + index % rows_each * (every_us / rows_each)
+    };
+    let captures: Vec<String> =
+        (0..windows * rows_each).map(|index| capture("any", time_us(index), index, 0)).collect();
+    let batch = decode_all(&schema(), &captures);
+    let rule = OwnWindowRule { grid: WindowGrid::every(every_us), at_least: 1 };
+    baseline_with(schema(), &[batch], CutPoints::AtMost(cut_points), Some(rule)).to_json()
 }
 
 /// Captures of one model, decoded into one batch.

@@ -20,7 +20,8 @@ mod table;
 mod world;
 
 pub use baseline::{
-    Answers, BASELINE_ROWS, baseline, baseline_of, baseline_with, decode_all, numeric_batch, schema,
+    Answers, BASELINE_ROWS, baseline, baseline_of, baseline_with, decode_all, numeric_batch,
+    schema, timed_baseline,
 };
 pub use captures::{capture, closing_times_us, heartbeat};
 pub use log::{Entry, Log, Stretch, at};

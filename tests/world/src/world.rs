@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftline_capture::Chunk;
-use driftline_config::{Config, TopicId};
+use driftline_config::{Config, Model, TopicId};
 use driftline_formats::{Decoder, ModelPlan, RecordLimits, TopicLayout};
 use driftline_pipeline::setup::{BaselineFile, DEFAULT_BASELINE, Setup, SetupError};
 
@@ -34,10 +34,18 @@ impl World {
     /// # Errors
     /// [`SetupError`]: it is none, or the settings do not fit it.
     pub fn try_new(yaml: &str, baseline: &[u8]) -> Result<World, SetupError> {
+        World::with(yaml, &|_| baseline.to_vec())
+    }
+
+    /// The same, where each model has a baseline file of its own.
+    ///
+    /// # Errors
+    /// As [`World::try_new`].
+    pub fn with(yaml: &str, baseline: &dyn Fn(&Model) -> Vec<u8>) -> Result<World, SetupError> {
         let config = Config::parse(yaml, Path::new("driftline.yaml"), &|_| None)
             .unwrap_or_else(|problems| panic!("{yaml}\n{problems}"));
         let setups = config.models.iter().map(|model| {
-            let file = BaselineFile::parse(baseline.to_vec()).map_err(|source| {
+            let file = BaselineFile::parse(baseline(model)).map_err(|source| {
                 let path = Path::new("baseline.json").to_path_buf();
                 SetupError::Baseline { model: model.name.clone(), path, source }
             })?;

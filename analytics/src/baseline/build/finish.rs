@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use driftline_config::WindowGrid;
@@ -11,6 +12,7 @@ use crate::baseline::{
     Baseline, BaselineColumn, BaselineWindows, CategoricalBaseline, NumericBaseline, OwnWindows,
     Provenance, PsiBin, file,
 };
+use crate::budget::{CoarseGrid, Occurrences, OwnColumn, OwnEffects};
 use crate::cells::{CategoricalCell, Cell, NumericCell, Reference};
 use crate::layout::Layout;
 use crate::statistics::{KolmogorovSmirnov, divergences};
@@ -24,7 +26,7 @@ const FEW_VALUES: usize = 20;
 const MOST_JUDGED: usize = 50;
 
 pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildError> {
-    let Counting { options, skeleton, observed, layout, mut windows } = counting;
+    let Counting { options, skeleton, observed, layout, mut windows, rare } = counting;
     let total = match &options.own_windows {
         // Without a rule there is one window at most, and nobody else wants it.
         None => windows.pop_first().map(|(_, window)| window).unwrap_or_default(),
@@ -34,11 +36,11 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
     if rows == 0 {
         return Err(BuildError::NoRows);
     }
-    let own_windows = options
-        .own_windows
-        .as_ref()
-        .map(|rule| carried(&layout, windows, rule))
-        .unwrap_or_default();
+    let own_windows = options.own_windows.as_ref().map(|rule| {
+        let windows = carried(&layout, windows, rule);
+        covered(windows, &rule.grid)
+    });
+    let own_windows = own_windows.unwrap_or_default();
     let cells = total.all_cells(&layout);
     let own: Vec<_> = own_windows.iter().map(|(_, window)| window.all_cells(&layout)).collect();
     drop(layout);
@@ -62,14 +64,113 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
         last_us: span_us.map(|(_, last_us)| last_us),
         held_out_predictions: options.held_out_predictions,
     };
-    baseline.windows = options.own_windows.map(|rule| BaselineWindows {
+    baseline.windows = options.own_windows.as_ref().map(|rule| BaselineWindows {
         every_us: rule.grid.every_us(),
         timezone: rule.grid.timezone().cloned(),
         at_least: rule.at_least,
         windows: own_windows.iter().map(|(start, window)| (*start, window.rows())).collect(),
     });
+    if let Some(rule) = options.own_windows {
+        let rows = own_windows.iter().map(|(_, window)| window.requests());
+        let rows = rows.map(|requests| requests.requests() - requests.failures()).collect();
+        let own_us: Vec<Range<i64>> = own_windows
+            .iter()
+            .map(|(start_us, state)| stretch_us(*start_us, state, &rule.grid))
+            .collect();
+        let columns: Vec<OwnColumn> =
+            own_columns(&baseline, &own, &|index| match rare.get(&index) {
+                Some(rare) => rare.occurrences(&own_us),
+                None => Vec::new(),
+            });
+        // One window alone has no rest to be compared with.
+        if own_windows.len() > 1 {
+            let grid = CoarseGrid::new(&baseline);
+            let effects = OwnEffects::new(&baseline, &grid, &columns, rows, rule.grid.every_us());
+            baseline.own_effects = Some(effects);
+        }
+    }
+    drop(own);
     baseline.sha256 = file::sha256_of(&baseline);
     Ok(Built { baseline, own_windows })
+}
+
+/// The own windows that the source covers whole: the first and the last are none where the source
+/// begins or ends well inside them, by what the others show of their first and last rows. (A day
+/// without nights begins at five every day.)
+fn covered(mut windows: Vec<(i64, WindowState)>, grid: &WindowGrid) -> Vec<(i64, WindowState)> {
+    // Of a window: how long after its start, and before its end, there were no rows.
+    let margins = |(start_us, window): &(i64, WindowState)| {
+        let (first_us, last_us) = window.span_us().unwrap_or((*start_us, *start_us));
+        let end_us = grid.end_us(grid.start_us(last_us));
+        (first_us - start_us, end_us - last_us)
+    };
+    let margins: Vec<(i64, i64)> = windows.iter().map(margins).collect();
+    let Some(((first, others), (last, before))) = margins.split_first().zip(margins.split_last())
+    else {
+        return windows;
+    };
+    let usual =
+        |most: Option<i64>| most.map_or(i64::MAX, |most| most + most / 4 + grid.every_us() / 24);
+    let begins_inside = first.0 > usual(others.iter().map(|&(begin_us, _)| begin_us).max());
+    let ends_inside = last.1 > usual(before.iter().map(|&(_, end_us)| end_us).max());
+    if ends_inside {
+        windows.pop();
+    }
+    if begins_inside && !windows.is_empty() {
+        windows.remove(0);
+    }
+    windows
+}
+
+/// From the start of an own window to the end of its last part.
+fn stretch_us(start_us: i64, state: &WindowState, grid: &WindowGrid) -> Range<i64> {
+    let last_us = state.span_us().map_or(start_us, |(_, last_us)| last_us);
+    start_us..grid.end_us(grid.start_us(last_us))
+}
+
+/// Each column over the own windows; `rare` are its categories that are known by hash alone.
+fn own_columns(
+    baseline: &Baseline,
+    own: &[Vec<Cow<'_, Cell>>],
+    rare: &dyn Fn(usize) -> Vec<Occurrences>,
+) -> Vec<OwnColumn> {
+    let grid = CoarseGrid::new(baseline);
+    let column = |(index, column): (usize, &BaselineColumn)| {
+        let cells: Vec<&Cell> =
+            own.iter().filter_map(|cells| cells.get(index).map(AsRef::as_ref)).collect();
+        let mut values = occurrences(column, &cells);
+        values.extend(rare(index));
+        OwnColumn { windows: grid.of_cells(index, &cells), values }
+    };
+    baseline.columns.iter().enumerate().map(column).collect()
+}
+
+/// In which own windows each category that is known by name, or value of a constant or discrete
+/// number, came.
+fn occurrences(column: &BaselineColumn, own: &[&Cell]) -> Vec<Occurrences> {
+    let totals: Vec<u64> = match column {
+        BaselineColumn::Numeric(column) if column.discrete || column.distinct <= 1 => {
+            column.counts.to_vec()
+        }
+        BaselineColumn::Numeric(_) => return Vec::new(),
+        BaselineColumn::Categorical(column) => {
+            column.categories.iter().map(|(_, count)| *count).collect()
+        }
+    };
+    let mut values: Vec<Occurrences> =
+        totals.into_iter().map(|total| Occurrences { total, ..Occurrences::default() }).collect();
+    for (window, cell) in own.iter().enumerate() {
+        let used: &mut dyn Iterator<Item = (u32, u64)> = match cell {
+            Cell::Numeric(cell) => &mut cell.used(),
+            Cell::Categorical(cell) => &mut cell.used(),
+        };
+        for (slot, count) in used {
+            if let Some(value) = values.get_mut(slot as usize) {
+                value.windows.push((window, count));
+            }
+        }
+    }
+    values
 }
 
 /// Merges windows with too few rows into the next one, under the start of the first, as running

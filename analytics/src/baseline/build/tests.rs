@@ -112,7 +112,8 @@ fn own_windows_are_days_of_their_zone() {
         windows.windows.into_iter().map(|(_, rows)| rows).collect::<Vec<u64>>()
     };
     assert_eq!(days("Europe/Paris"), [240, 250, 240, 240]);
-    assert_eq!(days("UTC"), [260, 240, 240, 240]);
+    // The first, carried from two hours of a day, begins inside and is none.
+    assert_eq!(days("UTC"), [240, 240, 240]);
 }
 
 #[test]
@@ -158,6 +159,35 @@ fn categories_beyond_the_names_are_known_by_hash() {
     check(1000, 100_000, (120, 0, 0, false));
     check(50, 100_000, (50, 70, 150, false));
     check(50, 119, (0, 0, 300, true));
+}
+
+#[test]
+fn categories_of_one_day_are_expected_also_where_they_are_known_by_hash_alone() {
+    // Two rows of each day have a category that no other day has; one category is kept by name.
+    let day_us = driftline_config::time::DAY_US;
+    let row = |day: i64, i: i64| Row {
+        time_us: driftline_config::time::ALIGNMENT_US + day * day_us + i * day_us / 10,
+        carrier: Some(if i < 2 { format!("of day {day}") } else { "UA".to_owned() }),
+        ..Row::default()
+    };
+    let rows: Vec<Row> = (0..20)
+        .flat_map(|day| (0..10).map(move |i| (day, i)))
+        .map(|(day, i)| row(day, i))
+        .collect();
+    for categories in [1, 1000] {
+        let limits = Limits { categories, ..Limits::default() };
+        let own_windows = Some(OwnWindowRule { grid: WindowGrid::every(day_us), at_least: 1 });
+        let options = BuildOptions { limits, own_windows, ..options(true) };
+        let mut builder = Builder::new(schema(), options).unwrap();
+        builder.observe(&batch(&rows));
+        let mut counting = builder.choose();
+        counting.count(&batch(&rows));
+        let baseline = counting.finish("test").unwrap().baseline;
+        let own = baseline.own_effects.as_ref().unwrap();
+        let new = own.of(&"feature:carrier".into(), crate::budget::Measured::NewValues).unwrap();
+        assert_eq!(new.expected, Some([40, 200]), "{categories} by name");
+        assert_eq!(Baseline::parse(&baseline.to_json()), Ok(baseline));
+    }
 }
 
 #[test]

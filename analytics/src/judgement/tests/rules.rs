@@ -86,7 +86,8 @@ fn psi_decides_categories_debiased_and_names_the_category_that_moved_most() {
 
 #[test]
 fn tolerance_is_the_columns_own_then_the_models_then_auto() {
-    let own = [0.01, 0.12, 0.03];
+    let own = [0.01, 0.12, 0.03, 0.02, 0.01, 0.01, 0.02, 0.02, 0.03, 0.04];
+    let small = own.map(|statistic| statistic / 10.0);
     let set = Feature { tolerance: Some(0.08), ..Feature::default() };
     let fixed = Tolerance::Fixed(Tolerances { ks: 0.07, ..Tolerances::default() });
     let mut of_model = Case::new().own_windows(DELAY, &own);
@@ -97,8 +98,13 @@ fn tolerance_is_the_columns_own_then_the_models_then_auto() {
             0.05,
             "floor: the baseline has no windows of its own, for want of a time column",
         ),
-        (Case::new().own_windows(DELAY, &own), 0.12, "own windows (3)"),
-        (Case::new().own_windows(DELAY, &[0.01]), 0.05, "floor: own windows (1) stay below it"),
+        (Case::new().own_windows(DELAY, &own), 0.12, "own windows (10)"),
+        (Case::new().own_windows(DELAY, &small), 0.012, "own windows (10)"),
+        (
+            Case::new().own_windows(DELAY, &own[..9]),
+            0.15,
+            "unknown: own windows (9) are fewer than 10; three floors",
+        ),
         (of_model.clone(), 0.07, "set for this model"),
         (of_model.feature("delay", set), 0.08, "set for this column"),
     ];
@@ -111,7 +117,7 @@ fn tolerance_is_the_columns_own_then_the_models_then_auto() {
 
 #[test]
 fn a_tolerance_over_three_tenths_is_reported() {
-    let report = Case::new().own_windows(DELAY, &[0.4, 0.1]).judge(500, CaseRow::usual);
+    let report = Case::new().own_windows(DELAY, &[0.4; 10]).judge(500, CaseRow::usual);
     let found = finding(&report, DELAY, Check::Distribution);
     assert_eq!(found.notes, [crate::judgement::VARIES_TOO_MUCH]);
     assert_eq!(found.ks.as_ref().unwrap().tolerance, 0.4);
@@ -169,22 +175,24 @@ fn not_computable_names_how_many_rows_are_needed() {
     assert_eq!(found.level, Level::Alarm, "the whole distance of 4 rows is the smallest alarm");
 }
 
+/// A categorical column whose own windows gave it a tolerance near 1 was never computable, and its
+/// sentence said that the baseline was too small: PSI was taken to end at 1.
 #[test]
 fn the_rows_that_psi_needs_are_where_it_becomes_computable() {
-    let mut case = Case::new();
-    let few = case.judge(5, CaseRow::usual);
-    let found = finding(&few, CARRIER, Check::Distribution);
-    assert_eq!(found.level, Level::NotComputable);
-    let needed: usize = found
-        .because
-        .split_whitespace()
-        .find_map(|word| word.parse::<usize>().ok().filter(|&number| number != 5))
-        .unwrap();
-    let level = |case: &mut Case, rows| {
-        finding(&case.judge(rows, CaseRow::usual), CARRIER, Check::Distribution).level
-    };
-    assert_eq!(level(&mut case, needed - 1), Level::NotComputable, "{needed}");
-    assert_ne!(level(&mut case, needed), Level::NotComputable, "{needed}");
+    for statistics in [[0.02; 10], [0.98; 10], [1.7; 10]] {
+        let mut case = Case::new().own_windows(CARRIER, &statistics);
+        let mut found = |rows| {
+            let report = case.judge(rows, CaseRow::usual);
+            let found = finding(&report, CARRIER, Check::Distribution);
+            (found.level == Level::NotComputable, found.because.clone())
+        };
+        let needed = (1..200).find(|&rows| !found(rows).0).unwrap();
+        if needed > 1 {
+            let (_, because) = found(needed - 1);
+            assert!(because.contains(&format!("at least {needed} would be needed")), "{because}");
+        }
+        assert!(needed > 1 || statistics[0] < 1.0, "{needed}");
+    }
 }
 
 #[test]

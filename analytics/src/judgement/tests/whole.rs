@@ -147,7 +147,11 @@ fn a_baseline_without_values_is_no_reference() {
     let found = finding(&report, "feature:delay", Check::Distribution);
     assert_eq!(found.level, Level::NotComputable);
     assert_eq!(found.because, "the baseline has no value of delay to compare with");
-    assert_eq!(report.level, Level::Ok, "the others can be judged");
+    assert_eq!(report.level, Level::NotComputable, "the others are well, and it is not");
+    let not = report.not_computable.unwrap();
+    assert_eq!((not.columns, not.rows_missing), (1, None), "no number of rows would be enough");
+    let few = Case::new().judge(3, CaseRow::usual).not_computable.unwrap();
+    assert!(few.columns > 1 && few.rows_missing.is_some_and(|rows| rows > 0), "{few:?}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Case {
             categorical: Vec::new(),
             numeric: Vec::new(),
             ignore: Vec::new(),
+            except: Vec::new(),
         }
     }
 
@@ -208,5 +209,46 @@ fn what_cannot_be_built_is_said_in_one_sentence() {
     for (data, mapping, options, expected) in table {
         let error = case.built(data, mapping, options).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn stretches_that_are_known_to_be_unlike_the_rest_are_left_out() {
+    let case = Case::new();
+    let day = |day: i64| T0 + day * DAY_US;
+    let mut options = case.options();
+    options.except.push(day(3)..day(5));
+    let built = case.built(&case.path("rows.parquet"), Case::mapping(), &options).unwrap().built;
+    let baseline = &built.baseline;
+    let starts: Vec<i64> = baseline
+        .windows
+        .iter()
+        .flat_map(|windows| &windows.windows)
+        .map(|(start, _)| *start)
+        .collect();
+    let expected: Vec<i64> = [0, 1, 2, 5, 6, 7, 8, 9].map(day).to_vec();
+    assert_eq!(starts, expected);
+    assert_eq!(baseline.rows, 3200);
+    let source = &baseline.provenance.source;
+    assert!(source.ends_with(" without 2026-01-08T00:00:00Z to 2026-01-10T00:00:00Z"), "{source}");
+}
+
+#[test]
+fn stretches_are_read_as_days() {
+    let day = |day: i64| T0 + day * DAY_US;
+    let table = [
+        ("2026-01-05", Ok(day(0)..day(1))),
+        ("2026-01-05..07", Ok(day(0)..day(3))),
+        ("2026-01-05..2026-01-05", Ok(day(0)..day(1))),
+        ("2026-01-05..01-07", Err("is not a stretch of days")),
+        ("2026-01-05..04", Err("ends before it begins")),
+        ("monday", Err("is not a stretch of days")),
+    ];
+    for (text, expected) in table {
+        match (parse_except(text), expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
+            (Err(says), Err(part)) => assert!(says.contains(part), "{text}: {says}"),
+            (found, _) => panic!("{text}: {found:?}"),
+        }
     }
 }

@@ -9,13 +9,14 @@ use driftline_alerting::repeat::Sent;
 use driftline_alerting::retrain::{
     RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
 };
-use driftline_alerting::{ModelAlerts, Observation, Source, Transition, decide};
+use driftline_alerting::{ModelAlerts, Observation, Source, Transition, TransitionState, decide};
+use driftline_analytics::budget::ScaleHistory;
 use driftline_analytics::burn::{BrokenRuns, BurnWindow, StrayShare, broken_input};
 use driftline_analytics::judgement::History;
 use driftline_analytics::lane::{Closed, ClosingLane, PerLane, StrayKind};
 use driftline_analytics::pane::PaneRecords;
 use driftline_analytics::report::{Report, WindowMeta};
-use driftline_config::{ModelId, Partition, WindowId};
+use driftline_config::{ModelId, Partition, WindowId, hex};
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
@@ -62,6 +63,10 @@ pub(crate) struct ModelDecider {
     pub(crate) closing: VecDeque<Closing>,
     pub(crate) facts: DecidingFacts,
     pub(crate) dirty: bool,
+    /// The newest windows in coarse cells. They are large, so they are kept apart from the rest and
+    /// written only when they changed.
+    pub(crate) newest: ScaleHistory,
+    pub(crate) newest_dirty: bool,
     revision: u64,
     /// Wall time of the start.
     started_us: i64,
@@ -159,6 +164,8 @@ impl ModelDecider {
             closing: VecDeque::new(),
             facts: DecidingFacts::default(),
             dirty: true,
+            newest: ScaleHistory::default(),
+            newest_dirty: false,
             revision: 0,
             started_us,
             last_row_wall_us: None,
@@ -282,7 +289,7 @@ impl ModelDecider {
             history.changed.clone_from(&self.facts.changed);
         }
         let (setup, state) = (Arc::clone(setup), Arc::clone(state));
-        Job { model: self.id, setup, state, window: meta, history }
+        Job { model: self.id, setup, state, window: meta, history, newest: self.newest.clone() }
     }
 
     /// A window was judged: its report is kept, the incidents are decided on. False where none waits.
@@ -305,6 +312,8 @@ impl ModelDecider {
         let report = Arc::new(verdict.report);
         let id = report.window.id.clone();
         self.facts.history = verdict.history;
+        self.newest_dirty |= self.newest != verdict.newest;
+        self.newest = verdict.newest;
         if Arc::ptr_eq(&verdict.setup, &self.setup) {
             self.facts.changed.clear();
         }
@@ -328,6 +337,7 @@ impl ModelDecider {
             report: verdict.json.clone(),
             history: verdict.told,
             config_sha256: verdict.setup.sha256().to_owned(),
+            coarse: self.coarse(start_us),
         });
         let shapes = verdict.shapes;
         pending.shapes.push(StoredShapes { model: model.clone(), start_us, shapes });
@@ -372,6 +382,11 @@ impl ModelDecider {
         }
         if let Some(report) = report {
             self.facts.unmoved = unmoved(report);
+        }
+        // What an incident held would stand in the longer scales for windows to come.
+        if transitions.iter().any(ends_of_windows) && !self.newest.is_empty() {
+            self.newest.restart();
+            self.newest_dirty = true;
         }
         for transition in &transitions {
             self.tell(transition, desk);
@@ -504,7 +519,18 @@ impl ModelDecider {
         }
     }
 
+    /// A window in coarse cells, where it is the newest that is kept.
+    fn coarse(&self, start_us: i64) -> String {
+        let newest = self.newest.windows().last().filter(|window| window.start_us == start_us);
+        newest.map_or_else(String::new, |window| hex(&window.bytes))
+    }
+
     fn key(&self, lane: LaneKind, start_us: i64) -> WindowKey {
         WindowKey::new(self.name(), lane, start_us)
     }
+}
+
+/// Whether an incident that windows raised is over.
+fn ends_of_windows(transition: &Transition) -> bool {
+    transition.state == TransitionState::Resolved && !transition.windows.is_empty()
 }

@@ -31,8 +31,8 @@ receivers:
   - {name: retrain, on: [retrain], webhook: {url: "http://localhost:9", secret: whsec_c2VjcmV0}}
 "#;
 
-/// Days of the baseline: enough of them that its volume is judged.
-const BASELINE_DAYS: i64 = 14;
+/// Days of the baseline: enough of them that ranks of its own days decide.
+const BASELINE_DAYS: i64 = 90;
 
 /// Traffic of one kind.
 #[derive(Clone, Copy)]
@@ -218,7 +218,7 @@ fn a_shift_is_told_when_it_opens_grows_lasts_and_is_over() {
         config: CONFIG,
         spells: &[steady(48), moved(48, storm), moved(8 * 24, worse), steady(50)],
         silent_hours: 0,
-        mails: &["firing", "changed", "repeat", "resolved"],
+        mails: &["firing", "changed", "grown", "repeat", "resolved"],
     });
 }
 

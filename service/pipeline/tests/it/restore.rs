@@ -288,7 +288,10 @@ impl Life {
     /// What was said, and what the store holds in the end: with the ledger, incidents and open windows.
     fn end(self) -> Value {
         let saved = self.store.load(&|_| false).unwrap();
-        let document = |bytes: &Vec<u8>| serde_json::from_slice::<Value>(bytes).unwrap();
+        // What is no JSON is told apart by its hash.
+        let document = |bytes: &Vec<u8>| {
+            serde_json::from_slice::<Value>(bytes).unwrap_or_else(|_| json!(sha256_hex(bytes)))
+        };
         let documents: BTreeMap<_, _> =
             saved.documents.iter().map(|(key, bytes)| (key, document(bytes))).collect();
         let windows: BTreeMap<_, _> = saved

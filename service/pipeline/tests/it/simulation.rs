@@ -61,6 +61,7 @@ fn simulate(seed: u64) -> Befallen {
         let decided = [other, model].map(|model| serde_json::to_string(&model.decided).unwrap());
         assert!(other.decided == model.decided, "{name}: {}", difference(&decided));
         assert_eq!(other.open, model.open, "{name}");
+        assert_eq!(other.newest, model.newest, "{name}: the newest windows");
     }
     assert_eq!(found.requests, calm.requests);
     assert_eq!(found.messages, calm.messages);

@@ -11,6 +11,8 @@ pub(super) enum Family {
     DriftLevel,
     NotComputable,
     ColumnShare,
+    FalseAlarms,
+    Extremeness,
     AlertState,
     Objective,
     ShadowRows,
@@ -51,7 +53,7 @@ pub(super) struct Definition {
 impl Family {
     /// Every metric, in the order of the contract.
     #[cfg(test)]
-    pub(super) const ALL: [Family; 29] = [
+    pub(super) const ALL: [Family; 31] = [
         Family::Records,
         Family::Requests,
         Family::RequestLatency,
@@ -61,6 +63,8 @@ impl Family {
         Family::DriftLevel,
         Family::NotComputable,
         Family::ColumnShare,
+        Family::FalseAlarms,
+        Family::Extremeness,
         Family::AlertState,
         Family::Objective,
         Family::ShadowRows,
@@ -98,6 +102,8 @@ impl Family {
             | Family::DriftLevel
             | Family::NotComputable
             | Family::ColumnShare
+            | Family::FalseAlarms
+            | Family::Extremeness
             | Family::AlertState
             | Family::Objective
             | Family::ModelInfo => self.of_models(),
@@ -176,6 +182,18 @@ impl Family {
                 Gauge,
                 &["model", "subject"],
                 "Highest level of the subject's findings in the last window: 0 ok, 1 warn, 2 alarm; absent when not computable.",
+            ),
+            Family::FalseAlarms => define(
+                "driftline_false_alarms",
+                Gauge,
+                &["model", "figure"],
+                "False alarms in the operator's period: how many are accepted, how many to expect, and what that is at most for nine baselines in ten; and by how many own windows.",
+            ),
+            Family::Extremeness => define(
+                "driftline_extremeness",
+                Gauge,
+                &["model", "maximum", "figure"],
+                "How extreme the last window is among the baseline's own: its value, above what it pages, own windows that differed less, and windows that its leading column merges; absent where tolerances decide.",
             ),
             Family::NotComputable => define(
                 "driftline_not_computable",

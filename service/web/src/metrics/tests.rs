@@ -125,7 +125,13 @@ fn moved() -> Metrics {
         finding("feature:amount", "distribution", "alarm"),
         finding("feature:amount", "missing", "ok"),
     ];
-    metrics.report(&report("fraud", "alarm", &findings));
+    let mut report = report("fraud", "alarm", &findings);
+    let maximum = json!({"of": "short_drift", "scales": [1, 2], "own": 89, "rank": 1, "threshold": 2.5,
+        "value": 3.5, "beyond": 89, "pages": true, "leading": "feature:amount", "scale": 1});
+    let budget = json!({"at_most": 1.0, "per": "28d", "windows": 28.0, "own": 90, "lag": 1,
+        "expected": 0.95, "bound": 2.2, "pages": true, "maxima": [maximum], "says": ""});
+    report.budget = serde_json::from_value(budget).unwrap();
+    metrics.report(&report);
     metrics.shadow_agreement("fraud", "spring", Some(0.93));
     let pairs = PairCounts { paired: 97, response_missing: 2, request_missing: 1, given_up: 0 };
     metrics.pairs("fraud", pairs, 5);
@@ -392,7 +398,7 @@ fn alert_states_follow_the_incidents() {
             complete: true,
         },
         at_us: 1,
-        classes: [(class, ClassSignal { level: Level::Alarm, subjects: Vec::new() })].into(),
+        classes: [(class, ClassSignal::new(Level::Alarm, Vec::new()))].into(),
     };
     (alerts, _) = decide(&alerts, &observation, &Rules::default());
     metrics.alerts("fraud", &alerts);

@@ -221,3 +221,23 @@ models:
         ],
     );
 }
+
+#[test]
+fn a_budget_that_cannot_be_is_refused() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: m, captures: {topic: t}, baseline: b, false_alarms: {at_most: 0}}
+  - {name: l, captures: {topic: t}, baseline: b, false_alarms: {per: 12h}}
+  - {name: n, captures: {topic: t}, baseline: b, min_effect: 1}
+  - {name: o, captures: {topic: t}, baseline: b, min_effect: {share: lots}}
+",
+        &[
+            "3:74: \"0\" is not above 0 and at most 1000",
+            "4:70: `per` is shorter than a window: false alarms are counted in windows",
+            "5:62: \"1\" is not at least 0 and below 1",
+            "6:70: \"lots\" is not a number",
+        ],
+    );
+}

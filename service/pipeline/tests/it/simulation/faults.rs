@@ -63,6 +63,8 @@ pub(super) enum Fault {
     Rejected(&'static str),
     /// A window too small to be judged is part of a later report.
     CarriedWindow,
+    /// A window that differs more than the stated number of false alarms allows.
+    Page,
     Report,
     Message,
     RetrainRequest,
@@ -85,7 +87,7 @@ const REASONS: [Fault; 9] = [
 
 impl Fault {
     /// All that must happen.
-    pub(super) const ALL: [Fault; 39] = [
+    pub(super) const ALL: [Fault; 40] = [
         Fault::Crash,
         Fault::DeathBeforeJudgement,
         Fault::LostCommit,
@@ -122,6 +124,7 @@ impl Fault {
         REASONS[7],
         REASONS[8],
         Fault::CarriedWindow,
+        Fault::Page,
         Fault::Report,
         Fault::Message,
         Fault::RetrainRequest,
@@ -183,7 +186,8 @@ impl Befallen {
 /// What can be told from what a run came to.
 pub(super) fn of_outcome(outcome: &Outcome, befallen: &mut Befallen) {
     for (json, _) in outcome.reports.values() {
-        let window = Report::from_json(json).unwrap().window;
+        let Report { window, budget, .. } = Report::from_json(json).unwrap();
+        befallen.note_if(budget.is_some_and(|budget| budget.pages), Fault::Page);
         let cuts: Vec<CutBy> =
             window.cuts.values().flat_map(|cuts| cuts.values()).map(|cut| cut.by).collect();
         let idle = cuts.iter().filter(|by| **by == CutBy::Idle).count();

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use driftline_alerting::repeat::Sent;
 use driftline_config::TopicPartition;
+use driftline_pipeline::judge::Told;
+use driftline_pipeline::snapshot::StoredReport;
 use driftline_pipeline::{Event, ModelBytes, Pipeline, Read, Silences, TopicFacts};
 use driftline_store::Store;
 use driftline_world::World;
@@ -323,8 +325,15 @@ fn finish(process: Process<'_>, outside: Outside) -> Outcome {
 }
 
 fn reports(outside: &Outside) -> Reports {
-    let stored = outside.store.reports().iter();
-    stored.map(|(key, kept)| (key.clone(), (kept.report.clone(), kept.history.clone()))).collect()
+    let stored = outside.store.reports();
+    for ((model, start_us), kept) in stored {
+        let told: Told = serde_json::from_str(&kept.history).unwrap();
+        let merged = told.newest.starts_us.iter().map(|start| stored.get(&(model.clone(), *start)));
+        let missing = merged.filter(|of| of.and_then(StoredReport::coarse_bytes).is_none()).count();
+        assert_eq!(missing, 0, "{model} {start_us}: windows it was merged with cannot be read");
+    }
+    let known = |kept: &StoredReport| format!("{} {}", kept.history, kept.coarse);
+    stored.iter().map(|(key, kept)| (key.clone(), (kept.report.clone(), known(kept)))).collect()
 }
 
 /// Each model without what may depend on how it was read: wall times, and the order of what is looked up.

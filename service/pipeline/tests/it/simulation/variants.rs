@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use driftline_config::Model;
 use driftline_world::World;
 
 /// Silence after which a partition is idle, in the variants that have idling.
@@ -10,8 +11,8 @@ pub(super) const IDLE_US: i64 = 60_000_000;
 /// The topics and the models on them. The third model has a topic of its own.
 pub(super) const TOPICS: [(&str, &[&str]); 2] = [("shared", &["one", "two"]), ("own", &["three"])];
 
-/// Rows of the baseline, and cut points of its columns: few, since windows are small.
-const BASELINE: (i64, usize) = (400, 16);
+/// Own windows of a baseline, rows of each, and cut points of its columns: few, since windows are small.
+const BASELINE: (i64, i64, usize) = (40, 10, 16);
 /// Scenarios send one larger record.
 const RECORD_BYTES: usize = 4096;
 
@@ -55,9 +56,12 @@ pub(super) const COUNT: usize = 2 * VARIANTS.len();
 pub(super) fn world(variant: usize) -> &'static World {
     static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
     let worlds = WORLDS.get_or_init(|| {
-        let baseline = driftline_world::baseline(BASELINE.0, BASELINE.1);
+        let (windows, rows, cut_points) = BASELINE;
+        let baseline = |model: &Model| {
+            driftline_world::timed_baseline(windows, rows, model.window.every_us, cut_points)
+        };
         let worlds = (0..COUNT).map(|variant| {
-            let mut world = World::new(&yaml(variant), &baseline);
+            let mut world = World::with(&yaml(variant), &baseline).unwrap();
             world.limits.record_bytes = RECORD_BYTES;
             world
         });
@@ -87,7 +91,8 @@ fn yaml(variant: usize) -> String {
              window: {{every: {every}, lateness: {lateness}, idle: {idle}, at_least: {at_least}, \
              at_most: {at_most}}}\n    operations: {{every: {pane}, lateness: {pane_lateness}}}\n    \
              latency: {{under: 5ms, objective: 0.9}}\n    errors: {{objective: 0.9}}\n    \
-             no_data: {{after: 3650d, partition_after: off}}\n"
+             no_data: {{after: 3650d, partition_after: off}}\n    \
+             false_alarms: {{at_most: 12, per: 7d}}\n    min_effect: 0\n"
         )
     });
     let models: String = models.collect();

@@ -97,9 +97,26 @@ pub(in crate::page) fn numbers(finding: &Finding, zone: Option<&TimeZone>) -> Ma
     }
 }
 
+/// How extreme it is among the baseline's own windows, where that decides.
+fn of_rank(finding: &Finding) -> Markup {
+    html! {
+        @if let Some(rank) = &finding.rank {
+            @let over = match rank.scale { 1 => "of this window".to_owned(), scale => format!("of the last {scale} windows together") };
+            (fact("Requests that moved", &words::percent(rank.effect), &over))
+            (fact("Usual where nothing changed", &words::percent(rank.yardstick), &words::many(rank.rows, "value")))
+            (fact("Times what is usual", &words::number(rank.value), &format!("alarm above {}", words::number(rank.threshold))))
+            (fact("The baseline's own windows", &words::number(rank.own_largest), "at most, of this column"))
+            @if let Some(since) = &rank.since {
+                (fact(if rank.since_at_the_latest { "Moved at the latest since" } else { "Moved since" }, since, ""))
+            }
+        }
+    }
+}
+
 /// The statistic that decides: KS of numbers, PSI of texts.
 fn of_distribution(finding: &Finding) -> Markup {
     html! {
+        (of_rank(finding))
         @if let Some(ks) = &finding.ks {
             @let [low, high] = ks.certified;
             (fact("KS", &words::number(ks.value), &if low == high { "exact".to_owned() } else { format!("between {} and {}", words::number(low), words::number(high)) }))

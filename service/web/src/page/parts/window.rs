@@ -1,7 +1,9 @@
 //! A report on one window: its headline, its findings ranked, its account of the log.
 
 use driftline_alerting::links;
-use driftline_analytics::report::{Check, CutBy, Finding, Percentile, Report, Window};
+use driftline_analytics::report::{
+    Check, CutBy, Finding, MaximumSection, Percentile, Report, Window,
+};
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Level, Subject};
 use driftline_pipeline::digest::strongest;
@@ -13,6 +15,8 @@ use crate::page::words;
 
 /// Findings that are shown with their sentence; further ones are counted.
 const EXPLAINED: usize = 100;
+/// Columns that are named as having moved together.
+const MOVED: usize = 8;
 /// Columns within tolerance that are named.
 const NAMED: usize = 400;
 
@@ -51,6 +55,57 @@ pub(in crate::page) fn headline(report: &Report, root: &Root) -> Markup {
         }
         @if let Some(release) = &report.release { p.said { b { "Release. " } (release.because) } }
         @if !report.changed.is_empty() { p.said { b { "Settings changed. " } (report.changed.join(", ")) } }
+    }
+}
+
+/// What number of false alarms is promised, how extreme the window is, and what moved together.
+pub(in crate::page) fn extremeness(report: &Report) -> Markup {
+    html! {
+        @if let Some(budget) = &report.budget {
+            p { (budget.says) "." }
+            @if !budget.maxima.is_empty() {
+                table.stack role="table" {
+                    caption.hidden { "The window among the baseline's own windows" }
+                    thead role="rowgroup" { tr role="row" {
+                        th role="columnheader" scope="col" { "Of" }
+                        th.n role="columnheader" scope="col" { "Times what is usual" }
+                        th.n role="columnheader" scope="col" { "Alarm above" }
+                        th.n role="columnheader" scope="col" { "Own windows" }
+                        th role="columnheader" scope="col" { "Leading column" }
+                    } }
+                    tbody role="rowgroup" { @for maximum in &budget.maxima { (maximum_row(maximum)) } }
+                }
+            }
+            @if budget.moved.len() > 1 {
+                p.soft { "Moved together, the first mover first: "
+                    @for (place, moved) in budget.moved.iter().take(MOVED).enumerate() {
+                        @if place > 0 { ", " }
+                        (words::subject(&moved.subject))
+                        @if let Some(since) = &moved.since { " " @if moved.at_the_latest { "at the latest " } "since " (since) }
+                    }
+                    @if budget.moved.len() > MOVED { " and " (budget.moved.len() - MOVED) " more" }
+                }
+            }
+        }
+        @if let Some(without) = &report.not_computable {
+            p.soft { (words::many(without.columns, "column")) " could not be judged"
+                @if let Some(rows) = without.rows_missing { ", for want of " (words::many(rows, "row")) } }
+        }
+    }
+}
+
+fn maximum_row(maximum: &MaximumSection) -> Markup {
+    html! {
+        tr role="row" {
+            th role="rowheader" scope="row" { (maximum.of.replace('_', " ")) }
+            td.n role="cell" data-l="times what is usual" { (words::number(maximum.value)) }
+            td.n role="cell" data-l="alarm above" { (words::number(maximum.threshold)) " (rank " (maximum.rank) ")" }
+            td.n role="cell" data-l="own windows" { (maximum.beyond) " of " (maximum.own) " differed less" }
+            td role="cell" { @if let Some(leading) = &maximum.leading {
+                (words::subject(leading))
+                @if let Some(scale) = maximum.scale.filter(|scale| *scale > 1) { " over " (scale) " windows" }
+            } @else { "none" } }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::board::ReadError;
 use crate::live::ModelStatus;
 use crate::page::parts::blocks::{fact, figure_per, scrolled};
 use crate::page::parts::incident::card;
-use crate::page::parts::window::{Findings, account, findings, headline};
+use crate::page::parts::window::{Findings, account, extremeness, findings, headline};
 use crate::page::root::Root;
 use crate::page::stored::{digests, model_of, report_of_last};
 use crate::page::visit::{Follows, Section, View, Visit};
@@ -79,6 +79,7 @@ fn body(visit: &Visit, status: &ModelStatus, stored: &StoredModel) -> Markup {
                 Some(report) => {
                     (headline(report, root))
                     (findings(&Findings { report, root, named: false }))
+                    (extremeness(report))
                 }
             }
         }

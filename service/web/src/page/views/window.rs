@@ -5,7 +5,7 @@ use maud::html;
 use serde::Deserialize;
 
 use crate::page::parts::blocks::crumbs_of_model;
-use crate::page::parts::window::{Findings, account, findings, headline, span};
+use crate::page::parts::window::{Findings, account, extremeness, findings, headline, span};
 use crate::page::stored::{gone, model_of, report_of};
 use crate::page::visit::{Follows, Section, View, Visit};
 use crate::refusal::Refusal;
@@ -30,6 +30,10 @@ pub(crate) async fn view(visit: Visit, path: WindowPath) -> Result<View, Refusal
         section aria-labelledby="findings-title" {
             h2 #findings-title { "Findings" }
             (findings(&Findings { report: &report, root, named: true }))
+        }
+        section aria-labelledby="extremeness-title" {
+            h2 #extremeness-title { "False alarms" }
+            (extremeness(&report))
         }
         section aria-labelledby="log-title" {
             h2 #log-title { "Rows and versions" }

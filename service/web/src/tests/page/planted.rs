@@ -146,6 +146,8 @@ pub(super) fn report() -> Report {
         baselines: Default::default(),
         requests_weighted: None,
         names_truncated: Vec::new(),
+        budget: None,
+        not_computable: None,
     }
 }
 
@@ -161,6 +163,7 @@ fn evidence() -> Evidence {
         because: planted("because "),
         first_over_us: None,
         rows: None,
+        returned: false,
     }
 }
 
@@ -182,6 +185,7 @@ fn transition() -> Transition {
         of: 3,
         panes: false,
         windows: vec![report().window.id],
+        promise: vec![planted("promise ")],
         quiet: false,
         folded_into: None,
         consequences: Vec::new(),
@@ -247,6 +251,7 @@ pub(super) fn eventful() -> Rig {
         report: report.to_json(),
         history: String::new(),
         config_sha256: String::new(),
+        coarse: String::new(),
     };
     rig.store.commit(&Snapshot { reports: vec![stored], shown, ..Snapshot::default() }).unwrap();
     let mut live = live();
