@@ -232,7 +232,9 @@ impl Farthest<'_> {
         divergences(self.reference, &window).is_some_and(|found| {
             let degrees = (found.bins - 1) as f64;
             let above = self.z * spread(degrees, self.tolerance, effective);
-            found.psi_debiased > self.tolerance + above
+            // With fewer rows PSI is so far from normal that windows of an unchanged model would alarm.
+            let nearly_normal = above < self.tolerance.max(1.0 - self.tolerance);
+            nearly_normal && found.psi_debiased > self.tolerance + above
         })
     }
 
