@@ -187,18 +187,32 @@ def compare(pairs):
 WEEK_US, MONDAY_US = 7 * 86_400_000_000, 4 * 86_400_000_000
 
 
+def covered(times):
+    """The weeks but for a first and a last one that the rows reach into late, or leave early."""
+    weeks = times // WEEK_US
+    numbers = list(np.unique(weeks))
+    begin = {week: times[weeks == week].min() - week * WEEK_US for week in numbers}
+    end = {week: (week + 1) * WEEK_US - times[weeks == week].max() for week in numbers}
+    late = lambda gaps, week: gaps[week] > 1.25 * max(gaps[one] for one in numbers if one != week) + WEEK_US / 24
+    left_out = {week for gaps, week in ((begin, numbers[0]), (end, numbers[-1])) if late(gaps, week)}
+    return [week for week in numbers if week not in left_out]
+
+
 def own_windows(baseline, flights, month, current, time):
     table, window = pq.read_table(baseline), globals()["month"](pq.read_table(flights), month)
     window = window.drop_columns(["arr_delay"])
     pq.write_table(window, current)
-    weeks = (np.array(table[time].cast(pa.int64())) - MONDAY_US) // WEEK_US
+    times = np.array(table[time].cast(pa.int64())) - MONDAY_US
+    weeks = times // WEEK_US
+    own = covered(times)
     columns = {}
     for name in window.column_names:
         kind = "categorical" if pa.types.is_string(table.schema.field(name).type) else "numeric"
         sides = [side[name] if kind == "categorical" else side[name].cast(pa.float64()) for side in (table, window)]
         values, current = (side.to_numpy() for side in sides)
         columns[name] = {"kind": kind, "reference": values, "window": current,
-                         "own_windows": [values[weeks == week] for week in np.unique(weeks)]}
+                         "own_windows": [values[weeks == week] for week in own],
+                         "beside_own_windows": values[~np.isin(weeks, own)]}
     return oracle_judgement.judge({"columns": columns})
 
 

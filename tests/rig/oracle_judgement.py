@@ -11,7 +11,7 @@ each with a default), and one of
     "slots": {"reference", "window"}    numeric: 2k+1 counts at and between k cut points
     "counts": {"reference", "window"}   categorical: {category: count}
 and may have "own_windows" (lists of raw values of the baseline, window by window), from which its
-tolerance then comes. A share on its own is {"kind": "share", "check", "count", "rows",
+tolerance then comes, with "beside_own_windows", the values of the baseline that are in none of them. A share on its own is {"kind": "share", "check", "count", "rows",
 "reference_share", "tolerance"}.
 
 Prints {"level", "findings": [...]}, in the words of the report: `value`, `bound`, `tolerance`,
@@ -103,7 +103,8 @@ def numeric(column, tolerance, judged, alone):
     if not m or not n:
         return {"n": n, "m": m, "level": "not_computable"}
     windows = [present_numbers(values) for values in column.get("own_windows", [])]
-    rest = lambda all_of, i: np.concatenate([one for j, one in enumerate(all_of) if j != i])
+    beside = present_numbers(column.get("beside_own_windows", []))
+    rest = lambda all_of, i: np.concatenate([beside] + [one for j, one in enumerate(all_of) if j != i])
     t = own_tolerance(tolerance["ks"], windows, distance, rest)
     error = math.sqrt(math.log(2 * judged / 0.01) / (2 * m))
     value = statistic(reference, window)
@@ -126,7 +127,8 @@ def categorical(column, tolerance, _judged, alone):
     if not m or not n:
         return {"n": n, "m": m, "level": "not_computable"}
     windows = [collections.Counter(present_texts(values)) for values in column.get("own_windows", [])]
-    rest = lambda all_of, i: sum((one for j, one in enumerate(all_of) if j != i), collections.Counter())
+    beside = collections.Counter(present_texts(column.get("beside_own_windows", [])))
+    rest = lambda all_of, i: sum((one for j, one in enumerate(all_of) if j != i), beside)
     t = own_tolerance(tolerance["psi"], windows, debiased_psi, rest)
     value, k = psi_of(reference, window)
     debiased = value - (k - 1) * (1 / m + 1 / n)
@@ -135,21 +137,29 @@ def categorical(column, tolerance, _judged, alone):
     return {
         "n": n, "m": m, "statistic": "psi", "value": value, "debiased": debiased, "categories": k,
         "tolerance": t,
-        "p_tolerance": float(stats.norm.sf((debiased - t) / spread(t))),
+        "p_tolerance": max(float(stats.norm.sf((debiased - t) / spread(t))), chi_square(value, k, m, n)),
         "bound": debiased - 2.326 * spread(max(debiased, 0.0)),
         "detectable": t + float(stats.norm.isf(alone)) * spread(t),
-        "largest": farthest(reference, n),
+        "largest": farthest(reference, n, alone),
     }
 
 
-def farthest(reference, n):
-    """The debiased PSI of n rows that all have the baseline's rarest category."""
+def chi_square(psi, k, m, n):
+    """The p-value of a PSI where nothing differs; by it what is near no difference must be over as well."""
+    return float(stats.chi2.sf(psi / (1 / m + 1 / n), k - 1))
+
+
+def farthest(reference, n, alone):
+    """The debiased PSI of n rows that all have the baseline's rarest category; 0 where even they do not alarm."""
     known, _ = judged_counts(reference, {})
     p = (known + 0.5) / (known + 0.5).sum()
     window = np.zeros(len(known))
     window[int(np.argmin(known))] = n
     q = (window + 0.5) / (window + 0.5).sum()
-    return float(np.sum((q - p) * np.log(q / p))) - (len(p) - 1) * (1 / known.sum() + 1 / n)
+    psi = float(np.sum((q - p) * np.log(q / p)))
+    if chi_square(psi, len(p), known.sum(), n) > alone:
+        return 0.0
+    return psi - (len(p) - 1) * (1 / known.sum() + 1 / n)
 
 
 def share(case, alone):

@@ -16,7 +16,7 @@ const BEFORE: usize = 3;
 
 /// Since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct DriftRun {
     /// Windows back, the newest included.
     pub(crate) windows: usize,
     /// Whether it may have begun before: it grew all the time, or reaches as far back as is known.
@@ -33,7 +33,7 @@ pub(crate) struct Followed<'a> {
 impl Followed<'_> {
     /// The run in which `windows`, newest first, are away from the reference where `merged`, the
     /// newest of them together, is. `None` where that does not differ.
-    pub(crate) fn run(&self, merged: &CoarseColumn, windows: &[CoarseColumn]) -> Option<Run> {
+    pub(crate) fn run(&self, merged: &CoarseColumn, windows: &[CoarseColumn]) -> Option<DriftRun> {
         let part = self.part(merged)?;
         let share = |column: &CoarseColumn| self.share(&part, column);
         let reference = self.reference(&part)?;
@@ -53,7 +53,7 @@ impl Followed<'_> {
         let before: Vec<f64> = away.iter().skip(run).take(BEFORE).flatten().copied().collect();
         let led_up_to = !before.is_empty() && mean(&before) > now.abs() / 3.0;
         let at_the_latest = run == windows.len() || led_up_to || grew(&in_run);
-        Some(Run { windows: run, at_the_latest })
+        Some(DriftRun { windows: run, at_the_latest })
     }
 
     /// Whether the newest window alone is back, while it is away together with those before it: where

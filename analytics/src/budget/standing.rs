@@ -2,7 +2,7 @@
 
 use super::coarse::{CoarseColumn, CoarseWindow};
 use super::effect::Tally;
-use super::since::{Followed, Run};
+use super::since::{DriftRun, Followed};
 use super::{Budget, Maximum, Measured, Respect, ScaleHistory, share};
 
 /// A window among the own windows of its baseline.
@@ -195,7 +195,12 @@ impl Budget {
         number.scale > 1 && found().unwrap_or(false)
     }
 
-    fn run(&self, standing: &Standing, number: &Number, columns: &[CoarseColumn]) -> Option<Run> {
+    fn run(
+        &self,
+        standing: &Standing,
+        number: &Number,
+        columns: &[CoarseColumn],
+    ) -> Option<DriftRun> {
         let merged = standing.merged.get(number.place)?.as_ref()?.columns.get(number.column)?;
         let expected = self.expected_new(number);
         let grid = self.grid.columns().get(number.column)?;

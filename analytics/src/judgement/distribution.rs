@@ -156,7 +156,12 @@ pub(super) fn categorical(
         p_adjusted: None,
     });
     finding.shift = Some(shift(&found));
-    let most = Farthest { reference: &reference, tolerance: tolerated.value, z: test.z_alone };
+    let most = Farthest {
+        reference: &reference,
+        tolerance: tolerated.value,
+        z: test.z_alone,
+        alone: test.alone,
+    };
     let computable = most.alarms(cell.n());
     let judged = Judged {
         judged: column.judged,
@@ -177,7 +182,8 @@ struct PsiTest {
     bound: f64,
     p_tolerance: f64,
     detectable: f64,
-    /// How many deviations over the tolerance a column must be that alarms alone.
+    /// The p-value at which a column alarms alone, and that many deviations over the tolerance.
+    alone: f64,
     z_alone: f64,
 }
 
@@ -187,19 +193,23 @@ impl PsiTest {
         let degrees = (found.bins - 1) as f64;
         let value = found.psi_debiased;
         let under_tolerance = spread(degrees, tolerance, effective);
-        let p_tolerance = if under_tolerance > 0.0 {
+        let by_normal = if under_tolerance > 0.0 {
             normal_sf((value - tolerance) / under_tolerance)
         } else if value > tolerance {
             0.0
         } else {
             1.0
         };
-        let z_alone = normal_quantile(ALPHA / scope.tests(Check::Distribution) as f64);
+        // Near no difference PSI is chi-square, whose tail is the longer one (decision 064).
+        let p_tolerance = by_normal.max(found.psi_p_chi_square());
+        let alone = ALPHA / scope.tests(Check::Distribution) as f64;
+        let z_alone = normal_quantile(alone);
         PsiTest {
             tolerance,
             bound: value - Z_CONFIDENCE * spread(degrees, value.max(0.0), effective),
             p_tolerance,
             detectable: tolerance + z_alone * under_tolerance,
+            alone,
             z_alone,
         }
     }
@@ -216,6 +226,8 @@ struct Farthest<'a> {
     reference: &'a [u64],
     tolerance: f64,
     z: f64,
+    /// The p-value at which a column alarms alone.
+    alone: f64,
 }
 
 impl Farthest<'_> {
@@ -232,9 +244,8 @@ impl Farthest<'_> {
         divergences(self.reference, &window).is_some_and(|found| {
             let degrees = (found.bins - 1) as f64;
             let above = self.z * spread(degrees, self.tolerance, effective);
-            // With fewer rows PSI is so far from normal that windows of an unchanged model would alarm.
-            let nearly_normal = above < self.tolerance.max(1.0 - self.tolerance);
-            nearly_normal && found.psi_debiased > self.tolerance + above
+            let by_chi_square = found.psi_p_chi_square() <= self.alone;
+            by_chi_square && found.psi_debiased > self.tolerance + above
         })
     }
 

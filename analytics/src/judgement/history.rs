@@ -66,6 +66,7 @@ impl History {
             // A window that says nothing neither begins nor ends a run.
             let first = match finding.level {
                 Level::NotComputable => before,
+                Level::Ok if finding.judged => None,
                 _ if finding.is_over() => Some(before.unwrap_or(start_us)),
                 _ => None,
             };

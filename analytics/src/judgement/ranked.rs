@@ -52,13 +52,16 @@ impl Ranked<'_> {
             };
             let Some(index) = self.index(input, column) else { continue };
             if self.is_judged_with_another(columns, column) {
-                if ranked_checks(finding.check) {
+                if self.ranks(finding.check) {
                     finding.level = Level::Ok;
                     finding.notes.push("judged together with all versions".to_owned());
                 }
                 continue;
             }
-            let Some(led) = self.led(index, finding) else { continue };
+            let Some(led) = self.led(index, finding) else {
+                self.calm(index, finding);
+                continue;
+            };
             self.say(input, column, &led, finding);
             if matches!(led.level, Level::Alarm | Level::Warn) {
                 moved.push((place, led));
@@ -87,6 +90,29 @@ impl Ranked<'_> {
             },
         );
         first.is_some_and(|first| first.subject != column.subject)
+    }
+
+    /// Whether a rank was dealt for what this check looks at.
+    fn ranks(&self, check: Check) -> bool {
+        let of_drift = check == Check::Distribution;
+        let dealt = if of_drift { Budget::ranks_drift } else { Budget::ranks_broken_input };
+        ranked_checks(check) && dealt(self.budget)
+    }
+
+    /// Where tolerances decide: a window with fewer rows than the own ones have differs by more, so that
+    /// what is over the largest own value warns only if it is so by the yardstick of its rows too.
+    fn calm(&self, index: usize, finding: &mut Finding) {
+        let own = self.standing.numbers.iter().filter(|number| {
+            number.column == index
+                && number.maximum == Maximum::ShortDrift
+                && number.own_largest > 0.0
+                && check_of(number.measured, finding.check)
+        });
+        let mut own = own.peekable();
+        let within = own.peek().is_some() && own.all(|number| number.value <= number.own_largest);
+        if finding.level == Level::Warn && within {
+            finding.level = Level::Ok;
+        }
     }
 
     fn led(&self, index: usize, finding: &Finding) -> Option<Led<'_>> {
@@ -392,6 +418,7 @@ fn units(every_us: i64) -> String {
     }
 }
 
+/// Checks that ranks decide where they are dealt.
 fn ranked_checks(check: Check) -> bool {
     matches!(
         check,

@@ -320,7 +320,7 @@ fn json_is_one_document_and_every_skip_is_one_line_elsewhere() {
 #[test]
 fn what_pandas_and_polars_write_has_the_same_kinds_and_findings_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
-    let request = json!({"folder": folder.path(), "rows": 700, "shift": [0.0, 0.15]});
+    let request = json!({"folder": folder.path(), "rows": 700, "shift": [0.0, 0.3]});
     let Some(files) = python::run("frames.py", &request) else { return };
     let mut expected: Option<(String, Vec<String>, usize)> = None;
     let files = files.as_object().unwrap();
