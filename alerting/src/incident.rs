@@ -220,6 +220,18 @@ impl ModelAlerts {
         self.slots.values().filter_map(|slot| slot.incident.as_ref())
     }
 
+    /// What is accepted of the open incidents: each subject as it was last told of, and when that was, as
+    /// [`crate::Observation::at_us`].
+    pub fn accepted(&self) -> impl Iterator<Item = (&Evidence, f64, i64)> {
+        let accepted = self.incidents().filter(|incident| incident.accepted.is_some());
+        accepted.flat_map(|incident| {
+            incident.subjects.values().filter_map(|tracked| {
+                // What no message has named was not what somebody accepted.
+                Some((&tracked.peak, tracked.reported?, incident.last.at_us))
+            })
+        })
+    }
+
     /// When the wall clock last saw an alarm of an open incident that it raised, wall time in microseconds.
     pub fn seen_by_the_clock_us(&self, class: Class) -> Option<i64> {
         let wall = self.slots.get(&class).map(|slot| &slot.wall).filter(|wall| wall.raised)?;

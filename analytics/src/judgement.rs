@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use driftline_config::time::format_instant;
 use driftline_config::{Level, Model, Subject};
 
-use crate::budget::{Budget, ScaleHistory};
+use crate::budget::{Budget, Number, ScaleHistory};
 use crate::cells::StatusClass;
 use crate::layout::{Baselines, Layout};
 use crate::report::{FORMAT, Finding, NotComputable, RULES, Report, Window, WindowMeta, rounded};
@@ -32,7 +32,7 @@ use crate::window::WindowState;
 
 use ranked::Ranked;
 
-pub use history::History;
+pub use history::{AcceptedEffect, History};
 pub use share::{ShareTest, test_share};
 pub use spread::shapes;
 pub use tolerance::VARIES_TOO_MUCH;
@@ -83,7 +83,8 @@ pub fn judge_by_ranks(
     if complete {
         newest.push(input.window.start_us, &window);
     }
-    let standing = budget.standing(&window, &newest, complete);
+    let accepted = |number: &Number| ranked::is_accepted(input, number);
+    let standing = budget.standing(&window, &newest, complete, &accepted);
     let ranked = Ranked { budget, standing: &standing, newest: &newest };
     let (report, history) = report(input, Some(&ranked));
     JudgedByRanks { report, history, newest }

@@ -61,11 +61,13 @@ impl Peak {
 
 impl Budget {
     /// Where a window stands. `newest` ends with it where it is complete; else the window stands alone.
+    /// What is `accepted` leads no maximum; its numbers, and all own values, stay as they are.
     pub fn standing(
         &self,
         window: &CoarseWindow,
         newest: &ScaleHistory,
         complete: bool,
+        accepted: &dyn Fn(&Number) -> bool,
     ) -> Standing {
         let merged = if complete {
             newest.merged(&self.grid, &self.scales)
@@ -86,7 +88,7 @@ impl Budget {
             let of_maximum = numbers.iter().enumerate();
             let leading = of_maximum
                 .filter(|(_, number)| number.maximum == maximum && number.judged)
-                .filter(|(_, number)| number.value > 0.0)
+                .filter(|(_, number)| number.value > 0.0 && !accepted(number))
                 .reduce(|most, next| if next.1.value > most.1.value { next } else { most });
             let value = leading.map_or(0.0, |(_, number)| number.value);
             let own = self.maxima.get(maximum.place())?;

@@ -116,7 +116,7 @@ impl Monitored {
         let window = self.coarse(rows);
         self.newest.push(start_us(self.day), &window);
         self.day += 1;
-        self.budget.standing(&window, &self.newest, true)
+        self.budget.standing(&window, &self.newest, true, &|_| false)
     }
 
     /// The day since which the leading column of a maximum is away, and whether at the latest.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use driftline_config::Level;
 use driftline_config::time::format_instant;
+use driftline_config::{Level, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::{JudgeInput, release};
@@ -33,6 +33,20 @@ pub struct History {
     pub volumes_of_us: i64,
     /// What changed in the settings since the window before: into the next report, then forgotten.
     pub changed: Vec<String>,
+    /// What people have accepted and was over in the window before as well: into the next judgement,
+    /// then forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<AcceptedEffect>,
+}
+
+/// A column that somebody said needs no more messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AcceptedEffect {
+    pub subject: Subject,
+    /// The name of the check.
+    pub check: String,
+    /// The share of requests that had moved when it was accepted.
+    pub effect: f64,
 }
 
 impl History {

@@ -1,6 +1,7 @@
 //! What ranks say of a window's columns: their levels, since when, and the sentence of each.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use driftline_config::time::{DAY_US, HOUR_US, format_duration, format_instant};
 use driftline_config::{Level, Subject};
@@ -15,6 +16,9 @@ use crate::statistics::lower_bound;
 
 /// Columns for which it is looked up since when they moved.
 const DATED: usize = 16;
+
+/// What is accepted counts again once it is this many times as large (as incidents do).
+const GROWN: f64 = 1.5;
 
 /// A window's place among the own windows of its baseline.
 pub(super) struct Ranked<'a> {
@@ -272,7 +276,16 @@ impl Ranked<'_> {
             says: self.says(input, &maxima),
             maxima,
             moved,
+            accepted: self.accepted(input),
         }
+    }
+
+    /// The columns that lead no maximum because somebody accepted them.
+    fn accepted(&self, input: &JudgeInput<'_>) -> Vec<Subject> {
+        let numbers = self.standing.numbers.iter().filter(|number| is_accepted(input, number));
+        let columns: BTreeSet<usize> = numbers.map(|number| number.column).collect();
+        let all = &input.baselines.default.columns;
+        columns.iter().filter_map(|&column| Some(all.get(column)?.subject().clone())).collect()
     }
 
     fn maximum(&self, input: &JudgeInput<'_>, extreme: &Peak) -> MaximumSection {
@@ -418,16 +431,24 @@ fn units(every_us: i64) -> String {
     }
 }
 
+/// Whether a number is of a column that somebody accepted, and has not grown by half since.
+pub(super) fn is_accepted(input: &JudgeInput<'_>, number: &Number) -> bool {
+    let Some(column) = input.baselines.default.columns.get(number.column) else { return false };
+    input.history.accepted.iter().any(|accepted| {
+        accepted.subject.is_of(column.subject())
+            && CHECKS
+                .iter()
+                .any(|check| check.name() == accepted.check && check_of(number.measured, *check))
+            && number.effect < GROWN * accepted.effect
+    })
+}
+
 /// Checks that ranks decide where they are dealt.
+const CHECKS: [Check; 5] =
+    [Check::Distribution, Check::Missing, Check::WrongType, Check::NewCategory, Check::Absent];
+
 fn ranked_checks(check: Check) -> bool {
-    matches!(
-        check,
-        Check::Distribution
-            | Check::Missing
-            | Check::WrongType
-            | Check::NewCategory
-            | Check::Absent
-    )
+    CHECKS.contains(&check)
 }
 
 fn check_of(measured: Measured, check: Check) -> bool {

@@ -28,6 +28,9 @@ pub struct BudgetSection {
     /// Columns that are farther than in any own window, first mover first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<Moved>,
+    /// Columns that lead no maximum because somebody accepted what they do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Subject>,
     /// All of it in one sentence.
     pub says: String,
 }

@@ -279,7 +279,7 @@ proptest! {
         let standing = monitored.next(rows);
         let mut again = ScaleHistory::new(&monitored.built.baseline.sha256);
         again.push(start_us(30), &merged);
-        let other = monitored.budget.standing(&merged, &again, true);
+        let other = monitored.budget.standing(&merged, &again, true, &|_| false);
         prop_assert_eq!(standing.numbers, other.numbers);
         prop_assert_eq!(standing.extremes, other.extremes);
     }
@@ -300,4 +300,49 @@ proptest! {
             prop_assert!(alone || cell.iter().sum::<u64>() * 31 <= 2 * total, "{cell:?}");
         }
     }
+}
+
+/// Delays had moved, and somebody accepted that: from then on they led every day's page, and a second
+/// column that moved was never paged.
+#[test]
+fn what_is_accepted_leads_no_page_until_it_grows_or_returns() {
+    use driftline_config::Subject;
+
+    use crate::judgement::AcceptedEffect;
+
+    let mut random = Lehmer::new(11);
+    let mut monitored = Monitored::new(&ninety(&mut random, &nothing), |_| ());
+    let later = |by: f64| {
+        move |_: &mut Lehmer, row: &mut Row| row.delay = row.delay.map(|delay| delay + by)
+    };
+    let leading = |report: &Report| {
+        let budget = report.budget.clone().unwrap_or_else(|| panic!("ranks decide"));
+        let maxima = budget.maxima.into_iter().filter(|maximum| maximum.pages);
+        let leading: Vec<String> = maxima.filter_map(|m| Some(m.leading?.to_string())).collect();
+        (budget.accepted.iter().map(Subject::to_string).collect::<Vec<_>>(), leading)
+    };
+    let report = monitored.judge(day(&mut random, &later(20.0)), &[]);
+    let delays = report.findings.iter().find(|f| f.rank.is_some() && f.subject.name() == "delay");
+    let effect = delays.and_then(|finding| finding.effect()).unwrap().value;
+    let accepted =
+        AcceptedEffect { subject: "feature:delay".into(), check: "distribution".into(), effect };
+
+    monitored.history.accepted = vec![accepted.clone()];
+    let report = monitored.judge(day(&mut random, &later(20.0)), &[]);
+    assert_eq!(leading(&report), (vec!["feature:delay".to_owned()], vec![]));
+
+    monitored.history.accepted = vec![accepted.clone()];
+    let carriers = |random: &mut Lehmer, row: &mut Row| {
+        later(20.0)(random, row);
+        row.carrier = Some("DL".to_owned());
+    };
+    let report = monitored.judge(day(&mut random, &carriers), &[]);
+    let (out, led) = leading(&report);
+    assert_eq!(out, ["feature:delay"]);
+    assert!(!led.is_empty() && led.iter().all(|name| name == "feature:carrier"), "{led:?}");
+
+    let mut monitored = Monitored::new(&ninety(&mut random, &nothing), |_| ());
+    monitored.history.accepted = vec![accepted];
+    let (out, led) = leading(&monitored.judge(day(&mut random, &later(60.0)), &[]));
+    assert!(out.is_empty() && led.contains(&"feature:delay".to_owned()), "{out:?} {led:?}");
 }

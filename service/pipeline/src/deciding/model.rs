@@ -9,10 +9,12 @@ use driftline_alerting::repeat::Sent;
 use driftline_alerting::retrain::{
     RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
 };
-use driftline_alerting::{ModelAlerts, Observation, Source, Transition, TransitionState, decide};
+use driftline_alerting::{
+    Evidence, ModelAlerts, Observation, Source, Transition, TransitionState, decide,
+};
 use driftline_analytics::budget::ScaleHistory;
 use driftline_analytics::burn::{BrokenRuns, BurnWindow, StrayShare, broken_input};
-use driftline_analytics::judgement::History;
+use driftline_analytics::judgement::{AcceptedEffect, History};
 use driftline_analytics::lane::{Closed, ClosingLane, PerLane, StrayKind};
 use driftline_analytics::pane::PaneRecords;
 use driftline_analytics::report::{Report, WindowMeta};
@@ -288,8 +290,24 @@ impl ModelDecider {
         if Arc::ptr_eq(setup, &self.setup) {
             history.changed.clone_from(&self.facts.changed);
         }
+        history.accepted = self.accepted();
         let (setup, state) = (Arc::clone(setup), Arc::clone(state));
         Job { model: self.id, setup, state, window: meta, history, newest: self.newest.clone() }
+    }
+
+    /// What somebody accepted, and was over in every window since: a column that returned counts again.
+    fn accepted(&self) -> Vec<AcceptedEffect> {
+        let over = &self.facts.history.first_over;
+        let accepted = self.facts.alerts.accepted();
+        let still = accepted.filter(|(evidence, _, told_us)| {
+            over.get(&evidence.key()).is_some_and(|first_us| first_us < told_us)
+        });
+        let effect = |(evidence, effect, _): (&Evidence, f64, i64)| AcceptedEffect {
+            subject: evidence.subject.clone(),
+            check: evidence.check.clone(),
+            effect,
+        };
+        still.map(effect).collect()
     }
 
     /// A window was judged: its report is kept, the incidents are decided on. False where none waits.
