@@ -14,6 +14,7 @@ pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod score_candidate;
 pub(crate) mod screen;
+pub(crate) mod sensitivity;
 pub(crate) mod state;
 pub(crate) mod validate;
 

@@ -30,7 +30,7 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::screen::Color;
 use crate::commands::{
     backtest, baseline, check, completion, doctor, export, formats, health, init, produce, replay,
-    run, score_candidate, state, validate,
+    run, score_candidate, sensitivity, state, validate,
 };
 
 /// What a reader allocates, the loop frees: docs/decisions/042.
@@ -75,6 +75,7 @@ enum Command {
     Export(export::ExportArgs),
     Produce(produce::ProduceArgs),
     Validate(validate::ValidateArgs),
+    Sensitivity(sensitivity::SensitivityArgs),
     Formats(formats::FormatsArgs),
     State(state::StateArgs),
     Doctor(doctor::DoctorArgs),
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Produce(arguments) => produce::run(arguments),
+        Command::Sensitivity(arguments) => sensitivity::run(arguments, color),
         Command::Formats(arguments) => formats::run(arguments, color),
         Command::Validate(arguments) => validate::run(arguments),
         Command::State(arguments) => state::run(arguments, color),

@@ -14,6 +14,7 @@ mod own;
 mod part;
 mod ranks;
 mod scales;
+mod sensitivity;
 mod since;
 mod standing;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use own::{OwnEffects, OwnMeasure, scales};
 pub use part::{MovedPart, PartOf};
 pub use ranks::Maximum;
 pub use scales::{KEPT, KeptWindow, ScaleHistory};
+pub use sensitivity::{Sensitivity, Smallest, UnlikeThird};
 pub use standing::{Number, Peak, Standing};
 
 use crate::baseline::{Baseline, BaselineColumn, BaselineWindows};

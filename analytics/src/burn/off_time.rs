@@ -50,12 +50,17 @@ pub(super) fn off_time(records: &PaneRecords, recent: StrayShare) -> Option<Brok
 }
 
 /// The same of a whole window's stretch of the log: rows of the future, which only a wrong clock sends, or
-/// late ones that are more than a twentieth. Of a log that is read in one go, all panes may be cut at one place.
+/// late ones that are more than a twentieth. Of a log that is read in one go, all panes may be cut at one place,
+/// and of the windows that follow the stretch holds no rows: they say nothing, `not_computable`.
 pub fn off_time_of_window(records: &PaneRecords) -> Option<BrokenInput> {
     let mut all = ClockCounts::default();
     records.clocks.iter().for_each(|(_, counts)| all += *counts);
     let (rows, future) = (records.rows, all.ahead + all.fast);
     let share = StrayShare { rows, strays: all.strays() };
+    let too_few = rows < OFF_TIME_OF && all.strays() as f64 > OFF_TIME * rows as f64;
+    if rows == 0 || too_few {
+        return Some(BrokenInput::unknown("model".into(), PaneCheck::OffTime));
+    }
     let of_future = off_time(records, StrayShare { rows, strays: future });
     let late =
         off_time(records, share).filter(|_| all.late as f64 > LATE_OF_A_WINDOW * rows as f64);
@@ -139,6 +144,16 @@ mod tests {
             assert!(off_time(&records, recent(499, 100)).is_none(), "too few rows");
             assert!(off_time(&records, recent(500, 8)).is_none(), "eight of 500 may be chance");
         }
+        let mut records = PaneRecords { rows: 100, ..PaneRecords::default() };
+        let of_window = |records: &PaneRecords| off_time_of_window(records).map(|off| off.level);
+        assert_eq!(
+            of_window(&PaneRecords::default()),
+            Some(Level::NotComputable),
+            "no rows at all"
+        );
+        assert_eq!(of_window(&records), None, "a hundred good ones");
+        records.add_clock(Partition(0), off(30, 0, 0, 9, 0));
+        assert_eq!(of_window(&records), Some(Level::NotComputable), "too few to say more");
         let mut records = PaneRecords { rows: 100, ..PaneRecords::default() };
         records.add_clock(Partition(0), off(1, 0, 0, 9, 0));
         let recent = StrayShare { rows: 500, strays: 100 };

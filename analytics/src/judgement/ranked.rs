@@ -412,7 +412,8 @@ impl Maximum {
         }
     }
 
-    fn text(self) -> &'static str {
+    /// In words.
+    pub fn text(self) -> &'static str {
         match self {
             Maximum::LongDrift => "drift over several windows",
             Maximum::BrokenInput => "broken input",

@@ -40,7 +40,9 @@ pub(crate) fn of_window(
     let mut classes: BTreeMap<Class, ClassSignal> = signals.collect();
     if let Some(off_time) = off_time_of_window(records) {
         let broken = classes.entry(Class::BrokenInput).or_insert_with(ClassSignal::ok);
-        broken.level = broken.level.higher(Level::Alarm);
+        if off_time.level == Level::Alarm {
+            broken.level = broken.level.higher(Level::Alarm);
+        }
         let off_time = BrokenInput { since_us: closed.start_us, ..off_time };
         broken.subjects.push(of_broken_input(off_time));
     }

@@ -346,3 +346,56 @@ fn what_is_accepted_leads_no_page_until_it_grows_or_returns() {
     let (out, led) = leading(&monitored.judge(day(&mut random, &later(60.0)), &[]));
     assert!(out.is_empty() && led.contains(&"feature:delay".to_owned()), "{out:?} {led:?}");
 }
+
+/// What `sensitivity` names as the smallest shift is found about nine times in ten, and half of it is not.
+#[test]
+fn the_smallest_shift_that_is_named_is_found_nine_times_in_ten() {
+    let mut random = Lehmer::new(12);
+    let days = ninety(&mut random, &nothing);
+    let monitored = Monitored::new(&days, |model| model.min_effect.distribution = 0.0);
+    let sensitivity = monitored.budget.sensitivity(&monitored.built.baseline);
+    assert_eq!(sensitivity.rows, ROWS as u64);
+    let of_delay = sensitivity.columns.iter().find(|smallest| {
+        smallest.subject.name() == "delay" && smallest.measured == Measured::Distribution
+    });
+    let (one, eight) = of_delay.map(|smallest| (smallest.in_one, smallest.in_eight)).unwrap();
+    let (one, eight) = (one.unwrap(), eight.unwrap());
+    assert!(eight < 0.7 * one && one < 0.3, "{one} {eight}");
+    // Delays are uniform over a hundred minutes: so many more move that share over a cut.
+    let found = |share: f64, windows: usize| {
+        let runs = (0..30).filter(|run| {
+            let mut random = Lehmer::new(100 + run);
+            let mut monitored = Monitored::new(&days, |model| model.min_effect.distribution = 0.0);
+            let later = move |random: &mut Lehmer, row: &mut Row| {
+                let by = 100.0 * share + random.next(2) as f64 - 0.5;
+                row.delay = row.delay.map(|delay| delay + by);
+            };
+            let shifted = |_| paged(&monitored.next(day(&mut random, &later))).is_some();
+            (0..windows).any(shifted)
+        });
+        runs.count()
+    };
+    assert!((24..=30).contains(&found(one, 1)), "{one}");
+    assert!(found(0.4 * one, 1) <= 10, "{one}");
+    assert!(found(eight, 7) >= 25, "{eight}");
+}
+
+/// A baseline whose last month is unlike the others was learnt from as if it were one: each third says
+/// what the others make of it.
+#[test]
+fn a_third_that_is_unlike_the_others_is_told() {
+    let mut random = Lehmer::new(13);
+    let same = Monitored::new(&ninety(&mut random, &nothing), |_| ());
+    assert_eq!(same.budget.sensitivity(&same.built.baseline).unlike, []);
+    let mut days = ninety(&mut random, &nothing);
+    for late in &mut days[60..] {
+        for row in late {
+            row.delay = row.delay.map(|delay| delay + 25.0);
+        }
+    }
+    let other = Monitored::new(&days, |_| ());
+    let unlike = other.budget.sensitivity(&other.built.baseline).unlike;
+    let named: Vec<_> = unlike.iter().map(|third| (third.subject.name(), third.first_us)).collect();
+    assert_eq!(named, [("delay", start_us(60))], "{unlike:?}");
+    assert_eq!((unlike[0].measured, unlike[0].last_us), (Measured::Distribution, start_us(89)));
+}

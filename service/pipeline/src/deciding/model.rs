@@ -299,6 +299,7 @@ impl ModelDecider {
     fn accepted(&self) -> Vec<AcceptedEffect> {
         let over = &self.facts.history.first_over;
         let accepted = self.facts.alerts.accepted();
+        // What is not over has returned.
         let still = accepted.filter(|(evidence, _, told_us)| {
             over.get(&evidence.key()).is_some_and(|first_us| first_us < told_us)
         });
