@@ -199,6 +199,9 @@ impl Budget {
         if !any {
             return Vec::new();
         }
+        let whole =
+            |(first, value): (usize, f64)| own.is_whole(first, longest as u32).then_some(value);
+        let mut largest: Vec<f64> = largest.into_iter().enumerate().filter_map(whole).collect();
         largest.sort_unstable_by(|one, other| other.total_cmp(one));
         largest
     }
@@ -311,8 +314,12 @@ impl Respect {
         let yardsticks = found.zip(own).map(|(found, own)| {
             let rows = found.rows.as_ref().unwrap_or(&own.rows);
             let at_scale = |(place, &scale): (usize, &u32)| {
-                let runs: Vec<u64> =
-                    rows.windows(scale as usize).map(|run| run.iter().sum()).collect();
+                let whole = |first: usize| own.is_whole(first, scale);
+                // A yardstick leaves out what has no rows.
+                let runs: Vec<u64> = (0..)
+                    .zip(rows.windows(scale as usize))
+                    .map(|(first, run)| if whole(first) { run.iter().sum() } else { 0 })
+                    .collect();
                 let nothing = vec![0; runs.len()];
                 Yardstick::new(found.effects.get(place).unwrap_or(&nothing), &runs, noise)
             };

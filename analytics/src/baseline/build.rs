@@ -2,6 +2,7 @@
 //! categories, the second counts every row at them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -92,6 +93,8 @@ pub struct Counting {
     /// By place of the column: those with categories that are known by hash alone, where rows are cut
     /// into own windows.
     rare: BTreeMap<usize, RareCategories>,
+    /// Stretches whose rows were kept from it, in microseconds.
+    left_out: Vec<Range<i64>>,
 }
 
 /// A finished baseline.
@@ -181,7 +184,15 @@ impl Builder {
         });
         let rare = hashed.filter(|_| options.own_windows.is_some());
         let rare = rare.map(|(index, _)| (index, RareCategories::default())).collect();
-        Counting { options, skeleton, observed, layout, windows: BTreeMap::new(), rare }
+        Counting {
+            options,
+            skeleton,
+            observed,
+            layout,
+            windows: BTreeMap::new(),
+            rare,
+            left_out: Vec::new(),
+        }
     }
 }
 
@@ -252,6 +263,11 @@ impl Counting {
                 rare.count(reference, column, &rows, start_us);
             }
         }
+    }
+
+    /// Says that rows of these stretches were kept from it, so that no run of own windows reaches over one.
+    pub fn leave_out(&mut self, stretches_us: &[Range<i64>]) {
+        self.left_out = stretches_us.to_vec();
     }
 
     /// Ends the second pass. `source` says in the baseline where the rows came from.

@@ -25,6 +25,9 @@ pub struct OwnEffects {
     pub lag: u32,
     /// Rows without failure of each own window, in order of start.
     pub rows: Vec<u64>,
+    /// Own windows before which a stretch was left out: no run of windows reaches over one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<u32>,
     pub measures: Vec<OwnMeasure>,
 }
 
@@ -99,7 +102,13 @@ impl OwnEffects {
             Some(own)
         });
         let measures = own.collect();
-        OwnEffects { scales, lag: lag as u32, rows, measures }
+        OwnEffects { scales, lag: lag as u32, rows, breaks: Vec::new(), measures }
+    }
+
+    /// Whether a run of so many own windows that begins at `first` has none left out inside.
+    pub(crate) fn is_whole(&self, first: usize, windows: u32) -> bool {
+        let inside = first + 1..first + windows as usize;
+        !self.breaks.iter().any(|&place| inside.contains(&(place as usize)))
     }
 
     /// The effects in one respect.
@@ -112,6 +121,10 @@ impl OwnEffects {
         let own = self.rows.len();
         if self.scales.first() != Some(&1) || !self.scales.is_sorted_by(|a, b| a < b) {
             return Some("own_effects.scales must begin with 1 and ascend".to_owned());
+        }
+        let of_own = |place: &u32| (1..own as u32).contains(place);
+        if !self.breaks.iter().all(of_own) {
+            return Some(format!("own_effects.breaks must lie between 1 and {own}"));
         }
         let place = |measure: &OwnMeasure, problem: &str| {
             format!(

@@ -155,6 +155,10 @@ impl RowSource for Without<'_> {
         format!("{}{}", self.rows.name(), except.collect::<String>())
     }
 
+    fn left_out(&self) -> &[Range<i64>] {
+        self.except
+    }
+
     fn has_time(&self) -> Result<bool, BatchError> {
         self.rows.has_time()
     }
@@ -201,6 +205,7 @@ pub(crate) fn count_twice(
     let mut builder = Builder::new(schema.clone(), options)?;
     rows.each(&schema, audience, &mut |batch| builder.observe(batch))?;
     let mut counting = builder.choose();
+    counting.leave_out(rows.left_out());
     rows.each(&schema, audience, &mut |batch| {
         counting.count(batch);
         beside(batch);

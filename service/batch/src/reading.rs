@@ -1,5 +1,7 @@
 //! Rows that are read as often as a computation needs them, from a file or from elsewhere.
 
+use std::ops::Range;
+
 use driftline_analytics::report::Ledger;
 use driftline_config::{Limits, Model, Subject};
 use driftline_files::{Choices, FileError, Inferred, Mapping, PassedOver, Profile, Table, Target};
@@ -11,6 +13,11 @@ use crate::{Audience, BatchError};
 pub trait RowSource {
     /// What errors and the baseline's provenance call it.
     fn name(&self) -> String;
+
+    /// Stretches of time, in microseconds, of which it gives no rows though there are some.
+    fn left_out(&self) -> &[Range<i64>] {
+        &[]
+    }
 
     /// Whether the rows have event times.
     fn has_time(&self) -> Result<bool, BatchError>;

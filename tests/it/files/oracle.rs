@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::{FLIGHTS, FLIGHTS_BASELINE_ROWS};
 use crate::rig::{python, service};
 
 /// Derived numbers have 12 significant digits: two that agree are this close.
@@ -22,9 +23,6 @@ const FIGURES: [&str; 8] = [
     "p_adjusted",
     "detectable",
 ];
-const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/flights/flights-2013.parquet");
-const FLIGHTS_BASELINE_ROWS: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/examples/flights/baseline-rows.parquet");
 
 /// A reference and a current file.
 type Pair = (String, String);

@@ -26,7 +26,7 @@ const FEW_VALUES: usize = 20;
 const MOST_JUDGED: usize = 50;
 
 pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildError> {
-    let Counting { options, skeleton, observed, layout, mut windows, rare } = counting;
+    let Counting { options, skeleton, observed, layout, mut windows, rare, left_out } = counting;
     let total = match &options.own_windows {
         // Without a rule there is one window at most, and nobody else wants it.
         None => windows.pop_first().map(|(_, window)| window).unwrap_or_default(),
@@ -85,7 +85,9 @@ pub(super) fn finish(counting: Counting, source: &str) -> Result<Built, BuildErr
         // One window alone has no rest to be compared with.
         if own_windows.len() > 1 {
             let grid = CoarseGrid::new(&baseline);
-            let effects = OwnEffects::new(&baseline, &grid, &columns, rows, rule.grid.every_us());
+            let mut effects =
+                OwnEffects::new(&baseline, &grid, &columns, rows, rule.grid.every_us());
+            effects.breaks = breaks(&own_us, &left_out);
             baseline.own_effects = Some(effects);
         }
     }
@@ -120,6 +122,17 @@ fn covered(mut windows: Vec<(i64, WindowState)>, grid: &WindowGrid) -> Vec<(i64,
         windows.remove(0);
     }
     windows
+}
+
+/// The own windows before which a stretch was left out.
+fn breaks(own_us: &[Range<i64>], left_out: &[Range<i64>]) -> Vec<u32> {
+    let between = |neighbours: &[Range<i64>]| match neighbours {
+        [before, after] => {
+            left_out.iter().any(|out| out.start < after.start && before.start < out.end)
+        }
+        _ => false,
+    };
+    (1..).zip(own_us.windows(2)).filter(|(_, two)| between(two)).map(|(place, _)| place).collect()
 }
 
 /// From the start of an own window to the end of its last part.

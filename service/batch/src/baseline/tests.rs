@@ -229,6 +229,8 @@ fn stretches_that_are_known_to_be_unlike_the_rest_are_left_out() {
     let expected: Vec<i64> = [0, 1, 2, 5, 6, 7, 8, 9].map(day).to_vec();
     assert_eq!(starts, expected);
     assert_eq!(baseline.rows, 3200);
+    // Days 2 and 5 are no neighbours.
+    assert_eq!(baseline.own_effects.as_ref().map(|own| own.breaks.clone()), Some(vec![3]));
     let source = &baseline.provenance.source;
     assert!(source.ends_with(" without 2026-01-08T00:00:00Z to 2026-01-10T00:00:00Z"), "{source}");
 }
