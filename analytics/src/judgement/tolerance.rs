@@ -47,7 +47,7 @@ pub(super) fn deciding(
         };
     }
     let Some((own, shown)) = own.and_then(|own| Some((own, own.tolerance()?))) else {
-        let from = "floor: the baseline has no windows of its own, for want of a time column";
+        let from = "floor: no own windows tell how far it moves by itself";
         return Tolerated { value: floor, from: from.to_owned(), notes: Vec::new() };
     };
     let count = own.statistics.len();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftline_analytics::baseline::Baseline;
 use driftline_analytics::baseline::build::{BuildOptions, CutPoints};
+use driftline_analytics::baseline::{Baseline, BaselineColumn};
 use driftline_analytics::judgement::{History, JudgeInput, judge, shapes};
 use driftline_analytics::layout::{Baselines, Layout};
 use driftline_analytics::report::{Check, Finding, Ledger, Report, WindowMeta};
 use driftline_analytics::shape::Shape;
 use driftline_analytics::window::WindowState;
-use driftline_config::time::DAY_US;
+use driftline_config::time::{DAY_US, format_instant};
 use driftline_config::{
     Captures, FalseAlarms, Format, Level, Limits, MinEffect, Model, NoData, Operations,
     PartitionAfter, Retrain, Start, Subject, Tolerance, Window, WindowId, read_file,
@@ -128,13 +128,16 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
     for ignored in &ignored {
         model.features.remove(ignored.name());
     }
-    let baselines = Baselines { default: Arc::new(baseline), by_version: BTreeMap::new() };
+    let mut baselines = Baselines { default: Arc::new(baseline), by_version: BTreeMap::new() };
     let layout = Layout::new(&model, &baselines, &options.limits)?;
     let rows = open(options, &options.current, "reading the current rows", audience)?;
     if matches!(options.against, Against::Baseline(_)) {
         skipped = not_monitored(&rows, &layout, audience)?;
     }
     let (state, ledger) = count(&rows, &layout, audience)?;
+    if matches!(options.against, Against::Baseline(_)) && model.tolerance == Tolerance::Auto {
+        own_windows_decide(&mut baselines, &model, &state, &rows.name(), audience);
+    }
     let input = JudgeInput {
         model: &model,
         config_sha256: &model.fingerprint_sha256(),
@@ -147,6 +150,44 @@ pub fn check(options: &CheckOptions, audience: &mut Audience<'_>) -> Result<Comp
     let (report, _) = judge(&input);
     let shapes = shapes(&input, &report);
     Ok(Compared { report, shapes, skipped, kinds })
+}
+
+/// Own windows say how far one window moves by itself: they decide where the rows are one. Without times
+/// nothing says so, and floors decide; rows of longer or shorter are told of.
+fn own_windows_decide(
+    baselines: &mut Baselines,
+    model: &Model,
+    state: &WindowState,
+    name: &str,
+    audience: &mut Audience<'_>,
+) {
+    if baselines.default.windows.is_none() {
+        return;
+    }
+    let grid = model.window.grid();
+    let length = grid.told_from(&grid);
+    let Some((first_us, last_us)) = state.span_us().filter(|&(first_us, _)| first_us != 0) else {
+        audience.note(&format!(
+            "{name}: nothing says of which time its rows are, so floors decide and not the baseline's own windows; \
+             --time COLUMN compares them as one window of {length}"
+        ));
+        let baseline = Arc::make_mut(&mut baselines.default);
+        for column in &mut baseline.columns {
+            match column {
+                BaselineColumn::Numeric(column) => column.own_windows = None,
+                BaselineColumn::Categorical(column) => column.own_windows = None,
+            }
+        }
+        return;
+    };
+    if last_us >= grid.end_us(grid.start_us(first_us)) {
+        audience.note(&format!(
+            "{name}: its rows are of {} to {}, not of one window of {length}, whose tolerances these are: \
+             backtest judges them window by window",
+            format_instant(first_us),
+            format_instant(last_us),
+        ));
+    }
 }
 
 /// What is left out, by the names of the model: a column may be named as its file names it.

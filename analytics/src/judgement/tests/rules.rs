@@ -93,11 +93,7 @@ fn tolerance_is_the_columns_own_then_the_models_then_auto() {
     let mut of_model = Case::new().own_windows(DELAY, &own);
     of_model.model.tolerance = fixed;
     let mut table = [
-        (
-            Case::new(),
-            0.05,
-            "floor: the baseline has no windows of its own, for want of a time column",
-        ),
+        (Case::new(), 0.05, "floor: no own windows tell how far it moves by itself"),
         (Case::new().own_windows(DELAY, &own), 0.12, "own windows (10)"),
         (Case::new().own_windows(DELAY, &small), 0.012, "own windows (10)"),
         (

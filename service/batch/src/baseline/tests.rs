@@ -78,6 +78,11 @@ impl Case {
     }
 
     fn check(&self, current: &str) -> Report {
+        self.compared(current, None).0
+    }
+
+    /// The report on a file, with what was noted.
+    fn compared(&self, current: &str, time: Option<&str>) -> (Report, Vec<String>) {
         let options = CheckOptions {
             against: Against::Baseline(self.path("baseline.json")),
             current: self.path(current).to_str().unwrap().to_owned(),
@@ -85,11 +90,14 @@ impl Case {
             limits: self.config.limits.clone(),
             tolerance: None,
             ignore: Vec::new(),
-            time: None,
+            time: time.map(str::to_owned),
             rename: Vec::new(),
         };
-        let mut audience = Audience { note: &mut |_| (), progress: &|_| () };
-        check(&options, &mut audience).unwrap().report
+        let mut notes = Vec::new();
+        let mut note = |text: &str| notes.push(text.to_owned());
+        let mut audience = Audience { note: &mut note, progress: &|_| () };
+        let report = check(&options, &mut audience).unwrap().report;
+        (report, notes)
     }
 }
 
@@ -253,4 +261,27 @@ fn stretches_are_read_as_days() {
             (found, _) => panic!("{text}: {found:?}"),
         }
     }
+}
+
+/// A month was compared by the tolerances of a day, and a file without times as well: nobody was told.
+#[test]
+fn a_file_that_is_no_window_of_the_baseline_is_told_of() {
+    let case = Case::new();
+    let new = case.built(&case.path("rows.parquet"), Case::mapping(), &case.options()).unwrap();
+    std::fs::write(case.path("baseline.json"), new.built.baseline.to_json()).unwrap();
+    let decides = |(report, notes): (Report, Vec<String>)| {
+        let of_x =
+            report.finding("feature:x", driftline_analytics::report::Check::Distribution).unwrap();
+        let from = of_x.ks.as_ref().unwrap().tolerance_from.clone();
+        (from, notes.into_iter().filter(|note| note.contains("one window")).collect::<Vec<_>>())
+    };
+    let (from, notes) = decides(case.compared("rows.parquet", None));
+    assert_eq!(from, "floor: no own windows tell how far it moves by itself");
+    assert!(
+        notes.iter().any(|note| note.contains("--time COLUMN compares them as one window of 1d"))
+    );
+    let (from, notes) = decides(case.compared("rows.parquet", Some("when")));
+    assert_eq!(from, "own windows (10)");
+    let said = "its rows are of 2026-01-05T00:00:00Z to 2026-01-14T";
+    assert!(notes.iter().any(|note| note.contains(said)), "{notes:?}");
 }
