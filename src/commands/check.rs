@@ -69,6 +69,9 @@ pub(crate) struct CheckArgs {
     /// Also write the findings with their plots into one HTML file that needs nothing else
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// The column that holds the event time
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time: Option<String>,
     /// What columns are, whatever they look like: number, category, ignore or time, by their name in the file
     /// or in the model
     #[arg(long, short, value_name = "COLUMN=KIND", value_delimiter = ',')]
@@ -185,6 +188,7 @@ fn options(args: &CheckArgs) -> anyhow::Result<CheckOptions> {
     };
     let named = Named::of(args)?;
     let Kinds { numeric, mut categorical, mut ignore, time } = Kinds::parse(&args.kind)?;
+    let time = args.time.clone().or(time);
     categorical.extend(args.categorical.iter().cloned());
     ignore.extend(args.ignore.iter().cloned());
     let against = match &args.baseline {

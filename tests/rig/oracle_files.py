@@ -199,9 +199,10 @@ def covered(times):
 
 
 def own_windows(baseline, flights, month, current, time):
-    table, window = pq.read_table(baseline), globals()["month"](pq.read_table(flights), month)
-    window = window.drop_columns(["arr_delay"])
-    pq.write_table(window, current)
+    table, flights = pq.read_table(baseline), pq.read_table(flights)
+    window = globals()["month"](flights, month).drop_columns(["arr_delay"])
+    times = flights.filter(pc.equal(pc.month(flights[time]), month))[time]
+    pq.write_table(window.append_column(time, times), current)
     times = np.array(table[time].cast(pa.int64())) - MONDAY_US
     weeks = times // WEEK_US
     own = covered(times)

@@ -230,7 +230,11 @@ def level_of(finding, alpha):
 def computable(finding):
     if finding.get("statistic") == "share":
         return finding["detectable"] is not None or finding["allowed"] >= 1
-    return "p_tolerance" in finding and finding["detectable"] < finding.get("largest", 1)
+    if "p_tolerance" not in finding:
+        return False
+    over = finding["detectable"] - finding["tolerance"]
+    normal = "largest" not in finding or over < max(finding["tolerance"], 1 - finding["tolerance"])
+    return normal and finding["detectable"] < finding.get("largest", 1)
 
 
 def adjust(findings):

@@ -299,8 +299,8 @@ impl ModelDecider {
     fn accepted(&self) -> Vec<AcceptedEffect> {
         let over = &self.facts.history.first_over;
         let accepted = self.facts.alerts.accepted();
-        // What is not over has returned.
         let still = accepted.filter(|(evidence, _, told_us)| {
+            // What is not over has returned.
             over.get(&evidence.key()).is_some_and(|first_us| first_us < told_us)
         });
         let effect = |(evidence, effect, _): (&Evidence, f64, i64)| AcceptedEffect {
