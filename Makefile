@@ -57,8 +57,9 @@ bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers,
 	@eval "$$(tests/rig/setup.sh env)" && "$$DRIFTLINE_TEST_PYTHON" benches/bench.py --driftline $(DRIFTLINE) $(BENCH_ARGS)
 
 JUDGEMENT_RUNS ?= 40
-judgement: ## docs/judgement.md: false alarms and delays of the rules, by the shipped code, beside those of others
+judgement: setup ## docs/judgement.md: false alarms and delays of the rules, by the shipped code, beside those of others
 	cargo run $(CARGO_FLAGS) --release -p driftline-analytics --example judgement -- $(JUDGEMENT_RUNS) > docs/judgement.md
+	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_ALL_MONTHS=1 cargo test $(CARGO_FLAGS) --test it -- --nocapture a_month_by_the_others
 
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_SCREENSHOTS=$(CURDIR)/docs/img cargo test $(CARGO_FLAGS) --workspace --test it every_view_is_sound
