@@ -14,6 +14,7 @@ use crate::webhook::SecretError;
 
 mod address;
 mod alertmanager;
+mod channel;
 mod folder;
 mod http;
 mod message;
@@ -146,6 +147,7 @@ enum Sender {
     Folder(folder::FolderSender),
     Webhook(Box<http::WebhookSender>),
     Alertmanager(Box<alertmanager::AlertmanagerSender>),
+    Channel(Box<channel::ChannelSender>),
 }
 
 /// Names only: the rest is addresses and passwords.
@@ -197,6 +199,7 @@ impl Deliverer {
             Some(Sender::Folder(folder)) => folder.reach().await,
             Some(Sender::Webhook(webhook)) => webhook.reach().await,
             Some(Sender::Alertmanager(alertmanager)) => alertmanager.reach().await,
+            Some(Sender::Channel(channel)) => channel.reach().await,
             None => Err(format!("there is no receiver {receiver}")),
         }
     }
@@ -244,6 +247,9 @@ impl Deliverer {
             (Some(Sender::Webhook(webhook)), RowKind::Webhook { body, .. }) => {
                 webhook.send(&row.id, body).await
             }
+            (Some(Sender::Channel(channel)), RowKind::Channel { body }) => {
+                channel.send(&row.id, body).await
+            }
             (Some(Sender::Alertmanager(alertmanager)), RowKind::Alert(alert)) => {
                 alertmanager.send(&[alert]).await
             }
@@ -271,6 +277,9 @@ fn sender(receiver: &Receiver, settings: &DeliverySettings) -> Result<Sender, Re
         ReceiverKind::Alertmanager(to) => {
             let sender = alertmanager::AlertmanagerSender::new(to, settings)?;
             Ok(Sender::Alertmanager(Box::new(sender)))
+        }
+        ReceiverKind::Channel(to) => {
+            Ok(Sender::Channel(Box::new(channel::ChannelSender::new(to, settings)?)))
         }
         ReceiverKind::Email(email) => {
             let letterhead = message::Letterhead::new(&email.from, &email.to)?;

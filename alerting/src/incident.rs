@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use driftline_config::{Subject, WindowId, hex};
+use driftline_config::{Level, Subject, WindowId, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::signal::{Class, Evidence};
+use crate::signal::{Class, Evidence, Measure};
 
 /// Subjects that a transition names; messages show three, programs may want more. The rest is a
 /// number, so that a webhook stays under 20 KB.
@@ -309,6 +309,49 @@ impl ModelAlerts {
         let mut open = self.slots.values_mut().filter_map(|slot| slot.incident.as_mut());
         let found = open.find(|open| open.id == incident);
         found.ok_or_else(|| AcceptError::Unknown(incident.to_owned()))
+    }
+}
+
+impl Transition {
+    /// A message that tries a receiver; `resolved` where nobody is to be woken by it.
+    pub(crate) fn of_a_test(resolved: bool, at_us: i64) -> Transition {
+        let id = hashed_id(&["test", &at_us.to_string()]);
+        let because = "this message tries the way to its receiver: nothing happened".to_owned();
+        let subject = Evidence {
+            subject: "model".into(),
+            check: "test".to_owned(),
+            level: Level::Ok,
+            value: None,
+            bound: None,
+            tolerance: None,
+            unit: Measure::Statistic,
+            because,
+            first_over_us: None,
+            rows: None,
+            returned: false,
+        };
+        Transition {
+            incident: id.clone(),
+            id,
+            model: "test".to_owned(),
+            class: Class::Driftline,
+            looks_like: Class::Driftline,
+            state: if resolved { TransitionState::Resolved } else { TransitionState::Firing },
+            at_us,
+            since_us: at_us,
+            subjects: vec![subject],
+            subjects_total: 1,
+            joined: Vec::new(),
+            grown: Vec::new(),
+            over: 0,
+            of: 0,
+            panes: false,
+            windows: Vec::new(),
+            promise: Vec::new(),
+            quiet: false,
+            folded_into: None,
+            consequences: Vec::new(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod rules;
 mod signal;
 
 pub mod alertmanager;
+mod channel;
 pub mod deliver;
 pub mod dispatch;
 pub mod instant;

@@ -4,8 +4,9 @@ use driftline_config::{Receiver, ReceiverKind, Wants};
 use serde::{Deserialize, Serialize};
 
 use crate::alertmanager::Alert;
-use crate::incident::Acceptance;
-use crate::mail::{Mail, MailContext, compose, message_key};
+use crate::channel;
+use crate::incident::{Acceptance, Transition};
+use crate::mail::{Mail, MailContext, RetrainNote, compose, message_key};
 use crate::retrain::RetrainRequest;
 use crate::signal::Class;
 use crate::webhook::AlertEvent;
@@ -43,6 +44,10 @@ pub enum RowKind {
     /// An alert of an Alertmanager. While it fires its row stays: it is sent again and again until a
     /// later row of the incident takes its place.
     Alert(Alert),
+    /// A message of Slack, Teams, PagerDuty or ntfy, without its secrets.
+    Channel {
+        body: String,
+    },
 }
 
 impl RowKind {
@@ -55,7 +60,7 @@ impl RowKind {
     pub fn alert(&self) -> Option<&Alert> {
         match self {
             RowKind::Alert(alert) => Some(alert),
-            RowKind::Mail(_) | RowKind::Webhook { .. } => None,
+            RowKind::Mail(_) | RowKind::Webhook { .. } | RowKind::Channel { .. } => None,
         }
     }
 
@@ -93,6 +98,10 @@ pub fn rows_for(
         let kind = match &receiver.kind {
             ReceiverKind::Email(_) => RowKind::Mail(compose(context)),
             ReceiverKind::Webhook(_) => webhook(&id, &AlertEvent::new(context))?,
+            ReceiverKind::Channel(to) => match channel::body(to, context) {
+                Some(body) => RowKind::Channel { body },
+                None => continue,
+            },
             ReceiverKind::Alertmanager(_) if context.ordinal > 0 => continue,
             ReceiverKind::Alertmanager(to) => {
                 RowKind::Alert(Alert::new(context, to.runbook.as_deref()))
@@ -101,6 +110,33 @@ pub fn rows_for(
         rows.push(row(context, id.clone(), receiver, kind));
     }
     Ok(rows)
+}
+
+/// The row that tries a receiver at wall time `now_us`: an incident that never was, and ends where it begins for
+/// those who keep what they are told. `None` where the receiver takes no alerts.
+///
+/// # Errors
+/// When a body cannot be written as JSON.
+pub fn test_row(
+    receiver: &Receiver,
+    external_url: Option<&str>,
+    now_us: i64,
+) -> Result<Option<OutboxRow>, OutboxError> {
+    let keeps = matches!(&receiver.kind, ReceiverKind::Alertmanager(_) | ReceiverKind::Channel(_));
+    let transition = Transition::of_a_test(keeps, now_us);
+    let context = MailContext {
+        transition: &transition,
+        ordinal: 0,
+        unmoved: &[],
+        retrain: &RetrainNote::None,
+        replay: None,
+        external_url,
+        api: external_url.unwrap_or_default(),
+        may_write: false,
+    };
+    let wanting = Receiver { on: vec![Wants::Alerts], ..receiver.clone() };
+    let rows = rows_for(&context, &[wanting], std::slice::from_ref(&receiver.name))?;
+    Ok(rows.into_iter().next())
 }
 
 /// The rows that end the alerts of an incident that was accepted: one per Alertmanager that is named
@@ -116,6 +152,10 @@ pub fn accepted_rows(
         ReceiverKind::Alertmanager(to) => {
             let alert = Alert::new(context, to.runbook.as_deref()).accepted(acceptance);
             Some(row(context, id.clone(), receiver, RowKind::Alert(alert)))
+        }
+        ReceiverKind::Channel(to) => {
+            let body = channel::accepted(to, context, acceptance)?;
+            Some(row(context, id.clone(), receiver, RowKind::Channel { body }))
         }
         ReceiverKind::Email(_) | ReceiverKind::Webhook(_) => None,
     };
@@ -136,7 +176,7 @@ pub fn taken_back_rows(
             let alert = Alert::new(context, to.runbook.as_deref());
             Some(row(context, id.clone(), receiver, RowKind::Alert(alert)))
         }
-        ReceiverKind::Email(_) | ReceiverKind::Webhook(_) => None,
+        ReceiverKind::Email(_) | ReceiverKind::Webhook(_) | ReceiverKind::Channel(_) => None,
     };
     told(receivers, notify, Wants::Alerts).filter_map(alert).collect()
 }

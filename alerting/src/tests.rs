@@ -1,6 +1,7 @@
 //! Tests over the public interface, in the order of the way: decide, retrain, write, deliver.
 
 mod alertmanager;
+mod channel;
 mod decide;
 mod deliver_http;
 mod deliver_mail;

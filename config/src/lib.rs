@@ -48,9 +48,9 @@ pub use problem::{About, Complaint, Problem, Problems};
 pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{
-    AlertRules, Alertmanager, Config, DeadLetters, DriftRule, Email, Http, HttpTls, HttpToken,
-    Kafka, Limits, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin, ReportStore,
-    Sandbox, SchemaRegistry, TokenScope, TrustedProxy, Wants, Webhook,
+    AlertRules, Alertmanager, Channel, ChannelKind, Config, DeadLetters, DriftRule, Email, Http,
+    HttpTls, HttpToken, Kafka, Limits, MailTransport, MaxAge, Receiver, ReceiverKind,
+    RegistryLogin, ReportStore, Sandbox, SchemaRegistry, TokenScope, TrustedProxy, Wants, Webhook,
 };
 pub use subject::Subject;
 pub use table::Table;

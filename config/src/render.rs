@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::hash::sha256_hex;
 use crate::model::{Candidate, Captures, FalseAlarms, MinEffect, Model, Start, Tolerance, Window};
 use crate::service::{
-    Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin,
+    ChannelKind, Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin,
 };
 use crate::time::{format_duration, format_instant};
 
@@ -248,6 +248,15 @@ fn receiver(receiver: &Receiver) -> Value {
             "secret": webhook.secret.as_ref().map(ToString::to_string),
             "headers": redacted(webhook.headers.keys()),
             "ca": webhook.ca.as_ref().map(|path| path.display().to_string()),
+        }}),
+        ReceiverKind::Channel(to) => json!({ to.kind.name(): {
+            "url": to.url.to_string(),
+            "key": to.key.as_ref().map(ToString::to_string),
+            "topic": match &to.kind {
+                ChannelKind::Ntfy { topic } => Some(topic),
+                ChannelKind::Slack | ChannelKind::Teams | ChannelKind::PagerDuty => None,
+            },
+            "ca": to.ca.as_ref().map(|path| path.display().to_string()),
         }}),
         ReceiverKind::Alertmanager(alertmanager) => json!({ "alertmanager": {
             "url": alertmanager.url.to_string(),

@@ -221,6 +221,8 @@ pub enum ReceiverKind {
     Webhook(Webhook),
     /// By API v2 of an Alertmanager, which tells people itself.
     Alertmanager(Alertmanager),
+    /// Where people of a team meet: Slack, Microsoft Teams, PagerDuty, ntfy.
+    Channel(Channel),
 }
 
 /// A mail receiver.
@@ -249,6 +251,54 @@ pub enum MailTransport {
     },
     /// One `.eml` file per mail in this folder.
     Folder(PathBuf),
+}
+
+/// Where people of a team are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Channel {
+    pub kind: ChannelKind,
+    /// `http://` or `https://`; of Slack and Teams it is the secret itself.
+    pub url: Secret,
+    /// PagerDuty's integration key, or ntfy's access token.
+    pub key: Option<Secret>,
+    /// PEM file of a certificate authority to trust beside the built-in roots.
+    pub ca: Option<PathBuf>,
+}
+
+/// Whose form a message has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// An incoming webhook.
+    Slack,
+    /// A workflow that waits for a webhook request.
+    Teams,
+    /// Events API v2.
+    PagerDuty,
+    Ntfy {
+        topic: String,
+    },
+}
+
+impl ChannelKind {
+    /// Its key in a configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ChannelKind::Slack => "slack",
+            ChannelKind::Teams => "teams",
+            ChannelKind::PagerDuty => "pagerduty",
+            ChannelKind::Ntfy { .. } => "ntfy",
+        }
+    }
+
+    /// As people call it.
+    pub fn title(&self) -> &'static str {
+        match self {
+            ChannelKind::Slack => "Slack webhook",
+            ChannelKind::Teams => "Teams workflow",
+            ChannelKind::PagerDuty => "PagerDuty API",
+            ChannelKind::Ntfy { .. } => "ntfy server",
+        }
+    }
 }
 
 /// A webhook receiver.

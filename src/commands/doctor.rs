@@ -16,6 +16,7 @@ use super::text_table::TextTable;
 mod clocks;
 mod kafka;
 mod machine;
+mod receivers;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,7 @@ const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 #[derive(Debug, Clone, Args)]
 #[command(
     about = "Check the broker, topics, retention, clocks, ONNX Runtime, mail servers, webhooks and Alertmanager",
-    after_help = "Examples:\n  driftline doctor --config driftline.yaml"
+    after_help = "Examples:\n  driftline doctor --config driftline.yaml\n  driftline doctor --send-test on-call"
 )]
 pub(crate) struct DoctorArgs {
     /// The configuration
@@ -35,6 +36,9 @@ pub(crate) struct DoctorArgs {
     /// The ONNX Runtime library, or a folder that holds it
     #[arg(long, value_name = "PATH")]
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// Instead: send this receiver a message that says it is a test
+    #[arg(long, value_name = "RECEIVER")]
+    pub(crate) send_test: Option<String>,
 }
 
 /// How a check ended.
@@ -72,7 +76,10 @@ impl Finding {
 
 /// Runs the command: 0 where nothing fails, 2 where something does.
 pub(crate) fn run(args: &DoctorArgs, color: Color) -> anyhow::Result<ExitCode> {
-    let findings = examine(args);
+    let findings = match &args.send_test {
+        Some(receiver) => vec![receivers::send_test(&args.config, receiver)?],
+        None => examine(args),
+    };
     let text = describe(&findings, Screen::of(&std::io::stdout(), color));
     super::write(&mut std::io::stdout().lock(), &text)?;
     let failed = findings.iter().any(|finding| finding.state == State::Fail);

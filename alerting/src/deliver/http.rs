@@ -29,6 +29,8 @@ pub(super) struct Endpoint {
     url: Secret,
     headers: HeaderMap,
     limit: Duration,
+    /// Statuses that are final.
+    refused: &'static [u16],
 }
 
 #[derive(Debug)]
@@ -53,12 +55,7 @@ impl WebhookSender {
 
     /// Connects, encrypts and asks for the head of the server's root; whatever it answers will do.
     pub(super) async fn reach(&self) -> Result<String, String> {
-        let root = Url::parse(self.endpoint.url.expose()).and_then(|url| url.join("/"));
-        let root = root.map_err(|_| self.endpoint.no_url().to_string())?;
-        match self.endpoint.client.head(root).send().await {
-            Ok(_) => Ok(String::from("the server of the webhook answers")),
-            Err(error) => Err(self.endpoint.unreached(error)),
-        }
+        self.endpoint.head().await
     }
 
     /// Posts the body as these bytes, signed at this moment under the row's id.
@@ -111,7 +108,22 @@ impl Endpoint {
         }
         let client = builder.build().map_err(|error| ReceiverProblem::Client(said(error)))?;
         let (url, headers, limit) = (url.clone(), header_map(headers)?, settings.webhook_timeout);
-        Ok(Endpoint { client, what, url, headers, limit })
+        Ok(Endpoint { client, what, url, headers, limit, refused: &[] })
+    }
+
+    /// Takes these statuses for final: the same body will never be taken.
+    pub(super) fn refusing(self, refused: &'static [u16]) -> Endpoint {
+        Endpoint { refused, ..self }
+    }
+
+    /// Asks for the head of the server's root; whatever it answers will do.
+    pub(super) async fn head(&self) -> Result<String, String> {
+        let root = Url::parse(self.url.expose()).and_then(|url| url.join("/"));
+        let root = root.map_err(|_| self.no_url().to_string())?;
+        match self.client.head(root).send().await {
+            Ok(_) => Ok(format!("the server of the {} answers", self.what)),
+            Err(error) => Err(self.unreached(error)),
+        }
     }
 
     /// Posts JSON to the address and `path`; `now` is what a date in the answer is compared with.
@@ -172,6 +184,9 @@ impl Endpoint {
         } else {
             format!("the {what} answered {status}")
         };
+        if self.refused.contains(&status.as_u16()) {
+            return Outcome::Failed { why };
+        }
         let wish = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Outcome::Retry { after: wish.and_then(|wish| retry_after(wish, now)), why }
     }

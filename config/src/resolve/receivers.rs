@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use crate::reader::{Section, Value, Wrong, wrong};
 use crate::resolve::service::{is_http_url, is_port};
 use crate::secret::Secret;
-use crate::service::{Alertmanager, Email, MailTransport, Receiver, ReceiverKind, Wants, Webhook};
+use crate::service::{
+    Alertmanager, Channel, ChannelKind, Email, MailTransport, Receiver, ReceiverKind, Wants,
+    Webhook,
+};
 use crate::time::{MINUTE_US, SECOND_US};
 
 /// How often an alert is sent again to an Alertmanager: what Prometheus does.
@@ -20,10 +23,14 @@ pub(super) fn receiver(value: Value<'_>) -> Option<Receiver> {
     let email = section.value("email");
     let webhook = section.value("webhook");
     let alertmanager = section.value("alertmanager");
-    let kinds = [&email, &webhook, &alertmanager];
-    if kinds.into_iter().flatten().count() != 1 {
-        section.report(wrong("a receiver needs one of `email`, `webhook` and `alertmanager`"));
+    let channels = CHANNELS.map(|name| (name, section.value(name)));
+    let named = [&email, &webhook, &alertmanager].into_iter().flatten().count();
+    if named + channels.iter().filter(|(_, value)| value.is_some()).count() != 1 {
+        section.report(wrong(
+            "a receiver needs one of `email`, `webhook`, `alertmanager`, `slack`, `teams`, `pagerduty` and `ntfy`",
+        ));
     }
+    let channel = channels.into_iter().find_map(|(name, value)| Some((name, value?)));
     let told_nothing = |on: &Vec<Wants>| !on.is_empty() && !on.contains(&Wants::Alerts);
     if email.is_some() && on.iter().flatten().any(told_nothing) {
         let problem = wrong("a mail receiver is told about alerts only, and `on` leaves them out");
@@ -32,18 +39,24 @@ pub(super) fn receiver(value: Value<'_>) -> Option<Receiver> {
     let email = email.map(email_receiver);
     let webhook = webhook.map(webhook_receiver);
     let alertmanager = alertmanager.map(alertmanager_receiver);
+    let channel = channel.map(|(name, value)| channel_receiver(name, value));
     let retrain = on.iter().flatten().flatten().any(|on| *on == Wants::Retrain);
-    section.check("on", alertmanager.is_some() && retrain, || {
-        wrong("an Alertmanager takes no retraining requests")
-            .hint("write alerts, or leave `on` out")
+    section.check("on", (alertmanager.is_some() || channel.is_some()) && retrain, || {
+        wrong(if channel.is_some() {
+            "only a webhook takes retraining requests"
+        } else {
+            "an Alertmanager takes no retraining requests"
+        })
+        .hint("write alerts, or leave `on` out")
     });
     section.finish();
-    let (kind, default) = match (email, webhook, alertmanager) {
-        (Some(email), None, None) => (ReceiverKind::Email(email?), vec![Wants::Alerts]),
-        (None, Some(webhook), None) => {
+    let (kind, default) = match (email, webhook, alertmanager, channel) {
+        (Some(email), None, None, None) => (ReceiverKind::Email(email?), vec![Wants::Alerts]),
+        (None, Some(webhook), None, None) => {
             (ReceiverKind::Webhook(webhook?), vec![Wants::Alerts, Wants::Retrain])
         }
-        (None, None, Some(to)) => (ReceiverKind::Alertmanager(to?), vec![Wants::Alerts]),
+        (None, None, Some(to), None) => (ReceiverKind::Alertmanager(to?), vec![Wants::Alerts]),
+        (None, None, None, Some(to)) => (ReceiverKind::Channel(to?), vec![Wants::Alerts]),
         _ => return None,
     };
     let on = match on {
@@ -237,6 +250,47 @@ fn alertmanager_receiver(value: Value<'_>) -> Option<Alertmanager> {
     section.finish();
     let resend_us = resend_us.unwrap_or(RESEND_US);
     Some(Alertmanager { url: url?, headers, ca, resend_us, runbook })
+}
+
+/// Where PagerDuty takes events.
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+const CHANNELS: [&str; 4] = ["slack", "teams", "pagerduty", "ntfy"];
+
+fn channel_receiver(name: &'static str, value: Value<'_>) -> Option<Channel> {
+    let mut section = Section::of(value.context, value.node, name)?;
+    let address = |value: Value<'_>| {
+        let url = value.secret()?;
+        match is_http_url(url.expose()) {
+            true => Ok(url),
+            false => Err(wrong("the address must start with http:// or https://")),
+        }
+    };
+    let url = match name {
+        "pagerduty" => section.read("url", address).or_else(|| Some(Secret::new(PAGERDUTY))),
+        _ => section.require("url", address),
+    };
+    let filled = |value: Value<'_>| {
+        let key = value.secret()?;
+        match key.expose().trim().is_empty() {
+            true => Err(wrong("the key is blank")),
+            false => Ok(key),
+        }
+    };
+    let (kind, key) = match name {
+        "slack" => (Some(ChannelKind::Slack), None),
+        "teams" => (Some(ChannelKind::Teams), None),
+        "pagerduty" => {
+            let key = section.require("routing_key", filled);
+            (key.is_some().then_some(ChannelKind::PagerDuty), key)
+        }
+        _ => {
+            let topic = section.require("topic", Value::filled);
+            (topic.map(|topic| ChannelKind::Ntfy { topic }), section.read("token", filled))
+        }
+    };
+    let ca = section.read("ca", Value::path);
+    section.finish();
+    Some(Channel { kind: kind?, url: url?, key, ca })
 }
 
 /// The characters of a token, RFC 9110 §5.6.2.

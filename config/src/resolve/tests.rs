@@ -386,3 +386,32 @@ fn the_command_line_reads_tolerances_as_the_file_does() {
     }
     assert_eq!(tolerances, expected, "what is wrong changes nothing");
 }
+
+#[test]
+fn teams_are_told_where_they_meet() {
+    let receiver = |rest: &str| {
+        parse_valid(&format!("receivers: [{{name: team, {rest}}}]\n{SMALLEST}")).receivers.remove(0)
+    };
+    let table = [
+        ("slack: {url: 'https://hooks.example.org/x'}", crate::ChannelKind::Slack, None),
+        (
+            "teams: {url: 'https://flows.example.org/x', ca: ca.pem}",
+            crate::ChannelKind::Teams,
+            None,
+        ),
+        ("pagerduty: {routing_key: planted}", crate::ChannelKind::PagerDuty, Some("planted")),
+        (
+            "ntfy: {url: 'https://ntfy.example.org', topic: models, token: tk}",
+            crate::ChannelKind::Ntfy { topic: "models".to_owned() },
+            Some("tk"),
+        ),
+    ];
+    for (text, kind, key) in table {
+        let receiver = receiver(text);
+        assert_eq!(receiver.on, [Wants::Alerts]);
+        let ReceiverKind::Channel(channel) = receiver.kind else { panic!("{text}") };
+        assert_eq!(channel.kind, kind);
+        assert_eq!(channel.key.as_ref().map(crate::Secret::expose), key);
+        assert!(channel.url.expose().starts_with("https://"), "{text}");
+    }
+}

@@ -83,7 +83,7 @@ receivers:
             "4:91: missing key `name` in candidate",
             "4:91: missing key `onnx` in candidate",
             "4:91: missing key `sha256` in candidate",
-            "6:5: a receiver needs one of `email`, `webhook` and `alertmanager`",
+            "6:5: a receiver needs one of `email`, `webhook`, `alertmanager`, `slack`, `teams`, `pagerduty` and `ntfy`",
             "6:5: missing key `name` in receiver",
             "7:22: email needs either `server` or `folder`",
             "7:22: missing key `from` in email",

@@ -174,7 +174,7 @@ receivers:
             "5:30: the address of a webhook must start with http:// or https://",
             "5:52: a header has no valid name",
             "5:69: must not be empty",
-            "6:5: a receiver needs one of `email`, `webhook` and `alertmanager`",
+            "6:5: a receiver needs one of `email`, `webhook`, `alertmanager`, `slack`, `teams`, `pagerduty` and `ntfy`",
         ],
     );
 }
@@ -205,7 +205,7 @@ receivers:
             "7:56: unknown key `secret` in alertmanager: known are url, headers, ca, resend, runbook",
             "7:71: must not be empty",
             "8:19: an Alertmanager takes no retraining requests: write alerts, or leave `on` out",
-            "9:5: a receiver needs one of `email`, `webhook` and `alertmanager`",
+            "9:5: a receiver needs one of `email`, `webhook`, `alertmanager`, `slack`, `teams`, `pagerduty` and `ntfy`",
         ],
     );
 }
