@@ -128,6 +128,7 @@ fn message(row: &OutboxRow) -> String {
     let what = match &row.kind {
         RowKind::Mail(mail) => mail.subject.clone(),
         RowKind::Webhook { event, .. } => event.clone(),
+        RowKind::Channel { .. } => "a message".to_owned(),
         RowKind::Alert(alert) => alert.annotations.get("summary").cloned().unwrap_or_default(),
     };
     format!("{} to {}: {what}", format_instant(row.at_us), row.receiver)

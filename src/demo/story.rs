@@ -102,7 +102,7 @@ impl Story {
                         say(&format!("      mail: {}", mail.subject));
                     }
                     RowKind::Webhook { .. } => self.webhooks += 1,
-                    RowKind::Alert(_) => {}
+                    RowKind::Alert(_) | RowKind::Channel { .. } => {}
                 }
             }
             Notice::Shadow(record) => self.compare(record),

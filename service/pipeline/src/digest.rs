@@ -288,6 +288,7 @@ impl ReceiptDigest {
             RowKind::Webhook { event, .. } => (event.clone(), None),
             RowKind::Alert(alert) if alert.is_standing() => ("alert".to_owned(), None),
             RowKind::Alert(_) => ("end of an alert".to_owned(), None),
+            RowKind::Channel { .. } => ("message".to_owned(), None),
         };
         let why = match &receipt.outcome {
             Outcome::Retry { why, .. } | Outcome::Failed { why } | Outcome::Disabled { why } => {

@@ -184,7 +184,7 @@ fn check(story: &Story<'_>) {
     let inline = live(story);
     let mails = inline.messages.iter().filter_map(|row| match &row.kind {
         RowKind::Mail(mail) => Some(mail),
-        RowKind::Webhook { .. } | RowKind::Alert(_) => None,
+        RowKind::Webhook { .. } | RowKind::Alert(_) | RowKind::Channel { .. } => None,
     });
     let mails: Vec<&Mail> = mails.collect();
     let subjects: Vec<&str> = mails.iter().map(|mail| mail.subject.as_str()).collect();
@@ -329,7 +329,7 @@ fn nothing_but_rejected_records_is_told_within_minutes_with_reason_and_count() {
     assert_eq!(first_us, Some(2), "minutes after the first rejected record");
     let mails = inline.messages.iter().filter_map(|row| match &row.kind {
         RowKind::Mail(mail) => Some(mail),
-        RowKind::Webhook { .. } | RowKind::Alert(_) => None,
+        RowKind::Webhook { .. } | RowKind::Alert(_) | RowKind::Channel { .. } => None,
     });
     let mails: Vec<&Mail> = mails.collect();
     let subjects: Vec<&str> = mails.iter().map(|mail| mail.subject.as_str()).collect();
