@@ -10,6 +10,7 @@
 //! [`PlacingClock`] and two [`ClosingLane`]s: drift windows, and operations panes. What is counted inside a
 //! window is none of their business.
 
+mod carrying;
 mod closing;
 mod cuts;
 mod open;

@@ -28,8 +28,6 @@ pub(crate) enum Size {
 /// One stream, the windows that are made of it, and how it may be read.
 pub(crate) struct Scenario {
     pub(crate) name: String,
-    /// Why the rule loses good rows of it, where it does.
-    pub(crate) limit: Option<&'static str>,
     pub(crate) lanes: PerLane<LaneSettings>,
     /// Whether the table has a line for the panes.
     pub(crate) panes: bool,
@@ -56,7 +54,6 @@ impl Scenario {
         };
         Scenario {
             name: name.to_owned(),
-            limit: None,
             lanes: PerLane { drift: lane(every_us), operations: lane(every_us.min(MINUTE_US)) },
             panes: false,
             readings: vec![Reading::Live, Reading::OldBacklog],

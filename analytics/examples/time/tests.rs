@@ -4,8 +4,7 @@ use crate::drive::Rule as _;
 use crate::scenarios::{Size, scenarios};
 use crate::table::Outcome;
 
-/// Every line of docs/time.md, with fewer rows. A stream that the rule does not bear must say why, and loses
-/// rows.
+/// Every line of docs/time.md, with fewer rows.
 #[test]
 fn no_good_row_is_late_or_ahead_and_every_window_closes() {
     let mut wrong = Vec::new();
@@ -22,8 +21,7 @@ fn no_good_row_is_late_or_ahead_and_every_window_closes() {
                 lines += 1;
                 let Outcome { good, late, ahead, windows, never_closed } = outcome;
                 assert!(good >= 20 && windows > 0, "{}: {good} rows", scenario.name);
-                let loses = late + ahead > 0;
-                if loses != scenario.limit.is_some() || never_closed > 0 {
+                if late + ahead > 0 || never_closed > 0 {
                     wrong.push(format!("{}, {reading:?}, {of}: {outcome:?}", scenario.name));
                 }
             }

@@ -6,6 +6,7 @@ use driftline_config::Partition;
 use driftline_config::time::{ClockReading, HOUR_US};
 use serde::{Deserialize, Serialize};
 
+use super::carrying::CarryingClock;
 use super::cuts::PartitionCuts;
 use super::open::OpenWindow;
 use super::quiet::Quiet;
@@ -49,6 +50,8 @@ pub struct ClosingLane {
     era: u32,
     #[serde(skip)]
     quiet: Quiet,
+    #[serde(skip)]
+    carrying: CarryingClock,
     /// Idle cuts that were made and not taken yet.
     #[serde(skip)]
     idle_cuts: Vec<(Partition, i64)>,
@@ -68,6 +71,7 @@ impl ClosingLane {
             closed_through_us: i64::MIN,
             newest: None,
             needed: BTreeMap::new(),
+            carrying: CarryingClock::default(),
             era: 0,
             quiet: Quiet::default(),
             idle_cuts: Vec::new(),
@@ -403,10 +407,11 @@ impl ClosingLane {
     }
 
     /// Notes of each window that waits when time was first seen to have passed it: a row at or beyond its
-    /// end came, or the wall clock has carried the newest row there.
+    /// end came, or wall time has carried the newest row there.
     fn see(&mut self, now: ClockReading) {
         let Some(Newest { time_us, record_time_us }) = self.newest else { return };
-        let carried_us = time_us.saturating_add(now.wall_us.saturating_sub(record_time_us));
+        let wall_us = self.carrying.wall_us(now, record_time_us);
+        let carried_us = time_us.saturating_add(wall_us.saturating_sub(record_time_us));
         let reached_us = time_us.max(carried_us).saturating_sub(self.settings.lateness_us);
         for window in self.open.values_mut() {
             // In order of their ends.

@@ -6,12 +6,12 @@ use driftline_config::time::{MINUTE_US, SECOND_US};
 use driftline_config::{Partition, WindowGrid};
 use serde::{Deserialize, Serialize};
 
-use super::stretches::{StretchRule, Stretches};
+use super::stretches::{StretchRule, Stretches, Voice};
 use super::{Crossing, Heartbeat, LaneSettings, PerLane, Rows};
 
 /// Between neighbours a way of so much is no jump, however short the lateness is.
 const JUMP_FLOOR_US: i64 = SECOND_US;
-/// Neighbours of one half minute may be one stretch.
+/// Neighbours of one half minute may be one stretch, or of a whole one.
 const RUN_US: i64 = 30 * SECOND_US;
 
 /// Clocks that differ by less are well kept: a row so much beyond ours was stamped by one that is not.
@@ -211,7 +211,7 @@ impl PlacingClock {
             // Rows of one record have one fate and one voice: what it says is heard behind its last row.
             let next = rows.offsets.get(index as usize + 1);
             if is_placed && next != Some(&offset) {
-                reading.hear(row, time_us.min(record_time_us));
+                reading.hear(row, Voice::Row);
             }
         }
         for beat in beats {
@@ -286,19 +286,20 @@ impl Reading<'_> {
 
     fn beat(&mut self, beat: Heartbeat) {
         if beat.time_us <= self.ahead_from_us {
-            self.hear(beat, beat.time_us.min(beat.record_time_us));
+            self.hear(beat, Voice::Heartbeat);
         }
     }
 
     /// What a row or heartbeat says of time; where it passes boundaries, they are cut behind it.
-    fn hear(&mut self, at: Heartbeat, time_us: i64) {
+    fn hear(&mut self, at: Heartbeat, voice: Voice) {
+        let time_us = at.time_us.min(at.record_time_us);
         self.passage.first_us.get_or_insert(at.time_us);
         if time_us <= self.now_us {
             let newest = Newest { time_us, record_time_us: at.record_time_us };
             self.passage.newest = self.passage.newest.max(Some(newest));
             self.clock.newest_us = self.clock.newest_us.max(Some(time_us));
         }
-        if self.clock.stretches.add(time_us, self.rule) {
+        if self.clock.stretches.add(time_us, voice, self.rule) {
             self.clock.passed_us = self.clock.passed_us.max(self.clock.stretches.passed_us());
             self.clock.watch(self.lanes);
         }

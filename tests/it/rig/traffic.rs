@@ -207,12 +207,13 @@ pub(crate) fn further_row(log: &[Record], model: usize, time_us: i64) -> Record 
 /// window's end and lateness before it.
 pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
     let mut clocks: BTreeMap<(i32, usize), PlainClock> = BTreeMap::new();
-    let mut advance = |partition: i32, model: usize, time_us: i64| -> i64 {
-        clocks.entry((partition, model)).or_default().hear(time_us)
+    let mut hear = |partition: i32, model: usize, time_us: i64, is_row: bool| -> i64 {
+        clocks.entry((partition, model)).or_default().hear(time_us, is_row)
     };
     let outcome = |record: &Record| match record.meaning {
         Meaning::Row { model, time_us } => {
-            let before_us = advance(record.partition, model, time_us.min(record.timestamp_us));
+            let said_us = time_us.min(record.timestamp_us);
+            let before_us = hear(record.partition, model, said_us, true);
             let start_us = time_us - (time_us - FIRST_DAY_US).rem_euclid(DAY_US);
             match before_us >= start_us + DAY_US + LATENESS_US {
                 true => Outcome::Late,
@@ -223,7 +224,7 @@ pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
         Meaning::Skipped => Outcome::Skipped,
         Meaning::Heartbeat { time_us } => {
             for model in 0..MODELS.len() {
-                advance(record.partition, model, time_us);
+                hear(record.partition, model, time_us, false);
             }
             Outcome::Control
         }
@@ -234,7 +235,7 @@ pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
 /// What one partition says of time to one model, whose lanes both wait for [`LATENESS_US`].
 #[derive(Default)]
 struct PlainClock {
-    /// Least time, rows, whether it began with a jump, and its half minute.
+    /// Least time, rows, whether it began with a jump, and its first time.
     stretches: VecDeque<(i64, u32, bool, i64)>,
     previous_us: Option<i64>,
     passed_us: Option<i64>,
@@ -242,20 +243,27 @@ struct PlainClock {
 
 impl PlainClock {
     /// What was passed before this row.
-    fn hear(&mut self, time_us: i64) -> i64 {
+    fn hear(&mut self, time_us: i64, is_row: bool) -> i64 {
         let before = self.passed_us;
-        let jumped = self.previous_us.is_none_or(|us| (time_us - us).abs() > LATENESS_US);
+        let way_us = self.previous_us.map_or(i64::MAX, |us| (time_us - us).abs());
+        let jumped = way_us > LATENESS_US;
         self.previous_us = Some(time_us);
         if jumped && self.stretches.iter().all(|stretch| !stretch.2) {
             self.stretches.clear();
         }
-        let holds_one = self.stretches.iter().any(|stretch| stretch.2);
-        let half_minute = time_us.div_euclid(HALF_MINUTE_US);
+        let longest_us = match self.stretches.iter().filter(|stretch| stretch.2).count() {
+            0 => 0,
+            1..4 => HALF_MINUTE_US,
+            _ => 2 * HALF_MINUTE_US,
+        };
+        let goes_on = |first_us: i64| {
+            !jumped && way_us < HALF_MINUTE_US && (time_us - first_us).abs() < longest_us
+        };
         match self.stretches.back_mut() {
-            Some(last) if !jumped && holds_one && last.3 == half_minute => {
-                (last.0, last.1) = (last.0.min(time_us), (last.1 + 1).min(16));
+            Some(last) if goes_on(last.3) => {
+                (last.0, last.1) = (last.0.min(time_us), (last.1 + u32::from(is_row)).min(16));
             }
-            _ => self.stretches.push_back((time_us, 1, jumped, half_minute)),
+            _ => self.stretches.push_back((time_us, u32::from(is_row), jumped, time_us)),
         }
         if self.stretches.len() > 96 {
             self.stretches.pop_front();
@@ -265,11 +273,13 @@ impl PlainClock {
         if let Some(first) = self.stretches.len().checked_sub(needed) {
             let mut last: Vec<_> = self.stretches.range(first..).copied().collect();
             last.sort_unstable();
-            let rows: u32 = last.iter().map(|stretch| stretch.1).sum();
+            // Heartbeats alone weigh a quarter of a row.
+            let weight = |stretch: &(i64, u32, bool, i64)| (4 * stretch.1).max(1);
+            let all: u32 = last.iter().map(weight).sum();
             let mut sum = 0;
             let passes = |stretch: &&(i64, u32, bool, i64)| {
-                sum += stretch.1;
-                4 * sum > rows
+                sum += weight(stretch);
+                4 * sum > all
             };
             self.passed_us = self.passed_us.max(last.iter().find(passes).map(|s| s.0));
         }

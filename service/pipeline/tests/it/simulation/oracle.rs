@@ -208,7 +208,7 @@ impl Rows<'_> {
                 let end_us = lanes.drift.grid.end_us(lanes.drift.grid.start_us(time_us));
                 late += u64::from(is_row && clock.passed_us >= end_us + lanes.drift.lateness_us);
                 let said_us = time_us.min(entry.time_us.unwrap_or(time_us));
-                clock.hear(said_us, &lanes);
+                clock.hear(said_us, is_row, &lanes);
             }
         }
         assert_eq!(found, late, "{model}: late rows");
@@ -231,7 +231,7 @@ impl Rows<'_> {
 
 /// RULES §1, rule 1, as it reads.
 struct PlainClock {
-    /// Least time, rows, whether it began with a jump, and in which half minute.
+    /// Least time, rows, whether it began with a jump, and its first time.
     stretches: Vec<(i64, u32, bool, i64)>,
     previous_us: Option<i64>,
     passed_us: i64,
@@ -244,23 +244,31 @@ impl Default for PlainClock {
 }
 
 impl PlainClock {
-    fn hear(&mut self, time_us: i64, lanes: &PerLane<LaneSettings>) {
+    fn hear(&mut self, time_us: i64, is_row: bool, lanes: &PerLane<LaneSettings>) {
         let jump_us = lanes.drift.lateness_us.min(lanes.operations.lateness_us).max(SECOND_US);
         let every_us = lanes.drift.grid.every_us().min(lanes.operations.grid.every_us());
-        let half_minute = time_us.div_euclid(every_us.min(30 * SECOND_US));
-        let jumped = self.previous_us.is_none_or(|before_us| (time_us - before_us).abs() > jump_us);
+        let run_us = every_us.min(30 * SECOND_US);
+        let way_us = self.previous_us.map_or(i64::MAX, |before_us| (time_us - before_us).abs());
+        let jumped = way_us > jump_us;
         self.previous_us = Some(time_us);
         let jumps = |stretches: &[(i64, u32, bool, i64)]| stretches.iter().filter(|s| s.2).count();
         if jumped && jumps(&self.stretches) == 0 {
             self.stretches.clear();
         }
-        let holds_one = jumps(&self.stretches) > 0;
+        let longest_us = match jumps(&self.stretches) {
+            0 => 0,
+            1..4 => run_us,
+            _ => 2 * run_us,
+        };
+        let goes_on = |first_us: i64| {
+            !jumped && way_us < run_us && (time_us - first_us).abs() < longest_us
+        };
         match self.stretches.last_mut() {
-            Some(last) if !jumped && holds_one && last.3 == half_minute => {
+            Some(last) if goes_on(last.3) => {
                 last.0 = last.0.min(time_us);
-                last.1 = (last.1 + 1).min(16);
+                last.1 = (last.1 + u32::from(is_row)).min(16);
             }
-            _ => self.stretches.push((time_us, 1, jumped, half_minute)),
+            _ => self.stretches.push((time_us, u32::from(is_row), jumped, time_us)),
         }
         if self.stretches.len() > 96 {
             self.stretches.remove(0);
@@ -271,11 +279,13 @@ impl PlainClock {
         }
         let mut last = self.stretches[self.stretches.len() - needed..].to_vec();
         last.sort_unstable();
-        let rows: u32 = last.iter().map(|stretch| stretch.1).sum();
+        // Heartbeats alone weigh a quarter of a row.
+        let weight = |stretch: &(i64, u32, bool, i64)| (4 * stretch.1).max(1);
+        let all: u32 = last.iter().map(weight).sum();
         let before = |instant_us: i64| -> u32 {
-            last.iter().filter(|stretch| stretch.0 < instant_us).map(|stretch| stretch.1).sum()
+            last.iter().filter(|stretch| stretch.0 < instant_us).map(weight).sum()
         };
-        let passed = last.iter().map(|stretch| stretch.0).filter(|us| 4 * before(*us) <= rows);
+        let passed = last.iter().map(|stretch| stretch.0).filter(|us| 4 * before(*us) <= all);
         self.passed_us = self.passed_us.max(passed.max().unwrap_or(i64::MIN));
     }
 }
