@@ -262,7 +262,7 @@ fn slow_answers_are_told_at_once() {
     };
     check(&Story {
         config: CONFIG,
-        spells: &[steady(33), busy(1, slow)],
+        spells: &[steady(33), busy(2, slow)],
         silent_hours: 0,
         mails: &["serving", "serving_grown"],
     });
