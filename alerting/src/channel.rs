@@ -19,7 +19,7 @@ pub(crate) fn body(to: &Channel, context: &MailContext<'_>) -> Option<String> {
     if context.ordinal > 0 && to.kind == ChannelKind::PagerDuty {
         return None;
     }
-    let told = Told::new(context);
+    let told = Brief::new(context);
     let body = match &to.kind {
         ChannelKind::Slack => slack(&told),
         ChannelKind::Teams => teams(&told),
@@ -51,7 +51,7 @@ pub(crate) fn accepted(
 }
 
 /// What all four say.
-struct Told {
+struct Brief {
     title: String,
     text: String,
     link: Option<String>,
@@ -60,8 +60,8 @@ struct Told {
     urgent: bool,
 }
 
-impl Told {
-    fn new(context: &MailContext<'_>) -> Told {
+impl Brief {
+    fn new(context: &MailContext<'_>) -> Brief {
         let transition = context.transition;
         let (title, mut text) = brief(context);
         for promise in &transition.promise {
@@ -69,7 +69,7 @@ impl Told {
             text.push_str(promise);
         }
         let page = |url: &str| format!("{url}{}", links::incident(&transition.incident));
-        Told {
+        Brief {
             title: cut(&title, TITLE_CHARS),
             text: cut(&text, TEXT_CHARS),
             link: context.external_url.map(page),
@@ -84,7 +84,7 @@ impl Told {
 }
 
 /// Blocks of an incoming webhook, with the text that notifications show.
-fn slack(told: &Told) -> Value {
+fn slack(told: &Brief) -> Value {
     let text = escaped(&told.text);
     let mut blocks = vec![
         json!({ "type": "header", "text": { "type": "plain_text", "text": told.title, "emoji": false } }),
@@ -104,7 +104,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// An adaptive card, as the "When a Teams webhook request is received" flow of Workflows takes it.
-fn teams(told: &Told) -> Value {
+fn teams(told: &Brief) -> Value {
     let colour = if told.is_over() { "Good" } else { "Attention" };
     let mut body = vec![json!({
         "type": "TextBlock", "text": told.title, "weight": "Bolder", "size": "Medium",
@@ -135,7 +135,7 @@ fn teams(told: &Told) -> Value {
 }
 
 /// An event of Events API v2. All of an incident have one key: PagerDuty keeps one alert of it.
-fn pagerduty(told: &Told, context: &MailContext<'_>) -> Value {
+fn pagerduty(told: &Brief, context: &MailContext<'_>) -> Value {
     let transition = context.transition;
     let action = if told.is_over() { "resolve" } else { "trigger" };
     let severity = if told.urgent { "critical" } else { "warning" };
@@ -162,7 +162,7 @@ fn pagerduty(told: &Told, context: &MailContext<'_>) -> Value {
 }
 
 /// A message of ntfy, posted to the root of its server.
-fn ntfy(told: &Told, topic: &str) -> Value {
+fn ntfy(told: &Brief, topic: &str) -> Value {
     let (priority, tag) = match (told.is_over(), told.urgent) {
         (true, _) => (2, "white_check_mark"),
         (false, true) => (5, "rotating_light"),
