@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use driftline_analytics::report::Violations;
 use driftline_batch::Audience;
 use driftline_batch::check::{Against, CheckOptions, Compared, check};
 use driftline_config::{Config, Limits, Tolerance, Tolerances};
@@ -162,6 +163,7 @@ fn printed(args: &CheckArgs, named: &Named, compared: &Compared, screen: Screen)
         OutputFormat::Junit => outcome.junit(),
         OutputFormat::Sarif => format!("{:#}\n", outcome.sarif()),
         OutputFormat::Github => outcome.github(),
+        OutputFormat::Sagemaker => Violations::of(&compared.report).to_json(),
     }
 }
 
@@ -176,7 +178,7 @@ fn options(args: &CheckArgs) -> anyhow::Result<CheckOptions> {
     let (model, limits) = match &args.config {
         Some(path) => {
             let config: Config = configured::load(path)?;
-            let model = configured::model(&config, args.model.as_deref())?.clone();
+            let model = configured::model(&config, args.model.as_deref())?.into_owned();
             (Some(model), config.limits)
         }
         None => (None, Limits::default()),
