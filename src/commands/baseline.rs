@@ -109,7 +109,7 @@ pub(super) fn make(
     screen: Screen,
     note: &mut dyn FnMut(&str),
 ) -> anyhow::Result<String> {
-    let config = configured::load(&args.config)?;
+    let config = configured::load_to_read(&args.config)?;
     let model = configured::model(&config, args.model.as_deref())?;
     let new = built(args, &config, model, note)?;
     let baseline = &new.built.baseline;
