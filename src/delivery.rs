@@ -15,7 +15,8 @@ use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings, Out
 use driftline_alerting::dispatch::{Dispatcher, Receipt, SubmitError};
 use driftline_alerting::mail::Illustrate;
 use driftline_alerting::outbox::{OutboxRow, RowKind, Silence, silenced_by};
-use driftline_config::Receiver;
+use driftline_alerting::retrain::RetrainRequest;
+use driftline_config::{Partition, Receiver};
 use tokio::sync::mpsc;
 
 use driftline_alerting::clock::now_us;
@@ -53,12 +54,16 @@ impl Attempt {
     }
 }
 
+/// Where the partitions of each topic begin, as the brokers said last.
+type LogStarts = Arc<RwLock<BTreeMap<String, BTreeMap<Partition, i64>>>>;
+
 #[derive(Debug)]
 pub(crate) struct Delivery {
     items: Option<mpsc::Sender<(u64, OutboxRow)>>,
     settled: Inbox<Settled>,
     attempts: Inbox<Attempt>,
     silences: Arc<RwLock<Vec<Silence>>>,
+    log_starts: LogStarts,
     task: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -76,6 +81,7 @@ impl Delivery {
         let (settled, settled_inbox) = sync_channel(HANDED_OVER);
         let (attempts, attempts_inbox) = sync_channel(HANDED_OVER);
         let silences = Arc::new(RwLock::new(Vec::new()));
+        let log_starts = LogStarts::default();
         let worker = Deliveries {
             waiting: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
@@ -83,6 +89,7 @@ impl Delivery {
             settled,
             attempts,
             silences: Arc::clone(&silences),
+            log_starts: Arc::clone(&log_starts),
         };
         let task = runtime.spawn(async move {
             let (dispatcher, receipts) = Dispatcher::start(deliverer);
@@ -93,6 +100,7 @@ impl Delivery {
             settled: settled_inbox,
             attempts: attempts_inbox,
             silences,
+            log_starts,
             task: Some(task),
         })
     }
@@ -120,6 +128,12 @@ impl Delivery {
 
     pub(crate) fn silence(&self, silences: &[Silence]) {
         *self.silences.write().unwrap_or_else(PoisonError::into_inner) = silences.to_vec();
+    }
+
+    /// A log begins here from now on: what requests for retraining say of it is looked at again.
+    pub(crate) fn note_log_start(&self, topic: &str, partition: Partition, offset: i64) {
+        let mut starts = self.log_starts.write().unwrap_or_else(PoisonError::into_inner);
+        starts.entry(topic.to_owned()).or_default().insert(partition, offset);
     }
 
     /// Takes no more messages, and waits a moment for those on their way.
@@ -159,6 +173,7 @@ struct Deliveries {
     settled: SyncSender<Settled>,
     attempts: SyncSender<Attempt>,
     silences: Arc<RwLock<Vec<Silence>>>,
+    log_starts: LogStarts,
 }
 
 impl Deliveries {
@@ -278,13 +293,41 @@ impl Deliveries {
         message.hushes = silence.is_some() && message.stands;
         let row = &message.row;
         match (silence, &row.kind) {
-            (None, _) => Some(row.clone()),
+            (None, _) => Some(self.looked_at_again(row)),
             (Some(silence), RowKind::Alert(alert)) if message.stands => {
                 let kind = RowKind::Alert(alert.clone().silenced(silence, now_us));
                 Some(OutboxRow { kind, ..row.clone() })
             }
             (Some(_), _) => None,
         }
+    }
+
+    /// A request for retraining as it is by now: retention may have taken rows since it was made.
+    fn looked_at_again(&self, row: &OutboxRow) -> OutboxRow {
+        let mut row = row.clone();
+        if !row.kind.is_retrain() {
+            return row;
+        }
+        let RowKind::Webhook { body, .. } = &mut row.kind else { return row };
+        let request = match serde_json::from_str::<RetrainRequest>(body) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!(id = row.id, %error, "a request for retraining cannot be read again, a defect");
+                return row;
+            }
+        };
+        let starts = self.log_starts.read().unwrap_or_else(PoisonError::into_inner);
+        // Until the broker has told, a request says what it said when it was made.
+        let Some(of_topic) = starts.get(&request.data.train_on.topic) else { return row };
+        // Nothing has changed since.
+        let Some(again) = request.looked_at_again(of_topic) else { return row };
+        match serde_json::to_string(&again) {
+            Ok(text) => *body = text,
+            Err(error) => {
+                tracing::error!(id = row.id, %error, "a request for retraining cannot be written again, a defect");
+            }
+        }
+        row
     }
 
     /// Settles a silenced message: kept for later, all of a silence would come out together at its

@@ -10,7 +10,6 @@ mod quality;
 mod story;
 mod traffic;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -217,17 +216,7 @@ fn token() -> anyhow::Result<String> {
 /// Writes the configuration and everything it names into the folder, and reads it as an operator's.
 fn lay_out(folder: &Path, filled: &Filled<'_>) -> anyhow::Result<Config> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let files: [(&str, &[u8]); 4] = [
-        ("driftline.yaml", CONFIG.as_bytes()),
-        ("baseline.json", BASELINE),
-        ("spring.onnx", SPRING),
-        ("recent.onnx", RECENT),
-    ];
-    for (name, bytes) in files {
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
-    }
-    let values: BTreeMap<&str, String> = [
+    let values: [(&str, String); 8] = [
         ("DEMO_BOOTSTRAP", filled.bootstrap.to_owned()),
         ("DEMO_LISTEN", format!("127.0.0.1:{}", filled.port)),
         ("DEMO_TOKEN", filled.token.to_owned()),
@@ -236,11 +225,44 @@ fn lay_out(folder: &Path, filled: &Filled<'_>) -> anyhow::Result<Config> {
         ("DEMO_RECENT_UNTIL", RECENT_UNTIL.to_owned()),
         ("DEMO_WEBHOOK", filled.job.url().to_owned()),
         ("DEMO_SECRET", filled.job.secret().to_owned()),
-    ]
-    .into();
-    let environment = |name: &str| values.get(name).cloned();
-    match Config::load(&folder.join("driftline.yaml"), &environment) {
+    ];
+    // Filled in and not left to the environment: the commands that mails print read it as it stands.
+    let mut config = CONFIG.to_owned();
+    for (name, value) in values {
+        config = config.replace(&format!("${{{name}}}"), &value);
+    }
+    let files: [(&str, &[u8]); 4] = [
+        ("driftline.yaml", config.as_bytes()),
+        ("baseline.json", BASELINE),
+        ("spring.onnx", SPRING),
+        ("recent.onnx", RECENT),
+    ];
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+    }
+    let path = folder.join("driftline.yaml");
+    let path = std::path::absolute(&path).unwrap_or(path);
+    match Config::load(&path, &|_| None) {
         Ok(config) => Ok(config),
         Err(problems) => bail!("the demo's configuration: {problems}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Mails of the demo print a command that reads its configuration, and that held variables which nobody
+    /// else could know.
+    #[test]
+    fn the_commands_that_the_demo_prints_can_read_its_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = TrainingJob::start().unwrap();
+        let filled = Filled { bootstrap: "127.0.0.1:9092", port: 9464, token: "token", job: &job };
+        let config = lay_out(folder.path(), &filled).unwrap();
+        assert!(config.path.is_absolute());
+        let read = Config::load(&config.path, &|_| None).unwrap();
+        assert_eq!(read.kafka.bootstrap, "127.0.0.1:9092");
     }
 }

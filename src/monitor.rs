@@ -332,6 +332,11 @@ impl Monitor {
         for Changed { model, candidate, problem } in self.candidates.take_changes() {
             self.feed(Event::Candidate { model, candidate, problem });
         }
+        for (at, offset) in self.intake.new_log_starts() {
+            let topic = self.intake.topic_name(Some(at.topic));
+            self.outgoing.delivery.note_log_start(&topic, at.partition, offset);
+            self.feed(Event::Read(Read::LogStart { at, offset }));
+        }
         let trouble = self.intake.dead_letter_trouble();
         self.feed(Event::DeadLetters { trouble });
         self.feed(Event::Tick);

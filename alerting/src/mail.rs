@@ -12,6 +12,8 @@ mod html;
 mod images;
 mod wording;
 
+pub use wording::{Mover, moved_together};
+
 pub use images::{IMAGE_BYTES, IMAGES, Illustrate, Image, Pictured};
 
 pub(crate) use html::with_images;
@@ -90,6 +92,8 @@ pub enum RetrainNote {
         /// One sentence without the full stop.
         why: String,
     },
+    /// It would be requested, and nobody is told of requests.
+    NoReceiver,
 }
 
 /// The id of a mail or webhook about a transition: the transition's own, then its repeats.
@@ -338,6 +342,10 @@ fn todo(context: &MailContext<'_>) -> Vec<(String, String)> {
         }
         RetrainNote::HeldBack { why } => {
             add("Retraining", format!("held back: {}", one_line(why, EXPLANATION_CHARS)));
+        }
+        RetrainNote::NoReceiver => {
+            let how = "not requested: no receiver of this model takes requests (a webhook with on: [retrain])";
+            add("Retraining", how.to_owned());
         }
     }
     if let Some(replay) = context.replay {

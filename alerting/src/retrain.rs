@@ -23,7 +23,32 @@ pub struct RetrainRequest {
     pub data: RetrainData,
 }
 
+impl TrainOn {
+    /// Whether a log whose partitions begin at these offsets holds the first of every range; `None` where that
+    /// is not known of one of them.
+    pub fn is_held_by(&self, starts: &BTreeMap<Partition, i64>) -> Option<bool> {
+        let mut held = true;
+        for range in &self.ranges {
+            // Where a log begins is not known before the broker told.
+            held &= *starts.get(&range.partition)? <= range.from;
+        }
+        Some(held)
+    }
+}
+
 impl RetrainRequest {
+    /// What a request says once the log is known to begin at these offsets: it is complete no longer where some
+    /// of its rows are gone. `None` where nothing is known, or nothing changed.
+    pub fn looked_at_again(&self, starts: &BTreeMap<Partition, i64>) -> Option<RetrainRequest> {
+        let is_gone = self.data.train_on.is_held_by(starts) == Some(false);
+        if !self.data.train_on.complete || !is_gone {
+            return None;
+        }
+        let mut request = self.clone();
+        request.data.train_on.complete = false;
+        Some(request)
+    }
+
     /// Wraps the data of a request decided at `at_us`.
     pub fn new(at_us: i64, data: RetrainData) -> RetrainRequest {
         RetrainRequest { kind: String::from("retrain.requested"), timestamp: at_us, data }
@@ -73,9 +98,9 @@ pub struct TrainOn {
     pub rows: u64,
     pub history: History,
     pub labels: Option<serde_json::Value>,
-    /// Whether retention has left all of it.
+    /// Whether the log held all of it when this was said, by where the log began then.
     pub complete: bool,
-    /// When retention will take the first of it, where it will.
+    /// When retention takes the first of it at the earliest, where it will: by the timestamps of its records.
     #[serde(with = "crate::instant::optional")]
     pub expires: Option<i64>,
     /// Command that writes exactly these rows to a file.
@@ -110,6 +135,9 @@ pub struct History {
     #[serde(with = "crate::instant")]
     pub from: i64,
     pub ranges: Vec<OffsetRange>,
+    /// What picks the rows of it; absent in requests of releases before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
 }
 
 /// What one model has asked for so far, in the checkpoint.
@@ -214,7 +242,7 @@ pub fn retry(
     state: &RetrainState,
     alerts: &ModelAlerts,
     at_us: i64,
-    obstacle: Option<&str>,
+    obstacle: &dyn Fn(&Incident) -> Option<String>,
     limits: &RetrainLimits,
 ) -> (RetrainState, Vec<(Incident, RetrainDecision)>) {
     let mut after = state.clone();
@@ -239,7 +267,7 @@ pub fn retry(
             at_us,
             subjects: BTreeSet::new(),
         };
-        let (next, decision) = occasion.decide(&after, obstacle, limits);
+        let (next, decision) = occasion.decide(&after, obstacle(incident).as_deref(), limits);
         after = next;
         decisions.push((incident.clone(), decision));
     }

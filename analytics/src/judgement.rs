@@ -10,6 +10,7 @@
 mod adjust;
 mod column;
 mod distribution;
+mod hints;
 mod history;
 mod operations;
 mod ranked;
@@ -104,6 +105,7 @@ fn report(input: &JudgeInput<'_>, ranked: Option<&Ranked<'_>>) -> (Report, Histo
 
     let mut findings = adjust::levels(drafts);
     let budget = ranked.map(|ranked| ranked.apply(input, &columns, &mut findings));
+    hints::add(&mut findings);
     for finding in &mut findings {
         finding.release = release.is_some() && finding.subject.is_prediction();
     }
@@ -130,6 +132,7 @@ fn report(input: &JudgeInput<'_>, ranked: Option<&Ranked<'_>>) -> (Report, Histo
         requests_weighted: weighted(input),
         names_truncated: names_truncated(input),
         budget,
+        repeated: input.state.repeated(),
         not_computable: not_computable(&findings),
         findings,
     };

@@ -16,6 +16,8 @@ use std::ops::{AddAssign, Range, Sub};
 use driftline_config::{Level, Partition, TimeZone, WindowId};
 use serde::{Deserialize, Serialize};
 
+use crate::window::Repeated;
+
 pub use crate::lane::{Cut, CutBy, Incomplete};
 pub use crate::statistics::Comparison;
 pub use finding::{
@@ -69,6 +71,9 @@ pub struct Report {
     /// By ranks of the baseline's own windows, where it was judged so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetSection>,
+    /// Rows that came again and again, where there were such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Repeated>,
     /// What could not be judged, where something could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_computable: Option<NotComputable>,

@@ -11,9 +11,12 @@ use crate::names::BottomK;
 
 mod absorb;
 mod part;
+mod repeats;
 mod stored;
 
 pub(crate) use part::Part;
+pub use repeats::Repeated;
+use repeats::RowHashes;
 
 /// What is counted of the rows of one window. Empty, it owns next to no memory.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,6 +31,7 @@ pub struct WindowState {
     versions: BTreeMap<VersionKey, VersionState>,
     other: Option<VersionState>,
     unknown_columns: BottomK,
+    hashes: RowHashes,
 }
 
 /// What is counted of one version of the model.
@@ -74,6 +78,7 @@ impl WindowState {
         }
         self.displace(layout);
         self.unknown_columns.merge(&other.unknown_columns);
+        self.hashes.merge(&other.hashes);
     }
 
     /// Moves the versions beyond the limit into `other`. As with [`BottomK`], a version that has to
@@ -135,6 +140,11 @@ impl WindowState {
         &self.unknown_columns
     }
 
+    /// Rows that came again and again among others that did not.
+    pub fn repeated(&self) -> Option<Repeated> {
+        self.hashes.repeated()
+    }
+
     /// Bytes in memory, about.
     pub fn bytes(&self) -> usize {
         let cells = |cells: &[Cell]| {
@@ -147,6 +157,7 @@ impl WindowState {
             + self.requests.bytes()
             + self.latency.bytes()
             + self.unknown_columns.bytes()
+            + self.hashes.bytes()
     }
 }
 

@@ -46,6 +46,7 @@ pub use model::{
     Window,
 };
 pub use problem::{About, Complaint, Problem, Problems};
+pub use reader::Secrets;
 pub use resolve::Examine;
 pub use secret::Secret;
 pub use service::{

@@ -358,4 +358,22 @@ pub struct Retrain {
     pub cooldown_us: i64,
     /// Most requests of a day, in event time.
     pub max_per_day: u32,
+    /// Rows that a request waits for; `None` is ten times `window.at_least`.
+    #[serde(default)]
+    pub rows: Option<u64>,
+    /// Windows of an incident after which it waits no longer.
+    #[serde(default = "Retrain::usual_wait")]
+    pub wait_windows: u32,
+}
+
+impl Retrain {
+    /// Windows that a request waits for its rows where nothing else is written.
+    pub fn usual_wait() -> u32 {
+        7
+    }
+
+    /// Rows that a request waits for, for windows that close with `at_least` rows.
+    pub fn rows_wanted(&self, at_least: u64) -> u64 {
+        self.rows.unwrap_or(at_least.saturating_mul(10))
+    }
 }

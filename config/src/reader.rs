@@ -19,6 +19,18 @@ const MOST_OF_A_KIND: usize = 20;
 /// Keys that the contract names and that a coming version reads.
 const NOT_BUILT_YET: [&str; 3] = ["budget", "labels", "segments"];
 
+/// Which secrets a reading needs: others that are not there are no problem, and stand for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Secrets {
+    /// All: the service runs by what is read.
+    #[default]
+    All,
+    /// Those of the brokers: the log is read, nobody is told anything.
+    OfKafka,
+    /// None: it is looked at what is written.
+    None,
+}
+
 /// What one reading shares: the files, the environment, and the problems so far.
 pub(crate) struct Context<'a> {
     files: RefCell<Vec<PathBuf>>,
@@ -26,6 +38,9 @@ pub(crate) struct Context<'a> {
     problems: RefCell<BTreeSet<(At, String, Option<String>)>>,
     reported: Cell<usize>,
     partial: Cell<bool>,
+    secrets: Secrets,
+    /// Whether the part that is read needs its secrets.
+    needs_secrets: Cell<bool>,
 }
 
 impl<'a> Context<'a> {
@@ -36,7 +51,23 @@ impl<'a> Context<'a> {
             problems: RefCell::default(),
             reported: Cell::new(0),
             partial: Cell::new(false),
+            secrets: Secrets::All,
+            needs_secrets: Cell::new(true),
         }
+    }
+
+    /// The same, for whoever needs only these secrets.
+    pub(crate) fn with_secrets(self, secrets: Secrets) -> Context<'a> {
+        let needs_secrets = Cell::new(secrets == Secrets::All);
+        Context { secrets, needs_secrets, ..self }
+    }
+
+    /// Reads the part about the brokers.
+    pub(crate) fn of_kafka<T>(&self, read: impl FnOnce() -> T) -> T {
+        let before = self.needs_secrets.replace(self.secrets != Secrets::None);
+        let part = read();
+        self.needs_secrets.set(before);
+        part
     }
 
     pub(crate) fn add_file(&self, path: PathBuf) -> usize {

@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::hash::sha256_hex;
-use crate::model::{Candidate, Captures, FalseAlarms, MinEffect, Model, Start, Tolerance, Window};
+use crate::model::{
+    Candidate, Captures, FalseAlarms, MinEffect, Model, Retrain, Start, Tolerance, Window,
+};
 use crate::service::{
     ChannelKind, Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin,
 };
@@ -72,6 +74,12 @@ pub(crate) fn settings(model: &Model) -> Value {
     });
     // Settings that came later stand in it only where somebody wrote them, so that fingerprints of
     // before stay as they were.
+    if let Some(rows) = model.retrain.rows {
+        settings["retrain"]["rows"] = json!(rows);
+    }
+    if model.retrain.wait_windows != Retrain::usual_wait() {
+        settings["retrain"]["wait_windows"] = json!(model.retrain.wait_windows);
+    }
     let (false_alarms, min_effect) = (model.false_alarms, model.min_effect);
     if false_alarms != FalseAlarms::default() {
         let FalseAlarms { at_most, per_us } = false_alarms;

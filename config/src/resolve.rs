@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::model::Model;
 use crate::problem::{Complaint, Problems};
-use crate::reader::{Context, Section, check_unique, names_of, wrong};
+use crate::reader::{Context, Secrets, Section, check_unique, names_of, wrong};
 use crate::service::{Config, Limits, ReportStore};
 use crate::template::Template;
 use crate::time::{DAY_US, MINUTE_US};
@@ -47,6 +47,21 @@ impl Config {
         resolve(context, path, root, examine)
     }
 
+    /// The same, for whoever needs only these secrets: a reading of others that fails is no problem.
+    ///
+    /// # Errors
+    /// As [`Config::load_examined`].
+    pub fn load_with(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+        secrets: Secrets,
+        examine: &Examine<'_>,
+    ) -> Result<Config, Problems> {
+        let context = Context::new(environment).with_secrets(secrets);
+        let root = files::read(&context, path);
+        resolve(context, path, root, examine)
+    }
+
     /// Reads `text` as if it stood in a file at `path`: relative paths and `include` start there.
     ///
     /// # Errors
@@ -84,7 +99,8 @@ fn config(
     let folder = path.parent().unwrap_or(Path::new(""));
     let state = section.read("state", |value| value.path());
     let state = state.unwrap_or_else(|| folder.join("state"));
-    let kafka = section.part("kafka", "kafka").and_then(|part| service::kafka(part, &state));
+    let kafka = section.part("kafka", "kafka");
+    let kafka = kafka.and_then(|part| context.of_kafka(|| service::kafka(part, &state)));
     let http = section.part("http", "http").and_then(service::http);
     let alerts = section.part("alerts", "alerts").and_then(service::alerts);
     let reports = section.part("reports", "reports").and_then(report_store);

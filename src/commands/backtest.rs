@@ -66,7 +66,7 @@ pub(crate) fn run(args: &BacktestArgs, color: Color) -> anyhow::Result<ExitCode>
 }
 
 fn find(args: &BacktestArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Backtest> {
-    let config = configured::load(&args.config)?;
+    let config = configured::load_to_read(&args.config)?;
     let options = BacktestOptions {
         config: &config,
         model: &*configured::model(&config, args.model.as_deref())?,

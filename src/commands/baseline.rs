@@ -119,7 +119,7 @@ pub(super) fn make(
     if let Some(statistics) = &args.sagemaker {
         return sagemaker::make(args, statistics, note);
     }
-    let config = configured::load(&args.config)?;
+    let config = configured::load_to_read(&args.config)?;
     let model = &*configured::model(&config, args.model.as_deref())?;
     let new = built(args, &config, model, note)?;
     let baseline = &new.built.baseline;

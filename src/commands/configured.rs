@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::anyhow;
-use driftline_config::{Config, Examine, Model, Problems};
+use driftline_config::{Config, Examine, Model, Problems, Secrets};
 
 /// Names the configuration where no option does.
 pub(crate) const VARIABLE: &str = "DRIFTLINE_CONFIG";
@@ -16,9 +16,25 @@ pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
     Config::load(path, &|name| std::env::var(name).ok())
 }
 
+/// The same, for a command that reads the log and tells nobody: secrets of receivers and of the page may be
+/// elsewhere.
+pub(crate) fn load_to_read(path: &Path) -> Result<Config, Problems> {
+    let environment = |name: &str| std::env::var(name).ok();
+    Config::load_with(path, &environment, Secrets::OfKafka, &|_, _| Vec::new())
+}
+
 /// The same, with every problem that is found in the files of each model.
 pub(crate) fn load_examined(path: &Path, examine: &Examine<'_>) -> Result<Config, Problems> {
-    Config::load_examined(path, &|name| std::env::var(name).ok(), examine)
+    load_examined_with(path, Secrets::All, examine)
+}
+
+/// The same, for whoever needs only these secrets.
+pub(crate) fn load_examined_with(
+    path: &Path,
+    secrets: Secrets,
+    examine: &Examine<'_>,
+) -> Result<Config, Problems> {
+    Config::load_with(path, &|name| std::env::var(name).ok(), secrets, examine)
 }
 
 /// The model of this name, or the only one.

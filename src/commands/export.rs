@@ -66,7 +66,7 @@ struct Wanted {
 
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let config = configured::load(&args.config)?;
+    let config = configured::load_to_read(&args.config)?;
     let rows = export(&config, args)?;
     let text = format!("{}: {rows} rows\n", args.out.display());
     super::write(&mut std::io::stdout().lock(), &text)?;

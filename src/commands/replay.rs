@@ -56,9 +56,13 @@ pub(crate) enum Replay {
 
 /// Runs the command: 0 where the bytes are the same, 1 where they are not.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let config = configured::load(&args.config)?;
+    let config = configured::load_to_read(&args.config)?;
     let (text, code) = match replay(&config, &args.window, args.threads)? {
-        Replay::Same(report) => (format!("{report}\n"), ExitCode::SUCCESS),
+        Replay::Same(report) => {
+            // Beside the report, which programs read.
+            eprintln!("{}: same bytes", args.window);
+            (format!("{report}\n"), ExitCode::SUCCESS)
+        }
         Replay::Differs(difference) => {
             (format!("{}: {difference}\n", args.window), ExitCode::from(1))
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use driftline_config::Config;
 
 use super::configured;
 use crate::faults::Faults;
@@ -36,6 +37,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(problems) => bail!("{problems}"),
     };
+    // What mails print is run elsewhere than where the service was started.
+    let path = std::path::absolute(&config.path).unwrap_or_else(|_| config.path.clone());
+    let config = Config { path, ..config };
     let named = args.onnxruntime.as_deref().or(config.onnxruntime.as_deref());
     let candidates = config.models.iter().any(|model| !model.shadow.is_empty());
     let onnxruntime = if candidates { libraries::paths(named) } else { Vec::new() };

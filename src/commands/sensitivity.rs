@@ -31,7 +31,7 @@ pub(crate) struct SensitivityArgs {
 
 /// Runs the command: 0, and 2 where a configuration or a baseline cannot be read or there is no such model.
 pub(crate) fn run(args: &SensitivityArgs, color: Color) -> anyhow::Result<ExitCode> {
-    let config = configured::load(&args.config)?;
+    let config = configured::load_to_read(&args.config)?;
     let models: Vec<&Model> = match &args.model {
         Some(name) => vec![configured::model(&config, Some(name))?],
         None => config.models.iter().collect(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use driftline_alerting::deliver::{DeliverError, Deliverer, DeliverySettings};
 use driftline_batch::setups::{Examined, examine};
-use driftline_config::{Config, Limits, Model};
+use driftline_config::{Config, Limits, Model, Secrets};
 use driftline_ingest::{Connection, IngestError, describe_topic};
 
 use super::configured;
@@ -27,12 +27,15 @@ const ANSWER: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Args)]
 #[command(
     about = "Report every problem of a configuration at once, with line and column",
-    after_help = "Examples:\n  driftline validate\n  driftline validate --config driftline.yaml"
+    after_help = "Examples:\n  driftline validate\n  driftline validate --config driftline.yaml\n  driftline validate --no-secrets"
 )]
 pub(crate) struct ValidateArgs {
     /// The configuration
     #[arg(long, short, value_name = "FILE", env = configured::VARIABLE, default_value = configured::USUAL)]
     pub(crate) config: PathBuf,
+    /// Do without secrets: variables and files that hold them need not be there, and nobody is asked anything
+    #[arg(long)]
+    pub(crate) no_secrets: bool,
 }
 
 /// Runs the command: 0 where all is well, 2 where anything is not. Topics that keep their records for
@@ -45,10 +48,14 @@ pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         days.borrow_mut().extend(warnings);
         complaints
     };
-    match configured::load_examined(&args.config, &examined) {
+    let secrets = if args.no_secrets { Secrets::None } else { Secrets::All };
+    match configured::load_examined_with(&args.config, secrets, &examined) {
         Ok(config) => {
             for warning in days.into_inner() {
                 eprintln!("{}: warning: {warning}", args.config.display());
+            }
+            if args.no_secrets {
+                return say_valid(args, &config);
             }
             if let Err(error) = config.http.tls.as_ref().map(Tls::load).transpose() {
                 eprintln!("{}: {error}", args.config.display());
@@ -59,27 +66,32 @@ pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
                 refused.iter().for_each(|error| eprintln!("{}: {error}", args.config.display()));
                 return Ok(ExitCode::from(2));
             }
-            let models = match config.models.len() {
-                1 => "1 model".to_owned(),
-                models => format!("{models} models"),
-            };
-            let models = match config.templates.len() {
-                0 => models,
-                1 => format!("{models} and 1 template"),
-                templates => format!("{models} and {templates} templates"),
-            };
-            for warning in retention_warnings(config) {
+            for warning in retention_warnings(config.clone()) {
                 eprintln!("{warning}");
             }
-            let text = format!("{}: valid, {models}\n", args.config.display());
-            super::write(&mut std::io::stdout().lock(), &text)?;
-            Ok(ExitCode::SUCCESS)
+            say_valid(args, &config)
         }
         Err(problems) => {
             eprintln!("{problems}");
             Ok(ExitCode::from(2))
         }
     }
+}
+
+fn say_valid(args: &ValidateArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    let models = match config.models.len() {
+        1 => "1 model".to_owned(),
+        models => format!("{models} models"),
+    };
+    let models = match config.templates.len() {
+        0 => models,
+        1 => format!("{models} and 1 template"),
+        templates => format!("{models} and {templates} templates"),
+    };
+    let but = if args.no_secrets { "; secrets were not looked at" } else { "" };
+    let text = format!("{}: valid, {models}{but}\n", args.config.display());
+    super::write(&mut std::io::stdout().lock(), &text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The receivers that `run` would refuse to start with.

@@ -28,6 +28,7 @@ impl Rig {
             settled,
             attempts,
             silences: Arc::default(),
+            log_starts: Arc::default(),
         };
         Rig { worker, settled: settled_inbox, attempts: attempts_inbox }
     }
@@ -202,4 +203,46 @@ fn a_silenced_message_is_settled_as_not_sent() {
     delivery.submit(8, Box::new(webhook(Class::Serving))).unwrap();
     assert_eq!(delivery.settled.recv_timeout(PATIENCE).unwrap().sequence, 8);
     assert!(delivery.attempts.try_recv().is_err());
+}
+
+/// A training job was told that all rows were there by a request that had waited for it longer than the log
+/// kept them.
+#[test]
+fn a_request_for_retraining_is_sent_as_the_log_is_by_then() {
+    let body = serde_json::json!({
+        "type": "retrain.requested", "timestamp": "2026-11-10T01:00:00Z",
+        "data": {
+            "retrain_id": "0f", "model": "m", "incident": "1e", "windows": [], "reason": [],
+            "reasons_total": 0, "baseline_sha256": "aa", "config_sha256": "bb", "replay": "",
+            "train_on": {
+                "topic": "t", "format": "driftline-json", "since": "2026-11-09T00:00:00Z",
+                "ranges": [{"partition": 0, "from": 100, "to": 200}],
+                "select": {
+                    "model": "m", "versions": [], "ts_from": "2026-11-09T00:00:00Z",
+                    "ts_before": "2026-11-10T00:00:00Z",
+                },
+                "rows": 100, "history": {"from": "2026-11-09T00:00:00Z", "ranges": []},
+                "labels": null, "complete": true, "expires": null, "export": "",
+            },
+        },
+    });
+    let mut rig = Rig::new();
+    let event = "retrain.requested".to_owned();
+    let kind = RowKind::Webhook { event, body: body.to_string() };
+    rig.worker.on_item(1, OutboxRow { kind, ..row(1, "a", None) });
+    let starts = Arc::clone(&rig.worker.log_starts);
+    let mut complete = || {
+        let sent = rig.send(1).unwrap();
+        let RowKind::Webhook { body, .. } = sent.kind else { panic!("a webhook") };
+        rig.receipt(1, retry(), Some(5));
+        serde_json::from_str::<RetrainRequest>(&body).unwrap().data.train_on.complete
+    };
+    assert!(complete(), "nobody has told where the log begins");
+    let begin_at = |offset: i64| {
+        starts.write().unwrap().insert("t".to_owned(), [(Partition(0), offset)].into());
+    };
+    begin_at(100);
+    assert!(complete());
+    begin_at(101);
+    assert!(!complete());
 }

@@ -38,6 +38,8 @@ pub(super) struct Intake {
     taken: u64,
     dead_letters: DeadLetters,
     clock: Clock,
+    /// Where each log begins, as the pipeline knows it.
+    log_starts: BTreeMap<TopicPartition, i64>,
 }
 
 impl Intake {
@@ -101,6 +103,7 @@ impl Intake {
             taken: 0,
             dead_letters,
             clock,
+            log_starts: BTreeMap::new(),
         })
     }
 
@@ -213,6 +216,17 @@ impl Intake {
         lag
     }
 
+    /// Where logs begin that began elsewhere, or nobody knew where, at the last call.
+    pub(super) fn new_log_starts(&mut self) -> Vec<(TopicPartition, i64)> {
+        let Some(readers) = &self.readers else { return Vec::new() };
+        let now = readers.log_starts();
+        // A log of which nobody had told before is new.
+        let new = now.iter().filter(|(at, start)| self.log_starts.get(at) != Some(start));
+        let new = new.map(|(at, start)| (*at, *start)).collect();
+        self.log_starts = now;
+        new
+    }
+
     /// The last dead letters, newest first, and whether any of them has trouble arriving.
     pub(super) fn dead_letters(&self) -> (Vec<RecentDeadLetter>, Option<String>) {
         (self.dead_letters.recent(), self.dead_letters.trouble())
@@ -297,6 +311,7 @@ mod tests {
             taken: 0,
             dead_letters,
             clock: Clock::new(),
+            log_starts: BTreeMap::new(),
         };
         let mut gate = Gate::default();
         gate.hold(Snapshot::default(), [(TopicPartition::default(), 5)].into());

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod accidents;
 mod alerts;
 mod files;
 mod house;

@@ -45,6 +45,51 @@ fn subject_name(subject: &Subject, check: &str) -> String {
     })
 }
 
+/// Columns that a message names as having moved together.
+const MOVED_NAMED: usize = 5;
+
+/// A column that moved, and since when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mover {
+    pub subject: Subject,
+    /// Event time in microseconds; `None` where nobody knows.
+    pub since_us: Option<i64>,
+    /// It may have moved before.
+    pub at_the_latest: bool,
+}
+
+/// Which columns moved together in a window, the first mover first: each once, as a line; nothing where
+/// it is one column.
+pub fn moved_together(movers: &[Mover], window: &WindowId, at_us: i64) -> Option<String> {
+    let clocks = Clocks(WindowId::timezone(window));
+    let mut named: Vec<(String, String)> = Vec::new();
+    for Mover { subject, since_us, at_the_latest } in movers {
+        let name = one_line(&subject_name(subject, ""), NAME_CHARS);
+        if named.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        let latest = if *at_the_latest { "at the latest since" } else { "since" };
+        let since = since_us.map(|us| format!(" {latest} {}", clocks.day(us, at_us, false)));
+        named.push((name, since.unwrap_or_default()));
+    }
+    if named.len() < 2 {
+        return None;
+    }
+    let shown = &named[..named.len().min(MOVED_NAMED)];
+    let alike = |one: &(String, String), other: &(String, String)| one.1 == other.1;
+    let groups = shown.chunk_by(alike).map(|group| {
+        let names: Vec<&str> = group.iter().map(|(name, _)| name.as_str()).collect();
+        let since = group.first().map_or("", |(_, since)| since);
+        format!("{}{since}", names.join(", "))
+    });
+    let text = groups.collect::<Vec<_>>().join("; ");
+    let more = match named.len() - shown.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Some(format!("Moved together, the first mover first: {text}{more}"))
+}
+
 /// One sentence that says what a class is.
 pub(super) fn what_it_means(class: Class, model: &str) -> String {
     match class {

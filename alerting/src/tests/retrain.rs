@@ -1,5 +1,7 @@
 //! When retraining is asked for, held back, and asked for again; and the request word for word.
 
+use std::collections::BTreeMap;
+
 use driftline_config::time::{DAY_US, HOUR_US, parse_instant_us};
 use driftline_config::{Partition, Subject, WindowId};
 
@@ -90,12 +92,12 @@ fn no_request_while_the_input_is_broken_and_one_when_it_is_repaired() {
     assert_eq!(letter(&decision), 'H');
 
     let at_us = grown.at_us + DAY_US;
-    let (state, still) = retry(&state, &alerts, at_us, Some("carrier"), &LIMITS);
+    let (state, still) = retry(&state, &alerts, at_us, &|_| Some("carrier".to_owned()), &LIMITS);
     assert_eq!(still.iter().map(|(_, decision)| letter(decision)).collect::<String>(), "H");
-    let (state, repaired) = retry(&state, &alerts, at_us, None, &LIMITS);
+    let (state, repaired) = retry(&state, &alerts, at_us, &|_| None, &LIMITS);
     assert_eq!(repaired.iter().map(|(_, decision)| letter(decision)).collect::<String>(), "Q");
     assert_eq!(repaired[0].0.class, Class::InputShift);
-    let (_, settled) = retry(&state, &alerts, at_us + HOUR_US, None, &LIMITS);
+    let (_, settled) = retry(&state, &alerts, at_us + HOUR_US, &|_| None, &LIMITS);
     assert!(settled.is_empty(), "asked once");
 }
 
@@ -106,12 +108,12 @@ fn what_could_not_be_named_is_asked_for_again() {
     let (mut state, decision) = decide(&before, &steps[1][0], None, &LIMITS);
     assert_eq!(letter(&decision), 'Q');
     state.take_back(&before, Class::InputShift, steps[1][0].at_us);
-    let (state, again) = retry(&state, &alerts, steps[1][0].at_us + HOUR_US, None, &LIMITS);
+    let (state, again) = retry(&state, &alerts, steps[1][0].at_us + HOUR_US, &|_| None, &LIMITS);
     assert_eq!(again.iter().map(|(_, decision)| letter(decision)).collect::<String>(), "Q");
     // A later request that cannot be named leaves the first one as it is.
     let (mut further, _) = decide(&state, &steps[2][0], None, &LIMITS);
     further.take_back(&state, Class::InputShift, steps[2][0].at_us);
-    let (_, joined) = retry(&further, &alerts, steps[2][0].at_us + 2 * DAY_US, None, &LIMITS);
+    let (_, joined) = retry(&further, &alerts, steps[2][0].at_us + 2 * DAY_US, &|_| None, &LIMITS);
     assert_eq!(joined.iter().map(|(_, decision)| letter(decision)).collect::<String>(), "Q");
 }
 
@@ -120,7 +122,7 @@ fn what_waits_is_forgotten_with_its_incident() {
     let (alerts, steps) = run(Watch::Windows, Class::InputShift, "aaoo");
     let (state, _) = decide(&RetrainState::default(), &steps[1][0], Some("carrier"), &LIMITS);
     let (state, _) = decide(&state, &steps[3][0], None, &LIMITS);
-    let (after, decisions) = retry(&state, &alerts, 0, None, &LIMITS);
+    let (after, decisions) = retry(&state, &alerts, 0, &|_| None, &LIMITS);
     assert!(decisions.is_empty());
     assert_eq!(after, RetrainState::default());
 }
@@ -139,7 +141,7 @@ fn the_state_survives_a_restart_and_ids_depend_on_causes_alone() {
 }
 
 /// The example of CONTRACTS §8 with its dots filled in.
-const REQUEST: &str = r#"{"type":"retrain.requested","timestamp":"2026-11-10T01:00:00Z","data":{"retrain_id":"0f","model":"flight-delay","incident":"1e","windows":["flight-delay@20261109T000000Z.1d"],"reason":[{"subject":"feature:dep_delay","value":0.16,"bound":0.076,"tolerance":0.05,"because":"57 % of requests have dep_delay > 3.25"}],"reasons_total":3,"train_on":{"topic":"flights.captures","format":"driftline-json","since":"2026-11-02T00:00:00Z","ranges":[{"partition":0,"from":10240,"to":11052}],"select":{"model":"flight-delay","versions":["3"],"ts_from":"2026-11-09T00:00:00Z","ts_before":"2026-11-10T00:00:00Z"},"rows":812,"history":{"from":"2026-08-11T00:00:00Z","ranges":[{"partition":0,"from":2,"to":10240}]},"labels":null,"complete":true,"expires":"2026-11-23T04:00:00Z","export":"driftline export --config driftline.yaml --retrain 0f --out train.parquet"},"baseline_sha256":"aa","config_sha256":"bb","replay":"driftline replay --config driftline.yaml --window flight-delay@20261109T000000Z.1d"}}"#;
+const REQUEST: &str = r#"{"type":"retrain.requested","timestamp":"2026-11-10T01:00:00Z","data":{"retrain_id":"0f","model":"flight-delay","incident":"1e","windows":["flight-delay@20261109T000000Z.1d"],"reason":[{"subject":"feature:dep_delay","value":0.16,"bound":0.076,"tolerance":0.05,"because":"57 % of requests have dep_delay > 3.25"}],"reasons_total":3,"train_on":{"topic":"flights.captures","format":"driftline-json","since":"2026-11-02T00:00:00Z","ranges":[{"partition":0,"from":10240,"to":11052}],"select":{"model":"flight-delay","versions":["3"],"ts_from":"2026-11-09T00:00:00Z","ts_before":"2026-11-10T00:00:00Z"},"rows":812,"history":{"from":"2026-08-11T00:00:00Z","ranges":[{"partition":0,"from":2,"to":10240}],"select":{"model":"flight-delay","versions":[],"ts_from":"2026-08-11T00:00:00Z","ts_before":"2026-11-09T00:00:00Z"}},"labels":null,"complete":true,"expires":"2026-11-23T04:00:00Z","export":"driftline export --config driftline.yaml --retrain 0f --out train.parquet"},"baseline_sha256":"aa","config_sha256":"bb","replay":"driftline replay --config driftline.yaml --window flight-delay@20261109T000000Z.1d"}}"#;
 
 #[test]
 fn a_request_is_written_as_the_contract_says() {
@@ -172,6 +174,12 @@ fn a_request_is_written_as_the_contract_says() {
             history: History {
                 from: instant("2026-08-11T00:00:00Z"),
                 ranges: vec![OffsetRange { partition: Partition(0), from: 2, to: 10240 }],
+                select: Some(Select {
+                    model: String::from("flight-delay"),
+                    versions: Vec::new(),
+                    ts_from: instant("2026-08-11T00:00:00Z"),
+                    ts_before: instant("2026-11-09T00:00:00Z"),
+                }),
             },
             labels: None,
             complete: true,
@@ -189,4 +197,18 @@ fn a_request_is_written_as_the_contract_says() {
     let request = RetrainRequest::new(instant("2026-11-10T01:00:00Z"), data);
     assert_eq!(serde_json::to_string(&request).unwrap(), REQUEST);
     assert_eq!(serde_json::from_str::<RetrainRequest>(REQUEST).unwrap(), request);
+}
+
+/// A job was told that all rows were there, a day after retention had taken them.
+#[test]
+fn a_request_that_is_sent_after_its_rows_are_gone_says_so() {
+    let request: RetrainRequest = serde_json::from_str(REQUEST).unwrap();
+    let begins_at = |offset: i64| BTreeMap::from([(Partition(0), offset)]);
+    assert_eq!(request.looked_at_again(&begins_at(10240)), None);
+    let late = request.looked_at_again(&begins_at(10241)).unwrap();
+    assert!(!late.data.train_on.complete);
+    assert_eq!(late.data.retrain_id, request.data.retrain_id);
+    assert_eq!(late.looked_at_again(&begins_at(11052)), None, "it says so already");
+    // Where nobody knows where the log begins, it says what it said.
+    assert_eq!(request.looked_at_again(&BTreeMap::new()), None);
 }

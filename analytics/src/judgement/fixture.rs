@@ -241,7 +241,13 @@ pub(crate) fn model() -> Model {
             partition_after: driftline_config::PartitionAfter::Off,
         },
         shadow: Vec::new(),
-        retrain: Retrain { history_us: 0, cooldown_us: 0, max_per_day: 1 },
+        retrain: Retrain {
+            history_us: 0,
+            cooldown_us: 0,
+            max_per_day: 1,
+            rows: None,
+            wait_windows: Retrain::usual_wait(),
+        },
     }
 }
 

@@ -39,7 +39,13 @@ fn model() -> Model {
         errors: None,
         no_data: NoData { after_us: 1, partition_after: driftline_config::PartitionAfter::Off },
         shadow: Vec::new(),
-        retrain: Retrain { history_us: 1, cooldown_us: 1, max_per_day: 1 },
+        retrain: Retrain {
+            history_us: 1,
+            cooldown_us: 1,
+            max_per_day: 1,
+            rows: None,
+            wait_windows: Retrain::usual_wait(),
+        },
     }
 }
 

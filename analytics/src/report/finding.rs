@@ -68,6 +68,10 @@ pub struct Finding {
     /// Further statistics of a distribution, shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
+    /// By what all values were multiplied, where that is what moved them: another unit, or `-1` for another
+    /// sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescaled: Option<f64>,
     /// Whether it may alarm.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub judged: bool,
@@ -311,6 +315,7 @@ impl Finding {
             because: String::new(),
             first_over: None,
             shift: None,
+            rescaled: None,
             judged: true,
             discrete: false,
             private: false,

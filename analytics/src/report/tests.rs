@@ -98,6 +98,7 @@ fn example() -> Report {
         requests_weighted: None,
         names_truncated: Vec::new(),
         budget: None,
+        repeated: None,
         not_computable: None,
     };
     report.findings.extend([

@@ -45,7 +45,10 @@ pub(super) fn absorb(window: &mut WindowState, layout: &Layout, parts: &[Part<'_
             absorb_version(window, layout, batch, version, rows);
         }
     }
-    valued.iter().for_each(|&part| absorb_unknown_columns(window, part));
+    for &part in &valued {
+        absorb_unknown_columns(window, part);
+        window.hashes.absorb(part, features.len());
+    }
 }
 
 struct Sorted<'a> {

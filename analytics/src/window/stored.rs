@@ -1,13 +1,13 @@
 //! The bytes of a window: one encoding for the checkpoint and for whatever leaves the process.
 
-use super::{VersionState, WindowState};
+use super::{RowHashes, VersionState, WindowState};
 use crate::cells::{Cell, LatencyCell, Reference, RequestCell};
 use crate::encoding::{DecodeError, Reader, put_signed, put_text, put_varint};
 use crate::layout::Layout;
 use crate::names::BottomK;
 
 /// The newest encoding; older ones are read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl WindowState {
     /// Appends the bytes of this window: equal windows give equal bytes, however they were counted.
@@ -34,6 +34,7 @@ impl WindowState {
             version.encode(out);
         }
         self.unknown_columns.encode(out);
+        self.hashes.encode(out);
     }
 
     /// Reads the bytes of a window of this layout.
@@ -44,7 +45,7 @@ impl WindowState {
     pub fn decode(layout: &Layout, bytes: &[u8]) -> Result<WindowState, DecodeError> {
         const WHAT: &str = "a window";
         let mut reader = Reader::new(bytes);
-        reader.version(VERSION)?;
+        let version = reader.version(VERSION)?;
         let mut window = WindowState { rows: reader.count(WHAT)?, ..WindowState::default() };
         if reader.flag(WHAT)? {
             let first_us = reader.signed(WHAT)?;
@@ -72,6 +73,9 @@ impl WindowState {
             window.other = Some(VersionState::decode(&mut reader, references)?);
         }
         window.unknown_columns = BottomK::decode(&mut reader)?;
+        if version > 1 {
+            window.hashes = RowHashes::decode(&mut reader)?;
+        }
         reader.finish()?;
         window.displace(layout);
         Ok(window)

@@ -10,6 +10,8 @@ use crate::tree::{Entry, Node, Written};
 
 /// A secret file is a line, not a disk.
 const SECRET_BYTES: u64 = 64 << 10;
+/// Stands for a secret that nobody needs and nobody could read: an address as well as a token.
+const NO_SECRET: &str = "https://not-read.invalid";
 /// A century: sums of an instant and a few durations stay far from the end of the 64 bits.
 const LONGEST_US: i64 = 36_500 * DAY_US;
 /// How much of a wrong value a message quotes.
@@ -150,6 +152,14 @@ impl<'n> Value<'n> {
     /// A text that is never printed: as written, by `${VAR}`, or out of `file:PATH` without the
     /// newline at its end.
     pub(crate) fn secret(self) -> Read<Secret> {
+        let read = self.secret_as_it_is();
+        if read.is_ok() || self.context.needs_secrets.get() {
+            return read;
+        }
+        Ok(Secret::new(NO_SECRET))
+    }
+
+    fn secret_as_it_is(self) -> Read<Secret> {
         let text = self.text()?;
         let Some(path) = text.strip_prefix("file:") else {
             return if text.is_empty() {

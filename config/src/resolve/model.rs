@@ -448,8 +448,14 @@ fn retrain(mut section: Section<'_>) -> Retrain {
     let max_per_day = section.read("max_per_day", |value| {
         u32::try_from(value.whole(1)?).map_err(|_| value.not("a sensible number"))
     });
+    let rows = section.read("rows", |value| value.whole(1));
+    let wait_windows = section.read("wait", |value| {
+        u32::try_from(value.whole(1)?).map_err(|_| value.not("a sensible number of windows"))
+    });
     section.finish();
     Retrain {
+        rows,
+        wait_windows: wait_windows.unwrap_or_else(Retrain::usual_wait),
         history_us: history_us.unwrap_or(90 * DAY_US),
         cooldown_us: cooldown_us.unwrap_or(DAY_US),
         max_per_day: max_per_day.unwrap_or(2),

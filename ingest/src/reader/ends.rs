@@ -1,4 +1,5 @@
-//! The thread that asks where logs end, so that it is known of a partition at rest since when it held no more.
+//! The thread that asks where logs end, so that it is known of a partition at rest since when it held no more;
+//! and, less often, where they begin.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,8 @@ use crate::plan::Connection;
 
 /// How often the ends are asked for.
 const EVERY: Duration = Duration::from_secs(1);
+/// In every which round the beginnings are asked for: brokers look every few minutes what retention takes.
+const STARTS_EVERY: u64 = 10;
 /// How long one broker may take to answer: the others wait meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -43,6 +46,8 @@ pub(crate) struct Ends {
     /// The answers of the last round.
     samples: Mutex<Arc<BTreeMap<TopicPartition, Sample>>>,
     round: AtomicU64,
+    /// The first offset that each log holds, as its leader said last.
+    starts: Mutex<BTreeMap<TopicPartition, i64>>,
 }
 
 impl Ends {
@@ -61,6 +66,11 @@ impl Ends {
             return None;
         }
         Some(Arc::clone(&self.samples()))
+    }
+
+    /// The first offset that each log holds, as far as anybody said.
+    pub(crate) fn starts(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, i64>> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, samples: BTreeMap<TopicPartition, Sample>) {
@@ -121,8 +131,13 @@ struct Sampler {
 
 impl Sampler {
     fn run(self, stopped: &Receiver<()>) {
+        let mut round = 0_u64;
         while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             self.round();
+            if round.is_multiple_of(STARTS_EVERY) {
+                self.ask_for_starts();
+            }
+            round += 1;
             // What the broker says beside answers is an event of this client.
             let _ = self.client.poll(Duration::ZERO);
         }
@@ -136,7 +151,8 @@ impl Sampler {
                 return;
             }
             let at = self.clock.now();
-            match self.ends_of(&logs) {
+            // As a time, the end is what comes after every one.
+            match self.offsets_of(&logs, Offset::End) {
                 Ok(ends) => {
                     samples.extend(ends.into_iter().map(|(log, end)| (log, Sample { end, at })));
                 }
@@ -144,6 +160,25 @@ impl Sampler {
             }
         }
         self.shared.ends.publish(samples);
+    }
+
+    /// Asks each broker once where the logs of its partitions begin.
+    fn ask_for_starts(&self) {
+        let mut by_leader: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
+        for (&log, &leader) in
+            self.shared.ends.leaders.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
+            by_leader.entry(leader).or_default().push(log);
+        }
+        for logs in by_leader.into_values() {
+            if self.shared.stopped() {
+                return;
+            }
+            match self.offsets_of(&logs, Offset::Beginning) {
+                Ok(starts) => self.shared.ends.starts().extend(starts),
+                Err(error) => tracing::debug!(%error, "the beginnings of logs are not known"),
+            }
+        }
     }
 
     /// Partitions whose end was reached as far as known, by the broker that leads them: whoever has more to
@@ -160,15 +195,14 @@ impl Sampler {
         by_leader
     }
 
-    fn ends_of(&self, logs: &[TopicPartition]) -> Result<Vec<(TopicPartition, i64)>, KafkaError> {
+    fn offsets_of(
+        &self,
+        logs: &[TopicPartition],
+        of: Offset,
+    ) -> Result<Vec<(TopicPartition, i64)>, KafkaError> {
         let mut asked = TopicPartitionList::with_capacity(logs.len());
         for log in logs {
-            // As a time, the end is what comes after every one.
-            asked.add_partition_offset(
-                self.plan.topic_name(log.topic),
-                log.partition.0,
-                Offset::End,
-            )?;
+            asked.add_partition_offset(self.plan.topic_name(log.topic), log.partition.0, of)?;
         }
         let found = self.client.offsets_for_times(asked, PATIENCE)?;
         // By name: the answer keeps no order.

@@ -228,6 +228,12 @@ impl Readers {
             .collect()
     }
 
+    /// The first offset that each log holds; at most ten seconds old. Partitions of which nobody has said
+    /// it are absent.
+    pub fn log_starts(&self) -> BTreeMap<TopicPartition, i64> {
+        self.shared.ends.starts().clone()
+    }
+
     /// Stops reading and waits for the threads, at most ten seconds. What was read and not sent is
     /// dropped; it is read again from the checkpoint's positions.
     pub fn stop(mut self) {

@@ -13,6 +13,7 @@ pub(crate) mod lanes;
 pub(crate) mod model;
 pub(crate) mod outbox;
 pub(crate) mod rejects;
+mod retrain;
 pub(crate) mod silence;
 pub(crate) mod troubles;
 

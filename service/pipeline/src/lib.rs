@@ -164,6 +164,11 @@ pub enum Read {
         topic: TopicId,
         count: i32,
     },
+    /// Where the log begins: what is before is gone.
+    LogStart {
+        at: TopicPartition,
+        offset: i64,
+    },
     /// Records were gone before they could be read; reading goes on at `to`.
     Gap {
         at: TopicPartition,
@@ -349,8 +354,10 @@ impl Pipeline {
                 self.each_decider(at.topic, |model| model.disturb(at.partition, now));
             }
             Read::Partitions { topic, count } => self.on_partitions(topic, count, now_us),
+            Read::LogStart { at, offset } => self.note_log_start(at, offset),
             Read::Gap { at, to } => self.counting.skip(at, to),
             Read::Recreated { at, offset } => {
+                self.note_log_start(at, offset);
                 self.counting.begin_anew(at, offset);
                 self.each_with_counts(at, |model, counts| {
                     model.begin(at.partition, offset, counts)
@@ -361,6 +368,12 @@ impl Pipeline {
             }
             Read::Recovered { topic } => self.deciding.troubles.reading(topic, None, now_us),
         }
+    }
+
+    fn note_log_start(&mut self, at: TopicPartition, offset: i64) {
+        self.each_decider(at.topic, |model| {
+            model.log_starts.insert(at.partition, offset);
+        });
     }
 
     /// A chunk is counted; deciding learns of its rows and what they say of time, and closes what is due
@@ -380,6 +393,7 @@ impl Pipeline {
             let windows = passage.passage.lanes.drift.windows;
             let whole = batch.map(|batch| CountedRows { batch, windows });
             if let Some(counted) = paired.unwrap_or(whole) {
+                model.note_first_stamps(passage.partition, &counted);
                 let CountedRows { batch: rows, windows } = counted;
                 self.outlet.effects.push(Effect::Counted { model: id, rows, windows });
             }
@@ -491,6 +505,7 @@ impl Pipeline {
         }
         for &(from_us, into_us) in &taken.carried {
             desk.outlet.carry(model.name(), from_us, into_us);
+            model.carry_first_stamps(from_us, into_us);
             desk.outlet.effects.push(Effect::CarryShadow { model: id, from_us, into_us });
             desk.outlet.urgent = true;
         }

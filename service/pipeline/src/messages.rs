@@ -10,7 +10,7 @@ use driftline_alerting::retrain::RetrainRequest;
 use driftline_alerting::{
     Acceptance, Class, Evidence, Incident, State, Transition, TransitionState,
 };
-use driftline_config::{Config, Http, MaxAge, Receiver};
+use driftline_config::{Config, Http, MaxAge, Receiver, ReceiverKind, Wants};
 
 use crate::deciding::model::ModelDecider;
 use crate::retraining::Source;
@@ -56,7 +56,7 @@ impl Messages {
             may_write: config.http.token.is_some(),
             external_url: url.map(|url| url.trim_end_matches('/').to_owned()),
             max_age: config.alerts.max_age,
-            config_path: config.path.display().to_string(),
+            config_path: as_a_word(&config.path.display().to_string()),
             retention_us,
         }
     }
@@ -76,6 +76,15 @@ impl Messages {
         // Where the broker did not say, nobody knows.
         let retention_us = self.retention_us.get(topic).copied();
         Source { topic, retention_us, config_path: &self.config_path }
+    }
+
+    /// Whether somebody takes the retraining requests of a model.
+    pub(crate) fn takes_requests(&self, model: &ModelDecider) -> bool {
+        let notify = &model.setup.model.notify;
+        self.receivers.iter().any(|receiver| {
+            let is_program = matches!(receiver.kind, ReceiverKind::Webhook(_));
+            is_program && receiver.wants(Wants::Retrain) && notify.contains(&receiver.name)
+        })
     }
 
     /// The mails, alert webhooks and alerts about a transition.
@@ -170,6 +179,15 @@ impl<'a> Occasion<'a> {
         };
         Occasion { transition, ordinal, unmoved, note }
     }
+}
+
+/// A text as one word of a shell.
+fn as_a_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':');
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The service as its own machine reaches it.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use driftline_alerting::retrain::{
     History, OffsetRange, RetrainData, RetrainReason, RetrainRequest, Select, TrainOn,
 };
-use driftline_alerting::{Class, Evidence, ModelAlerts, State, Transition};
+use driftline_alerting::{Class, Evidence, Incident, ModelAlerts, State, Transition};
 use driftline_analytics::report::{Check, Finding, Report};
 use driftline_config::{Level, Partition};
 
@@ -48,9 +48,8 @@ pub(crate) fn request(
     let (ts_from, ts_before) = (first.closed.start_us, last.closed.end_us);
     let ranges = ranges_of(model, &windows, ts_from..ts_before);
     let forgotten = model.facts.late_forgotten_us.is_some_and(|time_us| time_us >= ts_from);
-    let expires = source.retention_us.map(|retention_us| ts_from.saturating_add(retention_us));
     let config = source.config_path;
-    let data = RetrainData {
+    let mut data = RetrainData {
         retrain_id: id.to_owned(),
         model: model.name().to_owned(),
         incident: transition.incident.clone(),
@@ -71,8 +70,8 @@ pub(crate) fn request(
             history: history(model, first, &ranges),
             ranges,
             labels: None,
-            complete: !forgotten,
-            expires,
+            complete: false,
+            expires: expires(&windows, source.retention_us),
             export: format!(
                 "driftline export --config {config} --retrain {id} --out train.parquet"
             ),
@@ -81,7 +80,35 @@ pub(crate) fn request(
         config_sha256: model.setup.config_sha256.clone(),
         replay: format!("driftline replay --config {config} --window {}", last.id),
     };
+    // Before the broker has told where the log begins, what was read a moment ago is there.
+    data.train_on.complete =
+        !forgotten && data.train_on.is_held_by(&model.log_starts).unwrap_or(true);
     Ok(RetrainRequest::new(transition.at_us, data))
+}
+
+/// The last step of an incident, over all of its windows so far.
+pub(crate) fn of_incident(incident: &Incident) -> Transition {
+    let windows = incident.windows.iter().cloned().collect();
+    Transition { windows, ..incident.last.clone() }
+}
+
+/// How many rows a request for the windows of a transition would name; `None` where it would name none.
+pub(crate) fn rows_of(model: &ModelDecider, transition: &Transition) -> Option<u64> {
+    let windows = windows_of(model, transition).ok()?;
+    Some(windows.iter().map(|window| window.closed.rows).sum())
+}
+
+/// When retention takes the first of the rows at the earliest. A log loses its oldest records first, and
+/// none before its timestamp is as old as it keeps any: so the first row of each partition says it for all.
+fn expires(windows: &[&PastWindow], retention_us: Option<i64>) -> Option<i64> {
+    let mut first_us: BTreeMap<Partition, i64> = BTreeMap::new();
+    for window in windows {
+        for (&partition, &stamp_us) in &window.first_stamps {
+            first_us.entry(partition).or_insert(stamp_us);
+        }
+    }
+    let oldest_us = first_us.into_values().min()?;
+    Some(oldest_us.saturating_add(retention_us?))
 }
 
 fn reason(evidence: &Evidence) -> RetrainReason {
@@ -170,16 +197,27 @@ fn ranges_of(
     ranges
 }
 
-/// What the log holds before the rows, as far back as remembered windows and `retrain.history` go.
+/// What the log holds before the rows, as far back as remembered windows, the log itself and
+/// `retrain.history` go.
 fn history(model: &ModelDecider, first: &PastWindow, ranges: &[OffsetRange]) -> History {
     let since_us = first.closed.start_us.saturating_sub(model.setup.model.retrain.history_us);
     let earlier = model.facts.past.iter().filter(|window| {
         window.closed.start_us >= since_us && window.closed.start_us < first.closed.start_us
     });
+    let is_held = |window: &&PastWindow| {
+        window.closed.cuts.iter().all(|(partition, cut)| {
+            let from = cut.rows_from.unwrap_or(cut.from).min(cut.from);
+            // Before the broker has told, what was read a moment ago is there.
+            model.log_starts.get(partition).is_none_or(|start| *start <= from)
+        })
+    };
     let mut from_us = first.closed.start_us;
     let mut starts: BTreeMap<Partition, i64> = BTreeMap::new();
-    for window in earlier {
+    let mut windows = Vec::new();
+    // From the newest back to the first of which the log has lost a record.
+    for window in earlier.rev().take_while(is_held) {
         from_us = from_us.min(window.closed.start_us);
+        windows.push(window);
         for (&partition, cut) in &window.closed.cuts {
             let from = cut.rows_from.unwrap_or(cut.from).min(cut.from);
             let start = starts.entry(partition).or_insert(from);
@@ -193,22 +231,30 @@ fn history(model: &ModelDecider, first: &PastWindow, ranges: &[OffsetRange]) -> 
             history.push(OffsetRange { partition, from, to });
         }
     }
-    History { from: from_us, ranges: history }
+    let select = Select {
+        model: model.name().to_owned(),
+        versions: versions_of(&windows),
+        ts_from: from_us,
+        ts_before: first.closed.start_us,
+    };
+    History { from: from_us, ranges: history, select: Some(select) }
 }
 
 /// Whether a window's rows are nothing to train on: broken input or failing requests at alarm.
 pub(crate) fn is_broken(report: &Report) -> bool {
     let broken = |finding: &&Finding| {
+        let rescaled = finding.rescaled.is_some() && !finding.subject.is_prediction();
         finding.judged
             && finding.level == Level::Alarm
-            && matches!(
-                finding.check,
-                Check::Missing
-                    | Check::WrongType
-                    | Check::Absent
-                    | Check::NewCategory
-                    | Check::Errors
-            )
+            && (rescaled
+                || matches!(
+                    finding.check,
+                    Check::Missing
+                        | Check::WrongType
+                        | Check::Absent
+                        | Check::NewCategory
+                        | Check::Errors
+                ))
     };
     report.findings.iter().any(|finding| broken(&finding))
 }

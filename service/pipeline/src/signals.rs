@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use driftline_alerting::mail::{Mover, moved_together};
 use driftline_alerting::{Class, ClassSignal, Evidence, Measure, Observation, Opening, Source};
 use driftline_analytics::budget::Maximum;
 use driftline_analytics::burn::{
@@ -10,6 +11,7 @@ use driftline_analytics::burn::{
 use driftline_analytics::lane::Closed;
 use driftline_analytics::pane::PaneRecords;
 use driftline_analytics::report::{BudgetSection, Check, Finding, Report};
+use driftline_analytics::window::Repeated;
 use driftline_config::time::parse_instant_us;
 use driftline_config::{Level, Subject};
 
@@ -155,6 +157,10 @@ fn of_broken_input(broken: BrokenInput) -> Evidence {
 
 fn class_of(finding: &Finding) -> Option<Class> {
     match finding.check {
+        // Another unit or sign is nothing to learn.
+        Check::Distribution if finding.rescaled.is_some() && !finding.subject.is_prediction() => {
+            Some(Class::BrokenInput)
+        }
         Check::Distribution if finding.release => Some(Class::Release),
         Check::Distribution if finding.subject.is_prediction() => Some(Class::PredictionShift),
         Check::Distribution => Some(Class::InputShift),
@@ -174,10 +180,17 @@ fn signal(report: &Report, class: Class, findings: &[&Finding]) -> ClassSignal {
     };
     let told = findings.iter().filter(|finding| finding.level != Level::Ok);
     let mut signal = ClassSignal::new(level, told.map(|finding| of_finding(finding)).collect());
+    let shifts = !matches!(class, Class::BrokenInput);
+    if let Some(Repeated { distinct, share }) = report.repeated.filter(|_| shifts) {
+        let percent = (share * 100.0).round();
+        signal.promise.push(format!(
+            "Repeated rows: {distinct} distinct rows are {percent} % of requests, as where one client sends the same again and again"
+        ));
+    }
     if let Some(budget) = &report.budget {
         signal.opening = opening(budget, class, findings);
         if findings.iter().any(|finding| finding.rank.is_some()) {
-            signal.promise = promise(budget);
+            signal.promise.splice(0..0, promise(report, budget));
         }
     }
     signal
@@ -186,6 +199,12 @@ fn signal(report: &Report, class: Class, findings: &[&Finding]) -> ClassSignal {
 /// How a class opens where ranks decide: at once where a maximum pages and its leading column is one of
 /// the class. Columns that no rank judges, such as those of a version with its own baseline, are counted.
 fn opening(budget: &BudgetSection, class: Class, findings: &[&Finding]) -> Opening {
+    // What is broken beyond doubt waits for nothing where the window pages.
+    let is_rescaled =
+        |finding: &&&Finding| finding.rescaled.is_some() && finding.level == Level::Alarm;
+    if class == Class::BrokenInput && budget.pages && findings.iter().any(|it| is_rescaled(&it)) {
+        return Opening::AtOnce;
+    }
     let broken = class == Class::BrokenInput;
     let mut pages = budget.maxima.iter().filter(|maximum| budget.pages && maximum.pages);
     let leads = pages.any(|maximum| {
@@ -205,25 +224,21 @@ fn opening(budget: &BudgetSection, class: Class, findings: &[&Finding]) -> Openi
     }
 }
 
-/// Columns that a message names as having moved together.
-const MOVED_NAMED: usize = 5;
-
 /// What mail says of the ranks: the promise, and what moved together, first mover first.
-fn promise(budget: &BudgetSection) -> Vec<String> {
+fn promise(report: &Report, budget: &BudgetSection) -> Vec<String> {
     let mut said = vec![format!("How extreme: {}", budget.says)];
-    let named = budget.moved.iter().take(MOVED_NAMED).map(|moved| {
-        let latest = if moved.at_the_latest { "at the latest since" } else { "since" };
-        match &moved.since {
-            Some(since) => format!("{} {latest} {since}", moved.subject),
-            None => moved.subject.to_string(),
-        }
-    });
-    let named: Vec<String> = named.collect();
-    if budget.moved.len() > 1 {
-        let more = budget.moved.len() - named.len();
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        said.push(format!("Moved together, the first mover first: {}{more}", named.join(", ")));
-    }
+    let movers: Vec<Mover> = budget
+        .moved
+        .iter()
+        .map(|moved| Mover {
+            subject: moved.subject.clone(),
+            since_us: moved.since.as_deref().and_then(|text| parse_instant_us(text).ok()),
+            at_the_latest: moved.at_the_latest,
+        })
+        .collect();
+    let window = &report.window;
+    let end_us = parse_instant_us(&window.end).unwrap_or(i64::MAX);
+    said.extend(moved_together(&movers, &window.id, end_us));
     said
 }
 

@@ -1,13 +1,15 @@
 //! A retraining request names exactly the rows that were counted: for people, for programs, again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
 
 use driftline_config::time::parse_instant_us;
 use serde_json::{Value, json};
 
 use crate::rig::kafka;
 use crate::rig::scene::Scene;
-use crate::rig::service::Service;
+use crate::rig::service::{self, Service};
 use crate::rig::smtp::Smtp;
 use crate::rig::traffic::{self, MODELS, Outcome, Plan, Record};
 use crate::rig::webhook::Webhook;
@@ -16,6 +18,9 @@ use crate::rig::{PATIENCE, python};
 const DAYS: i64 = 7;
 /// From here on everybody is older: alarms, but none that opens an incident in one window.
 const SHIFT: (i64, u64) = (3, 8);
+/// Drifted rows that a request waits for: as many as two windows have.
+const ROWS: u64 = 1000;
+const TOKEN: &str = "on-call";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[test]
@@ -28,8 +33,11 @@ fn a_retraining_request_names_exactly_the_counted_rows() {
     let plan = Plan { days: DAYS, older: Some(SHIFT), late: 8, ..Plan::default() };
     let log = traffic::log(&plan);
     let outcomes = traffic::outcomes(&log);
-    let scene = Scene::new(kafka, "retraining", plan.partitions, &receivers(&smtp, &hook));
-    std::fs::write(scene.folder.path().join("password"), "right\n").unwrap();
+    let scene = Scene::new(kafka, "retraining", plan.partitions, &receivers(&smtp, &hook))
+        .with("defaults:\n", &format!("defaults:\n  retrain: {{rows: {ROWS}}}\n"))
+        .with("http: {", &format!("http: {{token: {TOKEN}, "));
+    let password = scene.folder.path().join("password");
+    std::fs::write(&password, "right\n").unwrap();
     traffic::produce(kafka, &scene.topic, &log);
 
     let service = scene.start();
@@ -52,23 +60,61 @@ fn a_retraining_request_names_exactly_the_counted_rows() {
         assert_eq!(
             request["data"]["windows"].as_array().map(Vec::len),
             Some(2),
-            "2 of 3: {request}"
+            "as many as have the rows that it waits for: {request}"
         );
+        assert!(train_on["rows"].as_u64().unwrap() >= ROWS, "{request}");
+        let history = &train_on["history"];
+        assert_eq!(history["select"]["ts_from"], history["from"], "{request}");
+        assert_eq!(history["select"]["ts_before"], train_on["select"]["ts_from"], "{request}");
         assert_eq!(request["data"]["reason"][0]["subject"], "feature:age", "{request}");
         assert_eq!(consumed(&records, train_on), counted, "consumed by anybody");
         assert!(is_crossed_by_late_rows(&log, &outcomes, train_on), "{train_on}");
     }
-    the_mail_names_the_request(&smtp, &requests);
+    let mails = the_mail_names_the_request(&smtp, &requests);
+    the_printed_commands_work(&mails);
     for request in requests.values() {
         the_commands_agree(&scene, &service, request, &ids(&log, &outcomes, request));
     }
     service.stop();
-    // With nobody else at the folder, too.
+    // With nobody else at the folder, too, and without the secrets of the receivers.
+    std::fs::remove_file(&password).unwrap();
     let request = &requests[MODELS[0]];
     exported(&scene, request, &ids(&log, &outcomes, request));
     for id in request["data"]["windows"].as_array().unwrap() {
         let (code, stdout, stderr) = scene.run("replay", &["--window", id.as_str().unwrap()]);
         assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert!(stderr.contains("same bytes"), "{stderr}");
+    }
+    let (code, stdout, stderr) = scene.run("validate", &["--no-secrets"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(scene.run("validate", &[]).0, Some(2), "the password is gone");
+}
+
+/// Every line to copy out of a mail does what it says: from another folder, with the token alone.
+fn the_printed_commands_work(mails: &[String]) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let binary = service::driftline();
+    let folder = Path::new(binary.get_program()).parent().unwrap().to_owned();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let run = |line: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", line]).current_dir(elsewhere.path());
+        shell.env("PATH", format!("{}:{path}", folder.display())).env("DRIFTLINE_TOKEN", TOKEN);
+        service::run(&mut shell)
+    };
+    for text in mails {
+        let printed = |what: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("- {what}: ")));
+            line.unwrap_or_else(|| panic!("no {what:?} in\n{text}"))
+        };
+        let (code, stdout, stderr) = run(printed("Reproduce"));
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert!(stderr.contains("same bytes"), "{stderr}");
+        for what in ["Accept, silent until it grows", "Silence for a day"] {
+            let line = printed(what).replacen("curl ", "curl -sS --fail-with-body ", 1);
+            let (code, stdout, stderr) = run(&line);
+            assert_eq!(code, Some(0), "{line}\n{stdout}{stderr}");
+        }
     }
 }
 
@@ -175,18 +221,26 @@ fn is_crossed_by_late_rows(log: &[Record], outcomes: &[Outcome], train_on: &Valu
     })
 }
 
-fn the_mail_names_the_request(smtp: &Smtp, requests: &BTreeMap<String, Value>) {
+/// Returns the texts of the mails.
+fn the_mail_names_the_request(smtp: &Smtp, requests: &BTreeMap<String, Value>) -> Vec<String> {
     let mails = smtp.mails(requests.len(), PATIENCE);
     let parts =
         mails.iter().map(|mail| python::run("mail_parts.py", &json!({"mail": mail})).unwrap());
     let parts: Vec<Value> = parts.collect();
+    let mut texts = Vec::new();
     for (model, request) in requests {
         let subject = format!("[driftline] {model}: input shift in age");
         let about = |mail: &&Value| mail["subject"].as_str().unwrap().starts_with(&subject);
         let mail = parts.iter().find(about).unwrap_or_else(|| panic!("no {subject}: {parts:#?}"));
-        let (id, text) =
-            (request["data"]["retrain_id"].as_str().unwrap(), mail["text"].as_str().unwrap());
-        assert!(text.contains(&format!("requested as {id}")), "{text}");
+        let text = mail["text"].as_str().unwrap();
+        let id = request["data"]["retrain_id"].as_str().unwrap();
+        // The first moves so far that one window opens its incident, and has to wait for another one's rows.
+        let says = match model == MODELS[0] {
+            true => format!(" of {ROWS} drifted rows have come"),
+            false => format!("requested as {id}"),
+        };
+        assert!(text.contains(&says), "{text}");
+        texts.push(text.to_owned());
         assert!(text.contains("% of requests have age >"), "{text}");
         assert!(text.lines().count() < 40, "{text}");
         assert_eq!(mail["defects"], json!([]));
@@ -196,6 +250,7 @@ fn the_mail_names_the_request(smtp: &Smtp, requests: &BTreeMap<String, Value>) {
     assert!(
         attempts.iter().all(|attempt| attempt["tls"] == true && attempt["user"] == "driftline")
     );
+    texts
 }
 
 /// The column's two distributions and its statistic over time, as parts of the mail itself.

@@ -42,6 +42,13 @@ impl Log {
         entries.push(Entry { offset, time_us, value: Some(value.into()) });
     }
 
+    /// Has all records written so much later than they were.
+    pub fn stamp_later(&mut self, by_us: i64) {
+        for entry in self.0.values_mut().flatten() {
+            entry.time_us = entry.time_us.map(|time_us| time_us + by_us);
+        }
+    }
+
     /// Appends the same record to every partition.
     pub fn push_everywhere(&mut self, value: &str, time_us: i64) {
         for partition in self.partitions() {

@@ -22,4 +22,15 @@ impl World {
         pipeline.handle(Event::Read(told), T0);
         pipeline
     }
+
+    /// The same, of topics that keep records for so long.
+    pub fn pipeline_keeping(&self, partitions: i32, retention_us: i64) -> Pipeline {
+        let topics = self.config.models.iter().map(|model| model.captures.topic.clone());
+        let retention = topics.map(|topic| (topic, retention_us)).collect();
+        let settings = Settings::new(&self.config, retention, T0);
+        let mut pipeline = Pipeline::new(settings, self.setups.clone());
+        let told = Read::Partitions { topic: TopicId(0), count: partitions };
+        pipeline.handle(Event::Read(told), T0);
+        pipeline
+    }
 }

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use driftline_alerting::mail::{RetrainNote, Unmoved};
+use driftline_alerting::mail::Unmoved;
 use driftline_alerting::outbox;
 use driftline_alerting::repeat::Sent;
-use driftline_alerting::retrain::{
-    RetrainDecision, RetrainLimits, RetrainState, decide as ask, retry,
-};
+use driftline_alerting::retrain::{RetrainState, decide as ask};
 use driftline_alerting::{
     Evidence, ModelAlerts, Observation, Source, Transition, TransitionState, decide,
 };
@@ -25,6 +23,7 @@ use super::Desk;
 use super::ahead::AheadRows;
 use super::lanes::{PaneStrips, Strip};
 use super::rejects::RejectMark;
+use super::retrain;
 use super::silence::{Heard, Silences};
 use crate::Effect;
 use crate::counting::closed::{ClosedPane, ClosedWindow, Closing};
@@ -36,7 +35,7 @@ use crate::retraining;
 use crate::setup::Setup;
 use crate::signals;
 use crate::snapshot::{
-    DocumentKey, LaneKind, OutboxBody, StoredReport, StoredShapes, WindowDocument, WindowKey,
+    LaneKind, OutboxBody, StoredReport, StoredShapes, WindowDocument, WindowKey,
 };
 use crate::unmoved::unmoved;
 
@@ -78,6 +77,8 @@ pub(crate) struct ModelDecider {
     pub(crate) heard: Heard,
     /// Where the topic stood when the last row came.
     pub(crate) reject_mark: Option<RejectMark>,
+    /// Where each partition's log begins, as the broker said last.
+    pub(crate) log_starts: BTreeMap<Partition, i64>,
     /// Candidates that were loaded, by name; with since when and why, where they are not scored.
     pub(crate) candidates: BTreeMap<String, Option<(i64, String)>>,
 }
@@ -112,6 +113,9 @@ pub struct DecidingFacts {
     pub recent_panes: VecDeque<StrayShare>,
     /// Offsets of late rows, oldest first.
     pub late_rows: VecDeque<LateRow>,
+    /// Of each open window and partition, when its first row was stamped by the log.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_stamps: BTreeMap<i64, BTreeMap<Partition, i64>>,
     /// Whether offsets of late rows had to be forgotten, and up to which event time.
     pub late_forgotten_us: Option<i64>,
     pub previous: Option<WindowId>,
@@ -148,6 +152,9 @@ pub struct PastWindow {
     /// Whether its input was broken: nobody should train on it.
     #[serde(default)]
     pub broken: bool,
+    /// When the first row of each partition was stamped by the log.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_stamps: BTreeMap<Partition, i64>,
 }
 
 impl ModelDecider {
@@ -173,6 +180,7 @@ impl ModelDecider {
             last_row_wall_us: None,
             heard: Heard::default(),
             reject_mark: None,
+            log_starts: BTreeMap::new(),
             candidates: BTreeMap::new(),
         }
     }
@@ -336,12 +344,14 @@ impl ModelDecider {
         if Arc::ptr_eq(&verdict.setup, &self.setup) {
             self.facts.changed.clear();
         }
-        self.remember(PastWindow {
+        let past = PastWindow {
             id: id.clone(),
             closed: closed.clone(),
             versions: retraining::versions(&report),
             broken: retraining::is_broken(&report),
-        });
+            first_stamps: self.facts.first_stamps.remove(&closed.start_us).unwrap_or_default(),
+        };
+        self.remember(past);
         self.show(&report, closed.start_us);
         self.touch();
         let (model, start_us) = (self.name().to_owned(), closed.start_us);
@@ -430,11 +440,16 @@ impl ModelDecider {
             is_too_old.then(|| "these windows lie in the past, the present comes first".to_owned())
         });
         let limits = self.retrain_limits();
+        // Where nobody is told, nothing is asked for: no cooldown begins.
+        let obstacle = obstacle.or_else(|| {
+            (!desk.messages.takes_requests(self)).then(|| retrain::NOBODY_ASKED.to_owned())
+        });
         // What follows from another incident is that one's business; it is asked again once it is not.
         let obstacle = obstacle.or_else(|| {
             let follows = transition.folded_into.is_some();
             follows.then(|| "this follows from another incident of the model".to_owned())
         });
+        let obstacle = obstacle.or_else(|| self.waits_for_rows(transition, transition.at_us));
         let (state, decision) = ask(&self.facts.retrain, transition, obstacle.as_deref(), &limits);
         let before = std::mem::replace(&mut self.facts.retrain, state);
         self.log(transition, desk.now_us);
@@ -452,64 +467,6 @@ impl ModelDecider {
             self.facts.sent.note(&transition.incident, &transition.id, 0, desk.now_us);
         }
         desk.say(rows);
-    }
-
-    /// Asks again for the retraining that was held back, with the windows as they are by now: once a
-    /// window, and when what was too old to be told is told. Returns what is to be said, by incident.
-    pub(crate) fn retry_retraining(
-        &mut self,
-        at_us: i64,
-        desk: &mut Desk<'_>,
-    ) -> BTreeMap<String, RetrainNote> {
-        let obstacle = retraining::broken_input(&self.facts.alerts);
-        let limits = self.retrain_limits();
-        let alerts = &self.facts.alerts;
-        let (state, decisions) =
-            retry(&self.facts.retrain, alerts, at_us, obstacle.as_deref(), &limits);
-        let before = std::mem::replace(&mut self.facts.retrain, state);
-        let mut notes = BTreeMap::new();
-        for (incident, decision) in decisions {
-            let windows = incident.windows.into_iter().collect();
-            let transition = Transition { at_us, windows, ..incident.last };
-            let note = self.request_retraining(&transition, decision, &before, desk);
-            notes.insert(transition.incident, note);
-        }
-        notes
-    }
-
-    /// Puts the retraining request that a decision asks for into the store and the outbox; says what came
-    /// of it. Where no rows can be named, nothing was asked for: the state of `before` holds again.
-    fn request_retraining(
-        &mut self,
-        transition: &Transition,
-        decision: RetrainDecision,
-        before: &RetrainState,
-        desk: &mut Desk<'_>,
-    ) -> RetrainNote {
-        let id = match decision {
-            RetrainDecision::None => return RetrainNote::None,
-            RetrainDecision::HeldBack { why } => return RetrainNote::HeldBack { why },
-            RetrainDecision::Request { id } => id,
-        };
-        match retraining::request(self, transition, &id, &desk.messages.source(&self.topic)) {
-            Ok(request) => {
-                let rows = desk.messages.retrain_rows(self, transition, &request);
-                desk.outlet.keep(DocumentKey::Retrain(id.clone()), &request);
-                let note = RetrainNote::Requested { id, rows: request.data.train_on.rows };
-                desk.outlet.after_commit.push(Effect::Requested(Arc::new(request)));
-                desk.say(rows);
-                note
-            }
-            Err(why) => {
-                self.facts.retrain.take_back(before, transition.class, transition.at_us);
-                RetrainNote::HeldBack { why: why.to_string() }
-            }
-        }
-    }
-
-    fn retrain_limits(&self) -> RetrainLimits {
-        let retrain = &self.setup.model.retrain;
-        RetrainLimits { cooldown_us: retrain.cooldown_us, max_per_day: retrain.max_per_day }
     }
 
     fn remember(&mut self, past: PastWindow) {

@@ -43,6 +43,7 @@ models:
     window: {every: 2h, lateness: 10m, idle: off, at_least: 1}
 receivers:
   - {name: mail, email: {folder: mails, from: a@example.org, to: [b@example.org]}}
+  - {name: job, on: [retrain], webhook: {url: "http://localhost:9/"}}
 "#;
 
 /// A log with two models, an unconfigured one, broken envelopes, late rows and disorder; ended by

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use driftline_alerting::mail::Mail;
+use driftline_alerting::outbox::RowKind;
 use driftline_config::TopicPartition;
 use driftline_config::time::ClockReading;
 
@@ -439,4 +441,78 @@ fn a_clock_that_is_set_neither_makes_nor_keeps_a_silence() {
     at(&mut inline, MINUTE_US, -240 * HOUR_US, event);
     at(&mut inline, MINUTE_US, -240 * HOUR_US, Event::Tick);
     assert_eq!(silence(&inline), ["firing", "resolved"]);
+}
+
+/// A log in which the rows of model one move after four hours.
+fn moving() -> Log {
+    hourly(12, 100, |hour, index| row(index, if hour < 4 { 0 } else { 400 }))
+}
+
+/// Where ranks decide one window opens an incident: the request named that window, a few hundred rows to
+/// train on.
+#[test]
+fn a_request_waits_for_enough_drifted_rows_and_no_longer_than_it_may() {
+    let windows = |retrain: &str| {
+        let errors = "errors: {objective: 0.99}";
+        let text = CONFIG.replacen(errors, &format!("{errors}\n    retrain: {{{retrain}}}"), 1);
+        let (bench, log) = (Bench::of(&text), moving());
+        let mut inline = Inline::new(bench.pipeline());
+        feed(&bench, &mut inline, &log, LATER);
+        let requests = inline.requests.iter().map(|request| &request.data);
+        requests.map(|data| (data.windows.len(), data.train_on.rows)).collect::<Vec<_>>()
+    };
+    assert_eq!(windows("rows: 1"), [(1, 100)]);
+    assert_eq!(windows("rows: 250"), [(3, 300)]);
+    assert_eq!(windows("rows: 100000, wait: 5"), [(5, 500)]);
+    assert_eq!(windows("rows: 100000, wait: 100"), [], "the incident is younger than that");
+}
+
+/// A request was made, and a cooldown began, where no receiver takes requests: mails said "requested".
+#[test]
+fn where_nobody_takes_requests_none_is_made_and_mails_say_so() {
+    let nobody = CONFIG.replace("on: [retrain]", "on: [alerts]");
+    let (bench, log) = (Bench::of(&nobody), moving());
+    let mut inline = Inline::new(bench.pipeline());
+    feed(&bench, &mut inline, &log, LATER);
+    assert_eq!(inline.requests.len(), 0);
+    let mails: Vec<&Mail> = inline
+        .messages
+        .iter()
+        .filter_map(|row| match &row.kind {
+            RowKind::Mail(mail) => Some(mail),
+            _ => None,
+        })
+        .collect();
+    let shift = mails.iter().find(|mail| mail.subject.contains("input shift")).unwrap();
+    assert!(shift.text.contains("- Retraining: not requested: no receiver"), "{}", shift.text);
+    assert!(mails.iter().all(|mail| !mail.text.contains("requested as")));
+}
+
+/// A request said that all of its rows were there, hours after retention had taken the first of them, and that
+/// they would be for as long as the topic keeps anything since their event time.
+#[test]
+fn a_request_knows_where_the_log_begins_and_how_old_its_records_are() {
+    let text = CONFIG.replacen("objective: 0.99}", "objective: 0.99}\n    retrain: {rows: 1}", 1);
+    let bench = Bench::of(&text);
+    let mut log = moving();
+    // They were written two hours after their event time.
+    log.stamp_later(2 * HOUR_US);
+    let asked = |begins: i64| {
+        let mut inline = Inline::new(bench.world.pipeline_keeping(PARTITIONS, 24 * HOUR_US));
+        inline.feed(Event::Read(Read::LogStart { at: at(0, 0), offset: begins }), LATER);
+        feed(&bench, &mut inline, &log, LATER);
+        inline.requests.first().unwrap().data.train_on.clone()
+    };
+    let whole = asked(0);
+    let first = &whole.ranges[0];
+    assert!(whole.complete);
+    let written_us = whole.since + 2 * HOUR_US;
+    assert_eq!(whole.expires, Some(written_us + 24 * HOUR_US));
+    assert_eq!(whole.history.from, T0, "four hours of before");
+    assert_eq!(whole.history.select.as_ref().map(|select| select.ts_before), Some(whole.since));
+    assert!(!asked(first.from + 1).complete, "its first row is gone");
+    let cut = asked(150);
+    assert!(cut.complete);
+    assert_eq!(cut.history.from, T0 + 2 * HOUR_US, "whole windows that are there");
+    assert!(cut.history.ranges.iter().all(|range| range.from >= 150), "{:?}", cut.history);
 }

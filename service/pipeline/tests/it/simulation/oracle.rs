@@ -260,9 +260,8 @@ impl PlainClock {
             1..4 => run_us,
             _ => 2 * run_us,
         };
-        let goes_on = |first_us: i64| {
-            !jumped && way_us < run_us && (time_us - first_us).abs() < longest_us
-        };
+        let goes_on =
+            |first_us: i64| !jumped && way_us < run_us && (time_us - first_us).abs() < longest_us;
         match self.stretches.last_mut() {
             Some(last) if goes_on(last.3) => {
                 last.0 = last.0.min(time_us);

@@ -147,6 +147,7 @@ pub(super) fn report() -> Report {
         requests_weighted: None,
         names_truncated: Vec::new(),
         budget: None,
+        repeated: None,
         not_computable: None,
     }
 }
