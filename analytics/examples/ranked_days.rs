@@ -132,7 +132,8 @@ fn found(own: &[Day], live: &[Day]) -> Outcome<Value> {
         kind: kind(subject),
         coerce: false,
     };
-    let schema = CaptureSchema { columns: COLUMNS.iter().map(column).collect(), ignored: Vec::new() };
+    let schema =
+        CaptureSchema { columns: COLUMNS.iter().map(column).collect(), ignored: Vec::new() };
     let options = BuildOptions {
         cut_points: CutPoints::default(),
         own_windows: Some(OwnWindowRule { grid: WindowGrid::every(DAY_US), at_least: 1 }),
@@ -166,7 +167,8 @@ fn found(own: &[Day], live: &[Day]) -> Outcome<Value> {
                 let since = budget.since(&standing, &[number], &newest);
                 since.into_iter().next().flatten()
             });
-            let back = since.map(|(since_us, _)| number as i64 + 1 - (since_us - ALIGNMENT_US) / DAY_US);
+            let back =
+                since.map(|(since_us, _)| number as i64 + 1 - (since_us - ALIGNMENT_US) / DAY_US);
             json!([peak.map(|peak| peak.value), peak.map(|peak| peak.pages()), back])
         });
         windows.push(json!(told));

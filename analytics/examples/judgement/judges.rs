@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftline_analytics::baseline::Baseline;
-use driftline_analytics::baseline::build::{BuildOptions, Builder, Built, CutPoints, OwnWindowRule};
+use driftline_analytics::baseline::build::{
+    BuildOptions, Builder, Built, CutPoints, OwnWindowRule,
+};
 use driftline_analytics::budget::{Budget, CoarseWindow, ScaleHistory};
 use driftline_analytics::judgement::{History, JudgeInput, judge, judge_by_ranks};
 use driftline_analytics::layout::{Baselines, Layout};
@@ -141,9 +143,10 @@ impl Judges {
         let of_column = [&ranked.report, &report].map(|report| {
             let subject = subject(watched);
             let at_alarm = |finding: &Finding| finding.level == Level::Alarm;
-            report.findings.iter().any(|finding| {
-                at_alarm(finding) && finding.subject.to_string() == subject
-            })
+            report
+                .findings
+                .iter()
+                .any(|finding| at_alarm(finding) && finding.subject.to_string() == subject)
         });
         // A window is of the columns of its stream, so that none is watched that it does not have.
         let of_peers = peers.by_column.get(watched).copied().unwrap_or_default();

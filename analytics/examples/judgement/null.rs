@@ -23,15 +23,10 @@ const STREAMS: [Stream; 23] = [
     Stream { name: "weekdays", weekdays: true, memory: 0.5, wander: 0.03, ..STEADY },
     STORMS,
     Stream { name: "100 rows", rows: 100, ..STEADY },
-    Stream { name: "10 000 rows", rows: 10_000, numeric: 4, categorical: 1, ..STEADY },
+    Stream { name: "10 000 rows", rows: 10_000, numeric: 2, categorical: 1, ..STEADY },
     Stream { name: "a quarter of the traffic", traffic: 0.25, ..STEADY },
     Stream { name: "half the traffic", traffic: 0.5, ..STEADY },
-    Stream {
-        name: "half the traffic, `min_effect: 0`",
-        traffic: 0.5,
-        least: NO_LEAST,
-        ..STEADY
-    },
+    Stream { name: "half the traffic, `min_effect: 0`", traffic: 0.5, least: NO_LEAST, ..STEADY },
     Stream { name: "four times the traffic", traffic: 4.0, rows: 500, ..STEADY },
     Stream { name: "AR .5, half the traffic", traffic: 0.5, ..AR_5 },
     Stream {
@@ -78,8 +73,13 @@ fn line(stream: &Stream, count: u64) -> Outcome<Line> {
         }
         Ok((progress.incidents, judges.budget.expected(), judges.budget.bound()))
     })?;
-    let mut line =
-        Line { stream: *stream, promised: 0.0, held: 0.0, openings: [0.0; RULES], open: [0.0; RULES] };
+    let mut line = Line {
+        stream: *stream,
+        promised: 0.0,
+        held: 0.0,
+        openings: [0.0; RULES],
+        open: [0.0; RULES],
+    };
     let each = 1.0 / count.max(1) as f64;
     for (incidents, expected, bound) in found {
         let per_period = |openings: usize| openings as f64 * PERIOD / WINDOWS as f64;
@@ -105,9 +105,11 @@ pub(crate) fn table(lines: &[Line]) -> Outcome<String> {
     for line in lines {
         let Line { stream, promised, held, openings, open } = line;
         let rows = (stream.rows as f64 * stream.traffic) as usize;
-        let cell = |(openings, open): (&f64, &f64)| format!("{openings:.2} / {:.0} %", 100.0 * open);
+        let cell =
+            |(openings, open): (&f64, &f64)| format!("{openings:.2} / {:.0} %", 100.0 * open);
         let cells: Vec<String> = openings.iter().zip(open).map(cell).collect();
-        let held = if *promised > 0.0 { format!("{:.0} %", 100.0 * held) } else { "–".to_owned() };
+        let held =
+            if *promised > 0.0 { format!("{:.0} %", 100.0 * held) } else { "–".to_owned() };
         writeln!(
             table,
             "| {} | {} | {} | {rows} | {promised:.2} | {held} | {} |",

@@ -111,7 +111,9 @@ impl Column {
                 column.missing = 1.0 - column.rows / all;
             }
             Values::Categories(values) => {
-                values.iter().for_each(|&value| *column.categories.entry(value).or_default() += 1.0);
+                values
+                    .iter()
+                    .for_each(|&value| *column.categories.entry(value).or_default() += 1.0);
                 column.rows = values.len() as f64;
             }
         }
@@ -246,7 +248,11 @@ impl Reference {
             // A category that has no bin is not counted.
             Of::Categories { shares } => {
                 let known = |category: &u32| shares.contains_key(category);
-                let mut column = Column { categories: column.categories.clone(), numbers: Vec::new(), ..*column };
+                let mut column = Column {
+                    categories: column.categories.clone(),
+                    numbers: Vec::new(),
+                    ..*column
+                };
                 column.categories.retain(|category, _| known(category));
                 by_category(shares, &column)
             }

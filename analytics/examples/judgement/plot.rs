@@ -44,7 +44,8 @@ pub(crate) fn openings(lines: &[Line]) -> Outcome<String> {
     let mut y = TOP + STEP / 2.0;
     for line in lines {
         let (name, own) = (line.stream.name, line.stream.own);
-        let name = if name.contains("own windows") { name.to_owned() } else { format!("{name}, {own}") };
+        let name =
+            if name.contains("own windows") { name.to_owned() } else { format!("{name}, {own}") };
         let (x, base) = (LEFT - 8.0, y + 4.0);
         write!(svg, "<text x=\"{x}\" y=\"{base:.1}\" text-anchor=\"end\">{name}</text>")?;
         for (openings, colour) in line.openings.iter().zip(COLOURS).rev() {
@@ -89,7 +90,10 @@ pub(crate) fn delays(delays: &Delays) -> Outcome<String> {
             write!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>")?;
         }
         if !path.is_empty() {
-            write!(svg, "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=\"2\" fill=\"none\"/>")?;
+            write!(
+                svg,
+                "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=\"2\" fill=\"none\"/>"
+            )?;
         }
     }
     svg.push_str("</svg>\n");

@@ -28,13 +28,10 @@ const SETTINGS: [Setting; 7] = [
         what: "independent, 120 own windows, `min_effect: 0`",
         stream: Stream { least: NO_LEAST, own: 120, ..STEADY },
     },
+    Setting { what: "independent, 90 own windows, `min_effect` by default, 0.03", stream: STEADY },
     Setting {
-        what: "independent, 90 own windows, `min_effect` by default, 0.03",
-        stream: STEADY,
-    },
-    Setting {
-        what: "independent, 90 own windows of 10 000 rows, 5 columns, `min_effect` by default",
-        stream: Stream { rows: 10_000, numeric: 4, categorical: 1, ..STEADY },
+        what: "independent, 90 own windows of 10 000 rows, 3 columns, `min_effect` by default",
+        stream: Stream { rows: 10_000, numeric: 2, categorical: 1, ..STEADY },
     },
     Setting { what: "AR .5, 90 own windows", stream: AR_5 },
     Setting { what: "AR .5, 120 own windows", stream: Stream { own: 120, ..AR_5 } },
@@ -81,7 +78,8 @@ fn delays(setting: &Setting, count: u64) -> Outcome<Delays> {
         }
         Ok(of_run)
     })?;
-    let of_change = |change: usize| by_run.iter().filter_map(|run| run.get(change).copied()).collect();
+    let of_change =
+        |change: usize| by_run.iter().filter_map(|run| run.get(change).copied()).collect();
     let found = (0..CHANGES.len()).map(of_change).collect();
     crate::took(setting.what, started);
     Ok(Delays { setting: *setting, found })
@@ -97,10 +95,8 @@ pub(crate) struct Middle {
 impl Delays {
     pub(crate) fn middle(&self, change: usize, rule: usize) -> Middle {
         let runs = self.found.get(change).map_or(&[][..], Vec::as_slice);
-        let mut delays: Vec<usize> = runs
-            .iter()
-            .map(|run| run.get(rule).copied().flatten().unwrap_or(usize::MAX))
-            .collect();
+        let mut delays: Vec<usize> =
+            runs.iter().map(|run| run.get(rule).copied().flatten().unwrap_or(usize::MAX)).collect();
         delays.sort_unstable();
         let missed = delays.iter().filter(|&&delay| delay == usize::MAX).count();
         // A run without any counts as one that found nothing.

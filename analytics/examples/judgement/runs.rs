@@ -6,10 +6,7 @@ use std::thread;
 use crate::Outcome;
 
 /// What `one` gives for each seed from 0 on, in that order.
-pub(crate) fn all<T: Send>(
-    count: u64,
-    one: impl Fn(u64) -> Outcome<T> + Sync,
-) -> Outcome<Vec<T>> {
+pub(crate) fn all<T: Send>(count: u64, one: impl Fn(u64) -> Outcome<T> + Sync) -> Outcome<Vec<T>> {
     let next = AtomicU64::new(0);
     let work = || {
         let mut done = Vec::new();

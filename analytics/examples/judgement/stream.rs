@@ -211,7 +211,8 @@ impl Source {
             let changes = column + 1 == numeric + categorical;
             return self.categories(day.rows, mean, if changes { change.category } else { 0.0 });
         }
-        let changed = if column + 1 == numeric { *change } else { Change { missing: 0.0, ..NOTHING } };
+        let changed =
+            if column + 1 == numeric { *change } else { Change { missing: 0.0, ..NOTHING } };
         let troubled = column * TROUBLED < numeric;
         let of_day = if day.weekend && column % 2 == 0 { 0.3 } else { 0.0 };
         let of_storm = if troubled { day.storm } else { 0.0 };
