@@ -1,0 +1,6 @@
+//! The join against a direct computation, in any order of arrival and through any crash.
+
+mod any_order;
+mod columns;
+mod sample;
+mod world;
