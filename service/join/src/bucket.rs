@@ -1,7 +1,7 @@
 //! A bucket: all predictions of one stretch of time, in memory since the last run and in runs before it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{Bound, Range};
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::bytes::Damaged;
@@ -50,31 +50,26 @@ pub(crate) struct Slice {
 }
 
 impl AtHand {
-    /// Adds the rows of some pages of a run to those that are known.
+    /// The rows of some pages of a run with these ids.
     pub(crate) fn rows<R: Row>(
         &self,
         pages: impl Iterator<Item = PageKey>,
         from_us: i64,
-        are_wanted: impl Fn(IdHash) -> bool,
+        ids: RangeInclusive<u128>,
     ) -> Result<Vec<R>, Damaged> {
         let mut rows = Vec::new();
         for key in pages {
             let page = self.pages.get(&key).ok_or(Damaged::Missing { what: R::WHAT })?;
-            rows_of(page, from_us, &are_wanted, &mut rows)?;
+            rows_of(page, from_us, ids.clone(), &mut rows)?;
         }
         Ok(rows)
     }
 }
 
 impl Slice {
-    pub(crate) fn has(self, id: IdHash) -> bool {
-        id.prefix() >= self.from && self.to.is_none_or(|to| id.prefix() < to)
-    }
-
-    /// The hashes of the slice.
-    fn hashes(self) -> (u128, Bound<u128>) {
-        let to = self.to.map_or(Bound::Unbounded, |to| Bound::Excluded(u128::from(to) << 64));
-        (u128::from(self.from) << 64, to)
+    pub(crate) fn ids(self) -> RangeInclusive<u128> {
+        let last = self.to.map_or(u128::MAX, |to| (u128::from(to) << 64).saturating_sub(1));
+        u128::from(self.from) << 64..=last
     }
 }
 
@@ -115,7 +110,7 @@ impl Bucket {
     }
 
     /// The pages that a cell lies in.
-    pub(crate) fn pages_of(&self, id: IdHash, into: &mut Vec<PageKey>) {
+    pub(crate) fn pages_of(&self, id: IdHash, into: &mut impl Extend<PageKey>) {
         for kind in [PageKind::Predictions, PageKind::Labels] {
             for run in self.runs_of(kind).iter().filter(|run| run.may_have(id)) {
                 into.extend(self.keys(kind, run.number, run.pages_of(id.prefix())));
@@ -129,13 +124,13 @@ impl Bucket {
         let mut labels = BTreeMap::new();
         for run in self.prediction_runs.iter().filter(|run| run.may_have(id)) {
             let pages = self.keys(PageKind::Predictions, run.number, run.pages_of(id.prefix()));
-            predictions.extend(at_hand.rows::<Prediction>(pages, self.from_us, |it| it == id)?);
+            predictions.extend(at_hand.rows::<Prediction>(pages, self.from_us, id.0..=id.0)?);
         }
         let hot = self.hot_predictions.range((id.0, 0)..=(id.0, u32::MAX));
         predictions.extend(hot.map(|(_, prediction)| prediction.clone()));
         for run in self.label_runs.iter().filter(|run| run.may_have(id)) {
             let pages = self.keys(PageKind::Labels, run.number, run.pages_of(id.prefix()));
-            let rows = at_hand.rows::<Placed>(pages, self.from_us, |it| it == id)?;
+            let rows = at_hand.rows::<Placed>(pages, self.from_us, id.0..=id.0)?;
             labels.extend(rows.into_iter().map(|it| (it.label.order, it)));
         }
         let hot = self.hot_labels.range((id.0, Order::MIN)..=(id.0, Order::MAX));
@@ -167,22 +162,20 @@ impl Bucket {
         for run in &self.prediction_runs {
             let pages = run.pages_between(slice.from, slice.to);
             let pages = self.keys(PageKind::Predictions, run.number, pages);
-            predictions.extend(at_hand.rows(pages, self.from_us, |id| slice.has(id))?);
+            predictions.extend(at_hand.rows(pages, self.from_us, slice.ids())?);
         }
-        let (from, to) = slice.hashes();
-        let to_first = to.map(|to| (to, 0));
-        let hot = self.hot_predictions.range((Bound::Included((from, 0)), to_first));
+        let (first, last) = slice.ids().into_inner();
+        let hot = self.hot_predictions.range((first, 0)..=(last, u32::MAX));
         predictions.extend(hot.map(|(_, prediction)| prediction.clone()));
         predictions.sort_by_key(|it| it.id);
         let mut labels: BTreeMap<(u128, Order), Placed> = BTreeMap::new();
         for run in &self.label_runs {
             let pages = run.pages_between(slice.from, slice.to);
             let pages = self.keys(PageKind::Labels, run.number, pages);
-            let rows = at_hand.rows::<Placed>(pages, self.from_us, |id| slice.has(id))?;
+            let rows = at_hand.rows::<Placed>(pages, self.from_us, slice.ids())?;
             labels.extend(rows.into_iter().map(|it| ((it.label.id.0, it.label.order), it)));
         }
-        let to = to.map(|to| (to, Order::MIN));
-        let hot = self.hot_labels.range((Bound::Included((from, Order::MIN)), to));
+        let hot = self.hot_labels.range((first, Order::MIN)..=(last, Order::MAX));
         labels.extend(hot.map(|(key, placed)| (*key, *placed)));
         let cells = predictions.chunk_by(|one, other| one.id == other.id).map(|predictions| {
             let of_id = predictions.first().map_or(0, |it| it.id.0);

@@ -43,6 +43,16 @@ impl<'b> Reader<'b> {
         Ok(taken)
     }
 
+    /// What comes next.
+    pub(crate) fn peek(&self) -> &'b [u8] {
+        self.left
+    }
+
+    /// The number that comes next; `None` where too few bytes are left.
+    pub(crate) fn peek_u128(&self) -> Option<u128> {
+        self.left.first_chunk().map(|bytes| u128::from_le_bytes(*bytes))
+    }
+
     /// Everything that is left.
     pub(crate) fn rest(&mut self) -> &'b [u8] {
         std::mem::take(&mut self.left)

@@ -22,8 +22,10 @@ use arrivals::Batch;
 use merge::Merge;
 use sweep::Sweep;
 
-/// Events that are looked up together: the pages of a batch are some 16 MB at most, and sorted they are read once.
-const BATCH: usize = 4096;
+/// Most events that are looked up together: labels of one day lie in few pages, each of which is read once.
+const BATCH: usize = 32 << 10;
+/// Pages beyond which a batch takes no more labels: 32 MB.
+const BATCH_PAGES: usize = 8192;
 
 /// A smaller share than one in 4 billion is none.
 const MOST_HALVINGS: u32 = 32;
@@ -154,7 +156,7 @@ impl Join {
             let task = match self.asked.take() {
                 Some(task) => task,
                 None => {
-                    let Some(task) = self.next_task()? else { return Ok(None) };
+                    let Some(task) = self.next_task() else { return Ok(None) };
                     let wanted = self.wanted(&task);
                     if !wanted.is_empty() {
                         self.asked = Some(task);
@@ -212,26 +214,26 @@ impl Join {
         self.buckets.values().flat_map(Bucket::runs).map(|run| run.memory_bytes()).sum()
     }
 
-    fn next_task(&mut self) -> Result<Option<Task>, Damaged> {
+    fn next_task(&mut self) -> Option<Task> {
         loop {
             if let Some(task) = self.tasks.pop_front() {
-                return Ok(Some(task));
+                return Some(task);
             }
             self.halve_if_full();
             if !self.tasks.is_empty() {
                 continue;
             }
             match self.events.front() {
-                None => return Ok(None),
+                None => return None,
                 Some(Event::Passed(passed)) => {
                     let passed = *passed;
                     self.events.pop_front();
                     self.pass(passed);
                 }
                 Some(_) => {
-                    let batch = self.gather()?;
+                    let batch = self.gather();
                     self.bound();
-                    return Ok(Some(Task::Batch(batch)));
+                    return Some(Task::Batch(batch));
                 }
             }
         }

@@ -39,6 +39,9 @@ pub(crate) struct Placed {
     pub(crate) is_home: bool,
 }
 
+/// Bytes before the value; the last one holds the flags.
+const HEAD_BYTES: usize = 37;
+
 const CODE: u8 = 1;
 const RETRACTED: u8 = 2;
 const CAPTURED: u8 = 4;
@@ -82,6 +85,16 @@ impl Row for Placed {
         if let Some(ts_us) = capture_ts_us {
             into.extend(ts_us.to_le_bytes());
         }
+    }
+
+    fn length(row: &[u8]) -> Result<usize, Damaged> {
+        let flags = row.get(HEAD_BYTES - 1).ok_or(Damaged::Short { what: Self::WHAT })?;
+        let value = match flags & (RETRACTED | CODE) {
+            0 => 8,
+            CODE => 2,
+            _ => 0,
+        };
+        Ok(HEAD_BYTES + value + if flags & CAPTURED != 0 { 8 } else { 0 })
     }
 
     fn read(reader: &mut Reader<'_>, _: i64) -> Result<Placed, Damaged> {

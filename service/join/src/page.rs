@@ -209,7 +209,9 @@ impl PageRange {
 
 impl Changes {
     pub(crate) fn remove(&mut self, range: PageRange) {
-        self.written.retain(|key, _| !(range.first..=range.last).contains(key));
+        let unneeded: Vec<PageKey> =
+            self.written.range(range.first..=range.last).map(|(key, _)| *key).collect();
+        unneeded.iter().for_each(|key| drop(self.written.remove(key)));
         self.removed.push(range);
     }
 }

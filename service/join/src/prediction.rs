@@ -67,6 +67,9 @@ pub struct Contribution {
     pub truth: Truth,
 }
 
+/// Bytes before the value; the last one holds the flags.
+const HEAD_BYTES: usize = 26;
+
 const CODE: u8 = 1;
 const LATE: u8 = 2;
 const WEIGHED: u8 = 4;
@@ -160,6 +163,24 @@ impl Row for Prediction {
                 into.extend(candidate.score.to_le_bytes());
             }
         }
+    }
+
+    fn length(row: &[u8]) -> Result<usize, Damaged> {
+        let byte = |at: usize| {
+            row.get(at).copied().map(usize::from).ok_or(Damaged::Short { what: Self::WHAT })
+        };
+        let flags = byte(HEAD_BYTES - 1)? as u8;
+        let mut length = HEAD_BYTES + if flags & CODE != 0 { 2 } else { 8 };
+        if flags & WEIGHED != 0 {
+            length += 8;
+        }
+        if flags & BINNED != 0 {
+            length += 1 + byte(length)?;
+        }
+        if flags & SCORED != 0 {
+            length += 1 + 9 * byte(length)?;
+        }
+        Ok(length)
     }
 
     fn read(reader: &mut Reader<'_>, from_us: i64) -> Result<Prediction, Damaged> {

@@ -1,10 +1,10 @@
 //! Labels for which predictions may still come, whether one has come already or not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::bytes::{Damaged, Reader};
 use crate::id::IdHash;
-use crate::label::{Label, Order, Placed};
+use crate::label::{Label, Order, Placed, Said};
 use crate::page::{PAGE_BYTES, Page, PageKey, PageKind};
 use crate::run::Row;
 
@@ -28,14 +28,22 @@ pub(crate) struct Recent {
 pub(crate) struct Recents {
     room: u32,
     width_us: i64,
-    labels: BTreeMap<(u128, Order), Recent>,
+    labels: BTreeMap<(u128, Order), Rest>,
     spans: BTreeMap<i64, Span>,
+}
+
+/// What a remembered label says beside its key.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    said: Said,
+    capture_ts_us: Option<i64>,
+    home: Option<Home>,
 }
 
 /// Labels of one stretch of time, which are forgotten together.
 #[derive(Debug, Default)]
 struct Span {
-    keys: BTreeSet<(u128, Order)>,
+    keys: Vec<(u128, Order)>,
     /// What the next commit writes, in pages.
     unwritten: Vec<Vec<u8>>,
     next_page: u32,
@@ -55,7 +63,7 @@ impl Recents {
     }
 
     pub(crate) fn of(&self, id: IdHash) -> Vec<Recent> {
-        self.labels.range(keys_of(id)).map(|(_, recent)| *recent).collect()
+        self.labels.range(keys_of(id)).map(|(key, rest)| rest.with(key)).collect()
     }
 
     pub(crate) fn has(&self, label: &Label) -> bool {
@@ -91,7 +99,7 @@ impl Recents {
     pub(crate) fn forget(&mut self, span: i64) -> Vec<Recent> {
         // It is forgotten once.
         let Some(gone) = self.spans.remove(&span) else { return Vec::new() };
-        gone.keys.iter().filter_map(|key| self.labels.remove(key)).collect()
+        gone.keys.iter().filter_map(|key| Some(self.labels.remove(key)?.with(key))).collect()
     }
 
     /// Forgets the labels of ids that are not in a sample.
@@ -100,7 +108,7 @@ impl Recents {
         for span in self.spans.values_mut() {
             span.keys.retain(|key| *key < from);
         }
-        self.labels.split_off(&from).into_values().collect()
+        self.labels.split_off(&from).iter().map(|(key, rest)| rest.with(key)).collect()
     }
 
     /// What the next commit writes.
@@ -131,11 +139,21 @@ impl Recents {
     }
 
     fn insert(&mut self, recent: Recent) -> &mut Span {
-        let key = (recent.label.id.0, recent.label.order);
-        self.labels.insert(key, recent);
-        let span = self.spans.entry(self.span_of(&recent.label)).or_default();
-        span.keys.insert(key);
+        let Recent { label, home } = recent;
+        let Label { id, order, said, capture_ts_us } = label;
+        let before = self.labels.insert((id.0, order), Rest { said, capture_ts_us, home });
+        let span = self.spans.entry(self.span_of(&label)).or_default();
+        if before.is_none() {
+            span.keys.push((id.0, order));
+        }
         span
+    }
+}
+
+impl Rest {
+    fn with(&self, key: &(u128, Order)) -> Recent {
+        let Rest { said, capture_ts_us, home } = *self;
+        Recent { label: Label { id: IdHash(key.0), order: key.1, said, capture_ts_us }, home }
     }
 }
 

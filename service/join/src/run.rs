@@ -1,7 +1,7 @@
 //! A sorted run: packed rows in pages by hash, with a filter and the first hash of each page in memory.
 
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::bloom::Bloom;
@@ -20,6 +20,9 @@ pub(crate) trait Row: Sized {
     fn write(&self, from_us: i64, into: &mut Vec<u8>);
 
     fn read(reader: &mut Reader<'_>, from_us: i64) -> Result<Self, Damaged>;
+
+    /// How many bytes the row has that begins here.
+    fn length(row: &[u8]) -> Result<usize, Damaged>;
 }
 
 /// What is kept in memory of a run.
@@ -167,19 +170,26 @@ pub(crate) fn pages_of_bytes(key: PageKey, bytes: &[u8]) -> Vec<Page> {
     (key.page..).zip(bytes.chunks(PAGE_BYTES)).map(page).collect()
 }
 
-/// The rows of a page that `are_wanted` by their id.
+/// The rows of a page of a run with these ids.
 pub(crate) fn rows_of<R: Row>(
     page: &[u8],
     from_us: i64,
-    are_wanted: impl Fn(IdHash) -> bool,
+    ids: RangeInclusive<u128>,
     into: &mut Vec<R>,
 ) -> Result<(), Damaged> {
     let mut reader = Reader::new(page, R::WHAT);
-    while !reader.is_empty() {
-        let row = R::read(&mut reader, from_us)?;
-        if are_wanted(row.id()) {
-            into.push(row);
+    while let Some(id) = reader.peek_u128() {
+        if id > *ids.end() {
+            break;
+        }
+        if id < *ids.start() {
+            reader.take(R::length(reader.peek())?)?;
+        } else {
+            into.push(R::read(&mut reader, from_us)?);
         }
     }
-    Ok(())
+    match reader.is_empty() || reader.peek_u128().is_some() {
+        true => Ok(()),
+        false => Err(Damaged::Short { what: R::WHAT }),
+    }
 }

@@ -53,7 +53,7 @@ pub enum BadSettings {
 }
 
 impl Settings {
-    /// With the default bounds: 20 GiB on disk, 256 Ki rows and 1 Mi labels in memory (some 40 and 120 MB).
+    /// With the default bounds: 20 GiB on disk, 256 Ki rows and 512 Ki labels in memory (some 40 and 100 MB).
     ///
     /// # Errors
     /// [`BadSettings`]: times that contradict each other.
@@ -71,7 +71,7 @@ impl Settings {
         {
             return Err(BadSettings::After { seconds: seconds(after_us) });
         }
-        let (disk_bytes, hot_rows, recent_labels) = (20 << 30, 256 << 10, 1 << 20);
+        let (disk_bytes, hot_rows, recent_labels) = (20 << 30, 256 << 10, 512 << 10);
         Ok(Settings { room, timing, disk_bytes, hot_rows, recent_labels })
     }
 

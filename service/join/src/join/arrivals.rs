@@ -1,8 +1,8 @@
 //! What a batch of predictions and labels comes to.
 
-use std::collections::BTreeSet;
+use std::collections::{HashSet, VecDeque};
 
-use super::{BATCH, Event, Join};
+use super::{BATCH, BATCH_PAGES, Event, Join};
 use crate::bucket::Bucket;
 use crate::bytes::Damaged;
 use crate::cell::Cell;
@@ -24,6 +24,7 @@ pub(super) struct Batch {
     /// Predictions with labels that came before them.
     expected: Vec<Prediction>,
     labels: Vec<Arriving>,
+    pages: HashSet<PageKey>,
 }
 
 /// A label, with the buckets that may have predictions of it.
@@ -42,13 +43,13 @@ struct Found {
 
 impl Join {
     /// Takes the next events into one batch. Predictions that no label waits for need no look-up.
-    pub(super) fn gather(&mut self) -> Result<Batch, Damaged> {
+    pub(super) fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
-        let mut labels = Vec::new();
+        let mut labels = VecDeque::new();
         for _ in 0..BATCH {
             match self.events.pop_front() {
-                Some(Event::Prediction(it)) => self.gather_prediction(it, &mut batch)?,
-                Some(Event::Label(label)) => labels.push(label),
+                Some(Event::Prediction(it)) => self.gather_prediction(it, &mut batch),
+                Some(Event::Label(label)) => labels.push_back(label),
                 Some(passed @ Event::Passed(_)) => {
                     self.events.push_front(passed);
                     break;
@@ -57,41 +58,20 @@ impl Join {
             }
         }
         let expected = batch.expected.iter();
-        let expected: BTreeSet<(i64, IdHash)> =
+        let expected: HashSet<(i64, IdHash)> =
             expected.map(|it| (self.settings.bucket_of(it.ts_us), it.id)).collect();
-        for label in labels {
-            let mut buckets = Vec::new();
-            if !self.is_sampled_out(label.id) {
-                let (first, last) = self.settings.buckets_of(&label);
-                let some = self.buckets.range(first..=last.max(first));
-                let some = some.filter(|(ordinal, bucket)| {
-                    bucket.may_have(label.id) || expected.contains(&(**ordinal, label.id))
-                });
-                buckets.extend(some.map(|(ordinal, _)| *ordinal));
-            }
-            batch.labels.push(Arriving { label, buckets });
+        // One is taken whatever it needs, so that each batch makes some way.
+        while batch.labels.is_empty() || batch.pages.len() < BATCH_PAGES {
+            let Some(label) = labels.pop_front() else { break };
+            self.gather_label(label, &expected, &mut batch);
         }
-        Ok(batch)
+        // Before marks it does not matter what comes first.
+        labels.into_iter().rev().for_each(|it| self.events.push_front(Event::Label(it)));
+        batch
     }
 
     pub(super) fn pages_of_batch(&self, batch: &Batch) -> Vec<PageKey> {
-        let mut wanted = Vec::new();
-        let mut want = |ordinal: i64, id: IdHash| {
-            // A label may have its home where no bucket is any more.
-            if let Some(bucket) = self.buckets.get(&ordinal) {
-                bucket.pages_of(id, &mut wanted);
-            }
-        };
-        for prediction in &batch.expected {
-            want(self.settings.bucket_of(prediction.ts_us), prediction.id);
-            for home in self.recents.of(prediction.id).iter().filter_map(|it| it.home) {
-                want(home.bucket, prediction.id);
-            }
-        }
-        for Arriving { label, buckets } in &batch.labels {
-            buckets.iter().for_each(|bucket| want(*bucket, label.id));
-        }
-        wanted
+        batch.pages.iter().copied().collect()
     }
 
     pub(super) fn take_in(&mut self, batch: Batch) -> Result<(), Damaged> {
@@ -104,19 +84,16 @@ impl Join {
         Ok(())
     }
 
-    fn gather_prediction(
-        &mut self,
-        prediction: Prediction,
-        batch: &mut Batch,
-    ) -> Result<(), Damaged> {
-        if self.is_sampled_out(prediction.id) {
+    fn gather_prediction(&mut self, prediction: Prediction, batch: &mut Batch) {
+        let id = prediction.id;
+        if self.is_sampled_out(id) {
             self.counters.sampled_out += 1;
-            return Ok(());
+            return;
         }
         let ordinal = self.settings.bucket_of(prediction.ts_us);
         if self.is_gone(ordinal) {
             self.counters.gone += 1;
-            return Ok(());
+            return;
         }
         let is_implied = self.is_implied_by(ordinal, self.least_us());
         let (room, width_us) = (self.settings.room, self.settings.width_us());
@@ -125,12 +102,33 @@ impl Join {
             bucket.is_implied = is_implied;
             bucket
         });
-        let has_labels = bucket.is_implied || self.recents.has_any(prediction.id);
-        match has_labels {
-            true => batch.expected.push(prediction),
-            false => self.keep(ordinal, prediction),
+        if !bucket.is_implied && !self.recents.has_any(id) {
+            self.keep(ordinal, prediction);
+            return;
         }
-        Ok(())
+        bucket.pages_of(id, &mut batch.pages);
+        for home in self.recents.of(id).iter().filter_map(|it| it.home) {
+            // A home may be in a bucket that is gone.
+            if let Some(bucket) = self.buckets.get(&home.bucket) {
+                bucket.pages_of(id, &mut batch.pages);
+            }
+        }
+        batch.expected.push(prediction);
+    }
+
+    /// Finds the buckets with predictions of a label; those that are `expected` come with the same batch.
+    fn gather_label(&self, label: Label, expected: &HashSet<(i64, IdHash)>, batch: &mut Batch) {
+        let mut buckets = Vec::new();
+        if !self.is_sampled_out(label.id) {
+            let (first, last) = self.settings.buckets_of(&label);
+            for (ordinal, bucket) in self.buckets.range(first..=last.max(first)) {
+                if bucket.may_have(label.id) || expected.contains(&(*ordinal, label.id)) {
+                    bucket.pages_of(label.id, &mut batch.pages);
+                    buckets.push(*ordinal);
+                }
+            }
+        }
+        batch.labels.push(Arriving { label, buckets });
     }
 
     /// Keeps a prediction, in memory and in the journal.

@@ -197,7 +197,7 @@ fn rows_of_runs<R: Row>(
     let mut rows = Vec::new();
     for run in runs {
         let keys = bucket.keys(kind, run.number, pages_in(run, slice));
-        rows.extend(at_hand.rows::<R>(keys, bucket.from_us, |id| slice.has(id))?);
+        rows.extend(at_hand.rows::<R>(keys, bucket.from_us, slice.ids())?);
     }
     Ok(rows)
 }

@@ -25,7 +25,8 @@ fn over_the_bound_half_of_the_ids_stays() {
         }
     }
     outcome.add(drive(&mut join, &pages).unwrap());
-    assert!(join.halvings() > 0 && join.halvings() < 4, "{}", join.halvings());
+    let (halvings, bytes) = (join.halvings(), join.disk_bytes());
+    assert!((1..4).contains(&halvings), "{halvings} halvings, {bytes} bytes");
     assert!(join.disk_bytes() <= settings.disk_bytes);
     let counters = join.counters();
     assert_eq!(counters.waiting + counters.sampled_out, rows as u64);
@@ -44,5 +45,8 @@ fn over_the_bound_half_of_the_ids_stays() {
     assert_eq!(join.counters(), counters);
     join.passed(Passed { captures_us: 450 * SECOND_US, labels_us: 450 * SECOND_US });
     outcome.add(drive(&mut join, &pages).unwrap());
-    assert_eq!(outcome.sums.len() as u64, counters.waiting);
+    // The rows of the last commit may have halved the share once more.
+    let kept = rows as u64 - join.counters().sampled_out;
+    assert!(kept >= counters.waiting / 3, "{kept}");
+    assert_eq!(outcome.sums.len() as u64, kept);
 }

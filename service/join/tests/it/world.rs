@@ -10,14 +10,14 @@ use driftline_join::{
 use driftline_join::{IdHash, IdHasher};
 use fastrand::Rng;
 
-pub const SECOND_US: i64 = 1_000_000;
+pub(crate) const SECOND_US: i64 = 1_000_000;
 /// Longest time between an event and its arrival, less than the horizon.
 const LONGEST_DELAY_S: i64 = 200;
 /// Beyond every event and every wait.
 const END: Passed = Passed { captures_us: 5000 * SECOND_US, labels_us: 5000 * SECOND_US };
 
 /// Pages that a test can commit to.
-pub trait Keeps: Pages<Error: Debug> {
+pub(crate) trait Keeps: Pages<Error: Debug> {
     /// One transaction.
     fn keep(&mut self, changes: &Changes);
 }
@@ -30,30 +30,30 @@ impl Keeps for MemoryPages {
 
 /// One record of one of the two logs.
 #[derive(Debug, Clone)]
-pub enum Record {
+pub(crate) enum Record {
     Prediction(Prediction),
     Label(Label),
 }
 
 /// What is read next.
 #[derive(Debug, Clone)]
-pub enum Read {
+pub(crate) enum Read {
     Record(Record),
     Passed(Passed),
 }
 
 /// Everything that is said of some records once all have been read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// How often each prediction counts for each truth.
-    pub sums: BTreeMap<Counted, i64>,
-    pub ledger: Ledger,
-    pub counters: Counters,
+    pub(crate) sums: BTreeMap<Counted, i64>,
+    pub(crate) ledger: Ledger,
+    pub(crate) counters: Counters,
 }
 
 /// What distinguishes contributions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Counted {
+pub(crate) struct Counted {
     id: IdHash,
     ts_us: i64,
     window: Option<u32>,
@@ -63,7 +63,7 @@ pub struct Counted {
 }
 
 impl Outcome {
-    pub fn add(&mut self, contributions: Vec<Contribution>) {
+    pub(crate) fn add(&mut self, contributions: Vec<Contribution>) {
         for Contribution { sign, prediction, truth } in contributions {
             let by = if sign == Sign::Add { 1 } else { -1 };
             let counted = counted(&prediction, truth);
@@ -76,18 +76,18 @@ impl Outcome {
     }
 }
 
-pub fn settings(implied: bool) -> Settings {
+pub(crate) fn settings(implied: bool) -> Settings {
     let implied = implied.then_some(Implied { value: Value::Code(0), after_us: 60 * SECOND_US });
     let timing =
         Timing { horizon_us: 320 * SECOND_US, wait_for_capture_us: 40 * SECOND_US, implied };
     Settings { hot_rows: 4, ..Settings::new(7, timing).unwrap() }
 }
 
-pub fn id(text: &str) -> IdHash {
+pub(crate) fn id(text: &str) -> IdHash {
     IdHasher::new([3; 16]).hash("flights", text.as_bytes()).unwrap()
 }
 
-pub fn prediction(id: IdHash, ts_s: i64) -> Prediction {
+pub(crate) fn prediction(id: IdHash, ts_s: i64) -> Prediction {
     Prediction {
         id,
         ts_us: ts_s * SECOND_US,
@@ -100,14 +100,14 @@ pub fn prediction(id: IdHash, ts_s: i64) -> Prediction {
     }
 }
 
-pub fn label(id: IdHash, ts_s: i64, offset: u64, said: Said) -> Label {
+pub(crate) fn label(id: IdHash, ts_s: i64, offset: u64, said: Said) -> Label {
     let order = Order { ts_us: ts_s * SECOND_US, partition: 0, offset };
     Label { id, order, said, capture_ts_us: None }
 }
 
 /// Records of few ids: several rows and labels each, corrections, retractions, repetitions, rows that came too
 /// late, labels that name a capture, a wrong one, or none.
-pub fn records(rng: &mut Rng) -> Vec<Record> {
+pub(crate) fn records(rng: &mut Rng) -> Vec<Record> {
     let mut records = Vec::new();
     let mut offset = 0;
     for number in 0..rng.usize(2..6) {
@@ -147,7 +147,7 @@ pub fn records(rng: &mut Rng) -> Vec<Record> {
 
 /// One order in which records may be read: each some time behind its own, and marks that are true of what is
 /// still to come.
-pub fn interleaved(records: &[Record], rng: &mut Rng) -> Vec<Read> {
+pub(crate) fn interleaved(records: &[Record], rng: &mut Rng) -> Vec<Read> {
     let delay_s = rng.i64(1..=LONGEST_DELAY_S);
     let mut arriving: Vec<(i64, &Record)> = records
         .iter()
@@ -173,7 +173,12 @@ pub fn interleaved(records: &[Record], rng: &mut Rng) -> Vec<Read> {
 }
 
 /// Reads everything, in steps and with commits as they come.
-pub fn read<P: Keeps>(settings: Settings, reads: &[Read], pages: &mut P, rng: &mut Rng) -> Outcome {
+pub(crate) fn read<P: Keeps>(
+    settings: Settings,
+    reads: &[Read],
+    pages: &mut P,
+    rng: &mut Rng,
+) -> Outcome {
     let mut run = Run::new(settings, pages);
     while run.at < reads.len() {
         run.go_on(reads, rng);
@@ -185,7 +190,7 @@ pub fn read<P: Keeps>(settings: Settings, reads: &[Read], pages: &mut P, rng: &m
 }
 
 /// Reads everything, and dies now and then: before, while and after a transaction is made.
-pub fn read_through_crashes<P: Keeps>(
+pub(crate) fn read_through_crashes<P: Keeps>(
     settings: Settings,
     reads: &[Read],
     pages: &mut P,
@@ -214,7 +219,7 @@ pub fn read_through_crashes<P: Keeps>(
 }
 
 /// What records come to, said directly: for each prediction in time the label of the greatest key that is one of it.
-pub fn expected(settings: Settings, records: &[Record]) -> BTreeMap<Counted, i64> {
+pub(crate) fn expected(settings: Settings, records: &[Record]) -> BTreeMap<Counted, i64> {
     let Timing { horizon_us, wait_for_capture_us, implied } = settings.timing;
     let mut sums = BTreeMap::new();
     for row in records.iter().filter_map(as_prediction).filter(|it| it.window.is_some()) {
@@ -243,14 +248,14 @@ pub fn expected(settings: Settings, records: &[Record]) -> BTreeMap<Counted, i64
     sums
 }
 
-pub fn as_label(record: &Record) -> Option<&Label> {
+pub(crate) fn as_label(record: &Record) -> Option<&Label> {
     match record {
         Record::Label(label) => Some(label),
         Record::Prediction(_) => None,
     }
 }
 
-pub fn as_prediction(record: &Record) -> Option<&Prediction> {
+pub(crate) fn as_prediction(record: &Record) -> Option<&Prediction> {
     match record {
         Record::Prediction(prediction) => Some(prediction),
         Record::Label(_) => None,

@@ -1,10 +1,13 @@
 //! Pages of predictions that wait for their labels, as `driftline-join` packs them.
 
+#[cfg(test)]
+mod tests;
+
 use driftline_join::{Changes, Page, PageKey, PageRange, Pages};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
 use super::{Store, StoreError};
-use crate::seal::{self, Definition, Seals};
+use crate::seal::{self, Definition};
 
 type WaitingRow = &'static [u8; 21];
 
@@ -14,9 +17,8 @@ impl Pages for Store {
     type Error = StoreError;
 
     fn read(&self, keys: &[PageKey]) -> Result<Vec<Page>, StoreError> {
-        let read = || -> Result<Vec<Page>, redb::Error> {
-            read_pages(&self.database.begin_read()?, keys)
-        };
+        let read =
+            || -> Result<Vec<Page>, redb::Error> { read_pages(&self.database.begin_read()?, keys) };
         read().map_err(|source| self.failed(source))
     }
 
@@ -51,7 +53,7 @@ pub(super) fn verify(from: &ReadTransaction) -> Result<u64, redb::Error> {
     let mut pages = 0;
     for entry in table.iter()? {
         let (key, value) = entry?;
-        Seals::Checked.open::<WaitingRow>("waiting", &key.value(), value.value())?;
+        seal::opened::<WaitingRow>("waiting", &key.value(), value.value())?;
         pages += 1;
     }
     Ok(pages)
@@ -64,7 +66,7 @@ fn read_pages(from: &ReadTransaction, keys: &[PageKey]) -> Result<Vec<Page>, red
         let row = key.to_bytes();
         // Whoever asks tells a page that is not there.
         let Some(stored) = table.get(&row)? else { continue };
-        let bytes = Seals::Checked.open::<WaitingRow>("waiting", &&row, stored.value())?;
+        let bytes = seal::opened::<WaitingRow>("waiting", &&row, stored.value())?;
         pages.push(Page { key: *key, bytes: bytes.into() });
     }
     Ok(pages)
@@ -81,7 +83,7 @@ fn resident_pages(from: &ReadTransaction, room: u32) -> Result<Vec<Page>, redb::
         let key = PageKey::from_bytes(row).ok_or_else(|| {
             redb::Error::Corrupted(format!("waiting {row:?} is a place that nothing has"))
         })?;
-        let bytes = Seals::Checked.open::<WaitingRow>("waiting", &row, stored.value())?;
+        let bytes = seal::opened::<WaitingRow>("waiting", &row, stored.value())?;
         pages.push(Page { key, bytes: bytes.into() });
     }
     Ok(pages)
