@@ -25,6 +25,8 @@ mod prediction;
 mod recent;
 mod run;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::Damaged;
 pub use id::{BadId, ID_BYTES, IdHash, IdHasher};
