@@ -59,14 +59,22 @@ impl Seals {
         key: &K::SelfType<'_>,
         stored: &[u8],
     ) -> Result<Vec<u8>, redb::Error> {
-        if self == Seals::None {
-            return Ok(stored.to_vec());
+        match self {
+            Seals::None => Ok(stored.to_vec()),
+            Seals::Checked => opened::<K>(table, key, stored).map(<[u8]>::to_vec),
         }
-        let value = unseal(&place::<K>(table, key), stored);
-        value.map(<[u8]>::to_vec).ok_or_else(|| {
-            redb::Error::Corrupted(format!("{table} {key:?} does not agree with its checksum"))
-        })
     }
+}
+
+/// The value that was sealed under this key of a table.
+pub(crate) fn opened<'v, K: Key + 'static>(
+    table: &str,
+    key: &K::SelfType<'_>,
+    stored: &'v [u8],
+) -> Result<&'v [u8], redb::Error> {
+    unseal(&place::<K>(table, key), stored).ok_or_else(|| {
+        redb::Error::Corrupted(format!("{table} {key:?} does not agree with its checksum"))
+    })
 }
 
 fn place<K: Key + 'static>(table: &str, key: &K::SelfType<'_>) -> Vec<u8> {

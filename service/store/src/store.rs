@@ -4,6 +4,7 @@ mod load;
 mod open;
 mod restore;
 mod shapes;
+mod waiting;
 mod whole;
 mod windows;
 
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use driftline_join::Changes;
 use redb::{Database, ReadableDatabase, TableDefinition, TableHandle};
 
 use super::packing::Packer;
@@ -106,10 +108,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] and [`StoreError::Incomplete`]; nothing of the snapshot is then in the store.
     pub fn commit(&self, snapshot: &Snapshot) -> Result<BTreeMap<WindowKey, usize>, StoreError> {
+        self.commit_with(snapshot, &[])
+    }
+
+    /// Writes a snapshot, and in the same transaction what changed among the predictions that wait for labels.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_with(
+        &self,
+        snapshot: &Snapshot,
+        waiting: &[Changes],
+    ) -> Result<BTreeMap<WindowKey, usize>, StoreError> {
         if let Some(lacks) = snapshot.lacks.clone() {
             return Err(StoreError::Incomplete { lacks });
         }
-        let sizes = self.try_commit(snapshot).map_err(|source| self.failed(source))?;
+        let sizes = self.try_commit(snapshot, waiting).map_err(|source| self.failed(source))?;
         // What was written into a file that nobody finds again is not kept.
         match Identity::of(&self.file) {
             Ok(identity) if identity == self.identity => Ok(sizes),
@@ -227,7 +241,11 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    fn try_commit(&self, snapshot: &Snapshot) -> Result<BTreeMap<WindowKey, usize>, redb::Error> {
+    fn try_commit(
+        &self,
+        snapshot: &Snapshot,
+        waiting: &[Changes],
+    ) -> Result<BTreeMap<WindowKey, usize>, redb::Error> {
         let transaction = begin_write(&self.database)?;
         let mut packer = Packer::new()?;
         let mut sizes = BTreeMap::new();
@@ -275,6 +293,9 @@ impl Store {
             for sequence in &snapshot.outbox_done {
                 outbox.remove(*sequence)?;
             }
+        }
+        for changes in waiting {
+            waiting::write(&transaction, changes)?;
         }
         past::write(&transaction, &snapshot.shown, &mut packer)?;
         transaction.commit()?;

@@ -19,7 +19,7 @@ const BENCHES: &str = "driftline-benches";
 const WORLD: &str = "driftline-world";
 
 /// What each package knows beside the configuration. These edges and no other; but the root may know all.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     (CONFIG, &[]),
     ("driftline-capture", &[]),
     ("driftline-formats", &["capture"]),
@@ -27,8 +27,9 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("driftline-analytics", &["capture"]),
     ("driftline-shadow", &["capture"]),
     ("driftline-alerting", &[]),
+    ("driftline-join", &[]),
     ("driftline-pipeline", &["capture", "analytics", "alerting"]),
-    ("driftline-store", &["pipeline"]),
+    ("driftline-store", &["join", "pipeline"]),
     ("driftline-files", &["capture", "formats"]),
     ("driftline-plots", &["analytics"]),
     ("driftline-batch", &["analytics", "alerting", "files", "pipeline"]),
@@ -57,8 +58,14 @@ const ONLY_IN: [(&str, &str); 15] = [
 ];
 
 /// Packages in which everything follows from the arguments: nothing waits there.
-const WITHOUT_TOKIO: [&str; 5] =
-    [CONFIG, "driftline-capture", "driftline-formats", "driftline-analytics", "driftline-pipeline"];
+const WITHOUT_TOKIO: [&str; 6] = [
+    CONFIG,
+    "driftline-capture",
+    "driftline-formats",
+    "driftline-analytics",
+    "driftline-join",
+    "driftline-pipeline",
+];
 
 /// Everything that analytics may know: arithmetic, columns, and how its state is written.
 const OF_ANALYTICS: [&str; 10] = [

@@ -11,7 +11,7 @@ const FAILURES: &str = "docs/failures.md";
 /// Endings of files that documents may name by their path, if they are there.
 const ENDINGS: [&str; 8] = ["rs", "py", "sh", "toml", "md", "yaml", "yml", "html"];
 /// Names of crates, which documents spell like metrics.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "alerting",
     "analytics",
     "batch",
@@ -20,6 +20,7 @@ const CRATES: [&str; 14] = [
     "files",
     "formats",
     "ingest",
+    "join",
     "pipeline",
     "plots",
     "shadow",

@@ -4,7 +4,8 @@ use super::source::{Source, block_length, sources};
 use super::{Document, found, none, read};
 
 /// The folders of the packages whose results follow from their arguments.
-const PURE: [&str; 5] = ["config", "capture", "ingest/formats", "analytics", "service/pipeline"];
+const PURE: [&str; 6] =
+    ["config", "capture", "ingest/formats", "analytics", "service/join", "service/pipeline"];
 /// What none of them may name.
 const OUTSIDE: [&str; 4] = ["fs", "net", "thread", "env"];
 /// Files that may name some of it, and why.

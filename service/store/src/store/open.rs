@@ -11,6 +11,7 @@ use redb::{Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, Tabl
 
 use super::load::load_from;
 use super::shapes::SHAPES;
+use super::waiting::WAITING;
 use super::windows::WINDOWS;
 use super::{DOCUMENTS, META, NAMED, OUTBOX, REPORTS, Store, StoreError, begin_write};
 use crate::lock::lock_folder;
@@ -175,6 +176,7 @@ fn make_tables(transaction: &redb::WriteTransaction) -> Result<(), redb::Error> 
     transaction.open_table(REPORTS)?;
     transaction.open_table(SHAPES)?;
     transaction.open_table(OUTBOX)?;
+    transaction.open_table(WAITING)?;
     past::make_tables(transaction)
 }
 

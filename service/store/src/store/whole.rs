@@ -5,6 +5,7 @@ use std::path::Path;
 use redb::{Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::shapes::SHAPES;
+use super::waiting;
 use super::windows::{WINDOWS, WindowRow, lane_of};
 use super::{DOCUMENTS, META, NAMED, OUTBOX, REPORTS, Store, StoreError, begin_write};
 use crate::backup::Contents;
@@ -65,6 +66,7 @@ impl Store {
         })?;
         each(&from, SHAPES, |_, _| {})?;
         each(&from, OUTBOX, |_, _| contents.messages += 1)?;
+        waiting::verify(&from)?;
         past::verify(&from)?;
         Ok(contents)
     }
