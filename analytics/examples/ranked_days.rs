@@ -159,7 +159,7 @@ fn found(own: &[Day], live: &[Day]) -> Outcome<Value> {
         state.absorb_all(&layout, &[batch(day, number)?]);
         let window = budget.grid().coarse(&layout, &state);
         newest.push(ALIGNMENT_US + number as i64 * DAY_US, &window);
-        let standing = budget.standing(&window, &newest, true);
+        let standing = budget.standing(&window, &newest, true, &|_| false);
         let told = Maximum::ALL.map(|maximum| {
             let peak = standing.extremes.iter().find(|peak| peak.maximum == maximum);
             let leading = peak.and_then(|peak| standing.numbers.get(peak.leading?));

@@ -38,6 +38,12 @@ pub(crate) fn model() -> Model {
         errors: None,
         no_data: NoData { after_us: DAY_US, partition_after: PartitionAfter::Off },
         shadow: Vec::new(),
-        retrain: Retrain { history_us: 0, cooldown_us: 0, max_per_day: 0 },
+        retrain: Retrain {
+            history_us: 0,
+            cooldown_us: 0,
+            max_per_day: 0,
+            rows: None,
+            wait_windows: 1,
+        },
     }
 }

@@ -70,8 +70,16 @@ impl Baseline {
         columns.sort_by_key(|column| !column.subject().starts_with("feature:"));
         let sha256 = String::new();
         let (windows, index) = (None, Index::default());
-        let mut baseline =
-            Baseline { provenance, rows, columns, columns_seen, windows, sha256, index };
+        let mut baseline = Baseline {
+            provenance,
+            rows,
+            columns,
+            columns_seen,
+            windows,
+            own_effects: None,
+            sha256,
+            index,
+        };
         check::check(&baseline)?;
         baseline.sha256 = file::sha256_of(&baseline);
         Ok(baseline)
