@@ -8,6 +8,7 @@ mod candidates;
 mod clocks;
 pub(crate) mod intake;
 mod limits;
+mod newcomers;
 mod newest;
 mod outgoing;
 mod overviews;
@@ -42,6 +43,7 @@ use candidates::{Candidates, Changed};
 use clocks::{Clocks, TURN};
 use intake::Intake;
 use limits::Counted;
+use newcomers::{Newcomer, Newcomers};
 use newest::Newest;
 use outgoing::Outgoing;
 use prune::Pruner;
@@ -82,6 +84,7 @@ pub(crate) enum Notice {
 pub(crate) struct Monitor {
     pipeline: Pipeline,
     intake: Intake,
+    newcomers: Newcomers,
     judge: Judge,
     writer: Writer,
     /// A snapshot that waits for dead letters to arrive.
@@ -164,7 +167,7 @@ impl Monitor {
     }
 
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
-        self.intake.start(&self.pipeline)
+        self.intake.start(&self.pipeline, self.newcomers.asked())
     }
 
     pub(crate) fn turn(&mut self) -> anyhow::Result<()> {
@@ -217,6 +220,7 @@ impl Monitor {
             Told::Chunk { chunk, lease } => {
                 self.faults.pass(Place::AfterPoll);
                 self.readiness.answered();
+                self.take_in_newcomers();
                 self.feed(Event::Read(Read::Chunk(chunk)));
                 drop(lease);
             }
@@ -252,6 +256,14 @@ impl Monitor {
             }
         }
         Ok(())
+    }
+
+    /// Models that a reader met are taken in before what it read of them.
+    fn take_in_newcomers(&mut self) {
+        for Newcomer { topic, setup } in self.newcomers.take() {
+            self.metrics.add(&setup.model);
+            self.feed(Event::Appeared { topic, setup });
+        }
     }
 
     /// Takes the verdicts that are ready, and waits for one of them; the judge gets what it has room for.

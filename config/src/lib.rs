@@ -29,6 +29,7 @@ mod ids;
 mod level;
 mod subject;
 mod table;
+mod template;
 mod time_zone;
 mod window_id;
 
@@ -54,5 +55,6 @@ pub use service::{
 };
 pub use subject::Subject;
 pub use table::Table;
+pub use template::{NAME_PLACE, NamePattern, Template};
 pub use time_zone::TimeZone;
 pub use window_id::WindowId;

@@ -11,7 +11,7 @@ use crate::tree::{At, Entry, Node, Written};
 mod names;
 mod value;
 
-pub(crate) use names::{check_unique, names_of, nearest};
+pub(crate) use names::{check_unique, is_name, names_of, nearest};
 pub(crate) use value::{Read, Value, Wrong, shorten, wrong};
 
 /// Problems of a kind that are told one by one: of a file that is something else there would be thousands.

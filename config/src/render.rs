@@ -183,6 +183,10 @@ fn whole(config: &Config) -> Value {
             })),
         },
         "models": config.models.iter().map(model).collect::<Vec<_>>(),
+        "templates": config.templates.iter().map(|template| json!({
+            "match": template.pattern().as_str(),
+            "model": model(template.common()),
+        })).collect::<Vec<_>>(),
         "alerts": {
             "for": { "drift": format!("{} of {}", alerts.drift.windows, alerts.drift.of) },
             "repeat": {

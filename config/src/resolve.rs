@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::model::Model;
 use crate::problem::{Complaint, Problems};
 use crate::reader::{Context, Section, check_unique, names_of, wrong};
+use crate::template::Template;
 use crate::service::{Config, Limits, ReportStore};
 use crate::time::{DAY_US, MINUTE_US};
 use crate::tree::{Node, Written, merge};
@@ -110,11 +111,19 @@ fn config(
     }
     let nodes = with_defaults(defaults, own.into_iter().chain(files::models(context, &included)));
     check_unique(context, "model", &names_of(&nodes));
-    let models: Vec<_> =
-        nodes.iter().filter_map(|node| model::model(context, node, &scope)).collect();
-    format::check_topics(context, &nodes, &models);
+    let (mut models, mut templates) = (Vec::new(), Vec::new());
+    for node in &nodes {
+        match model::declared(context, node, &scope) {
+            Some(model::Declared::Model(model)) => models.push(*model),
+            Some(model::Declared::Template(template)) => templates.push(*template),
+            // What is wrong was reported.
+            None => {}
+        }
+    }
+    format::check_topics(context, &nodes, &models, &templates);
     if let Some(kafka) = &kafka {
-        format::check_schemas(context, &nodes, &models, kafka);
+        let each = models.iter().chain(templates.iter().map(Template::common));
+        format::check_schemas(context, &nodes, each, kafka);
     }
     if nodes.is_empty() {
         section.report(wrong("no model is declared").hint("list at least one under `models`"));
@@ -131,6 +140,7 @@ fn config(
         state,
         http: http?,
         models,
+        templates,
         alerts: alerts?,
         receivers,
         reports: reports?,
@@ -146,7 +156,7 @@ fn with_defaults<'n>(defaults: Option<&Node>, models: impl Iterator<Item = &'n N
     let Some(defaults) = defaults else { return models.cloned().collect() };
     let mut defaults = defaults.clone();
     if let Written::Map(entries) = &mut defaults.value {
-        entries.retain(|entry| entry.key != "name");
+        entries.retain(|entry| entry.key != "name" && entry.key != "match");
     }
     models.map(|model| merge(model, &defaults)).collect()
 }

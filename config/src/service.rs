@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::model::Model;
 use crate::secret::Secret;
+use crate::template::Template;
 use crate::time::{HOUR_US, MINUTE_US};
 
 /// A whole, valid configuration. Relative paths have been resolved against the file they stand in.
@@ -18,9 +19,11 @@ pub struct Config {
     pub kafka: Kafka,
     pub state: PathBuf,
     pub http: Http,
-    /// At least one model; names are unique. Those of the file itself first, then those of the
-    /// included files in order of their paths.
+    /// Models with a section each; names are unique. Those of the file itself first, then those of the
+    /// included files in order of their paths. None only where there are templates.
     pub models: Vec<Model>,
+    /// What other names that are seen become, in the same order: the first that matches counts.
+    pub templates: Vec<Template>,
     /// When incidents open and how often they are repeated.
     pub alerts: AlertRules,
     pub receivers: Vec<Receiver>,

@@ -28,7 +28,7 @@ pub use dead_letter::{DeadLetter, DeadLetters, RecentDeadLetter};
 pub use embedded::{EMBEDDED_PARTITION_BYTES, EmbeddedBroker};
 pub use error::IngestError;
 pub use event::Event;
-pub use plan::{Connection, Position, ReadLimits, ReadPlan, TopicPlan};
+pub use plan::{Connection, Newcomers, Position, ReadLimits, ReadPlan, TopicPlan};
 pub use produce::{Capture, CaptureProducer, ReportProducer};
 pub use range::{OffsetRange, RangeEvent, read_ranges};
 pub use reader::Readers;

@@ -1,9 +1,11 @@
 //! What is read: topics, the models on them, positions and bounds.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use driftline_capture::Fingerprint;
-use driftline_config::{SchemaRegistry, Secret, Start, TopicPartition};
+use driftline_config::{SchemaRegistry, Secret, Start, TopicId, TopicPartition};
 use driftline_formats::{ModelPlan, RecordLimits};
 
 use crate::clock::Clock;
@@ -86,6 +88,43 @@ pub struct Position {
     pub fingerprint: Option<Fingerprint>,
 }
 
+/// What becomes of names that no model of a topic has: by default nothing, their records are skipped.
+#[derive(Clone, Default)]
+pub struct Newcomers {
+    /// How far a record is read before its name is known, of each topic whose names are asked about.
+    templates: BTreeMap<TopicId, ModelPlan>,
+    make: Option<Arc<MakeModel>>,
+}
+
+/// Makes the model of a name on a topic, or none.
+type MakeModel = dyn Fn(TopicId, &str) -> Option<ModelPlan> + Send + Sync;
+
+impl Newcomers {
+    /// Asks `make` about each name that is met on one of these topics and has no model there: at most once a
+    /// name and partition while few are refused, by one thread for a topic at a time, and before any record of
+    /// the model is handed over. What it makes must follow from the name.
+    pub fn new(
+        templates: BTreeMap<TopicId, ModelPlan>,
+        make: impl Fn(TopicId, &str) -> Option<ModelPlan> + Send + Sync + 'static,
+    ) -> Newcomers {
+        Newcomers { templates, make: Some(Arc::new(make)) }
+    }
+
+    pub(crate) fn template(&self, topic: TopicId) -> Option<&ModelPlan> {
+        self.templates.get(&topic)
+    }
+
+    pub(crate) fn make(&self, topic: TopicId, name: &str) -> Option<ModelPlan> {
+        self.make.as_ref().and_then(|make| make(topic, name))
+    }
+}
+
+impl fmt::Debug for Newcomers {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Newcomers").field(&self.templates).finish()
+    }
+}
+
 /// Everything that [`crate::Readers`] read.
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
@@ -98,6 +137,8 @@ pub struct ReadPlan {
     /// OS threads; `None` takes min(partitions, half of the cores, at least 1).
     pub threads: Option<usize>,
     pub limits: ReadLimits,
+    /// What becomes of names that no model of a topic has.
+    pub newcomers: Newcomers,
     /// The clock of the whole service: ends are sampled by it, and no row beyond it counts as progress.
     pub clock: Clock,
 }

@@ -69,7 +69,7 @@ fn find(args: &BacktestArgs, note: &mut dyn FnMut(&str)) -> anyhow::Result<Backt
     let config = configured::load(&args.config)?;
     let options = BacktestOptions {
         config: &config,
-        model: configured::model(&config, args.model.as_deref())?,
+        model: &*configured::model(&config, args.model.as_deref())?,
         data: args.data.clone(),
         time: args.time.clone(),
         rename: args.rename.clone(),

@@ -110,7 +110,7 @@ pub(super) fn make(
     note: &mut dyn FnMut(&str),
 ) -> anyhow::Result<String> {
     let config = configured::load(&args.config)?;
-    let model = configured::model(&config, args.model.as_deref())?;
+    let model = &*configured::model(&config, args.model.as_deref())?;
     let new = built(args, &config, model, note)?;
     let baseline = &new.built.baseline;
     let about = describe(model, &new, &new.prospects(model, &config.limits)?, screen);

@@ -176,7 +176,7 @@ fn options(args: &CheckArgs) -> anyhow::Result<CheckOptions> {
     let (model, limits) = match &args.config {
         Some(path) => {
             let config: Config = configured::load(path)?;
-            let model = configured::model(&config, args.model.as_deref())?.clone();
+            let model = configured::model(&config, args.model.as_deref())?.into_owned();
             (Some(model), config.limits)
         }
         None => (None, Limits::default()),

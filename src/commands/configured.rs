@@ -1,5 +1,6 @@
 //! The configuration, as the commands need it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -21,13 +22,21 @@ pub(crate) fn load_examined(path: &Path, examine: &Examine<'_>) -> Result<Config
 }
 
 /// The model of this name, or the only one.
-pub(crate) fn model<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a Model> {
-    let names = || config.models.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
+pub(crate) fn model<'a>(
+    config: &'a Config,
+    name: Option<&str>,
+) -> anyhow::Result<Cow<'a, Model>> {
+    let names = || {
+        let own = config.models.iter().map(|model| model.name.clone());
+        let templates = config.templates.iter();
+        let patterns = templates.map(|of| format!("those that match {:?}", of.pattern()));
+        own.chain(patterns).collect::<Vec<_>>().join(", ")
+    };
     match (name, config.models.as_slice()) {
-        (Some(name), models) => models.iter().find(|model| model.name == name).ok_or_else(|| {
+        (Some(name), _) => config.model(name).ok_or_else(|| {
             anyhow!("{}: no model {name}; it has {}", config.path.display(), names())
         }),
-        (None, [model]) => Ok(model),
+        (None, [model]) if config.templates.is_empty() => Ok(Cow::Borrowed(model)),
         (None, _) => Err(anyhow!("{}: write --model, one of {}", config.path.display(), names())),
     }
 }

@@ -135,10 +135,10 @@ fn setup(state: &StoredState, request: &RetrainRequest, config: &Config) -> anyh
         }
     }
     let name = &request.data.model;
-    let model = config.models.iter().find(|model| model.name == *name).ok_or_else(|| {
+    let model = config.model(name).ok_or_else(|| {
         anyhow!("{}: no model {name}, and no report of it is kept", config.path.display())
     })?;
-    Ok(load_setup(model, &config.limits)?)
+    Ok(load_setup(&model, &config.limits)?)
 }
 
 fn write(

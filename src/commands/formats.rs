@@ -130,7 +130,7 @@ fn show(name: &str) -> anyhow::Result<&'static str> {
 /// What the records of the file come to, and whether one was rejected.
 fn attempt(args: &TryArgs) -> anyhow::Result<(String, bool)> {
     let config = configured::load(&args.config)?;
-    let model = configured::model(&config, args.model.as_deref())?;
+    let model = &*configured::model(&config, args.model.as_deref())?;
     let records = match args.topic {
         Some(most) => {
             let connection = Connection::from(&config.kafka);

@@ -73,7 +73,7 @@ pub(crate) struct Produced {
 /// Runs the command.
 pub(crate) fn run(args: &ProduceArgs) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
-    let model = configured::model(&config, args.model.as_deref())?;
+    let model = &*configured::model(&config, args.model.as_deref())?;
     let produced = produce(args, &config, model, &mut |note| eprintln!("{note}"))?;
     let Produced { captures, topic, partitions } = produced;
     let text = format!(

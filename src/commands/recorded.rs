@@ -39,6 +39,8 @@ pub(crate) struct RecordedWindow {
     pub(crate) selection: Selection,
     /// The stretches of the log that hold its rows and its ledger.
     pub(crate) ranges: Vec<OffsetRange>,
+    /// What templates made of other names on the topic: their records are rows, and not skipped.
+    beside: Vec<Model>,
 }
 
 /// Which accepted rows of a model, among those of the ranges that are read.
@@ -86,11 +88,23 @@ impl RecordedWindow {
         for (partition, offsets) in &report.window.ahead {
             late.extend(offsets.iter().map(|offset| (*partition, *offset)));
         }
+        let beside = beside(state, config, &setup.model)?;
         let cuts = report.window.cuts.get(&setup.model.captures.topic);
         let ranges = cuts.map(ranges).unwrap_or_default();
         let selection = Selection { times_us, versions: Vec::new(), late };
-        Ok(RecordedWindow { report, text, told, setup, selection, ranges })
+        Ok(RecordedWindow { report, text, told, setup, selection, ranges, beside })
     }
+}
+
+/// The models that templates made of other names on the topic of this one.
+fn beside(state: &StoredState, config: &Config, model: &Model) -> anyhow::Result<Vec<Model>> {
+    if config.templates.is_empty() {
+        return Ok(Vec::new());
+    }
+    let topic = &model.captures.topic;
+    let others = state.models()?.into_iter();
+    let others = others.filter(|other| other.topic == *topic && other.name != model.name);
+    Ok(others.filter_map(|other| config.model_of_template(topic, &other.name)).collect())
 }
 
 impl Source {
@@ -153,8 +167,13 @@ impl Selection {
 
 impl Source {
     /// The topic of a model. What the other models on it declare decides which records are skipped.
-    pub(crate) fn new(config: &Config, setup: &Setup) -> Source {
-        Source::with_schema(config, setup, setup.layout.schema().clone())
+    pub(crate) fn new(config: &Config, recorded: &RecordedWindow) -> Source {
+        let setup = &recorded.setup;
+        let mut source = Source::with_schema(config, setup, setup.layout.schema().clone());
+        let beside = recorded.beside.iter();
+        let beside = beside.map(|other| ModelPlan::new(other, CaptureSchema::default()));
+        source.plan.models.extend(beside);
+        source
     }
 
     /// The same, with these columns of the model.
@@ -164,7 +183,8 @@ impl Source {
         let on_topic = |other: &&Model| {
             other.captures.topic == model.captures.topic && other.name != model.name
         };
-        let others = config.models.iter().filter(on_topic);
+        // A template stands for the other models that it makes: their records name somebody else.
+        let others = config.declared().filter(on_topic);
         let others = others.map(|other| ModelPlan::new(other, CaptureSchema::default()));
         Source {
             connection: Connection::from(&config.kafka),

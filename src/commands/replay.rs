@@ -89,7 +89,7 @@ pub(crate) fn replay(
     };
     // A service that is being started waits for the folder.
     drop(state);
-    let source = Source::new(config, &recorded.setup);
+    let source = Source::new(config, &recorded);
     let (Counting { state, ledger, .. }, gaps) = counted(&recorded, &source, threads)?;
     if !gaps.is_empty() {
         let says = source.says_of_losses();

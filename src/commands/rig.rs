@@ -135,7 +135,7 @@ impl Rig {
 
     pub(super) fn produce(&self, model: &str, data: &str) -> produce::Produced {
         let config = self.config();
-        let model = configured::model(&config, Some(model)).unwrap();
+        let model = &*configured::model(&config, Some(model)).unwrap();
         let args =
             arguments(&["--config", self.config.to_str().unwrap(), "--data", data, "--time", "at"]);
         produce::produce(&args, &config, model, &mut |_| {}).unwrap()

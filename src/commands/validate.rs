@@ -63,6 +63,11 @@ pub(crate) fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
                 1 => "1 model".to_owned(),
                 models => format!("{models} models"),
             };
+            let models = match config.templates.len() {
+                0 => models,
+                1 => format!("{models} and 1 template"),
+                templates => format!("{models} and {templates} templates"),
+            };
             for warning in retention_warnings(config) {
                 eprintln!("{warning}");
             }
@@ -92,7 +97,7 @@ fn retention_warnings(config: Config) -> Vec<String> {
     std::thread::spawn(move || {
         let connection = Connection::from(&config.kafka);
         let mut topics: BTreeMap<&str, Vec<&Model>> = BTreeMap::new();
-        for model in &config.models {
+        for model in config.declared() {
             topics.entry(&model.captures.topic).or_default().push(model);
         }
         for (topic, models) in topics {

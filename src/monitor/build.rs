@@ -23,6 +23,7 @@ use super::candidates::Candidates;
 use super::clocks::Clocks;
 use super::intake::Intake;
 use super::limits::{Counted, columns_of_too_many_values};
+use super::newcomers::Newcomers;
 use super::newest::Newest;
 use super::outgoing::Outgoing;
 use super::prune::Pruner;
@@ -56,6 +57,11 @@ impl Monitor {
         let retention_us = Intake::retention_us(config);
         let settings = Settings::new(config, retention_us, clock.now().wall_us);
         let mut pipeline = Pipeline::new(settings, setups);
+        // What a rebuild counts again are the models of before.
+        let aside = if rebuild { store.load_aside().unwrap_or_default() } else { None };
+        let newcomers =
+            Newcomers::begin(config, &mut pipeline, aside.as_ref().unwrap_or(&saved));
+        drop(aside);
         let effects = pipeline.restore(&saved, &config.limits)?;
         // Files that the configuration names and the store has are kept once.
         drop((saved, reader));
@@ -77,11 +83,12 @@ impl Monitor {
         let stopped = async move { stopped.await.unwrap_or(()) };
         let served = web::serve(listener, tls, Arc::clone(&board), stopped);
         let (keep_us, most_bytes) = (config.reports.keep_us, config.limits.report_bytes);
-        let names = config.models.iter().map(|model| model.name.clone());
+        let names = pipeline.models().map(|model| model.name().to_owned()).collect();
         let mut readiness = Readiness::default();
         readiness.restore(&store)?;
         let mut monitor = Monitor {
             intake,
+            newcomers,
             judge: Judge::start()?,
             writer: Writer::start(Arc::clone(&store), faults.clone())?,
             faults,
@@ -93,7 +100,7 @@ impl Monitor {
             metrics,
             board,
             readiness,
-            newest: Newest::read(Arc::clone(&store), names.collect())?,
+            newest: Newest::read(Arc::clone(&store), names)?,
             pruner: Pruner::new(store, keep_us, most_bytes),
             clock,
             clocks: Clocks::begin(Instant::now()),
@@ -157,6 +164,10 @@ fn begin_again(pipeline: &mut Pipeline, store: &Store, clock: &Clock) -> anyhow:
 fn metrics(config: &Config, pipeline: &Pipeline) -> Arc<Metrics> {
     let rejections: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     let metrics = Metrics::new(config, &rejections);
+    let of_templates = pipeline.models().filter(|view| {
+        !config.models.iter().any(|model| model.name == view.name())
+    });
+    of_templates.for_each(|model| metrics.add(&model.setup().model));
     for (_, topic, facts) in pipeline.topics() {
         metrics.begin(topic, &facts.ledger);
     }

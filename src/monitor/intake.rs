@@ -45,7 +45,7 @@ impl Intake {
     pub(super) fn retention_us(config: &Config) -> BTreeMap<String, i64> {
         let connection = Connection::from(&config.kafka);
         let mut by_topic: BTreeMap<&str, Vec<&Model>> = BTreeMap::new();
-        for model in &config.models {
+        for model in config.declared() {
             by_topic.entry(&model.captures.topic).or_default().push(model);
         }
         let mut retention_us = BTreeMap::new();
@@ -83,7 +83,10 @@ impl Intake {
             let of_topic = pipeline.models().filter(|model| model.topic() == topic);
             let models: Vec<ModelPlan> =
                 of_topic.clone().map(|model| plan(model.setup())).collect();
+            let declared = config.declared().map(|model| &model.captures);
+            let of_templates = declared.filter(|captures| captures.topic == name);
             let starts = of_topic.map(|model| model.setup().model.captures.start);
+            let starts = starts.chain(of_templates.map(|captures| captures.start));
             let start = starts.reduce(earlier).unwrap_or(Start::Earliest);
             topics.push(TopicPlan { topic: name.to_owned(), models, start });
         }
@@ -110,13 +113,18 @@ impl Intake {
         Ok(topic.map(|topic| ReportProducer::start(&self.connection, topic)).transpose()?)
     }
 
-    pub(super) fn start(&mut self, pipeline: &Pipeline) -> anyhow::Result<()> {
+    pub(super) fn start(
+        &mut self,
+        pipeline: &Pipeline,
+        newcomers: driftline_ingest::Newcomers,
+    ) -> anyhow::Result<()> {
         let plan = ReadPlan {
             connection: self.connection.clone(),
             topics: self.topics.iter().map(|(_, plan)| plan.clone()).collect(),
             positions: positions(pipeline),
             threads: None,
             limits: self.limits.clone(),
+            newcomers,
             clock: self.clock.clone(),
         };
         let Some(events) = self.events.take() else { bail!("reading was started before") };

@@ -27,6 +27,7 @@ impl Monitor {
             .into_iter()
             .chain(self.intake.held_up())
             .chain([("shadow_rows", self.candidates.shed())])
+            .chain([("models", self.newcomers.crowded())])
             .chain([(REPORT_TOO_LARGE, self.outgoing.too_large())]);
         let grown = self.limits.grown(figures);
         for (limit, times) in grown.into_iter().chain(self.pipeline.take_limits_reached()) {

@@ -50,6 +50,8 @@ pub(super) struct Surroundings {
     pub(super) lag: BTreeMap<TopicId, u64>,
     /// What the ways out say of themselves.
     pub(super) outgoing: Option<ReadyCheck>,
+    /// Names that match a template and are not monitored.
+    pub(super) refused: Vec<ReadyCheck>,
 }
 
 impl Readiness {
@@ -127,7 +129,8 @@ impl Readiness {
         if let Some(delay_us) = self.report_delay_us() {
             metrics.report_delay(delay_us);
         }
-        let Surroundings { mut candidates, dead_letters, trouble, lag, outgoing } = surroundings;
+        let Surroundings { mut candidates, dead_letters, trouble, lag, outgoing, refused } =
+            surroundings;
         let mut live = Live {
             silences: pipeline.silences().to_vec(),
             topics: pipeline
@@ -140,6 +143,7 @@ impl Readiness {
             ..Live::default()
         };
         live.checks.extend(outgoing);
+        live.checks.extend(refused);
         for model in pipeline.models() {
             let candidates = candidates.remove(&model.id()).unwrap_or_default();
             let checks = candidates.statuses.iter().map(|status| check(status, model.name()));

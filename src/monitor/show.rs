@@ -41,7 +41,9 @@ impl Monitor {
         let (dead_letters, trouble) = self.intake.dead_letters();
         let candidates = self.candidates.statuses();
         let outgoing = self.outgoing.check();
-        let surroundings = Surroundings { candidates, dead_letters, trouble, lag, outgoing };
+        let refused = self.newcomers.checks();
+        let surroundings =
+            Surroundings { candidates, dead_letters, trouble, lag, outgoing, refused };
         self.board.publish(self.readiness.live(&self.pipeline, &self.metrics, surroundings));
     }
 

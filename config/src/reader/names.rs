@@ -22,7 +22,7 @@ impl Value<'_> {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -7,6 +7,7 @@ use crate::mapping::{Body, BodyShape, Columns, Mapping, Origin, Pair, Place, Uni
 use crate::model::Format;
 use crate::presets::{self, Preset};
 use crate::reader::{Context, Read, Section, Value, wrong};
+use crate::template::Template;
 use crate::time::MINUTE_US;
 use crate::tree::{Node, Written, merge, parse};
 
@@ -390,13 +391,20 @@ fn unit(value: Value<'_>, meaning: Meaning) -> Read<Unit> {
 }
 
 /// Models that share a topic: each event must say whose it is, in a form that all of them read.
-pub(super) fn check_topics(context: &Context<'_>, nodes: &[Node], models: &[crate::Model]) {
-    for model in models {
+pub(super) fn check_topics(
+    context: &Context<'_>,
+    nodes: &[Node],
+    models: &[crate::Model],
+    templates: &[Template],
+) {
+    let each = || models.iter().chain(templates.iter().map(Template::common));
+    for model in each() {
         let topic = &model.captures.topic;
-        let mut others = models
-            .iter()
-            .filter(|other| other.captures.topic == *topic && other.name != model.name);
-        let Some(other) = others.next() else { continue };
+        let mut others =
+            each().filter(|other| other.captures.topic == *topic && other.name != model.name);
+        // A template alone shares its topic with itself.
+        let own = templates.iter().map(Template::common).find(|of| std::ptr::eq(*of, model));
+        let Some(other) = others.next().or(own) else { continue };
         let at = place_of_model(nodes, &model.name);
         match (&model.captures.format, &other.captures.format) {
             (Format::DriftlineJson, Format::DriftlineJson) => {}
@@ -418,10 +426,10 @@ pub(super) fn check_topics(context: &Context<'_>, nodes: &[Node], models: &[crat
 }
 
 /// Records that are read by their schemas need somebody who has these.
-pub(super) fn check_schemas(
+pub(super) fn check_schemas<'m>(
     context: &Context<'_>,
     nodes: &[Node],
-    models: &[crate::Model],
+    models: impl Iterator<Item = &'m crate::Model>,
     kafka: &crate::Kafka,
 ) {
     for model in models {

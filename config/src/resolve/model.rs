@@ -12,9 +12,13 @@ use crate::problem::About;
 use crate::reader::{Context, Read, Section, Value, check_unique, names_of, wrong};
 use crate::resolve::{Examine, format, shadow};
 use crate::service::Limits;
+use crate::template::{NAME_PLACE, NamePattern, Template};
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant_us};
 use crate::time_zone::TimeZone;
 use crate::tree::{At, Entry, Node, Written};
+
+/// Asks for a baseline made of a model's own first captures.
+const LEARN: &str = "learn";
 
 /// What a model may refer to.
 pub(super) struct Scope<'a> {
@@ -28,18 +32,50 @@ pub(super) struct Scope<'a> {
 /// Reports what is wrong with `defaults`, also where no model inherits it.
 pub(super) fn check_defaults(context: &Context<'_>, node: &Node, scope: &Scope<'_>) {
     let Some(entries) = (Value { context, node }).get(Value::map) else { return };
-    for entry in entries.iter().filter(|entry| entry.key == "name") {
+    for entry in entries.iter().filter(|entry| entry.key == "name" || entry.key == "match") {
         context.report(entry.key_at, wrong("`defaults` cannot hold a name"));
     }
     context.partially(|| read(Section::of(context, node, "model")?, scope));
 }
 
-pub(super) fn model(context: &Context<'_>, node: &Node, scope: &Scope<'_>) -> Option<Model> {
-    read(Section::of(context, node, "model")?, scope)
+/// What a section of `models` declares.
+pub(super) enum Declared {
+    Model(Box<Model>),
+    Template(Box<Template>),
+}
+
+pub(super) fn declared(
+    context: &Context<'_>,
+    node: &Node,
+    scope: &Scope<'_>,
+) -> Option<Declared> {
+    let mut section = Section::of(context, node, "model")?;
+    if !section.has("match") {
+        return read(section, scope).map(|model| Declared::Model(Box::new(model)));
+    }
+    let pattern = section.read("match", |value| {
+        NamePattern::new(&value.filled()?)
+            .map_err(|why| value.not("a pattern of names").hint(why.replace('\n', " ")))
+    });
+    let named = section.value("name").is_some();
+    section.check("name", named, || {
+        wrong("a section has either `name` or `match`").hint("`match` is for all names of a pattern")
+    });
+    section.check("shadow", section.has("shadow"), || {
+        wrong("candidates are of one model, and `match` is for many")
+            .hint("give the model that has a candidate a section of its own, with its `name`")
+    });
+    let model = read(section, scope)?;
+    Some(Declared::Template(Box::new(Template::new(pattern?, model))))
 }
 
 fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
-    let name = section.require("name", Value::name);
+    let is_template = section.has("match");
+    let name = match section.value("match") {
+        // As it is shown; each of its models has a name of its own.
+        Some(pattern) => pattern.get(Value::filled),
+        None => section.require("name", Value::name),
+    };
     let owner = section.read("owner", Value::filled);
     let notify = section.value("notify").map(|value| notify(value, scope));
     let captures = section.part("captures", "captures").and_then(|part| captures(part, scope));
@@ -100,8 +136,13 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
         shadow,
         retrain: retrain?,
     };
+    let holds_place = |path: &PathBuf| path.to_string_lossy().contains(NAME_PLACE);
     if !context.is_partial() {
         check_pair(&model, context, places.model);
+        // Files of names that nobody has seen yet cannot be looked at.
+        if is_template && model.baseline.values().any(holds_place) {
+            return Some(model);
+        }
         for complaint in (scope.examine)(&model, &scope.limits) {
             context.report(places.of(&complaint.about), wrong(complaint.says));
         }
@@ -204,6 +245,12 @@ fn captures(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Captures> {
 
 /// One path for all versions, or a map from versions to paths.
 fn baseline(value: Value<'_>) -> Option<BTreeMap<String, PathBuf>> {
+    if value.written().is_ok_and(|text| text == LEARN) {
+        let problem = wrong("baselines that are learnt from captures are not built yet");
+        let hint = "build one with `driftline baseline --captures`; a file of that name is `./learn`";
+        value.context.report(value.node.at, problem.hint(hint));
+        return None;
+    }
     if value.written().is_ok() {
         return value.get(Value::path).map(|path| BTreeMap::from([("default".to_owned(), path)]));
     }
@@ -301,6 +348,12 @@ fn operations(mut section: Section<'_>) -> Operations {
 }
 
 fn tolerance(value: Value<'_>) -> Option<Tolerance> {
+    if value.written().is_ok_and(|text| text == LEARN) {
+        let problem = wrong("baselines that are learnt from captures are not built yet");
+        let hint = "build one with `driftline baseline --captures`; a file of that name is `./learn`";
+        value.context.report(value.node.at, problem.hint(hint));
+        return None;
+    }
     if value.written().is_ok() {
         return value.get(|value| match value.text()?.as_str() {
             "auto" => Ok(Tolerance::Auto),

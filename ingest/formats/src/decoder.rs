@@ -1,6 +1,6 @@
 //! The decoder of a topic: records in offset order to rows, halves and marks, whatever format they are in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::StringBuilder;
@@ -13,6 +13,9 @@ use crate::mapped::MapState;
 use crate::plan::{ModelPlan, RecordLimits};
 use crate::record::{Carried, Decoded, Outcome, Record, Rejection};
 use crate::rows::{Row, RowEnvelope, Rows};
+
+/// Names without a model that are remembered; where there are more, they are asked about again.
+const MOST_REFUSED: usize = 4096;
 
 /// Decodes the records of one partition, in offset order.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub struct Decoder {
     marks: Vec<Mark>,
     skipped_names: Vec<Arc<str>>,
     skipped_index: HashMap<Arc<str>, u32>,
+    /// Names of which no model is made.
+    refused: HashSet<Box<str>>,
     pub(crate) ignored: Ignored,
     count: usize,
     pub(crate) active: usize,
@@ -103,6 +108,7 @@ impl Decoder {
             marks: Vec::new(),
             skipped_names: Vec::new(),
             skipped_index: HashMap::new(),
+            refused: HashSet::new(),
             ignored: Ignored::default(),
             count: 0,
             active: 0,
@@ -152,10 +158,25 @@ impl Decoder {
         };
         match &outcome {
             Err(rejection) => self.mark(record, MarkKind::Rejected(rejection.reason)),
-            Ok(Outcome::NeedsSchema(_)) => self.count -= 1,
+            Ok(Outcome::NeedsSchema(_) | Outcome::NeedsModel(_)) => self.count -= 1,
             Ok(_) => {}
         }
         outcome.unwrap_or_else(Outcome::Rejected)
+    }
+
+    /// Goes on with a layout that has further models behind those of the one before.
+    pub fn take_up(&mut self, layout: Arc<TopicLayout>) {
+        self.map.forget_from(self.models.len());
+        self.models.resize_with(layout.models.len(), ModelState::default);
+        self.layout = layout;
+    }
+
+    /// No model is made of this name: its records are skipped from now on.
+    pub fn refuse(&mut self, name: &str) {
+        if self.refused.len() >= MOST_REFUSED {
+            self.refused.clear();
+        }
+        self.refused.insert(name.into());
     }
 
     /// Hands over what was decoded and starts anew.
@@ -224,8 +245,18 @@ impl Decoder {
     }
 
     pub(crate) fn clear_row(&mut self, model: u32) {
-        let layout = self.layout.models.get(model as usize);
+        let layout = self.layout.model(model);
         self.row.clear(layout.map_or(0, |layout| layout.columns.len()));
+    }
+
+    /// What becomes of a record of a model that the topic does not have.
+    pub(crate) fn skip(&mut self, record: &Record<'_>, name: &str) -> Outcome {
+        if self.layout.asks_for_models() && !self.refused.contains(name) {
+            return Outcome::NeedsModel(name.into());
+        }
+        let name = self.skipped(name);
+        self.mark(record, MarkKind::Skipped { name });
+        Outcome::Skipped
     }
 
     pub(crate) fn skipped(&mut self, name: &str) -> u32 {

@@ -194,13 +194,16 @@ pub(crate) struct ColumnLayout {
 /// Where each key of a topic's captures belongs.
 #[derive(Debug)]
 pub struct TopicLayout {
-    pub(crate) models: Vec<ModelLayout>,
+    pub(crate) models: Vec<Arc<ModelLayout>>,
     pub(crate) by_name: HashMap<Box<str>, u32>,
     pub(crate) unknown_columns: Arc<Field>,
     /// Whether its events are read by maps.
     pub(crate) is_mapped: bool,
     pub(crate) wants_carried: bool,
     pub(crate) schemas: Arc<SchemaShelf>,
+    /// How the first event is read of a topic whose models are made of templates as their names come: far
+    /// enough to find the name. Where there is one, names are asked about.
+    template: Option<Arc<ModelLayout>>,
 }
 
 impl TopicLayout {
@@ -221,17 +224,66 @@ impl TopicLayout {
 
     /// The same with the schemas of a registry, which many topics share.
     pub fn with_schemas(models: &[ModelPlan], schemas: Arc<SchemaShelf>) -> TopicLayout {
-        let models: Vec<ModelLayout> = models.iter().map(ModelLayout::new).collect();
+        let models = models.iter().map(|plan| Arc::new(ModelLayout::new(plan))).collect();
+        TopicLayout::of(models, None, schemas)
+    }
+
+    /// The same of a topic whose further models are made of a template as their names come:
+    /// [`Outcome::NeedsModel`](crate::Outcome::NeedsModel).
+    #[must_use]
+    pub fn with_template(self, template: &ModelPlan) -> TopicLayout {
+        // No model has this name, so that no event is the template's.
+        let nobody = ModelPlan { name: "\0".to_owned(), ..template.clone() };
+        let template = Arc::new(ModelLayout::new(&nobody));
+        TopicLayout::of(self.models, Some(template), self.schemas)
+    }
+
+    /// The same with one model more, behind the others.
+    #[must_use]
+    pub fn with_model(&self, plan: &ModelPlan) -> TopicLayout {
+        let mut models = self.models.clone();
+        models.push(Arc::new(ModelLayout::new(plan)));
+        TopicLayout::of(models, self.template.clone(), Arc::clone(&self.schemas))
+    }
+
+    fn of(
+        models: Vec<Arc<ModelLayout>>,
+        template: Option<Arc<ModelLayout>>,
+        schemas: Arc<SchemaShelf>,
+    ) -> TopicLayout {
         let mut by_name = HashMap::new();
         for (index, model) in (0_u32..).zip(&models) {
             by_name.entry(model.name.clone()).or_insert(index);
         }
         let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
         let unknown_columns = Arc::new(Field::new(UNKNOWN_COLUMNS, DataType::List(item), true));
-        let is_mapped = models.iter().any(|model| model.map.is_some());
-        let wants_carried =
-            models.iter().any(|model| model.map.as_ref().is_some_and(MapPlan::wants_carried));
-        TopicLayout { models, by_name, unknown_columns, is_mapped, wants_carried, schemas }
+        let maps = models.iter().chain(&template).filter_map(|model| model.map.as_ref());
+        let is_mapped = maps.clone().next().is_some();
+        let wants_carried = maps.clone().any(MapPlan::wants_carried);
+        TopicLayout { models, by_name, unknown_columns, is_mapped, wants_carried, schemas, template }
+    }
+
+    /// The model with this index. One behind the last is the template: so the first event is read of a topic
+    /// without models, and no row is ever its.
+    pub(crate) fn model(&self, index: u32) -> Option<&ModelLayout> {
+        let index = index as usize;
+        let template = self.template.as_ref().filter(|_| index == self.models.len());
+        self.models.get(index).or(template).map(AsRef::as_ref)
+    }
+
+    /// The only model that captures without a name can be of.
+    pub(crate) fn only_model(&self) -> Option<u32> {
+        (self.models.len() == 1 && self.template.is_none()).then_some(0)
+    }
+
+    /// Whether it has a model of this name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// Whether names that it does not have are asked about.
+    pub(crate) fn asks_for_models(&self) -> bool {
+        self.template.is_some()
     }
 }
 

@@ -56,6 +56,10 @@ pub enum Outcome {
     /// Nothing yet, and the decoder is as it was: the record is to come again once the topic's shelf
     /// ([`TopicLayout::schemas`](crate::TopicLayout::schemas)) holds this schema.
     NeedsSchema(SchemaId),
+    /// Nothing yet, and the decoder is as it was: the record is to come again once it is known whether a model
+    /// is made of this name ([`Decoder::take_up`](crate::Decoder::take_up)) or none
+    /// ([`Decoder::refuse`](crate::Decoder::refuse)).
+    NeedsModel(Box<str>),
     Rejected(Rejection),
 }
 

@@ -1,7 +1,6 @@
 //! What a worker does with its partitions beside reading them: begin, pause, verify, start over.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use driftline_config::{TopicId, TopicPartition};
@@ -220,8 +219,8 @@ impl Worker {
 
     fn read(&mut self, consumer: &Consumer, assignment: Assignment) -> Result<(), Stopped> {
         let Assignment { log, offset, check } = assignment;
-        let Some(layout) = self.plan.layouts.get(log.topic) else { return Ok(()) };
-        let decoder = Decoder::with_layout(Arc::clone(layout), &self.plan.limits.record);
+        let Some(roster) = self.plan.rosters.get(log.topic) else { return Ok(()) };
+        let decoder = Decoder::with_layout(roster.layout(), &self.plan.limits.record);
         let stretch = Stretch::new(log, offset, decoder);
         let index = self.readings.push(Reading {
             log,

@@ -15,6 +15,7 @@ mod coordinator;
 mod ends;
 mod orders;
 mod outlet;
+mod roster;
 mod schemas;
 pub(crate) mod stretch;
 mod worker;
@@ -37,11 +38,12 @@ use crate::clock::Clock;
 use crate::dead_letter::DeadLetters;
 use crate::error::IngestError;
 use crate::event::Event;
-use crate::plan::{Connection, ReadLimits, ReadPlan, TopicPlan};
+use crate::plan::{Connection, Newcomers, ReadLimits, ReadPlan, TopicPlan};
 use crate::registry::{Librarian, Source};
 use coordinator::{Coordinator, Ways};
 use ends::Sampling;
 use outlet::{Outlet, Shared};
+use roster::Roster;
 
 /// How long the threads may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +54,8 @@ const FETCHED_KIB: std::ops::RangeInclusive<usize> = 8 * 1024..=64 * 1024;
 pub(crate) struct Plan {
     pub(crate) connection: Connection,
     pub(crate) topics: Table<TopicId, TopicPlan>,
-    pub(crate) layouts: Table<TopicId, Arc<TopicLayout>>,
+    pub(crate) rosters: Table<TopicId, Roster>,
+    pub(crate) newcomers: Newcomers,
     pub(crate) limits: ReadLimits,
     pub(crate) threads: usize,
     pub(crate) clock: Clock,
@@ -71,7 +74,7 @@ impl Plan {
 
     /// How often somebody named a topic that is not there, since the last call.
     fn take_missed(&self) -> u64 {
-        self.topics.take_missed() + self.layouts.take_missed()
+        self.topics.take_missed() + self.rosters.take_missed()
     }
 }
 
@@ -123,11 +126,20 @@ impl Readers {
             }
             _ => None,
         };
-        let layout = |plan: &TopicPlan| TopicLayout::with_schemas(&plan.models, Arc::clone(&shelf));
-        let layouts = plan.topics.iter().map(|plan| Arc::new(layout(plan)));
+        let newcomers = plan.newcomers;
+        let roster = |(index, plan): (usize, &TopicPlan)| {
+            let layout = TopicLayout::with_schemas(&plan.models, Arc::clone(&shelf));
+            let topic = TopicId(index);
+            Roster::new(topic, match newcomers.template(topic) {
+                Some(template) => layout.with_template(template),
+                None => layout,
+            })
+        };
+        let rosters = plan.topics.iter().enumerate().map(roster).collect();
         let plan = Arc::new(Plan {
             connection: plan.connection,
-            layouts: Table::new(layouts.collect()),
+            rosters: Table::new(rosters),
+            newcomers,
             topics: Table::new(plan.topics),
             share_bytes: (plan.limits.batch_bytes / (4 * threads)).max(1),
             limits: plan.limits,

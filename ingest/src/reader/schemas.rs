@@ -15,10 +15,10 @@ impl Worker {
         let stood_still = reading.stands_still();
         reading.schema = Some(id);
         self.schemaless = true;
-        match (&self.plan.librarian, self.plan.layouts.get(reading.log.topic)) {
+        match (&self.plan.librarian, self.plan.rosters.get(reading.log.topic)) {
             (Some(librarian), _) => librarian.want(id),
             // Configurations without a registry are refused where one is needed.
-            (None, Some(layout)) => layout.schemas().put(id, Arc::new(KnownSchema::absent())),
+            (None, Some(roster)) => roster.layout().schemas().put(id, Arc::new(KnownSchema::absent())),
             (None, None) => {}
         }
         if !stood_still {
@@ -36,8 +36,8 @@ impl Worker {
             let Some(reading) = self.readings.get_mut(index) else { continue };
             let Some(id) = reading.schema else { continue };
             let topic = reading.log.topic;
-            let Some(layout) = self.plan.layouts.get(topic) else { continue };
-            if layout.schemas().holds(id) {
+            let Some(roster) = self.plan.rosters.get(topic) else { continue };
+            if roster.layout().schemas().holds(id) {
                 reading.schema = None;
                 if !reading.stands_still() {
                     self.go_on(consumer, index);

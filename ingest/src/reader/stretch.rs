@@ -1,11 +1,12 @@
 //! One partition between two chunks: what was read of it and not handed over yet.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::error::ArrowError;
 use driftline_capture::{Chunk, Fingerprint};
 use driftline_config::{Partition, TopicPartition};
-use driftline_formats::{Carried, Decoder, Header, Outcome, Record, Rejection, SchemaId};
+use driftline_formats::{Carried, Decoder, Header, Outcome, Record, Rejection, SchemaId, TopicLayout};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 use sha2::{Digest, Sha256};
@@ -40,6 +41,8 @@ pub(crate) enum Added {
     Rejected(Rejection),
     /// It was not taken: it is to come again with this schema.
     NeedsSchema(SchemaId),
+    /// It was not taken: it is to come again once it is known whether this name is that of a model.
+    NeedsModel(Box<str>),
 }
 
 /// The record that was read last, so that only one record of a chunk is hashed.
@@ -108,9 +111,12 @@ impl Stretch {
             }
             false => self.decoder.decode(&record),
         };
-        if let Outcome::NeedsSchema(id) = outcome {
-            return Added::NeedsSchema(id);
-        }
+        let rejection = match outcome {
+            Outcome::NeedsSchema(id) => return Added::NeedsSchema(id),
+            Outcome::NeedsModel(name) => return Added::NeedsModel(name),
+            Outcome::Rejected(rejection) => Some(rejection),
+            _ => None,
+        };
         self.since.get_or_insert_with(Instant::now);
         self.records += 1;
         self.value_bytes += value.map_or(0, <[u8]>::len);
@@ -118,10 +124,17 @@ impl Stretch {
         self.last_record_us = time_us.or(self.last_record_us);
         self.producer_timestamps |= producers;
         self.position = offset + 1;
-        match outcome {
-            Outcome::Rejected(rejection) => Added::Rejected(rejection),
-            _ => Added::Taken,
-        }
+        rejection.map_or(Added::Taken, Added::Rejected)
+    }
+
+    /// Goes on with a layout that has further models.
+    pub(crate) fn take_up(&mut self, layout: Arc<TopicLayout>) {
+        self.decoder.take_up(layout);
+    }
+
+    /// No model is made of this name.
+    pub(crate) fn refuse(&mut self, name: &str) {
+        self.decoder.refuse(name);
     }
 
     /// The log holds nothing more before `offset`.

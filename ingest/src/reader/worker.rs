@@ -187,15 +187,16 @@ impl Worker {
             // It comes again, behind the one that waits.
             return Ok(());
         }
-        let rejection = match reading.stretch.add(message) {
-            Added::Taken => None,
-            Added::Rejected(rejection) => Some(rejection),
-            Added::NeedsSchema(id) => {
+        let rejection = match self.add(index, message) {
+            Some(Added::Rejected(rejection)) => Some(rejection),
+            Some(Added::NeedsSchema(id)) => {
                 self.await_schema(consumer, index, id);
                 return Ok(());
             }
+            Some(Added::Taken | Added::NeedsModel(_)) | None => None,
         };
         self.gathering = true;
+        let Some(reading) = self.readings.get_mut(index) else { return Ok(()) };
         let full = reading.stretch.is_full()
             || reading.stretch.bytes() >= CHUNK_BYTES.min(self.plan.share_bytes);
         // By the reader itself, since an order from the other end comes after thousands of rows

@@ -229,7 +229,8 @@ impl PassedOver {
                 });
             }
             Outcome::Heartbeat => self.control += 1,
-            Outcome::Skipped => self.skipped += 1,
+            // Nobody is asked about names here.
+            Outcome::Skipped | Outcome::NeedsModel(_) => self.skipped += 1,
             Outcome::Rejected(rejection) => {
                 self.rejected += 1;
                 self.first_rejection.get_or_insert_with(|| {

@@ -127,12 +127,19 @@ impl Counting {
             let (requests, responses) = (half(Side::Request), half(Side::Response));
             // A model's records are whole captures, or none of them is.
             let batch = batch.or(requests.map(|half| &half.rows));
-            let concerns = |beat: &&Beat| beat.member.is_none_or(|of| of as usize == member);
+            let own = |beat: &&Beat| beat.member.is_some_and(|of| of as usize == member);
             let mut heartbeats: Vec<Heartbeat> =
-                beats.iter().filter(concerns).map(|beat| beat.at).collect();
+                beats.iter().filter(own).map(|beat| beat.at).collect();
             // A response is no row, and says what time it is.
             heartbeats.extend(responses.into_iter().flat_map(beats_of));
-            if responses.is_some() {
+            let first_own = batch.and_then(|rows| rows.offsets().first().copied());
+            let first_own = first_own.into_iter().chain(heartbeats.iter().map(|beat| beat.offset));
+            let heard_from = self.heard_from(id, at.partition, first_own.min());
+            let for_all = beats.iter().filter(|beat| beat.member.is_none());
+            let heard = for_all.map(|beat| beat.at).filter(|beat| beat.offset >= heard_from);
+            let own_only = heartbeats.len();
+            heartbeats.extend(heard);
+            if responses.is_some() || (own_only > 0 && heartbeats.len() > own_only) {
                 heartbeats.sort_by_key(|beat| beat.offset);
             }
             if batch.is_none() && heartbeats.is_empty() {
@@ -173,6 +180,17 @@ impl Counting {
         let newest_us = newest.map(|newest| newest.time_us).max();
         self.enter(&chunk, &outcomes, newest_us, now_us);
         Some(of_models)
+    }
+
+    /// The offset from which heartbeats for all models say the time to this one. To one of a template only
+    /// those behind a record of its own, in each partition: when it was met must not matter.
+    fn heard_from(&self, id: ModelId, partition: Partition, first_own: Option<i64>) -> i64 {
+        match self.models.get(id) {
+            Some(model) if model.is_of_template && !model.has_met(partition) => {
+                first_own.unwrap_or(i64::MAX)
+            }
+            _ => i64::MIN,
+        }
     }
 
     /// Adds a chunk's outcomes to the ledger and moves the position behind it.
@@ -217,6 +235,24 @@ impl Counting {
         if let Some(topic) = self.topics.get_mut(at.topic) {
             topic.skip(at.partition, to);
         }
+    }
+
+    /// Another log is read from `offset` on.
+    pub(crate) fn begin_anew(&mut self, at: TopicPartition, offset: i64) {
+        if let Some(topic) = self.topics.get_mut(at.topic) {
+            topic.begin_anew(at.partition, offset);
+        }
+    }
+
+    /// A further model of a topic that is read already.
+    pub(crate) fn add(&mut self, model: ModelCounter) -> ModelId {
+        let (name, topic) = (model.name().to_owned(), model.topic);
+        let id = self.models.push(model);
+        self.by_name.insert(name, id);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.members.push(id);
+        }
+        id
     }
 
     /// What is known of a partition for a model.

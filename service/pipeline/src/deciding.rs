@@ -97,6 +97,14 @@ impl Deciding {
         }
     }
 
+    /// A further model of a topic that is read already.
+    pub(crate) fn add(&mut self, topic: TopicId, model: ModelDecider) {
+        let id = self.models.push(model);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.speaker.get_or_insert(id);
+        }
+    }
+
     /// Which windows of a model close now, of what counting knows of its topic and its rows.
     pub(crate) fn due(
         &mut self,

@@ -20,6 +20,7 @@
 //! A window's way through the files: `counting.rs` (a chunk is counted), `deciding/lanes.rs` (a boundary is
 //! crossed, the window closes), `deciding/model.rs` (judged, decided, told), `outlet.rs` (committed, seen).
 
+mod appearing;
 mod counting;
 mod deciding;
 pub mod digest;
@@ -80,7 +81,7 @@ pub use deciding::ahead::AheadRows;
 pub use deciding::lanes::{PaneCounts, PaneStrips, Strip};
 pub use deciding::model::{DecidingFacts, Logged, PastWindow};
 pub use deciding::silence::Silences;
-pub use persist::RestoreError;
+pub use persist::{KeptModel, RestoreError};
 pub use view::{ModelBytes, ModelView};
 
 /// Closed windows per model that may wait for judge and store before reading waits for them, and so many
@@ -91,6 +92,12 @@ const CLOSED_WINDOWS: (usize, usize) = (2, 64);
 #[derive(Debug)]
 pub enum Event {
     Read(Read),
+    /// A template made a model of a name that came on a topic: told before any of its records, and behind the
+    /// models that the topic has. What its set-up is follows from the name.
+    Appeared {
+        topic: TopicId,
+        setup: Arc<Setup>,
+    },
     /// The judge has looked at a window.
     Judged(Box<Verdict>),
     Committed(Committed),
@@ -229,6 +236,8 @@ pub struct Settings {
     pub outbox_limit: usize,
     /// Wall time of the start, from which silence counts.
     pub started_us: i64,
+    /// Topics on which templates make models of names: they are read though none may be there yet.
+    pub topics_of_templates: Vec<String>,
 }
 
 impl Settings {
@@ -245,13 +254,18 @@ impl Settings {
             open_windows_limit: config.limits.open_windows,
             outbox_limit: config.limits.outbox,
             started_us,
+            topics_of_templates: config
+                .templates
+                .iter()
+                .map(|template| template.common().captures.topic.clone())
+                .collect(),
         }
     }
 }
 
 impl Pipeline {
     /// A pipeline over these models, that has seen nothing. Models have their indices in this order;
-    /// topics in the order in which models first name them.
+    /// topics in the order in which models first name them, and behind them those of templates.
     pub fn new(settings: Settings, setups: Vec<Arc<Setup>>) -> Pipeline {
         let mut topics: Vec<Topic> = Vec::new();
         let (mut counters, mut deciders) = (Vec::new(), Vec::new());
@@ -268,6 +282,11 @@ impl Pipeline {
             let named = Arc::from(name.as_str());
             deciders.push(ModelDecider::new(id, Arc::clone(&setup), named, settings.started_us));
             counters.push(ModelCounter::new(setup, TopicId(topic)));
+        }
+        for name in &settings.topics_of_templates {
+            if !topics.iter().any(|topic| topic.name == *name) {
+                topics.push(Topic::new(name.clone(), Vec::new()));
+            }
         }
         let watched = topics.iter().map(|topic| WatchedTopic {
             name: Arc::from(topic.name.as_str()),
@@ -287,6 +306,7 @@ impl Pipeline {
         let now_us = now.wall_us;
         match event {
             Event::Read(read) => self.on_read(read, now),
+            Event::Appeared { topic, setup } => self.take_in(topic, setup, now_us),
             Event::Judged(verdict) => self.on_verdict(*verdict, now_us),
             Event::Committed(committed) => self.on_committed(&committed),
             Event::Done { sequence } => self.deciding.outbox.done(sequence, &mut self.outlet),
@@ -331,7 +351,7 @@ impl Pipeline {
             Read::Partitions { topic, count } => self.on_partitions(topic, count, now_us),
             Read::Gap { at, to } => self.counting.skip(at, to),
             Read::Recreated { at, offset } => {
-                self.counting.skip(at, offset);
+                self.counting.begin_anew(at, offset);
                 self.each_with_counts(at, |model, counts| {
                     model.begin(at.partition, offset, counts)
                 });

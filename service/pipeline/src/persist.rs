@@ -114,6 +114,13 @@ pub(crate) struct DecidingDocument {
     facts: DecidingFacts,
 }
 
+/// A model of which a store keeps something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptModel {
+    pub name: String,
+    pub topic: String,
+}
+
 #[derive(Serialize, Deserialize)]
 enum ClosingDocument {
     Window {
@@ -129,6 +136,24 @@ enum ClosingDocument {
         start_us: i64,
         setup: String,
     },
+}
+
+impl Saved {
+    /// The models that it has, by name. What cannot be read is left out: whoever continues from it is told.
+    pub fn models(&self) -> Vec<KeptModel> {
+        #[derive(Deserialize)]
+        struct OfTopic {
+            topic: String,
+        }
+        let prefix = DocumentKey::Model(String::new()).to_string();
+        let documents = self.documents.range(prefix.clone()..);
+        let documents = documents.take_while(|(key, _)| key.starts_with(&prefix));
+        let kept = documents.filter_map(|(key, bytes)| {
+            let OfTopic { topic } = serde_json::from_slice(bytes).ok()?;
+            Some(KeptModel { name: key.strip_prefix(&prefix)?.to_owned(), topic })
+        });
+        kept.collect()
+    }
 }
 
 impl Pipeline {

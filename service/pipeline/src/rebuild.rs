@@ -56,7 +56,7 @@ impl Pipeline {
                 document.drift.open_rows_from().get(&partition).copied()
             });
             let position = first.chain([reached.position]).min().unwrap_or(0);
-            let begun = Position { position, fingerprint: None, gap: false };
+            let begun = Position::beginning(position, topic.facts.ledger_of(partition));
             topic.facts.partitions.insert(partition, begun);
             let counts =
                 Counts { ledger: topic.facts.ledger_of(partition), rows: RowCounts::default() };

@@ -19,7 +19,7 @@ use driftline_alerting::{Class, ModelAlerts, State};
 use driftline_analytics::report::{
     BudgetSection, Check, Effect, Finding, Ledger, PairCounts, RULES, Report,
 };
-use driftline_config::{Config, Level, Partition};
+use driftline_config::{Config, Level, Model, Partition};
 use driftline_pipeline::TopicLedger;
 use driftline_pipeline::capture::CaptureBatch;
 use prometheus::TextEncoder;
@@ -73,6 +73,8 @@ const DEFAULT_BASELINE: &str = "default";
 #[derive(Debug)]
 pub struct Metrics {
     kept: Mutex<Kept>,
+    /// Versions of a model that are told apart.
+    versions: usize,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,36 @@ pub struct ShadowRows {
     pub failed: u64,
 }
 
+impl Kept {
+    /// Every counter of a model at 0 whose labels are known by now.
+    fn add(&mut self, model: &Model, versions: usize) {
+        let table = &mut self.table;
+        let own: Vec<String> =
+            model.baseline.keys().filter(|name| *name != DEFAULT_BASELINE).cloned().collect();
+        let owner = model.owner.clone().unwrap_or_default();
+        table.set(Family::ModelInfo, &[&model.name, &owner, &own.join(",")], 1.0);
+        for class in Class::ALL {
+            table.set(Family::AlertState, &[&model.name, class.name()], 0.0);
+        }
+        let latency = model.latency.as_ref().map(|latency| ("latency", latency.objective));
+        let errors = model.errors.as_ref().map(|errors| ("errors", errors.objective));
+        for (of, share) in latency.into_iter().chain(errors) {
+            table.set(Family::Objective, &[&model.name, of], share);
+        }
+        for level in Level::ALL {
+            table.add(Family::Windows, &[&model.name, level.name()], 0.0);
+        }
+        for candidate in &model.shadow {
+            for (outcome, rows) in ShadowRows::default().outcomes() {
+                table.set(Family::ShadowRows, &[&model.name, &candidate.name, outcome], rows);
+            }
+        }
+        let under_us = model.latency.as_ref().map(|latency| latency.under_us);
+        let requests = Requests::new(under_us, &own, versions);
+        self.models.insert(model.name.clone(), KnownModel { owner, requests });
+    }
+}
+
 impl Metrics {
     /// The metrics of a configuration, with every counter at 0 whose labels are known by now.
     /// `rejections` are the reasons for which a record can be rejected.
@@ -114,40 +146,24 @@ impl Metrics {
                 table.add(Family::Notifications, &[&receiver.name, outcome], 0.0);
             }
         }
-        let mut models = BTreeMap::new();
-        for model in &config.models {
-            let own: Vec<String> =
-                model.baseline.keys().filter(|name| *name != DEFAULT_BASELINE).cloned().collect();
-            let owner = model.owner.clone().unwrap_or_default();
-            table.set(Family::ModelInfo, &[&model.name, &owner, &own.join(",")], 1.0);
-            for class in Class::ALL {
-                table.set(Family::AlertState, &[&model.name, class.name()], 0.0);
-            }
-            let latency = model.latency.as_ref().map(|latency| ("latency", latency.objective));
-            let errors = model.errors.as_ref().map(|errors| ("errors", errors.objective));
-            for (of, share) in latency.into_iter().chain(errors) {
-                table.set(Family::Objective, &[&model.name, of], share);
-            }
-            for level in Level::ALL {
-                table.add(Family::Windows, &[&model.name, level.name()], 0.0);
-            }
-            for candidate in &model.shadow {
-                for (outcome, rows) in ShadowRows::default().outcomes() {
-                    table.set(Family::ShadowRows, &[&model.name, &candidate.name, outcome], rows);
-                }
-            }
-            let topic = &model.captures.topic;
+        let mut kept = Kept { table, models: BTreeMap::new(), ledgers: BTreeMap::new() };
+        for topic in config.topics() {
             for (outcome, records) in outcomes(&Ledger::default()) {
-                table.set(Family::Records, &[topic, outcome], records);
+                kept.table.set(Family::Records, &[topic, outcome], records);
             }
             for reason in rejections {
-                table.add(Family::Rejected, &[topic, reason], 0.0);
+                kept.table.add(Family::Rejected, &[topic, reason], 0.0);
             }
-            let under_us = model.latency.as_ref().map(|latency| latency.under_us);
-            let requests = Requests::new(under_us, &own, config.limits.versions);
-            models.insert(model.name.clone(), KnownModel { owner, requests });
         }
-        Metrics { kept: Mutex::new(Kept { table, models, ledgers: BTreeMap::new() }) }
+        for model in &config.models {
+            kept.add(model, config.limits.versions);
+        }
+        Metrics { kept: Mutex::new(kept), versions: config.limits.versions }
+    }
+
+    /// Begins to count a model that a template made.
+    pub fn add(&self, model: &Model) {
+        self.lock().add(model, self.versions);
     }
 
     /// Takes the ledger of a topic as an earlier process left it: its records are not counted again.

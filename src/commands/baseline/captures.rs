@@ -73,13 +73,15 @@ impl CapturedRows {
             })
             .filter(|range| range.from < range.to)
             .collect();
+        let of_topic = |other: &&Model| other.captures.topic == topic && other.name != model.name;
+        // A template stands for the other models that it makes: their records name somebody else.
         let sharing: Vec<&Model> =
-            config.models.iter().filter(|other| other.captures.topic == topic).collect();
+            std::iter::once(model).chain(config.declared().filter(of_topic)).collect();
         let models = sharing.iter().map(|other| ModelPlan::new(other, CaptureSchema::default()));
         Ok(CapturedRows {
             limits: ReadLimits::from(&config.limits),
             models: models.collect(),
-            model: sharing.iter().position(|other| other.name == model.name).unwrap_or(0),
+            model: 0,
             columns: config.limits.columns,
             connection,
             topic,

@@ -52,7 +52,7 @@ impl Case {
 
     fn baseline(&self, args: &BaselineArgs) -> Baseline {
         let config = configured::load(&args.config).unwrap();
-        let model = configured::model(&config, None).unwrap();
+        let model = &*configured::model(&config, None).unwrap();
         built(args, &config, model, &mut |_| ()).unwrap().built.baseline
     }
 }

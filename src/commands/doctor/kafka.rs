@@ -22,7 +22,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let connection = Connection::from(&config.kafka);
     let mut findings = Vec::new();
     let mut topics: BTreeMap<&str, Vec<&Model>> = BTreeMap::new();
-    for model in &config.models {
+    for model in config.declared() {
         topics.entry(&model.captures.topic).or_default().push(model);
     }
     let mut answered = false;

@@ -81,6 +81,7 @@ impl Trial {
                 let name = decoded.skipped_names.first().map_or("another", |name| &**name);
                 format!("skipped: it is of the model {name}")
             }
+            Outcome::NeedsModel(name) => format!("skipped: it is of the model {name}"),
             Outcome::NeedsSchema(id) => {
                 *self.rejections.entry("unknown_schema").or_default() += 1;
                 format!("rejected, unknown_schema: schema {id} did not come")

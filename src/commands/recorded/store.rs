@@ -12,8 +12,8 @@ use driftline_alerting::retrain::RetrainRequest;
 use driftline_analytics::budget::{KeptWindow, ScaleHistory};
 use driftline_config::time::format_instant;
 use driftline_config::{Limits, Partition};
-use driftline_pipeline::DecidingFacts;
 use driftline_pipeline::judge::ToldWindows;
+use driftline_pipeline::{DecidingFacts, KeptModel};
 use driftline_pipeline::setup::{BaselineFiles, Setup};
 use driftline_pipeline::snapshot::{DocumentKey, StoredReport};
 use driftline_store::{Contents, Store, StoreError};
@@ -73,6 +73,11 @@ impl StoredState {
     /// What it holds, every value verified.
     pub(crate) fn contents(&self) -> anyhow::Result<Contents> {
         Ok(self.store.contents()?)
+    }
+
+    /// The models that it has something of.
+    pub(crate) fn models(&self) -> anyhow::Result<Vec<KeptModel>> {
+        Ok(self.store.load(&|_| true)?.models())
     }
 
     pub(crate) fn report(

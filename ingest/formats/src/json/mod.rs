@@ -63,9 +63,7 @@ impl Decoder {
             }
             // What follows is not even looked at: on a topic of many models, most records are not ours.
             if let ModelField::Foreign(name) = envelope.model {
-                let name = self.skipped(&optional_text(name));
-                self.mark(record, MarkKind::Skipped { name });
-                return Ok(Outcome::Skipped);
+                return Ok(self.skip(record, &optional_text(name)));
             }
             more = scanner.more_keys()?;
         }
@@ -182,14 +180,13 @@ impl Decoder {
         match envelope.model {
             ModelField::Known(model) => Ok(Some(model)),
             ModelField::Absent if envelope.heartbeat => Ok(None),
-            ModelField::Absent if self.layout.models.len() == 1 => Ok(Some(0)),
-            ModelField::Absent => {
+            ModelField::Absent => self.layout.only_model().map(Some).ok_or_else(|| {
                 let detail = format!(
                     "model is missing, and {} models share this topic",
                     self.layout.models.len()
                 );
-                Err(Rejection::new(Reason::MissingModel, detail))
-            }
+                Rejection::new(Reason::MissingModel, detail)
+            }),
             ModelField::Unreadable | ModelField::Foreign(_) => {
                 Err(Rejection::new(Reason::MissingModel, "model is not a string"))
             }

@@ -26,6 +26,12 @@ const MOST_SCHEMAS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct KnownSchemas(HashMap<SchemaId, KnownTargets>);
 
+impl KnownSchemas {
+    pub(super) fn forget_from(&mut self, model: usize) {
+        self.0.values_mut().for_each(|known| known.targets.truncate(model));
+    }
+}
+
 #[derive(Debug)]
 struct KnownTargets {
     schema: Arc<KnownSchema>,
@@ -59,7 +65,7 @@ impl Decoder {
         framed: Framed<'_>,
     ) -> Result<Turn, Rejection> {
         let Turned { topic, model, record, carried } = turned;
-        let Some(layout) = topic.models.get(model as usize) else { return Err(no_map()) };
+        let Some(layout) = topic.model(model) else { return Err(no_map()) };
         let Some(map) = &layout.map else { return Err(no_map()) };
         let id = framed.schema;
         let mut known = match self.map.schemas.0.remove(&id) {
@@ -135,7 +141,7 @@ impl Decoder {
         value: &[u8],
     ) -> Result<Turn, Rejection> {
         let Turned { topic, model, record, carried } = turned;
-        let Some(layout) = topic.models.get(model as usize) else { return Err(no_map()) };
+        let Some(layout) = topic.model(model) else { return Err(no_map()) };
         let Some(map) = &layout.map else { return Err(no_map()) };
         let read = self.begin_walk(turned).and_then(|mut walk| Inference::read(value, &mut walk));
         let inference = match read {
@@ -150,8 +156,8 @@ impl Decoder {
     /// A walk that values are put into rather than read from a text.
     fn begin_walk<'d>(&'d mut self, turned: Turned<'d>) -> Result<Walk<'d>, Halt> {
         let Turned { topic, model, .. } = turned;
+        let Some(layout) = topic.model(model) else { return Err(no_map().into()) };
         let model = model as usize;
-        let Some(layout) = topic.models.get(model) else { return Err(no_map().into()) };
         let Some(map) = &layout.map else { return Err(no_map().into()) };
         self.row.clear(layout.columns.len());
         self.map.gathered.begin(map);

@@ -28,7 +28,7 @@ pub(crate) mod tests;
 
 use std::borrow::Cow;
 
-use driftline_capture::{MarkKind, Reason, Side};
+use driftline_capture::{Reason, Side};
 use driftline_config::mapping::Encoding;
 
 pub(crate) use body::{ColumnOf, Table};
@@ -69,6 +69,13 @@ impl MapState {
     /// Gives back what one record needed and others do not.
     pub(crate) fn shrink(&mut self) {
         self.gathered.shrink();
+    }
+
+    /// What stood for this model and those behind it was another's.
+    pub(crate) fn forget_from(&mut self, model: usize) {
+        self.seen.truncate(model);
+        self.tensors.truncate(model);
+        self.schemas.forget_from(model);
     }
 
     fn make_room(&mut self, model: usize) {
@@ -122,7 +129,7 @@ impl Decoder {
         record: &Record<'_>,
         carried: &Carried<'_>,
     ) -> Result<Turn, Rejection> {
-        let Some(layout) = topic.models.get(model as usize) else { return Err(no_map()) };
+        let Some(layout) = topic.model(model) else { return Err(no_map()) };
         let Some(map) = &layout.map else { return Err(no_map()) };
         let value = record.value.filter(|value| self.is_readable(value));
         let record = &match (map.encoding, value) {
@@ -186,8 +193,8 @@ impl Decoder {
         map: &MapPlan,
         event: &Event<'_>,
     ) -> Result<(), Halt> {
+        let Some(layout) = topic.model(model) else { return Err(no_map().into()) };
         let model = model as usize;
-        let Some(layout) = topic.models.get(model) else { return Err(no_map().into()) };
         self.map.make_room(model);
         let mut halt = Ok(());
         for careful in [false, true] {
@@ -316,12 +323,11 @@ impl Decoder {
                 Some(model) => *model,
                 None => return Ok(Named::Foreign(name.to_owned())),
             },
-            None if topic.models.len() == 1 => 0,
-            None => {
+            None => topic.only_model().ok_or_else(|| {
                 let models = topic.models.len();
                 let detail = format!("model is missing, and {models} models share this topic");
-                return Err(Rejection::new(Reason::MissingModel, detail));
-            }
+                Rejection::new(Reason::MissingModel, detail)
+            })?,
         };
         if model != guess {
             return Ok(Named::Other(model));
@@ -426,11 +432,6 @@ impl Decoder {
         Ok(())
     }
 
-    fn skip(&mut self, record: &Record<'_>, name: &str) -> Outcome {
-        let name = self.skipped(name);
-        self.mark(record, MarkKind::Skipped { name });
-        Outcome::Skipped
-    }
 }
 
 /// Whose an event is.

@@ -23,6 +23,8 @@ use crate::snapshot::{Increment, LaneKind, WindowKey};
 pub(crate) struct ModelCounter {
     pub(crate) setup: Arc<Setup>,
     pub(crate) topic: TopicId,
+    /// Whether it was made of a template, when its name came.
+    pub(crate) is_of_template: bool,
     pub(crate) clock: PlacingClock,
     pub(crate) windows: BTreeMap<i64, OpenWindow>,
     pub(crate) panes: BTreeMap<i64, OpenPane>,
@@ -132,6 +134,7 @@ impl ModelCounter {
             pairs: Pairs::new(&setup),
             setup,
             topic,
+            is_of_template: false,
             windows: BTreeMap::new(),
             panes: BTreeMap::new(),
             facts: CountingFacts::default(),
@@ -159,6 +162,11 @@ impl ModelCounter {
     pub(crate) fn rows_of(&self, partition: Partition) -> RowCounts {
         // None before its first row.
         self.facts.by_partition.get(&partition).copied().unwrap_or_default()
+    }
+
+    /// Whether a record of its own came of a partition.
+    pub(crate) fn has_met(&self, partition: Partition) -> bool {
+        self.facts.by_partition.contains_key(&partition)
     }
 
     /// Sends its share of a chunk into windows and panes.

@@ -46,6 +46,28 @@ pub struct Position {
     pub fingerprint: Option<(i64, u64)>,
     /// Records before `position` were lost and no record came since.
     pub gap: bool,
+    /// Where reading of this log began; none in a checkpoint that did not say so yet.
+    #[serde(default)]
+    pub began: Option<Began>,
+}
+
+/// Where reading of a log began: what a model that is met later knows of the time before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    pub offset: i64,
+    /// What had become of the records of the partition by then.
+    pub ledger: Ledger,
+    /// Why records may be missing behind it; `None` where none can be.
+    pub incomplete: Option<Incomplete>,
+}
+
+impl Position {
+    /// Reading begins at `position`.
+    pub fn beginning(position: i64, ledger: Ledger) -> Position {
+        let incomplete = (position > 0).then_some(Incomplete::Started);
+        let began = Some(Began { offset: position, ledger, incomplete });
+        Position { position, fingerprint: None, gap: false, began }
+    }
 }
 
 /// What the first record after a start or a gap means for windows.
@@ -86,13 +108,16 @@ impl Topic {
         self.dirty = true;
         match self.facts.partitions.get_mut(&partition) {
             None => {
-                let reached = Position { position: from, fingerprint: None, gap: false };
+                let reached = Position::beginning(from, self.facts.ledger_of(partition));
                 self.facts.partitions.insert(partition, reached);
-                let why = (from > 0).then_some(Incomplete::Started);
+                let why = reached.began.and_then(|began| began.incomplete);
                 Some(Beginning { why, is_beginning: true })
             }
             Some(reached) if reached.gap => {
                 reached.gap = false;
+                if let Some(began) = &mut reached.began {
+                    began.incomplete = Some(Incomplete::RetentionGap);
+                }
                 let why = Some(Incomplete::RetentionGap);
                 Some(Beginning { why, is_beginning: false })
             }
@@ -103,8 +128,18 @@ impl Topic {
     /// Goes on at `to`, after records that will never be read.
     pub(crate) fn skip(&mut self, partition: Partition, to: i64) {
         self.dirty = true;
-        let reached = Position { position: to, fingerprint: None, gap: true };
+        // One that was not read yet begins there.
+        let began = self.facts.partitions.get(&partition).and_then(|reached| reached.began);
+        let beginning = Position::beginning(to, self.facts.ledger_of(partition));
+        let reached = Position { gap: true, began: began.or(beginning.began), ..beginning };
         self.facts.partitions.insert(partition, reached);
+    }
+
+    /// Goes on at `offset` of another log.
+    pub(crate) fn begin_anew(&mut self, partition: Partition, offset: i64) {
+        self.dirty = true;
+        let beginning = Position::beginning(offset, self.facts.ledger_of(partition));
+        self.facts.partitions.insert(partition, Position { gap: true, ..beginning });
     }
 
     /// Adds a chunk to the ledger and moves the position behind it.
@@ -141,11 +176,8 @@ impl Topic {
         self.facts.unknown_keys += chunk.ignored.unknown_keys;
         self.facts.unusable_fields += chunk.ignored.unusable_fields;
         self.facts.cut_strings += chunk.ignored.cut_strings;
-        let reached = self.facts.partitions.entry(chunk.partition).or_insert(Position {
-            position: chunk.from,
-            fingerprint: None,
-            gap: false,
-        });
+        let beginning = Position::beginning(chunk.from, Ledger::default());
+        let reached = self.facts.partitions.entry(chunk.partition).or_insert(beginning);
         reached.position = chunk.to;
         if let Some(Fingerprint { offset, hash }) = chunk.fingerprint {
             reached.fingerprint = Some((offset, hash));

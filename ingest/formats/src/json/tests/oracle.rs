@@ -163,6 +163,7 @@ fn decoded_after(models: &[ModelPlan], before: &[&str], text: &str) -> Expected 
         Outcome::Rejected(_) => Expected::Rejected,
         Outcome::Skipped => Expected::Skipped,
         Outcome::Half(..) => panic!("our own format has no halves"),
+        Outcome::NeedsModel(name) => panic!("nobody is asked about {name}"),
         Outcome::NeedsSchema(id) => panic!("our own format has no schema {id}"),
         Outcome::Heartbeat => Expected::Heartbeat,
         Outcome::Row(model) => {
