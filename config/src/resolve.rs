@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::model::Model;
 use crate::problem::{Complaint, Problems};
 use crate::reader::{Context, Section, check_unique, names_of, wrong};
-use crate::template::Template;
 use crate::service::{Config, Limits, ReportStore};
+use crate::template::Template;
 use crate::time::{DAY_US, MINUTE_US};
 use crate::tree::{Node, Written, merge};
 

@@ -22,10 +22,7 @@ pub(crate) fn load_examined(path: &Path, examine: &Examine<'_>) -> Result<Config
 }
 
 /// The model of this name, or the only one.
-pub(crate) fn model<'a>(
-    config: &'a Config,
-    name: Option<&str>,
-) -> anyhow::Result<Cow<'a, Model>> {
+pub(crate) fn model<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<Cow<'a, Model>> {
     let names = || {
         let own = config.models.iter().map(|model| model.name.clone());
         let templates = config.templates.iter();

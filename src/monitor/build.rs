@@ -59,8 +59,7 @@ impl Monitor {
         let mut pipeline = Pipeline::new(settings, setups);
         // What a rebuild counts again are the models of before.
         let aside = if rebuild { store.load_aside().unwrap_or_default() } else { None };
-        let newcomers =
-            Newcomers::begin(config, &mut pipeline, aside.as_ref().unwrap_or(&saved));
+        let newcomers = Newcomers::begin(config, &mut pipeline, aside.as_ref().unwrap_or(&saved));
         drop(aside);
         let effects = pipeline.restore(&saved, &config.limits)?;
         // Files that the configuration names and the store has are kept once.
@@ -164,9 +163,9 @@ fn begin_again(pipeline: &mut Pipeline, store: &Store, clock: &Clock) -> anyhow:
 fn metrics(config: &Config, pipeline: &Pipeline) -> Arc<Metrics> {
     let rejections: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     let metrics = Metrics::new(config, &rejections);
-    let of_templates = pipeline.models().filter(|view| {
-        !config.models.iter().any(|model| model.name == view.name())
-    });
+    let of_templates = pipeline
+        .models()
+        .filter(|view| !config.models.iter().any(|model| model.name == view.name()));
     of_templates.for_each(|model| metrics.add(&model.setup().model));
     for (_, topic, facts) in pipeline.topics() {
         metrics.begin(topic, &facts.ledger);

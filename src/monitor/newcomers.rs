@@ -134,7 +134,9 @@ impl Registry {
             return None;
         }
         let loaded = match known.len() < self.config.limits.models {
-            true => reader.load(&model, &self.config.limits).map_err(|error| advice(&model, &error)),
+            true => {
+                reader.load(&model, &self.config.limits).map_err(|error| advice(&model, &error))
+            }
             false => {
                 self.crowded.fetch_add(1, Ordering::Relaxed);
                 let most = self.config.limits.models;
@@ -160,5 +162,7 @@ impl Registry {
 
 fn advice(model: &Model, error: &dyn std::fmt::Display) -> String {
     let name = &model.name;
-    format!("{error}: build it with `driftline baseline --model {name}` and start again; its records are skipped")
+    format!(
+        "{error}: build it with `driftline baseline --model {name}` and start again; its records are skipped"
+    )
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::reader::{Context, Value, wrong};
-use crate::tree::{At, Node, Written};
+use crate::tree::{At, Entry, Node, Written};
 
 impl Value<'_> {
     /// A name of ours: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
@@ -38,7 +38,9 @@ fn is_topic(text: &str) -> bool {
 pub(crate) fn names_of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Vec<(&'n str, At)> {
     let name_of = |node: &'n Node| {
         let Written::Map(entries) = &node.value else { return None };
-        let entry = entries.iter().find(|entry| entry.key == "name")?;
+        // A template goes by its pattern.
+        let named = |entry: &&Entry| entry.key == "name" || entry.key == "match";
+        let entry = entries.iter().find(named)?;
         match &entry.value.value {
             Written::Scalar(text) => Some((text.as_str(), entry.value.at)),
             _ => None,

@@ -44,11 +44,7 @@ pub(super) enum Declared {
     Template(Box<Template>),
 }
 
-pub(super) fn declared(
-    context: &Context<'_>,
-    node: &Node,
-    scope: &Scope<'_>,
-) -> Option<Declared> {
+pub(super) fn declared(context: &Context<'_>, node: &Node, scope: &Scope<'_>) -> Option<Declared> {
     let mut section = Section::of(context, node, "model")?;
     if !section.has("match") {
         return read(section, scope).map(|model| Declared::Model(Box::new(model)));
@@ -59,7 +55,8 @@ pub(super) fn declared(
     });
     let named = section.value("name").is_some();
     section.check("name", named, || {
-        wrong("a section has either `name` or `match`").hint("`match` is for all names of a pattern")
+        wrong("a section has either `name` or `match`")
+            .hint("`match` is for all names of a pattern")
     });
     section.check("shadow", section.has("shadow"), || {
         wrong("candidates are of one model, and `match` is for many")
@@ -247,7 +244,8 @@ fn captures(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Captures> {
 fn baseline(value: Value<'_>) -> Option<BTreeMap<String, PathBuf>> {
     if value.written().is_ok_and(|text| text == LEARN) {
         let problem = wrong("baselines that are learnt from captures are not built yet");
-        let hint = "build one with `driftline baseline --captures`; a file of that name is `./learn`";
+        let hint =
+            "build one with `driftline baseline --captures`; a file of that name is `./learn`";
         value.context.report(value.node.at, problem.hint(hint));
         return None;
     }
@@ -350,7 +348,8 @@ fn operations(mut section: Section<'_>) -> Operations {
 fn tolerance(value: Value<'_>) -> Option<Tolerance> {
     if value.written().is_ok_and(|text| text == LEARN) {
         let problem = wrong("baselines that are learnt from captures are not built yet");
-        let hint = "build one with `driftline baseline --captures`; a file of that name is `./learn`";
+        let hint =
+            "build one with `driftline baseline --captures`; a file of that name is `./learn`";
         value.context.report(value.node.at, problem.hint(hint));
         return None;
     }

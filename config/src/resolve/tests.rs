@@ -415,3 +415,50 @@ fn teams_are_told_where_they_meet() {
         assert!(channel.url.expose().starts_with("https://"), "{text}");
     }
 }
+
+/// What a model of a template is follows from its name alone, and names that match are those of models.
+#[test]
+fn a_template_makes_a_model_of_each_name_that_matches() {
+    let config = parse_valid(
+        "
+kafka: {bootstrap: 'localhost:9092'}
+defaults: {window: {every: 1h}}
+models:
+  - {name: fraud-eu, captures: {topic: scores}, baseline: eu.json}
+  - {match: 'fraud-[a-z]+', owner: risk, captures: {topic: scores}, baseline: 'baselines/{model}.json'}
+  - {match: '.*', captures: {topic: rest}, baseline: {default: all.json, '2': '{model}/{model}.json'}}
+",
+    );
+    assert_eq!(config.models.len(), 1);
+    let model = config.model("fraud-us").unwrap().into_owned();
+    assert_eq!((model.name.as_str(), model.owner.as_deref()), ("fraud-us", Some("risk")));
+    assert_eq!(model.baseline["default"], Path::new("/etc/driftline/baselines/fraud-us.json"));
+    assert_eq!(model.window.every_us, HOUR_US);
+    let rest = config.model("a.b").unwrap().into_owned();
+    assert_eq!(rest.baseline["2"], Path::new("/etc/driftline/a.b/a.b.json"));
+    assert_eq!(config.topics(), ["rest", "scores"].into());
+    // Topic, name, and whether a template makes a model of it there.
+    let table = [
+        ("scores", "fraud-us", true),
+        ("scores", "fraud-eu", false),
+        ("scores", "fraud-9", false),
+        ("scores", "xfraud-us", false),
+        ("rest", "fraud-us", false),
+        ("rest", "fraud-9", true),
+        ("rest", "../etc", false),
+        ("rest", "a/b", false),
+        ("rest", "", false),
+        ("rest", "a\n", false),
+    ];
+    for (topic, name, makes) in table {
+        assert_eq!(config.model_of_template(topic, name).is_some(), makes, "{topic}: {name}");
+    }
+    let sections = parse_valid(
+        "
+kafka: {bootstrap: 'localhost:9092'}
+defaults: {window: {every: 1h}}
+models: [{name: fraud-us, owner: risk, captures: {topic: scores}, baseline: baselines/fraud-us.json}]
+",
+    );
+    assert_eq!(sections.models[0], model, "as if it had a section of its own");
+}

@@ -260,7 +260,15 @@ impl TopicLayout {
         let maps = models.iter().chain(&template).filter_map(|model| model.map.as_ref());
         let is_mapped = maps.clone().next().is_some();
         let wants_carried = maps.clone().any(MapPlan::wants_carried);
-        TopicLayout { models, by_name, unknown_columns, is_mapped, wants_carried, schemas, template }
+        TopicLayout {
+            models,
+            by_name,
+            unknown_columns,
+            is_mapped,
+            wants_carried,
+            schemas,
+            template,
+        }
     }
 
     /// The model with this index. One behind the last is the template: so the first event is read of a topic

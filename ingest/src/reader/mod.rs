@@ -130,10 +130,13 @@ impl Readers {
         let roster = |(index, plan): (usize, &TopicPlan)| {
             let layout = TopicLayout::with_schemas(&plan.models, Arc::clone(&shelf));
             let topic = TopicId(index);
-            Roster::new(topic, match newcomers.template(topic) {
-                Some(template) => layout.with_template(template),
-                None => layout,
-            })
+            Roster::new(
+                topic,
+                match newcomers.template(topic) {
+                    Some(template) => layout.with_template(template),
+                    None => layout,
+                },
+            )
         };
         let rosters = plan.topics.iter().enumerate().map(roster).collect();
         let plan = Arc::new(Plan {

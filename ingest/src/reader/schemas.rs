@@ -18,7 +18,9 @@ impl Worker {
         match (&self.plan.librarian, self.plan.rosters.get(reading.log.topic)) {
             (Some(librarian), _) => librarian.want(id),
             // Configurations without a registry are refused where one is needed.
-            (None, Some(roster)) => roster.layout().schemas().put(id, Arc::new(KnownSchema::absent())),
+            (None, Some(roster)) => {
+                roster.layout().schemas().put(id, Arc::new(KnownSchema::absent()))
+            }
             (None, None) => {}
         }
         if !stood_still {

@@ -6,7 +6,9 @@ use std::time::Instant;
 use arrow::error::ArrowError;
 use driftline_capture::{Chunk, Fingerprint};
 use driftline_config::{Partition, TopicPartition};
-use driftline_formats::{Carried, Decoder, Header, Outcome, Record, Rejection, SchemaId, TopicLayout};
+use driftline_formats::{
+    Carried, Decoder, Header, Outcome, Record, Rejection, SchemaId, TopicLayout,
+};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 use sha2::{Digest, Sha256};

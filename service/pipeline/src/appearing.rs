@@ -32,10 +32,8 @@ impl Pipeline {
         for partition in (0..count).map(Partition) {
             match facts.partitions.get(&partition) {
                 Some(reached) => {
-                    let counts = Counts {
-                        ledger: facts.ledger_of(partition),
-                        rows: RowCounts::default(),
-                    };
+                    let counts =
+                        Counts { ledger: facts.ledger_of(partition), rows: RowCounts::default() };
                     begin(&mut decider, partition, *reached, counts, was_skipped);
                 }
                 // It has not been read.

@@ -12,5 +12,6 @@ mod pairs;
 mod secrets;
 mod serving;
 mod store;
+mod templates;
 mod time;
 mod way;

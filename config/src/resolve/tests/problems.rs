@@ -108,6 +108,30 @@ fn an_empty_file_lacks_everything() {
 }
 
 #[test]
+fn templates_say_what_they_cannot_be() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {match: 'a(', captures: {topic: t}, baseline: b.json}
+  - {match: 'a.*', name: a, captures: {topic: t}, baseline: b.json}
+  - {match: 'b.*', captures: {topic: t}, baseline: learn}
+  - {match: 'c.*', captures: {topic: t}, baseline: b.json, shadow: [{name: n, onnx: n.onnx, sha256: '0000000000000000000000000000000000000000000000000000000000000000', inputs: [x]}]}
+  - {match: 'd.*', captures: {topic: u, format: json, map: {ts: /t, features: /f}}, baseline: b.json}
+defaults: {match: x}
+",
+        &[
+            "3:13: \"a(\" is not a pattern of names: found open group without closing ')'",
+            "4:26: a section has either `name` or `match`: `match` is for all names of a pattern",
+            "5:52: baselines that are learnt from captures are not built yet: build one with `driftline baseline --captures`; a file of that name is `./learn`",
+            "6:68: candidates are of one model, and `match` is for many: give the model that has a candidate a section of its own, with its `name`",
+            "7:13: several models share the topic u: add `model` to the map: where an event says whose it is",
+            "8:12: `defaults` cannot hold a name",
+        ],
+    );
+}
+
+#[test]
 fn wrong_types_are_named() {
     check(
         "

@@ -431,7 +431,6 @@ impl Decoder {
         self.ignored.add(row.ignored);
         Ok(())
     }
-
 }
 
 /// Whose an event is.

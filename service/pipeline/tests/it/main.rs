@@ -17,3 +17,4 @@ mod mails;
 mod pairs;
 mod restore;
 mod simulation;
+mod templates;

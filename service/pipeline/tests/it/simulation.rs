@@ -15,7 +15,7 @@ mod oracle;
 mod process;
 mod run;
 mod scenario;
-mod store;
+pub(crate) mod store;
 mod variants;
 
 use std::ops::Range;

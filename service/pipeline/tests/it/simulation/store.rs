@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 /// What is durable. A process that dies leaves it as the last commit made it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct MemoryStore {
+pub(crate) struct MemoryStore {
     documents: BTreeMap<String, Vec<u8>>,
     named: BTreeMap<String, Vec<u8>>,
     windows: BTreeMap<WindowKey, BTreeMap<u64, Vec<u8>>>,
@@ -20,7 +20,7 @@ pub(super) struct MemoryStore {
 
 impl MemoryStore {
     /// One transaction, in the order of the real one.
-    pub(super) fn commit(&mut self, snapshot: &Snapshot) -> Committed {
+    pub(crate) fn commit(&mut self, snapshot: &Snapshot) -> Committed {
         let mut sizes: BTreeMap<WindowKey, usize> = BTreeMap::new();
         for (key, document) in &snapshot.documents {
             match document.is_empty() {
@@ -59,7 +59,7 @@ impl MemoryStore {
     }
 
     /// What a restart reads.
-    pub(super) fn load(&self) -> Saved {
+    pub(crate) fn load(&self) -> Saved {
         let windows = self.windows.iter();
         Saved {
             documents: self.documents.clone(),
