@@ -10,7 +10,6 @@ use driftline_analytics::lane::Incomplete;
 use driftline_config::{Partition, TopicId};
 
 use crate::Pipeline;
-use crate::counting::ledger::OTHER;
 use crate::counting::model::{ModelCounter, RowCounts};
 use crate::counting::topic::Position;
 use crate::deciding::lanes::Counts;
@@ -27,8 +26,8 @@ impl Pipeline {
         counter.is_of_template = true;
         let model = self.counting.add(counter);
         let mut decider = ModelDecider::new(model, setup, name, now_us);
-        let skipped = &facts.ledger.skipped_names;
-        let was_skipped = skipped.contains_key(decider.name()) || skipped.contains_key(OTHER);
+        // Of more names than the ledger tells apart nobody knows, and it must not depend on when they came.
+        let was_skipped = facts.ledger.skipped_names.contains_key(decider.name());
         for partition in (0..count).map(Partition) {
             match facts.partitions.get(&partition) {
                 Some(reached) => {
