@@ -15,8 +15,10 @@ mod column;
 mod counts;
 mod file;
 mod number;
+mod sketched;
 
 pub use counts::Counts;
+pub use sketched::{SketchedColumn, SketchedValues, Summary};
 
 /// A baseline, valid by construction.
 #[derive(Debug, Clone, PartialEq)]

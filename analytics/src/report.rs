@@ -8,6 +8,7 @@ mod number;
 mod ranks;
 #[cfg(test)]
 mod tests;
+mod violations;
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range, Sub};
@@ -23,6 +24,7 @@ pub use finding::{
 };
 pub use number::{Ordered, rounded, rounded_or_none};
 pub use ranks::{BudgetSection, MaximumSection, Moved, NotComputable, Rank};
+pub use violations::{Violation, Violations};
 
 /// Version of the report's shape: its key `driftline`.
 pub const FORMAT: u32 = 1;

@@ -20,6 +20,7 @@ use super::screen::{Color, Screen};
 
 mod captures;
 mod prospect;
+mod sagemaker;
 
 use captures::CapturedRows;
 use prospect::describe;
@@ -28,7 +29,7 @@ use prospect::describe;
 #[derive(Debug, Clone, Args)]
 #[command(
     about = "Build the baseline of a model from a file, a query or its captures",
-    after_help = "Examples:\n  driftline baseline --data reference.parquet --time ts --out baseline.json\n  driftline baseline --captures --from 2026-11-01T00:00:00Z --out baseline.json"
+    after_help = "Examples:\n  driftline baseline --data reference.parquet --time ts --out baseline.json\n  driftline baseline --captures --from 2026-11-01T00:00:00Z --out baseline.json\n  driftline baseline --sagemaker statistics.json --constraints constraints.json --out baseline.json"
 )]
 pub(crate) struct BaselineArgs {
     /// The configuration; the baseline file it names need not exist yet
@@ -39,11 +40,17 @@ pub(crate) struct BaselineArgs {
     pub(crate) model: Option<String>,
     /// The rows: a .parquet, .csv or .jsonl file, a folder or pattern of such files, or "SELECT … FROM
     /// 'file'"
-    #[arg(long, short, value_name = "FILE", required_unless_present = "captures")]
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["captures", "sagemaker"])]
     pub(crate) data: Option<String>,
     /// Take the captures that the model's topic holds instead of a file
     #[arg(long, conflicts_with_all = ["data", "time", "rename"])]
     pub(crate) captures: bool,
+    /// Take the statistics.json of SageMaker Model Monitor instead of rows; no configuration is needed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "captures", "time", "categorical"])]
+    pub(crate) sagemaker: Option<PathBuf>,
+    /// The constraints.json that goes with it
+    #[arg(long, value_name = "FILE", requires = "sagemaker")]
+    pub(crate) constraints: Option<PathBuf>,
     /// Captures from this instant on, RFC 3339
     #[arg(long, value_name = "T", requires = "captures", value_parser = parse_instant_us)]
     pub(crate) from: Option<i64>,
@@ -109,6 +116,9 @@ pub(super) fn make(
     screen: Screen,
     note: &mut dyn FnMut(&str),
 ) -> anyhow::Result<String> {
+    if let Some(statistics) = &args.sagemaker {
+        return sagemaker::make(args, statistics, note);
+    }
     let config = configured::load(&args.config)?;
     let model = &*configured::model(&config, args.model.as_deref())?;
     let new = built(args, &config, model, note)?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use driftline_analytics::report::Violations;
 use driftline_batch::Audience;
 use driftline_batch::check::{Against, CheckOptions, Compared, check};
 use driftline_config::{Config, Limits, Tolerance, Tolerances};
@@ -162,6 +163,7 @@ fn printed(args: &CheckArgs, named: &Named, compared: &Compared, screen: Screen)
         OutputFormat::Junit => outcome.junit(),
         OutputFormat::Sarif => format!("{:#}\n", outcome.sarif()),
         OutputFormat::Github => outcome.github(),
+        OutputFormat::Sagemaker => Violations::of(&compared.report).to_json(),
     }
 }
 

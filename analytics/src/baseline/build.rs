@@ -21,6 +21,9 @@ mod rare;
 
 use rare::RareCategories;
 
+pub(super) use choose::DISCRETE;
+pub(super) use finish::{psi_bins, set_judged};
+
 /// How a baseline is built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildOptions {

@@ -27,6 +27,8 @@ pub enum BatchError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}", path.display())]
     NotABaseline { path: PathBuf, source: BaselineError },
+    #[error("{}: not as SageMaker Model Monitor writes it: {why}", path.display())]
+    NotOfSageMaker { path: PathBuf, why: String },
     /// Windows need the event time of every row.
     #[error("{name}: write --time COLUMN: windows need the event time of every row")]
     NoTime { name: String },

@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod baseline;
 pub mod check;
 pub mod prospect;
+pub mod sagemaker;
 pub mod setups;
 
 mod audience;

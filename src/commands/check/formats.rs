@@ -24,6 +24,8 @@ pub(crate) enum OutputFormat {
     Sarif,
     /// Annotations of a GitHub workflow
     Github,
+    /// constraint_violations.json of SageMaker Model Monitor
+    Sagemaker,
 }
 
 /// At which level a comparison fails.

@@ -7,7 +7,7 @@ use crate::baseline::{BaselineColumn, CategoricalBaseline, Moments, NumericBasel
 use crate::names::keyed_hash;
 
 /// Whole-number columns with at most so many distinct values are marked `discrete`.
-const DISCRETE: usize = 20;
+pub(in crate::baseline) const DISCRETE: usize = 20;
 
 /// The column without counts, and how many values were seen where all were kept.
 pub(super) fn column(

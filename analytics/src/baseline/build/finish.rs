@@ -254,7 +254,7 @@ fn fill_numeric(column: &mut NumericBaseline, cell: &NumericCell) {
 }
 
 /// Ten bins of about equal mass, or one per value where there are few. The last one is open.
-fn psi_bins(column: &NumericBaseline, counts: &[u64]) -> Vec<PsiBin> {
+pub(in crate::baseline) fn psi_bins(column: &NumericBaseline, counts: &[u64]) -> Vec<PsiBin> {
     let few = column.exact && column.cut_points.len() <= FEW_VALUES;
     let (mut bins, mut below, mut edge) = (Vec::new(), 0, 1);
     let mut up_to = counts.first().copied().unwrap_or(0);
@@ -277,6 +277,11 @@ fn fill_categorical(column: &mut CategoricalBaseline, cell: &CategoricalCell) {
     column.missing = cell.missing();
     column.wrong_type = cell.wrong_type();
     column.other = cell.other() + cell.new_values();
+    set_judged(column);
+}
+
+/// The largest categories until 99 % of the mass are judged on their own.
+pub(in crate::baseline) fn set_judged(column: &mut CategoricalBaseline) {
     let (mut judged, mut mass) = (0, 0);
     for (_, count) in column.categories.iter().take(MOST_JUDGED) {
         if mass * 100 >= column.n * 99 {

@@ -7,6 +7,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use driftline_analytics::report::{Report, Violations};
 use driftline_config::WindowId;
 use driftline_pipeline::snapshot::StoredReport;
 use driftline_store::Store;
@@ -62,6 +63,22 @@ pub(crate) async fn one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path(id) = id?;
+    Ok(json(stored(&board, id).await?))
+}
+
+/// `GET /api/v1/reports/{id}/constraint_violations`: its findings as SageMaker's Model Monitor writes them.
+pub(crate) async fn violations(
+    State(board): State<Arc<Board>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let Path(id) = id?;
+    let report = stored(&board, id).await?;
+    let report = Report::from_json(&report).map_err(|_| Refusal::damaged_report())?;
+    Ok(json(Violations::of(&report).to_json()))
+}
+
+/// The report of this id, byte for byte.
+async fn stored(board: &Board, id: String) -> Result<String, Refusal> {
     let unknown =
         || Refusal::not_found(format!("no report has the id {id}, or it is no longer kept"));
     let (model, start_us) = WindowId::parse(&id).ok_or_else(unknown)?;
@@ -73,7 +90,7 @@ pub(crate) async fn one(
     if identified.window.id != id {
         return Err(unknown());
     }
-    Ok(json(report))
+    Ok(report)
 }
 
 fn array(store: &Store, model: &str, limit: usize) -> Result<String, ReadError> {

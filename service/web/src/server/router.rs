@@ -47,6 +47,7 @@ pub fn router(board: Arc<Board>, beyond_loopback: bool) -> Router {
         .route("/api/v1/models/{model}/series", get(series::series))
         .route("/api/v1/models/{model}/{part}", get(part_of_model))
         .route("/api/v1/reports/{id}", get(reports::one))
+        .route("/api/v1/reports/{id}/constraint_violations", get(reports::violations))
         .route("/api/v1/alerts", get(status::alerts))
         .route("/api/v1/audit", get(commands::audit))
         .route("/api/v1/ledger", get(status::ledger))
