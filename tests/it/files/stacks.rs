@@ -17,6 +17,8 @@ use crate::rig::traffic::{self, Meaning, Record};
 use crate::rig::{self, http};
 use captures::{Half, Stack};
 
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/stacks");
+
 /// A piece of a page: a file that it has one write, or commands.
 #[derive(Debug, PartialEq)]
 enum Piece {
@@ -90,7 +92,7 @@ impl Walk {
 
 /// Follows a page; commands that need a broker are left out where there is none.
 fn follow(name: &str, stack: &dyn Stack, kafka: Option<&Kafka>) -> Walk {
-    let page = rig::root().join(format!("docs/stacks/{name}.md"));
+    let page = Path::new(PAGES).join(format!("{name}.md"));
     let page = fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page:?}: {error}"));
     let port = rig::free_port();
     let topic = page.lines().find_map(|line| line.trim().strip_prefix("topic: ")).unwrap();
@@ -162,8 +164,7 @@ fn produce(kafka: &Kafka, topic: &str, halves: Vec<Half>) {
 /// Every page is followed by a test, and every test has a page.
 #[test]
 fn each_page_of_a_stack_is_followed() {
-    let folder = rig::root().join("docs/stacks");
-    let mut names: Vec<String> = fs::read_dir(folder)
+    let mut names: Vec<String> = fs::read_dir(PAGES)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path: std::path::PathBuf| Path::new(path.file_stem().unwrap()).display().to_string())
