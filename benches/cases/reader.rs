@@ -41,6 +41,7 @@ pub(crate) fn read(
         positions: BTreeMap::new(),
         threads: Some(1),
         limits,
+        newcomers: driftline_ingest::Newcomers::default(),
         clock: Clock::new(),
     };
     let readers = Readers::start(plan, letters, sender)?;

@@ -190,6 +190,8 @@ fn baseline_of(
 ) -> anyhow::Result<String> {
     let baseline = baseline::BaselineArgs {
         except: Vec::new(),
+        sagemaker: None,
+        constraints: None,
         config: args.out.clone(),
         model: None,
         data: answers.data.clone(),

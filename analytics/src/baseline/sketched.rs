@@ -82,7 +82,12 @@ fn column(of: SketchedColumn) -> BaselineColumn {
     let SketchedColumn { subject, present, missing, values } = of;
     let (cut_points, counts, distinct, summary) = match values {
         SketchedValues::Categories { counts, more } => {
-            return BaselineColumn::Categorical(categorical(subject, (present, missing), counts, more));
+            return BaselineColumn::Categorical(categorical(
+                subject,
+                (present, missing),
+                counts,
+                more,
+            ));
         }
         SketchedValues::Weighted { items, summary } => {
             let (cut_points, counts, distinct) = at_items(items, present);
@@ -252,8 +257,7 @@ mod tests {
     fn figures_that_contradict_one_another_are_refused() {
         let summary = Summary::default();
         let values = SketchedValues::Weighted { items: vec![(1.0, 1)], summary };
-        let refused =
-            Baseline::from_sketches(5, vec![sketched(values, 3)], Provenance::default());
+        let refused = Baseline::from_sketches(5, vec![sketched(values, 3)], Provenance::default());
         assert!(refused.unwrap_err().to_string().contains("must add up to the 5 rows"));
     }
 }

@@ -112,6 +112,7 @@ impl Rig {
             positions,
             threads: Some(2),
             limits: ReadLimits::default(),
+            newcomers: crate::plan::Newcomers::default(),
             clock: self.clock.clone(),
         };
         let (sender, events) = sync_channel(4);
@@ -437,6 +438,7 @@ fn no_broker_is_a_trouble_and_no_end() {
         positions: BTreeMap::new(),
         threads: None,
         limits: ReadLimits::default(),
+        newcomers: crate::plan::Newcomers::default(),
         clock: Clock::new(),
     };
     let (sender, events) = sync_channel(4);

@@ -199,8 +199,7 @@ pub fn import(options: &SageMakerOptions<'_>) -> Result<Imported, BatchError> {
     notes.extend(settings(&constraints, least_k));
     let source = format!("{} (a sketch of SageMaker Model Monitor)", options.statistics.display());
     let held_out_predictions = options.held_out_predictions;
-    let provenance =
-        Provenance { source, first_us: None, last_us: None, held_out_predictions };
+    let provenance = Provenance { source, first_us: None, last_us: None, held_out_predictions };
     let baseline = Baseline::from_sketches(statistics.dataset.item_count, columns, provenance);
     let path = options.statistics.to_owned();
     let baseline = baseline.map_err(|source| BatchError::NotABaseline { path, source })?;
@@ -233,9 +232,9 @@ fn column(
     match (numerical_statistics, string_statistics) {
         (Some(of), _) => number(subject, &name, of, inferred_type == "Integral"),
         (None, Some(of)) => text(subject, &name, of, constraint),
-        (None, None) => {
-            Err(format!("{name}: left out, of type {inferred_type}: nothing is known of its values"))
-        }
+        (None, None) => Err(format!(
+            "{name}: left out, of type {inferred_type}: nothing is known of its values"
+        )),
     }
 }
 
@@ -325,9 +324,10 @@ fn settings(constraints: &Constraints, least_k: f64) -> Vec<String> {
     let unchecked = |what: &str, names: Vec<&str>| {
         (!names.is_empty()).then(|| format!("{what} is not checked: {}", names.join(", ")))
     };
-    let positive = constraints.features.iter().filter(|of| {
-        of.num_constraints.as_ref().is_some_and(|numbers| numbers.is_non_negative)
-    });
+    let positive = constraints
+        .features
+        .iter()
+        .filter(|of| of.num_constraints.as_ref().is_some_and(|numbers| numbers.is_non_negative));
     notes.extend(unchecked("is_non_negative", positive.map(|of| of.name.as_str()).collect()));
     let incomplete =
         constraints.features.iter().filter(|of| of.completeness.is_some_and(|share| share < 1.0));

@@ -22,7 +22,10 @@ const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/stacks");
 /// A piece of a page: a file that it has one write, or commands.
 #[derive(Debug, PartialEq)]
 enum Piece {
-    File { name: String, text: String },
+    File {
+        name: String,
+        text: String,
+    },
     Commands(Vec<String>),
     /// The same that need a broker.
     WithBroker(Vec<String>),

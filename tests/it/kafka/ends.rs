@@ -71,6 +71,7 @@ impl Heard {
             positions: BTreeMap::new(),
             threads: Some(2),
             limits: ReadLimits::default(),
+            newcomers: driftline_ingest::Newcomers::default(),
             clock: clock.clone(),
         };
         let (sender, events) = sync_channel(WAITING);

@@ -60,6 +60,7 @@ impl Avro {
             positions: BTreeMap::new(),
             threads: Some(1),
             limits: ReadLimits::default(),
+            newcomers: crate::plan::Newcomers::default(),
             clock: self.rig.clock.clone(),
         };
         let (sender, events) = sync_channel(4);

@@ -125,7 +125,8 @@ fn a_sketch_becomes_a_baseline_as_near_as_it_says() {
     let BaselineColumn::Categorical(colour) = &baseline.columns[1] else { panic!("a category") };
     assert_eq!(colour.categories.last(), Some(&("black".to_owned(), 0)), "allowed, and never seen");
     let told = notes.join("\n");
-    for part in ["0.83 %", "nothing: left out", "tolerance: {ks: 0.1}", "is_non_negative is not checked: x"]
+    for part in
+        ["0.83 %", "nothing: left out", "tolerance: {ks: 0.1}", "is_non_negative is not checked: x"]
     {
         assert!(told.contains(part), "{part}: {told}");
     }

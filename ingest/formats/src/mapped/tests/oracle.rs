@@ -267,6 +267,7 @@ fn judge(plan: &ModelPlan, event: &Value) -> Rows {
         if let Some(id) = id {
             cells.insert(0, format!("id={}", plain(&id)));
         }
+        cells.iter_mut().for_each(nested_alike);
         all.push(cells);
     }
     Some(all)
@@ -279,6 +280,17 @@ fn plain(id: &str) -> String {
     row.map_or(number.clone(), |row| format!("{number}#{row}"))
 }
 
+/// What is nested has another spelling for the oracle, and what a text says after a bracket cannot be told from
+/// it: a text that a change gave a bracket was once another value here than there.
+fn nested_alike(cell: &mut String) {
+    if cell.starts_with("wrong_type:")
+        && let Some(at) = cell.find(['[', '{'])
+    {
+        cell.truncate(at + 1);
+        *cell = cell.replace('[', "{");
+    }
+}
+
 /// The decoder's rows in the oracle's terms: what is nested has another spelling.
 fn decoded(decoder: &mut Decoder, text: &str) -> Rows {
     let mut all = rows(decoder, text).ok()?;
@@ -286,12 +298,7 @@ fn decoded(decoder: &mut Decoder, text: &str) -> Rows {
         if let Some(id) = cell.strip_prefix("id=") {
             *cell = format!("id={}", plain(id));
         }
-        if cell.starts_with("wrong_type:")
-            && let Some(at) = cell.find(['[', '{'])
-        {
-            cell.truncate(at + 1);
-            *cell = cell.replace('[', "{");
-        }
+        nested_alike(cell);
         if let Some(names) = cell.strip_prefix("unknown_columns=") {
             *cell = format!("unknown_columns={}", sorted_words(names));
         }
