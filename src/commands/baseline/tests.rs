@@ -75,12 +75,8 @@ fn what_it_will_be_able_to_say_is_printed() {
     assert!(text.contains("baseline.json: 4000 rows, 4 columns, sha256 "), "{text}");
     let written = Baseline::parse(&std::fs::read(case.path("baseline.json")).unwrap()).unwrap();
     assert!(text.contains(&written.sha256), "{text}");
-    let text = make(
-        &BaselineArgs { sagemaker: None, constraints: None, time: None, ..case.args() },
-        Screen::PLAIN,
-        &mut |_| (),
-    )
-    .unwrap();
+    let text =
+        make(&BaselineArgs { time: None, ..case.args() }, Screen::PLAIN, &mut |_| ()).unwrap();
     assert!(text.contains("no windows of its own (of 1d)"), "{text}");
 }
 
