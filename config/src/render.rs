@@ -8,6 +8,7 @@ use crate::model::{Candidate, Captures, FalseAlarms, MinEffect, Model, Start, To
 use crate::service::{
     ChannelKind, Config, DeadLetters, MailTransport, MaxAge, Receiver, ReceiverKind, RegistryLogin,
 };
+use crate::template::Template;
 use crate::time::{format_duration, format_instant};
 
 impl Model {
@@ -183,10 +184,7 @@ fn whole(config: &Config) -> Value {
             })),
         },
         "models": config.models.iter().map(model).collect::<Vec<_>>(),
-        "templates": config.templates.iter().map(|template| json!({
-            "match": template.pattern().as_str(),
-            "model": model(template.common()),
-        })).collect::<Vec<_>>(),
+        "templates": config.templates.iter().map(template).collect::<Vec<_>>(),
         "alerts": {
             "for": { "drift": format!("{} of {}", alerts.drift.windows, alerts.drift.of) },
             "repeat": {
@@ -231,6 +229,10 @@ fn model(model: &Model) -> Value {
         "config_sha256": model.fingerprint_sha256(),
         "settings": settings(model),
     })
+}
+
+fn template(template: &Template) -> Value {
+    json!({ "match": template.pattern().as_str(), "model": model(template.common()) })
 }
 
 fn receiver(receiver: &Receiver) -> Value {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use driftline_batch::setups::BaselineReader;
 use driftline_capture::CaptureSchema;
-use driftline_config::{Config, Model, TopicId};
+use driftline_config::{Config, Model, Table, TopicId};
 use driftline_formats::ModelPlan;
 use driftline_pipeline::setup::Setup;
 use driftline_pipeline::snapshot::Saved;
@@ -37,15 +37,15 @@ pub(super) struct Newcomer {
 struct Registry {
     config: Config,
     /// Names of topics by their index.
-    topics: Vec<String>,
-    state: Mutex<State>,
+    topics: Table<TopicId, String>,
+    state: Mutex<Names>,
     outbox: Sender<Newcomer>,
     /// How often `limits.models` left a name without a model.
     crowded: AtomicU64,
 }
 
 #[derive(Default)]
-struct State {
+struct Names {
     reader: BaselineReader,
     known: BTreeSet<String>,
     /// Why no model could be made of a name.
@@ -55,9 +55,10 @@ struct State {
 impl Newcomers {
     /// Takes in the models that the checkpoint knows: those whose name a template matches still.
     pub(super) fn begin(config: &Config, pipeline: &mut Pipeline, saved: &Saved) -> Newcomers {
-        let topics = pipeline.topics().map(|(_, name, _)| name.to_owned()).collect();
+        let topics = pipeline.topics().map(|(_, name, _)| name.to_owned());
+        let topics = Table::new(topics.collect());
         let known = config.models.iter().map(|model| model.name.clone()).collect();
-        let state = Mutex::new(State { known, ..State::default() });
+        let state = Mutex::new(Names { known, ..Names::default() });
         let (outbox, inbox) = channel();
         let (config, crowded) = (config.clone(), AtomicU64::new(0));
         let registry = Arc::new(Registry { config, topics, state, outbox, crowded });
@@ -72,13 +73,13 @@ impl Newcomers {
     /// What the readers ask about names.
     pub(super) fn asked(&self) -> driftline_ingest::Newcomers {
         let registry = Arc::clone(&self.registry);
-        let template_of = |(index, topic): (usize, &String)| {
+        let template_of = |(id, topic): (TopicId, &String)| {
             let mut templates = registry.config.templates.iter();
             let template = templates.find(|of| of.common().captures.topic == *topic)?;
             let plan = ModelPlan::new(template.common(), CaptureSchema::default());
-            Some((TopicId(index), plan))
+            Some((id, plan))
         };
-        let templates = registry.topics.iter().enumerate().filter_map(template_of).collect();
+        let templates = registry.topics.iter().filter_map(template_of).collect();
         let registry = Arc::clone(&self.registry);
         driftline_ingest::Newcomers::new(templates, move |topic, name| registry.make(topic, name))
     }
@@ -108,7 +109,7 @@ impl Newcomers {
 impl Registry {
     /// Makes the model of a name that a topic met.
     fn make(&self, topic: TopicId, name: &str) -> Option<ModelPlan> {
-        let setup = self.set_up(self.topics.get(topic.0)?, name)?;
+        let setup = self.set_up(self.topics.get(topic)?, name)?;
         let plan = plan(&setup);
         // Before anybody can send a row of it. Nobody listens only where the service ends.
         self.outbox.send(Newcomer { topic, setup }).ok()?;
@@ -118,9 +119,10 @@ impl Registry {
 
     /// Makes a model that the checkpoint has.
     fn make_again(&self, pipeline: &mut Pipeline, name: &str, topic: &str) {
-        let Some(index) = self.topics.iter().position(|known| known == topic) else { return };
+        let mut topics = self.topics.iter();
+        let Some((id, _)) = topics.find(|(_, known)| *known == topic) else { return };
         let Some(setup) = self.set_up(topic, name) else { return };
-        let topic = TopicId(index);
+        let topic = id;
         // It says nothing of what is to be done, and of no time.
         pipeline.handle(Event::Appeared { topic, setup }, driftline_ingest::Clock::new().now());
     }
@@ -129,7 +131,7 @@ impl Registry {
         // Most names that are asked about belong to nobody here, and need no lock.
         let model = self.config.model_of_template(topic, name)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { reader, known, refused } = &mut *state;
+        let Names { reader, known, refused } = &mut *state;
         if known.contains(name) {
             return None;
         }

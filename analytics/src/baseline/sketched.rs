@@ -82,12 +82,8 @@ fn column(of: SketchedColumn) -> BaselineColumn {
     let SketchedColumn { subject, present, missing, values } = of;
     let (cut_points, counts, distinct, summary) = match values {
         SketchedValues::Categories { counts, more } => {
-            return BaselineColumn::Categorical(categorical(
-                subject,
-                (present, missing),
-                counts,
-                more,
-            ));
+            let empty = no_categories(subject, present, missing);
+            return BaselineColumn::Categorical(categorical(empty, counts, more));
         }
         SketchedValues::Weighted { items, summary } => {
             let (cut_points, counts, distinct) = at_items(items, present);
@@ -175,9 +171,24 @@ fn at_items(mut items: Vec<(f64, u64)>, present: u64) -> (Vec<f64>, Vec<u64>, u6
     (cut_points, counts, distinct)
 }
 
+/// A column of texts whose counts are to be filled in.
+fn no_categories(subject: Subject, n: u64, missing: u64) -> CategoricalBaseline {
+    CategoricalBaseline {
+        subject,
+        categories: Vec::new(),
+        judged: 0,
+        other_hashes: Vec::new(),
+        other: n,
+        too_many_values: false,
+        n,
+        missing,
+        wrong_type: 0,
+        own_windows: None,
+    }
+}
+
 fn categorical(
-    subject: Subject,
-    (n, missing): (u64, u64),
+    mut column: CategoricalBaseline,
     mut counts: Vec<(String, u64)>,
     more: bool,
 ) -> CategoricalBaseline {
@@ -188,18 +199,8 @@ fn categorical(
         counts.clear();
     }
     let named: u64 = counts.iter().map(|(_, count)| *count).sum();
-    let mut column = CategoricalBaseline {
-        subject,
-        categories: counts,
-        judged: 0,
-        other_hashes: Vec::new(),
-        other: n.saturating_sub(named),
-        too_many_values: more,
-        n,
-        missing,
-        wrong_type: 0,
-        own_windows: None,
-    };
+    column.other = column.n.saturating_sub(named);
+    (column.categories, column.too_many_values) = (counts, more);
     set_judged(&mut column);
     column
 }

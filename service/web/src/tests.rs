@@ -97,7 +97,7 @@ fn live() -> Live {
     let ledger = Ledger { read: 3, counted: 2, rejected: 1, ..Ledger::default() };
     facts.ledger =
         TopicLedger { partitions: [(Partition(0), ledger)].into(), ..TopicLedger::default() };
-    let position = Position { position: 8, fingerprint: None, gap: false };
+    let position = Position { position: 8, fingerprint: None, gap: false, began: None };
     facts.partitions.insert(Partition(0), position);
     Live {
         models: vec![Arc::new(model)],
