@@ -1,5 +1,6 @@
 //! `driftline sensitivity`: what the alarms of each model can find, and what number of false ones they promise.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,13 +33,13 @@ pub(crate) struct SensitivityArgs {
 /// Runs the command: 0, and 2 where a configuration or a baseline cannot be read or there is no such model.
 pub(crate) fn run(args: &SensitivityArgs, color: Color) -> anyhow::Result<ExitCode> {
     let config = configured::load(&args.config)?;
-    let models: Vec<&Model> = match &args.model {
+    let models: Vec<Cow<'_, Model>> = match &args.model {
         Some(name) => vec![configured::model(&config, Some(name))?],
-        None => config.models.iter().collect(),
+        None => config.models.iter().map(Cow::Borrowed).collect(),
     };
     let screen = Screen::of(&std::io::stdout(), color);
     for model in models {
-        let setup = load_setup(model, &config.limits)?;
+        let setup = load_setup(&model, &config.limits)?;
         super::write(&mut std::io::stdout().lock(), &describe(&setup, screen))?;
     }
     Ok(ExitCode::SUCCESS)
