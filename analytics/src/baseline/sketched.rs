@@ -68,17 +68,15 @@ impl Baseline {
         columns_seen.dedup();
         let mut columns: Vec<BaselineColumn> = columns.into_iter().map(column).collect();
         columns.sort_by_key(|column| !column.subject().starts_with("feature:"));
-        let sha256 = String::new();
-        let (windows, index) = (None, Index::default());
         let mut baseline = Baseline {
             provenance,
             rows,
             columns,
             columns_seen,
-            windows,
+            windows: None,
             own_effects: None,
-            sha256,
-            index,
+            sha256: String::new(),
+            index: Index::default(),
         };
         check::check(&baseline)?;
         baseline.sha256 = file::sha256_of(&baseline);
