@@ -56,9 +56,9 @@ target/release/driftline:
 bench: setup $(DRIFTLINE) ## the benchmarks, beside a real broker and the peers, into docs/performance/
 	@eval "$$(tests/rig/setup.sh env)" && "$$DRIFTLINE_TEST_PYTHON" benches/bench.py --driftline $(DRIFTLINE) $(BENCH_ARGS)
 
-JUDGEMENT_RUNS ?= 40
-judgement: setup ## docs/judgement.md: false alarms and delays of the rules, by the shipped code, beside those of others
-	cargo run $(CARGO_FLAGS) --release -p driftline-analytics --example judgement -- $(JUDGEMENT_RUNS) > docs/judgement.md
+JUDGEMENT_RUNS ?= 20
+judgement: setup ## docs/judgement.md and its pictures: false alarms and delays of the shipped code beside others'
+	cargo run $(CARGO_FLAGS) --release -p driftline-analytics --example judgement -- $(JUDGEMENT_RUNS)
 	@eval "$$(tests/rig/setup.sh env)" && DRIFTLINE_TEST_STRICT=1 DRIFTLINE_ALL_MONTHS=1 cargo test $(CARGO_FLAGS) --test it -- --nocapture a_month_by_the_others
 
 screenshots: setup ## docs/img: every view of the page in both themes and two widths, by Chromium

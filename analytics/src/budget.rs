@@ -27,6 +27,7 @@ pub(crate) use effect::{MILLION, Tally};
 pub use extremes::ExtremeWindow;
 pub(crate) use measure::Measure;
 pub use measure::Measured;
+use measure::share_noise;
 pub(crate) use own::{Occurrences, OwnColumn};
 pub use own::{OwnEffects, OwnMeasure, scales};
 pub use part::{MovedPart, PartOf};
@@ -65,6 +66,8 @@ struct Respect {
     judged: bool,
     /// ν.
     noise: f64,
+    /// What a share is in the baseline.
+    share: Tally,
     /// Effects below it are none.
     least: u32,
     expected: Tally,
@@ -88,6 +91,8 @@ struct Yardstick {
     /// The square of what windows of any size differ by.
     wander: f64,
     noise: f64,
+    /// ñ: the median rows of the own windows.
+    rows: f64,
 }
 
 impl Yardstick {
@@ -100,11 +105,11 @@ impl Yardstick {
         let wander = middle
             .zip(rows)
             .map_or(0.0, |(middle, rows)| (middle * middle - noise * noise / rows).max(0.0));
-        Yardstick { wander, noise }
+        Yardstick { wander, noise, rows: rows.unwrap_or(f64::INFINITY) }
     }
 
-    fn of(self, rows: u64) -> f64 {
-        libm::sqrt(self.wander + self.noise * self.noise / rows as f64)
+    fn of(self, rows: f64) -> f64 {
+        libm::sqrt(self.wander + self.noise * self.noise / rows)
     }
 }
 
@@ -339,6 +344,7 @@ impl Respect {
             measure,
             judged: feature.is_none_or(|feature| feature.judge),
             noise,
+            share: grid.map_or(expected, |grid| grid.share(what, expected)),
             least: (least * f64::from(MILLION)).round() as u32,
             expected,
             yardsticks: yardsticks.unwrap_or_default(),
@@ -346,24 +352,45 @@ impl Respect {
         }
     }
 
-    /// The yardstick of so many rows at a scale, by place.
-    fn yardstick(&self, scale: usize, rows: u64) -> f64 {
-        let without = Yardstick { wander: 0.0, noise: self.noise };
-        self.yardsticks.get(scale).unwrap_or(&without).of(rows)
+    /// That at a scale, by place.
+    fn yardstick(&self, scale: usize) -> Yardstick {
+        let without = Yardstick { wander: 0.0, noise: self.noise, rows: f64::INFINITY };
+        self.yardsticks.get(scale).copied().unwrap_or(without)
     }
 
-    /// That of an own window. Of distributions the least that counts is left aside: with it long scales
-    /// would have own values of zero, and half of the traffic, which differs by more, would page.
+    /// The number of an own window. Of distributions the least that counts is left aside: with it long
+    /// scales would have own values of zero, and half of the traffic, which differs by more, would page.
+    /// Of broken input what the window itself has too much is no part of what is expected of it, as it
+    /// is no part of what is expected of a live one.
     fn own_ratio(&self, scale: usize, effect: u32, rows: u64) -> f64 {
-        if self.measure.what.is_share() || rows == 0 {
-            return self.ratio(scale, effect, rows);
+        let what = self.measure.what;
+        if rows == 0 || what.is_share() && !self.counts(scale, effect, rows) {
+            return 0.0;
         }
-        share(effect) / self.yardstick(scale, rows)
+        let mut yardstick = self.yardstick(scale);
+        if what.is_broken_input() {
+            let Tally { count, of } = self.share;
+            let others = (count as f64 - share(effect) * rows as f64).max(0.0);
+            yardstick.noise = share_noise(others, of as f64);
+        }
+        share(effect) / yardstick.of(rows as f64)
     }
 
     /// An effect over its yardstick; 0 where it is under the least that counts.
     fn ratio(&self, scale: usize, effect: u32, rows: u64) -> f64 {
-        let counts = effect > 0 && effect >= self.least && rows > 0;
-        if counts { share(effect) / self.yardstick(scale, rows) } else { 0.0 }
+        let counts = self.counts(scale, effect, rows);
+        if counts { share(effect) / self.yardstick(scale).of(rows as f64) } else { 0.0 }
+    }
+
+    /// Whether an effect is one. A share of fewer rows than own windows have must be larger by as much
+    /// as its yardstick is: else chance would pass with few rows what it does not pass with many.
+    fn counts(&self, scale: usize, effect: u32, rows: u64) -> bool {
+        if effect == 0 || effect < self.least || rows == 0 {
+            return false;
+        }
+        let yardstick = self.yardstick(scale);
+        let usual = yardstick.of(yardstick.rows);
+        let few = self.measure.what.is_share() && usual > 0.0;
+        !few || share(effect) * usual >= share(self.least) * yardstick.of(rows as f64)
     }
 }

@@ -42,7 +42,7 @@ impl Budget {
                 let rows = measured.rows.as_ref().unwrap_or(&own.rows);
                 let effects = measured.effects.first().map_or(&[][..], Vec::as_slice);
                 for ((&effect, &rows), largest) in effects.iter().zip(rows).zip(&mut largest) {
-                    let number = judged.ratio(0, effect, rows);
+                    let number = judged.own_ratio(0, effect, rows);
                     if number > largest.0 {
                         *largest = (number, place);
                     }

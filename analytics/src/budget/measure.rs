@@ -204,15 +204,19 @@ impl ColumnGrid {
         }
     }
 
+    /// What a share is in the baseline, or of new values what is expected.
+    pub(crate) fn share(&self, what: Measured, expected: Tally) -> Tally {
+        match what {
+            Measured::NewValues => expected,
+            _ => self.counted(what, &self.reference),
+        }
+    }
+
     /// ν: what √n times the effect is by chance alone, by the baseline's shares.
     pub(crate) fn noise(&self, what: Measured, expected: Tally) -> f64 {
         if what.is_share() {
-            let Tally { count, of } = match what {
-                Measured::NewValues => expected,
-                _ => self.counted(what, &self.reference),
-            };
-            let share = (count as f64 + 1.0) / (of as f64 + 2.0);
-            return libm::sqrt(share * (1.0 - share));
+            let Tally { count, of } = self.share(what, expected);
+            return share_noise(count as f64, of as f64);
         }
         let cells = self.cells(what, &self.reference);
         match &self.shape {
@@ -220,6 +224,12 @@ impl ColumnGrid {
             _ => total_variation_noise(cells),
         }
     }
+}
+
+/// √(p̃(1 − p̃)) with p̃ = (x + 1)/(N + 2): the deviation of one row's share, x of N.
+pub(super) fn share_noise(count: f64, of: f64) -> f64 {
+    let share = (count + 1.0) / (of + 2.0);
+    libm::sqrt(share * (1.0 - share))
 }
 
 /// ½ Σ √(2p(1 − p)/π): the mean of √n times the total variation, cell by cell. Where all is one

@@ -95,10 +95,10 @@ impl Budget {
     ) -> Option<f64> {
         let threshold = self.threshold(maximum)?;
         let rows = rows * u64::from(*self.scales.get(place)?);
-        let needed = threshold * respect.yardstick(place, rows);
+        let needed = threshold * respect.yardstick(place).of(rows as f64);
         let wander = respect.yardsticks.get(place).map_or(0.0, |yardstick| yardstick.wander);
         let noise = if respect.measure.what.is_share() { respect.noise } else { HALF };
-        let spread = Yardstick { wander, noise }.of(rows);
+        let spread = Yardstick { wander, noise, rows: rows as f64 }.of(rows as f64);
         let least = f64::from(respect.least) / f64::from(super::MILLION);
         let least = needed.max(least) + normal_quantile(1.0 - probability) * spread;
         (least < 1.0).then_some(least.max(0.0))

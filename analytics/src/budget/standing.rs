@@ -134,7 +134,7 @@ impl Budget {
             scale: self.scales.get(place).copied().unwrap_or(1),
             place,
             effect: share(effect),
-            yardstick: if rows > 0 { judged.yardstick(place, rows) } else { 0.0 },
+            yardstick: if rows > 0 { judged.yardstick(place).of(rows as f64) } else { 0.0 },
             rows,
             own_largest: judged.own_largest.get(maximum.place()).copied().unwrap_or(0.0),
         })
