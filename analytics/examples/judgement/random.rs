@@ -1,5 +1,9 @@
 //! Random numbers that are the same everywhere: splitmix64 and Marsaglia's polar method.
 
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Any other number with about as many ones as zeros.
+const SCATTER: u64 = 0x6a09_e667_f3bc_c909;
+
 /// A source of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Random {
@@ -8,16 +12,15 @@ pub(crate) struct Random {
 }
 
 impl Random {
+    /// Seeds are scattered: of neighbours that are a step apart, each would draw what the one before it
+    /// drew, but for the first number.
     pub(crate) fn new(seed: u64) -> Random {
-        Random { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), spare: None }
+        Random { state: scattered(scattered(seed) ^ SCATTER), spare: None }
     }
 
     fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.state = self.state.wrapping_add(STEP);
+        scattered(self.state)
     }
 
     /// From 0 to below 1.
@@ -45,4 +48,11 @@ impl Random {
             }
         }
     }
+}
+
+fn scattered(number: u64) -> u64 {
+    let mut z = number;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
