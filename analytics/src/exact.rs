@@ -48,6 +48,15 @@ impl ExactSum {
         }
     }
 
+    /// Takes the exact square of a finite value away. NaN and infinities are ignored.
+    pub fn subtract_square(&mut self, value: f64) {
+        let (mantissa, position) = parts(value);
+        if mantissa != 0 {
+            let square = u128::from(mantissa) * u128::from(mantissa);
+            self.add_shifted(square, 2 * position + BIAS - 2148, true);
+        }
+    }
+
     /// Adds everything `other` holds.
     pub fn merge(&mut self, other: &ExactSum) {
         if other.limbs.is_empty() {

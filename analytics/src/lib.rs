@@ -20,6 +20,8 @@ pub mod pane;
 
 pub mod names;
 
+pub mod quality;
+
 pub mod exact;
 
 pub mod cells;
