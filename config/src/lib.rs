@@ -27,6 +27,7 @@ mod grid;
 mod hash;
 mod ids;
 mod level;
+mod login;
 mod subject;
 mod table;
 mod template;
@@ -40,6 +41,7 @@ pub use grid::WindowGrid;
 pub use hash::{Hasher, hex, sha256_bytes, sha256_hex};
 pub use ids::{ModelId, Partition, TopicId, TopicPartition};
 pub use level::Level;
+pub use login::{AwsMskIam, ClientCredentials, KafkaAuth, KafkaIdentity, KafkaTls};
 pub use model::{
     Candidate, CandidateOutput, Captures, Errors, FalseAlarms, Feature, Format, Latency, MinEffect,
     Model, NoData, Operations, PartitionAfter, Purpose, Retrain, Start, Tolerance, Tolerances,

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::hash::sha256_hex;
+use crate::login::{KafkaAuth, KafkaTls};
 use crate::model::{
     Candidate, Captures, FalseAlarms, MinEffect, Model, Retrain, Start, Tolerance, Window,
 };
@@ -156,6 +157,8 @@ fn whole(config: &Config) -> Value {
             "bootstrap": kafka.bootstrap,
             "group": kafka.group,
             "properties": redacted(kafka.properties.keys()),
+            "auth": kafka.auth.as_ref().map(auth),
+            "tls": kafka.tls.as_ref().map(tls),
             "reports": kafka.reports.as_deref().unwrap_or("off"),
             "dead_letters": match &kafka.dead_letters {
                 DeadLetters::Topic => "topic".to_owned(),
@@ -215,6 +218,31 @@ fn whole(config: &Config) -> Value {
             "unsandboxed": config.shadow.unsandboxed,
         },
         "onnxruntime": config.onnxruntime.as_ref().map(|path| path.display().to_string()),
+    })
+}
+
+fn auth(auth: &KafkaAuth) -> Value {
+    let settings = match auth {
+        KafkaAuth::AwsMskIam(msk) => json!({ "region": msk.region, "role": msk.role }),
+        KafkaAuth::OAuthBearer(bearer) => json!({
+            "token_url": bearer.token_url,
+            "client_id": bearer.client_id,
+            "client_secret": bearer.client_secret.to_string(),
+            "scope": bearer.scope,
+            "ca": bearer.ca.as_ref().map(|path| path.display().to_string()),
+        }),
+    };
+    json!({ auth.name(): settings })
+}
+
+fn tls(tls: &KafkaTls) -> Value {
+    let identity = tls.identity.as_ref();
+    json!({
+        "ca": tls.ca.as_ref().map(|path| path.display().to_string()),
+        "certificate": identity.map(|identity| identity.certificate.display().to_string()),
+        "key": identity.map(|identity| identity.key.display().to_string()),
+        "key_password": identity
+            .and_then(|identity| identity.key_password.as_ref().map(ToString::to_string)),
     })
 }
 

@@ -13,6 +13,7 @@ use crate::tree::{Node, Written, merge};
 
 mod files;
 mod format;
+mod login;
 mod model;
 mod receivers;
 mod service;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::login::{KafkaAuth, KafkaTls};
 use crate::model::Model;
 use crate::secret::Secret;
 use crate::template::Template;
@@ -44,6 +45,10 @@ pub struct Kafka {
     pub group: String,
     /// Further librdkafka properties; values may be secrets.
     pub properties: BTreeMap<String, Secret>,
+    /// A login by tokens; others are properties.
+    pub auth: Option<KafkaAuth>,
+    /// Encryption; `None` leaves it to the properties.
+    pub tls: Option<KafkaTls>,
     /// Topic of the reports; `None` is off.
     pub reports: Option<String>,
     pub dead_letters: DeadLetters,

@@ -1,6 +1,7 @@
 //! Kafka clients: their settings, their logs and their errors, in one place.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use driftline_config::{Partition, Secret};
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -18,14 +20,20 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Timestamp};
 
-use crate::error::IngestError;
+use crate::error::{IngestError, Refusal};
+use crate::login::Login;
 use crate::plan::Connection;
 
 /// How long one question to a broker may take.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How librdkafka begins when no token came.
+const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
+
 /// More than a client tells while it waits for one answer.
 const EVENTS_OF_A_FAILURE: usize = 64;
+/// How long one of the events at a client's start is waited for.
+const EVENT_OF_A_START: Duration = Duration::from_millis(50);
 
 /// `message.max.bytes` of producers, the most that librdkafka knows: how large a record may be is for
 /// the broker to say, whose limit is a topic's and is met by the compressed bytes.
@@ -44,17 +52,32 @@ pub(crate) struct Figures {
     pub(crate) end_signalled: i64,
 }
 
+/// An error that an operator should know.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) why: String,
+    pub(crate) refusal: Option<Refusal>,
+}
+
 /// Receives what librdkafka says beside messages.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
+    login: Option<Login>,
+    /// Whether librdkafka asked for a token.
+    token_asked: AtomicBool,
     figures: Mutex<Option<Vec<Figures>>>,
-    error: Mutex<Option<String>>,
+    error: Mutex<Option<Heard>>,
     recreated: Mutex<BTreeSet<String>>,
     /// Whether there are any: this is looked at for every record.
     any_recreated: AtomicBool,
 }
 
 impl Context {
+    /// For a client of this connection.
+    pub(crate) fn of(connection: &Connection) -> Context {
+        Context { login: connection.login.clone(), ..Context::default() }
+    }
+
     /// The statistics since the last call, if any came.
     pub(crate) fn take_figures(&self) -> Option<Vec<Figures>> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -70,7 +93,7 @@ impl Context {
     }
 
     /// The last error that an operator should know, if any came since the last call.
-    pub(crate) fn take_error(&self) -> Option<String> {
+    pub(crate) fn take_error(&self) -> Option<Heard> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -118,29 +141,52 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        let refusal = code.and_then(|code| refusal(code, reason));
         // A single lost connection is repaired by librdkafka and nobody's business.
-        let serious = matches!(
-            error.rdkafka_error_code(),
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::Authentication
-                    | RDKafkaErrorCode::SSL
-                    | RDKafkaErrorCode::Resolve
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::GroupAuthorizationFailed
-                    | RDKafkaErrorCode::ClusterAuthorizationFailed
-            )
-        );
-        tracing::debug!(%error, reason, serious, "librdkafka error");
-        if serious {
+        let down =
+            matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::Resolve));
+        tracing::debug!(%error, reason, ?refusal, "librdkafka error");
+        if down || refusal.is_some() {
             let mut known = self.error.lock().unwrap_or_else(PoisonError::into_inner);
             // That all brokers are down follows from a certificate or a password, and says less.
-            let follows = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
-            if !follows || known.is_none() {
-                *known = Some(reason.to_owned());
+            if refusal.is_some() || known.is_none() {
+                *known = Some(Heard { why: reason.to_owned(), refusal });
             }
         }
     }
+
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.token_asked.store(true, Ordering::Release);
+        let login = self.login.as_ref();
+        let login = login.ok_or("OAUTHBEARER is set up under kafka.auth, and nothing is there")?;
+        Ok(login.token()?)
+    }
+}
+
+/// What a code says of who refuses what.
+fn refusal(code: RDKafkaErrorCode, reason: &str) -> Option<Refusal> {
+    match code {
+        RDKafkaErrorCode::SSL => Some(Refusal::Tls),
+        RDKafkaErrorCode::Authentication if reason.contains(NO_TOKEN) => Some(Refusal::Token),
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
+            Some(Refusal::Authentication)
+        }
+        code if is_denied(code) => Some(Refusal::Authorization),
+        _ => None,
+    }
+}
+
+/// Whether the broker knows us and lets us not.
+pub(crate) fn is_denied(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
 }
 
 impl ConsumerContext for Context {}
@@ -182,7 +228,17 @@ pub(crate) fn consumer(
         // Our context sorts the lines.
         config.set_log_level(RDKafkaLogLevel::Debug);
     }
-    create(&config, connection, Context::default())
+    let consumer: Consumer = create(&config, connection, Context::of(connection))?;
+    if connection.login.is_some() {
+        // librdkafka asks for its token while it is polled, and many of these clients are asked first.
+        for _ in 0..EVENTS_OF_A_FAILURE {
+            if consumer.context().token_asked.load(Ordering::Acquire) {
+                break;
+            }
+            let _ = consumer.poll(EVENT_OF_A_START);
+        }
+    }
+    Ok(consumer)
 }
 
 /// The same for one that reads: it also knows when a topic was made again ([`Context::take_recreated`]).
@@ -243,7 +299,11 @@ fn without_values(connection: &Connection, said: String) -> String {
 
 /// Tells an unreachable broker from an answer.
 pub(crate) fn unreachable(connection: &Connection, error: &KafkaError) -> IngestError {
-    IngestError::Unreachable { bootstrap: connection.bootstrap.clone(), why: error.to_string() }
+    IngestError::Unreachable {
+        bootstrap: connection.bootstrap.clone(),
+        why: error.to_string(),
+        refusal: None,
+    }
 }
 
 /// The same with what the client heard of the broker, which says more than that no answer came: a
@@ -258,13 +318,19 @@ pub(crate) fn no_answer(
         let _ = client.poll(Duration::ZERO);
     }
     match client.context().take_error() {
-        Some(why) => IngestError::Unreachable { bootstrap: connection.bootstrap.clone(), why },
+        Some(Heard { why, refusal }) => {
+            IngestError::Unreachable { bootstrap: connection.bootstrap.clone(), why, refusal }
+        }
         None => unreachable(connection, error),
     }
 }
 
 /// The number of partitions of a topic; `None` where it does not exist.
-pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Result<Option<i32>, String> {
+pub(crate) fn partition_count(
+    metadata: &Metadata,
+    topic: &str,
+) -> Result<Option<i32>, IngestError> {
+    let unknown = |why: String, denied| IngestError::Topic { topic: topic.to_owned(), why, denied };
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
         return Ok(None);
     };
@@ -272,8 +338,10 @@ pub(crate) fn partition_count(metadata: &Metadata, topic: &str) -> Result<Option
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
             Ok(None)
         }
-        Some(code) => Err(code.to_string()),
-        None if found.partitions().is_empty() => Err("it has no partitions yet".to_owned()),
+        Some(code) => Err(unknown(code.to_string(), is_denied(code))),
+        None if found.partitions().is_empty() => {
+            Err(unknown("it has no partitions yet".to_owned(), false))
+        }
         None => Ok(i32::try_from(found.partitions().len()).ok()),
     }
 }
@@ -287,7 +355,6 @@ pub(crate) fn partitions_of(
         .fetch_metadata(Some(topic), ANSWER_TIMEOUT)
         .map_err(|error| no_answer(client, connection, &error))?;
     partition_count(&metadata, topic)
-        .map_err(|why| IngestError::Topic { topic: topic.to_owned(), why })
 }
 
 /// A Kafka timestamp in microseconds and whether the producer set it.

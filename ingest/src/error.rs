@@ -5,6 +5,19 @@ use std::path::PathBuf;
 use driftline_config::Partition;
 use driftline_formats::SchemaId;
 
+/// What is refused between us and a broker, in the order in which it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A certificate, the broker's by us or ours by the broker.
+    Tls,
+    /// The token that we would show, by whoever gives it.
+    Token,
+    /// What we show: a password, a token.
+    Authentication,
+    /// What we want to do, of whoever the broker takes us for.
+    Authorization,
+}
+
 /// An error of ingest. Broker trouble while reading is no error but an [`crate::Event::Trouble`].
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -14,12 +27,22 @@ pub enum IngestError {
     #[error("cannot make a kafka client for {bootstrap}: {why}")]
     Client { bootstrap: String, why: String },
     #[error("no answer from kafka at {bootstrap}: {why}")]
-    Unreachable { bootstrap: String, why: String },
+    Unreachable {
+        bootstrap: String,
+        why: String,
+        /// What it is that is refused, where the broker is there and refuses.
+        refusal: Option<Refusal>,
+    },
     #[error("topic {topic} does not exist: create it, or correct the name under captures.topic")]
     NoTopic { topic: String },
     /// The broker does not tell about the topic.
     #[error("topic {topic} cannot be described: {why}")]
-    Topic { topic: String, why: String },
+    Topic {
+        topic: String,
+        why: String,
+        /// Whether it is that the broker knows us and lets us not.
+        denied: bool,
+    },
     /// A topic that Driftline writes does not exist and may not be created.
     #[error(
         "topic {topic} does not exist and could not be created ({why}): run \

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use driftline_capture::Fingerprint;
@@ -9,6 +10,7 @@ use driftline_config::{SchemaRegistry, Secret, Start, TopicId, TopicPartition};
 use driftline_formats::{ModelPlan, RecordLimits};
 
 use crate::clock::Clock;
+use crate::login::Login;
 
 /// How a broker, and the registry beside it, is reached.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +22,8 @@ pub struct Connection {
     /// Further librdkafka properties; they win over Driftline's own, except where Driftline's
     /// correctness hangs on a setting (offset storage, offset reset, partition end events).
     pub properties: BTreeMap<String, Secret>,
+    /// Gives the tokens by which the broker knows us; `None` leaves the login to the properties.
+    pub login: Option<Login>,
     /// Where the schemas of its records are asked for.
     pub registry: Option<SchemaRegistry>,
 }
@@ -37,10 +41,39 @@ impl From<&driftline_config::Kafka> for Connection {
         Connection {
             bootstrap: kafka.bootstrap.clone(),
             group: kafka.group.clone(),
-            properties: kafka.properties.clone(),
+            properties: properties(kafka),
+            login: kafka.auth.clone().map(Login::new),
             registry: kafka.schema_registry.clone(),
         }
     }
+}
+
+/// The operator's own with those that `kafka.auth` and `kafka.tls` stand for.
+fn properties(kafka: &driftline_config::Kafka) -> BTreeMap<String, Secret> {
+    let mut properties = kafka.properties.clone();
+    let mut set = |name: &str, value: &str| {
+        properties.insert(name.to_owned(), Secret::new(value));
+    };
+    let by_password = kafka.properties.keys().any(|name| name.starts_with("sasl.mechanism"));
+    if kafka.auth.is_some() {
+        set("sasl.mechanisms", "OAUTHBEARER");
+        set("security.protocol", "sasl_ssl");
+    } else if kafka.tls.is_some() {
+        set("security.protocol", if by_password { "sasl_ssl" } else { "ssl" });
+    }
+    let Some(tls) = &kafka.tls else { return properties };
+    let mut set_path = |name: &str, path: &Path| set(name, &path.to_string_lossy());
+    if let Some(ca) = &tls.ca {
+        set_path("ssl.ca.location", ca);
+    }
+    if let Some(identity) = &tls.identity {
+        set_path("ssl.certificate.location", &identity.certificate);
+        set_path("ssl.key.location", &identity.key);
+        if let Some(password) = &identity.key_password {
+            properties.insert("ssl.key.password".to_owned(), password.clone());
+        }
+    }
+    properties
 }
 
 /// One topic and every model on it.

@@ -1,12 +1,14 @@
 //! Producers: reports, one acknowledged record at a time, and captures, as fast as the broker takes
 //! them.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{
@@ -42,6 +44,12 @@ impl ClientContext for Acknowledging {
     fn error(&self, error: KafkaError, reason: &str) {
         self.logs.error(error, reason);
     }
+
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.logs.generate_oauth_token(config)
+    }
 }
 
 impl ProducerContext for Acknowledging {
@@ -70,7 +78,8 @@ impl ReportProducer {
             LARGEST_MESSAGE,
         ];
         let config = settings(connection, &ours);
-        let producer = create(&config, connection, Acknowledging::default())?;
+        let producer =
+            create(&config, connection, Acknowledging { logs: Context::of(connection) })?;
         Ok(ReportProducer { connection: connection.clone(), topic: topic.to_owned(), producer })
     }
 
@@ -144,6 +153,12 @@ impl ClientContext for Counting {
     fn error(&self, error: KafkaError, reason: &str) {
         self.logs.error(error, reason);
     }
+
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.logs.generate_oauth_token(config)
+    }
 }
 
 impl ProducerContext for Counting {
@@ -176,7 +191,8 @@ impl CaptureProducer {
             LARGEST_MESSAGE,
         ];
         let config = settings(connection, &ours);
-        Ok(CaptureProducer { producer: create(&config, connection, Counting::default())? })
+        let counting = Counting { logs: Context::of(connection), ..Counting::default() };
+        Ok(CaptureProducer { producer: create(&config, connection, counting)? })
     }
 
     /// Queues one record; waits while the queue is full.

@@ -157,7 +157,13 @@ fn topic_settings(connection: &Connection, topic: &str) -> Result<ConfigResource
 }
 
 fn admin(connection: &Connection) -> Result<AdminClient<Context>, IngestError> {
-    create(&settings(connection, &[]), connection, Context::default())
+    if connection.login.is_some() {
+        // rdkafka's administrative client is never polled, so that it would wait for a token for ever.
+        let bootstrap = connection.bootstrap.clone();
+        let why = "not to be asked for by a login of kafka.auth".to_owned();
+        return Err(IngestError::Client { bootstrap, why });
+    }
+    create(&settings(connection, &[]), connection, Context::of(connection))
 }
 
 /// Makes sure that a topic that Driftline writes exists, and says how many partitions it has.
@@ -183,7 +189,12 @@ pub(crate) fn ensure_topic(
         Err(IngestError::Topic { why, .. }) => return Err(refused(why)),
         Err(error) => return Err(error),
     }
-    let admin = admin(connection)?;
+    let admin = match admin(connection) {
+        Err(_) if connection.login.is_some() => {
+            return Err(refused("a login of kafka.auth creates no topics".to_owned()));
+        }
+        admin => admin?,
+    };
     // Replication factor -1 is the broker's default.
     let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
     let options = AdminOptions::new()

@@ -17,6 +17,7 @@ mod clocks;
 mod kafka;
 mod machine;
 mod receivers;
+mod refused;
 #[cfg(test)]
 mod tests;
 

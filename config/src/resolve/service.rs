@@ -1,10 +1,12 @@
 //! The sections that are declared once for the whole service.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use crate::reader::{Read, Section, Value, wrong};
+use crate::resolve::login;
+use crate::secret::Secret;
 use crate::service::{
     AlertRules, DeadLetters, DriftRule, Http, HttpTls, HttpToken, Kafka, Limits, MaxAge,
     RegistryLogin, SchemaRegistry, TokenScope, TrustedProxy,
@@ -29,20 +31,9 @@ pub(super) fn kafka(mut section: Section<'_>, state: &Path) -> Option<Kafka> {
         )
     });
     let group = section.read("group", Value::filled);
-    let properties = section
-        .map("properties")
-        .into_iter()
-        .filter_map(|(entry, value)| {
-            match RESERVED_PROPERTIES.iter().find(|(name, _)| *name == entry.key) {
-                Some((name, instead)) => {
-                    let problem = wrong(format!("`{name}` cannot be set here")).hint(*instead);
-                    section.context.report(entry.key_at, problem);
-                    None
-                }
-                None => value.get(Value::secret).map(|secret| (entry.key.clone(), secret)),
-            }
-        })
-        .collect();
+    let properties = properties(&mut section);
+    let auth = section.value("auth").map(login::auth);
+    let tls = section.value("tls").map(login::tls);
     let reports = section.read("reports", |value| {
         if value.text()? == "off" { Ok(None) } else { value.topic().map(Some) }
     });
@@ -54,14 +45,44 @@ pub(super) fn kafka(mut section: Section<'_>, state: &Path) -> Option<Kafka> {
         Some(registry) => Some(registry?),
         None => None,
     };
+    let auth = match auth {
+        Some(auth) => Some(auth?),
+        None => None,
+    };
+    let tls = match tls {
+        Some(tls) => Some(tls?),
+        None => None,
+    };
     Some(Kafka {
         bootstrap: bootstrap?,
         group: group.unwrap_or_else(|| "driftline".to_owned()),
         properties,
+        auth,
+        tls,
         reports: reports.unwrap_or_else(|| Some("driftline.reports".to_owned())),
         dead_letters: dead_letters.unwrap_or(DeadLetters::Topic),
         schema_registry,
     })
+}
+
+/// librdkafka's, without those that other keys decide.
+fn properties(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
+    let mut properties = BTreeMap::new();
+    for (entry, value) in section.map("properties") {
+        let reserved = RESERVED_PROPERTIES.iter().find(|(name, _)| *name == entry.key);
+        let instead = reserved.map(|(_, instead)| (*instead).to_owned());
+        match instead.or_else(|| login::property_problem(section, &entry.key)) {
+            Some(instead) => {
+                let problem = wrong(format!("`{}` cannot be set here", entry.key)).hint(instead);
+                section.context.report(entry.key_at, problem);
+            }
+            None => {
+                properties
+                    .extend(value.get(Value::secret).map(|secret| (entry.key.clone(), secret)));
+            }
+        }
+    }
+    properties
 }
 
 /// Its cache is the folder `schemas` of the state, where none is written.

@@ -1,12 +1,14 @@
 //! Dead letters to a Kafka topic beside the one they came from.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use driftline_capture::Reason;
 use driftline_config::sha256_hex;
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -65,6 +67,12 @@ impl ClientContext for Receipts {
     fn error(&self, error: KafkaError, reason: &str) {
         self.logs.error(error, reason);
     }
+
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.logs.generate_oauth_token(config)
+    }
 }
 
 impl ProducerContext for Receipts {
@@ -107,7 +115,7 @@ impl Topic {
         ];
         let refused = Arc::new(Mutex::new(Vec::new()));
         let receipts =
-            Receipts { pending, refused: Arc::clone(&refused), logs: Context::default() };
+            Receipts { pending, refused: Arc::clone(&refused), logs: Context::of(connection) };
         let producer = create(&settings(connection, &ours), connection, receipts)?;
         let connection = connection.clone();
         Ok(Topic { connection, producer, refused, partitions: Mutex::default() })

@@ -216,7 +216,11 @@ impl Coordinator {
         leaders
     }
 
-    fn topic(&mut self, topic: TopicId, count: Result<Option<i32>, String>) -> Result<(), Stopped> {
+    fn topic(
+        &mut self,
+        topic: TopicId,
+        count: Result<Option<i32>, IngestError>,
+    ) -> Result<(), Stopped> {
         let name = self.plan.topic_name(topic).to_owned();
         let positioned = self.positions.keys().any(|log| log.topic == topic);
         let Some(known) = self.known.get_mut(topic) else { return Ok(()) };
@@ -230,9 +234,8 @@ impl Coordinator {
                 let message = IngestError::NoTopic { topic: name }.to_string();
                 return self.outlet.trouble(Some(topic), Cause::Topic, message);
             }
-            Err(why) => {
-                let message = IngestError::Topic { topic: name, why }.to_string();
-                return self.outlet.trouble(Some(topic), Cause::Topic, message);
+            Err(error) => {
+                return self.outlet.trouble(Some(topic), Cause::Topic, error.to_string());
             }
         };
         if !known.seen {

@@ -406,7 +406,7 @@ impl Worker {
         ) {
             return self.out_of_range(consumer);
         }
-        match consumer.context().take_error() {
+        match consumer.context().take_error().map(|heard| heard.why) {
             Some(message) => self.outlet.trouble(None, Cause::Broker, format!("kafka: {message}")),
             None => Ok(()),
         }

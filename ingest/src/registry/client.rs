@@ -2,25 +2,18 @@
 //! how one schema refers to another.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driftline_config::{RegistryLogin, SchemaRegistry, Secret};
 use driftline_formats::{SchemaId, SchemaKind, SchemaReference, SchemaText};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{StatusCode, Url, redirect};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
 use crate::error::IngestError;
+use crate::https::{self, said};
 
-/// How long connecting may take, and one answer with it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one answer. Registries refuse larger schemas.
 const MOST_BYTES: usize = 8 << 20;
 /// Schemas that one may refer to, directly or not.
@@ -60,17 +53,7 @@ impl Client {
         let refused =
             |why: String| IngestError::RegistrySettings { url: settings.url.clone(), why };
         let url = Url::parse(&settings.url).map_err(|_| refused("it is no address".to_owned()))?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(settings.ca.as_deref()).map_err(refused)?)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .user_agent(concat!("driftline/", env!("CARGO_PKG_VERSION")))
-            // Nothing but the configuration says where we connect to.
-            .no_proxy()
-            .pool_max_idle_per_host(1)
-            .build()
-            .map_err(|error| refused(error.without_url().to_string()))?;
+        let client = https::client(settings.ca.as_deref()).map_err(refused)?;
         let headers = headers(&settings.login).map_err(refused)?;
         Ok(Client { client, url, headers })
     }
@@ -195,42 +178,4 @@ fn headers(login: &RegistryLogin) -> Result<HeaderMap, String> {
     value.set_sensitive(true);
     headers.insert(AUTHORIZATION, value);
     Ok(headers)
-}
-
-/// The roots that browsers trust, and the operator's own.
-fn tls(ca: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = ca {
-        let unusable = |why: String| format!("the certificates in {}: {why}", path.display());
-        let found: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
-            .map_err(|error| unusable(error.to_string()))?;
-        if found.is_empty() {
-            return Err(unusable("it holds no PEM certificate".to_owned()));
-        }
-        for certificate in found {
-            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// An error with its causes.
-fn said(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("it did not answer within {} s", ANSWER_TIMEOUT.as_secs());
-    }
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

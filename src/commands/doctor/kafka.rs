@@ -6,8 +6,8 @@ use driftline_config::time::{DAY_US, format_duration};
 use driftline_config::{Config, DeadLetters, Model};
 use driftline_ingest::{Connection, IngestError, TopicDescription, describe_topic};
 
-use super::Finding;
 use super::clocks::{self, Topic};
+use super::{Finding, refused};
 use crate::retention::Retention;
 
 /// Timestamps that a broker takes from so far ahead are of any time.
@@ -33,9 +33,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
                 | IngestError::Property { .. }
                 | IngestError::Client { .. }),
             ) => {
-                let says =
-                    format!("{error}: start it, or correct kafka.bootstrap and kafka.properties");
-                findings.push(Finding::fail("broker", says));
+                findings.push(Finding::fail("broker", refused::broker(config, &error)));
                 return findings;
             }
             facts => facts,
@@ -45,7 +43,9 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         }
         let check = format!("topic {topic}");
         match facts {
-            Err(error) => findings.push(Finding::fail(check, error.to_string())),
+            Err(error) => {
+                findings.push(Finding::fail(check, refused::topic(config, topic, &error)))
+            }
             Ok(facts) => {
                 findings.extend(topic_findings(&check, &facts, &models, config));
                 findings.extend(clocks::examine(

@@ -328,6 +328,7 @@ pub(crate) fn producer(kafka: &Kafka) -> CaptureProducer {
         bootstrap: kafka.bootstrap.clone(),
         group: "tests".to_owned(),
         properties: BTreeMap::new(),
+        login: None,
         registry: None,
     };
     CaptureProducer::start(&connection).expect("a producer")

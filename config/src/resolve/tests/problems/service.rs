@@ -27,6 +27,65 @@ models:
 }
 
 #[test]
+fn logins_to_the_broker_are_checked() {
+    let models = "models: [{name: m, captures: {topic: t}, baseline: b}]";
+    let bearer = "token_url: 'https://t', client_id: i, client_secret: planted";
+    let one = "kafka.auth names one way to sign in: write aws-msk-iam: {region: …} or oauthbearer: {token_url: …}; passwords and SCRAM are kafka.properties";
+    let table = [
+        ("auth: {}".to_owned(), vec![format!("1:33: {one}")]),
+        (
+            format!("auth: {{aws-msk-iam: {{region: eu-west-1}}, oauthbearer: {{{bearer}}}}}"),
+            vec![format!("1:33: {one}")],
+        ),
+        (
+            "auth: {aws-msk-iam: {region: Paris, role: reader}}".to_owned(),
+            vec![
+                "1:56: \"Paris\" is not a region of AWS: write it as in eu-west-1".to_owned(),
+                "1:69: \"reader\" is not the ARN of a role: write arn:aws:iam::ACCOUNT:role/NAME"
+                    .to_owned(),
+            ],
+        ),
+        (
+            "auth: {oauthbearer: {token_url: 'http://t.example', client_id: ''}}".to_owned(),
+            vec![
+                "1:47: missing key `client_secret` in kafka.auth.oauthbearer".to_owned(),
+                "1:59: a client secret would cross the network in the clear: write https://…"
+                    .to_owned(),
+                "1:90: must not be empty".to_owned(),
+            ],
+        ),
+        (
+            format!("auth: {{oauthbearer: {{{}}}}}", bearer.replace("//t", "//a:planted@t")),
+            vec![
+                "1:59: an address with a password in it is printed in logs: write `client_id` and `client_secret` beside it"
+                    .to_owned(),
+            ],
+        ),
+        (
+            "tls: {certificate: c, key_password: planted}".to_owned(),
+            vec!["1:46: `certificate` and `key` belong together".to_owned()],
+        ),
+        (
+            "tls: {ca: c, key_password: planted}".to_owned(),
+            vec!["1:54: `key_password` is for a `key`, and none is named".to_owned()],
+        ),
+        (
+            "auth: {aws-msk-iam: {region: r}}, tls: {}, properties: {sasl.username: a, security.protocol: ssl, ssl.ca.location: a, ssl.cipher.suites: a}"
+                .to_owned(),
+            vec![
+                "1:83: `sasl.username` cannot be set here: kafka.auth decides it: remove one of them".to_owned(),
+                "1:101: `security.protocol` cannot be set here: kafka.auth decides it: remove one of them".to_owned(),
+                "1:125: `ssl.ca.location` cannot be set here: kafka.tls decides it: remove one of them".to_owned(),
+            ],
+        ),
+    ];
+    for (login, problems) in table {
+        let problems: Vec<&str> = problems.iter().map(String::as_str).collect();
+        check(&format!("\nkafka: {{bootstrap: 'b:9', {login}}}\n{models}\n"), &problems);
+    }
+}
+
+#[test]
 fn ports_of_brokers_are_checked() {
     check(
         "
