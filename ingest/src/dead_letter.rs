@@ -61,7 +61,7 @@ pub struct DeadLetters {
 
 enum Way {
     Off,
-    Topic(Topic),
+    Topic(Box<Topic>),
     Folder(Folder),
 }
 
@@ -78,7 +78,7 @@ impl DeadLetters {
         let pending = Arc::new(Pending::new(limit_bytes));
         let way = match mode {
             Mode::Off => Way::Off,
-            Mode::Topic => Way::Topic(Topic::start(connection, Arc::clone(&pending))?),
+            Mode::Topic => Way::Topic(Box::new(Topic::start(connection, Arc::clone(&pending))?)),
             Mode::Folder(path) => Way::Folder(Folder::open(path)?),
         };
         Ok(DeadLetters { pending, way: Arc::new(way) })

@@ -115,12 +115,14 @@ impl Monitor {
         monitor.carry_out(effects);
         // Whoever asks meanwhile waits: nobody is told that a configured model is unknown.
         monitor.publish();
-        monitor.runtime.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the HTTP server ended");
-            }
-        });
+        monitor.runtime.spawn(says_how_it_ends(served));
         Ok(monitor)
+    }
+}
+
+async fn says_how_it_ends(served: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the HTTP server ended");
     }
 }
 

@@ -135,7 +135,8 @@ fn pagerduty_is_told_once_acknowledged_and_resolved_under_one_key() {
     assert_eq!(told(&all[0], 1), Vec::<Value>::new(), "repeats are its own affair");
     let acceptance = Acceptance { by: "on-call".into(), reason: "known".into(), at_us: 0 };
     let notify = [to.name.clone()];
-    let accepted = accepted_rows(&context(&all[0], 0), &acceptance, &[to.clone()], &notify);
+    let accepted =
+        accepted_rows(&context(&all[0], 0), &acceptance, std::slice::from_ref(&to), &notify);
     let mut bodies: Vec<Value> = told(&all[0], 0);
     bodies.push(serde_json::to_value(&accepted[0].kind).unwrap());
     bodies.extend(told(&all[1], 0));

@@ -5,6 +5,8 @@
 //! `null`, `power` or `moving` (and RUNS, and part of a stream's name) it prints that table alone; with `cost` what
 //! judging costs.
 
+#![expect(clippy::disallowed_methods, reason = "it measures time on many threads and writes files")]
+
 mod cost;
 mod incidents;
 mod judges;

@@ -214,7 +214,7 @@ impl Source {
         let changed =
             if column + 1 == numeric { *change } else { Change { missing: 0.0, ..NOTHING } };
         let troubled = column * TROUBLED < numeric;
-        let of_day = if day.weekend && column % 2 == 0 { 0.3 } else { 0.0 };
+        let of_day = if day.weekend && column.is_multiple_of(2) { 0.3 } else { 0.0 };
         let of_storm = if troubled { day.storm } else { 0.0 };
         let of_season = day.season * self.weights.get(column).copied().unwrap_or(0.0);
         let fails = troubled && self.random.share() < outages;

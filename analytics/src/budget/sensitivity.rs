@@ -50,6 +50,14 @@ pub struct UnlikeThird {
     pub largest: usize,
 }
 
+/// At which scale, by its place, of which maximum something is to be found, and how often.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    maximum: Maximum,
+    place: usize,
+    probability: f64,
+}
+
 impl Budget {
     /// What can be found by this budget, whose baseline this is.
     pub fn sensitivity(&self, baseline: &Baseline) -> Sensitivity {
@@ -69,15 +77,17 @@ impl Budget {
 
     fn smallest(&self, respect: &Respect, rows: u64) -> (Option<f64>, Option<f64>) {
         if respect.measure.what.is_broken_input() {
-            let once = self.least_over(respect, Maximum::BrokenInput, 0, rows, FOUND);
+            let at = |probability| Look { maximum: Maximum::BrokenInput, place: 0, probability };
+            let once = self.least_over(respect, at(FOUND), rows);
             // Each of eight windows has its own chance.
             let each = 1.0 - (1.0 - FOUND).powf(1.0 / 8.0);
-            return (once, self.least_over(respect, Maximum::BrokenInput, 0, rows, each));
+            return (once, self.least_over(respect, at(each), rows));
         }
-        let at = |maximum: Maximum| {
-            maximum.scales().map(move |place| self.least_over(respect, maximum, place, rows, FOUND))
+        let of = |maximum: Maximum, place: usize| {
+            self.least_over(respect, Look { maximum, place, probability: FOUND }, rows)
         };
-        let in_one = self.least_over(respect, Maximum::ShortDrift, 0, rows, FOUND);
+        let at = |maximum: Maximum| maximum.scales().map(move |place| of(maximum, place));
+        let in_one = of(Maximum::ShortDrift, 0);
         let all = at(Maximum::ShortDrift).chain(at(Maximum::LongDrift)).flatten();
         (in_one, all.min_by(f64::total_cmp))
     }
@@ -85,14 +95,8 @@ impl Budget {
     /// The least share of moved requests that is over the threshold with this probability, where all
     /// windows of the scale have it: the yardstick times the threshold, and the spread of what is
     /// observed by a normal approximation.
-    fn least_over(
-        &self,
-        respect: &Respect,
-        maximum: Maximum,
-        place: usize,
-        rows: u64,
-        probability: f64,
-    ) -> Option<f64> {
+    fn least_over(&self, respect: &Respect, look: Look, rows: u64) -> Option<f64> {
+        let Look { maximum, place, probability } = look;
         let threshold = self.threshold(maximum)?;
         let rows = rows * u64::from(*self.scales.get(place)?);
         let yardstick = respect.yardstick(place);

@@ -190,7 +190,7 @@ impl ClassTable {
     pub fn figures(&self, z: f64) -> Figures {
         let accuracy = self.accuracy();
         let mut figures = Figures::new();
-        if !(self.total > 0.0) {
+        if self.total.is_nan() || self.total <= 0.0 {
             return figures;
         }
         let wilson = Rate { hits: accuracy * self.rows, rows: self.rows }.wilson(z);

@@ -61,7 +61,7 @@ pub fn estimate(
     z: f64,
 ) -> Option<Estimated> {
     let rows: f64 = counts.iter().map(|count| count.rows).sum();
-    if !(rows > 0.0) {
+    if rows.is_nan() || rows <= 0.0 {
         return None;
     }
     let expected: Vec<ScoreBin> =

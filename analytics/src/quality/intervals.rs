@@ -68,7 +68,7 @@ impl Rate {
 
     /// Wilson's score interval (1927) for `z` standard errors; `None` without rows.
     pub fn wilson(self, z: f64) -> Option<Interval> {
-        if !(self.rows > 0.0) {
+        if self.rows.is_nan() || self.rows <= 0.0 {
             return None;
         }
         let (n, share, square) = (self.rows, self.share().clamp(0.0, 1.0), z * z);
@@ -118,7 +118,7 @@ impl MeanOf {
     ///
     /// With weights: `total` = Σw, `sum` = Σwx, `squares` = Σwx², `effective` = (Σw)²/Σw².
     pub fn of_sums(total: f64, sum: f64, squares: f64, effective: f64) -> Option<MeanOf> {
-        if !(total > 0.0) {
+        if total.is_nan() || total <= 0.0 {
             return None;
         }
         let mean = sum / total;

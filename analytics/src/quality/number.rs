@@ -83,7 +83,7 @@ impl NumberPair {
     /// [`QualityError::Number`] for NaN, infinities, and numbers above [`MOST_NUMBER`].
     pub fn new(prediction: f64, label: f64) -> Result<NumberPair, QualityError> {
         for (what, value) in [("prediction", prediction), ("label", label)] {
-            if !(value.abs() <= MOST_NUMBER) {
+            if value.is_nan() || value.abs() > MOST_NUMBER {
                 return Err(QualityError::Number { what, value, most: MOST_NUMBER });
             }
         }

@@ -16,7 +16,7 @@ pub(super) fn property_problem(kafka: &Section<'_>, name: &str) -> Option<String
         return Some("kafka.auth decides it: remove one of them".to_owned());
     }
     let is_of_tls = |of: &&str| if of.ends_with('.') { name.starts_with(*of) } else { name == *of };
-    if kafka.has("tls") && OF_TLS.iter().any(|of| is_of_tls(&of)) {
+    if kafka.has("tls") && OF_TLS.iter().any(is_of_tls) {
         return Some("kafka.tls decides it: remove one of them".to_owned());
     }
     None

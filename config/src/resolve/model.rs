@@ -81,14 +81,7 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
         section.missing("baseline");
     }
     let baseline = baseline_value.and_then(baseline);
-    let own_baselines = baseline.as_ref().map_or(0, |versions| versions.len().saturating_sub(1));
-    section.check("baseline", own_baselines > scope.limits.versions, || {
-        let limit = scope.limits.versions;
-        wrong(format!(
-            "baselines of {own_baselines} versions are more than limits.versions ({limit})"
-        ))
-        .hint("raise it, or leave the versions to `default` that nobody serves any more")
-    });
+    check_versions(&mut section, baseline.as_ref(), scope.limits.versions);
     let features = section.map("features");
     let places = Places::new(section.at, baseline_value.map(|value| value.node), &features);
     let features = features
@@ -145,6 +138,20 @@ fn read(mut section: Section<'_>, scope: &Scope<'_>) -> Option<Model> {
         }
     }
     Some(model)
+}
+
+fn check_versions(
+    section: &mut Section<'_>,
+    baseline: Option<&BTreeMap<String, PathBuf>>,
+    limit: usize,
+) {
+    let own_baselines = baseline.map_or(0, |versions| versions.len().saturating_sub(1));
+    section.check("baseline", own_baselines > limit, || {
+        wrong(format!(
+            "baselines of {own_baselines} versions are more than limits.versions ({limit})"
+        ))
+        .hint("raise it, or leave the versions to `default` that nobody serves any more")
+    });
 }
 
 /// Where the parts stand that name files, or columns of files.

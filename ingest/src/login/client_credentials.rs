@@ -57,7 +57,7 @@ pub(super) async fn token(settings: &ClientCredentials) -> Result<Token, String>
 
 fn form(settings: &ClientCredentials) -> String {
     // Only its encoding is used: the pairs of a query are written as those of a form.
-    let mut scratch = Url::parse("https://form.invalid").map_or_else(|_| None, Some);
+    let mut scratch = Url::parse("https://form.invalid").ok();
     if let Some(url) = &mut scratch {
         let mut pairs = url.query_pairs_mut();
         pairs.append_pair("grant_type", "client_credentials");

@@ -138,6 +138,18 @@ fn labels(world: &mut World<'_>, now: u64, among: u64, names_capture: bool) {
     );
 }
 
+/// Goes on until so many buckets have expired; returns how many rows came in all.
+fn expire(world: &mut World<'_>, rows: u64) -> u64 {
+    for expiry in 1..=EXPIRIES {
+        let from = rows + (expiry - 1) * rows / 32;
+        world.predict(from, rows + expiry * rows / 32);
+        if expiry % 10 == 0 {
+            world.say(&format!("after {expiry} expiries"));
+        }
+    }
+    rows + EXPIRIES * rows / 32
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap();
@@ -198,14 +210,7 @@ fn main() {
         on_core_s() - before_s
     );
     world.say("restarted");
-    for expiry in 1..=EXPIRIES {
-        let from = rows + (expiry - 1) * rows / 32;
-        world.predict(from, rows + expiry * rows / 32);
-        if expiry % 10 == 0 {
-            world.say(&format!("after {expiry} expiries"));
-        }
-    }
-    let now = rows + EXPIRIES * rows / 32;
+    let now = expire(&mut world, rows);
     labels(&mut world, now, rows / 30, true);
     labels(&mut world, now, rows, true);
     labels(&mut world, now, rows, false);

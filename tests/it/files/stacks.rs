@@ -140,7 +140,10 @@ fn follow(name: &str, stack: &dyn Stack, kafka: Option<&Kafka>) -> Walk {
         }
     }
     assert!(files >= 1 && theirs >= 1, "{name}");
-    println!("{name}: {} commands run; {theirs} pieces of the stack cannot be had", walk.run.len());
+    eprintln!(
+        "{name}: {} commands run; {theirs} pieces of the stack cannot be had",
+        walk.run.len()
+    );
     walk
 }
 
