@@ -83,3 +83,6 @@ pub enum QualityError {
         what: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

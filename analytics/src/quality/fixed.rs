@@ -85,6 +85,7 @@ impl FixedSum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exact::ExactSum;
     use proptest::prelude::*;
 
     proptest! {
@@ -97,8 +98,10 @@ mod tests {
             let mut reader = Reader::new(&bytes);
             prop_assert_eq!(FixedSum::decode(&mut reader), Ok(sum));
             prop_assert_eq!(reader.finish(), Ok(()));
-            let plain: f64 = values.iter().sum();
-            prop_assert!((sum.value() - plain).abs() <= 1e-9, "{} {}", sum.value(), plain);
+            let mut exact = ExactSum::default();
+            values.iter().for_each(|&value| exact.add(value));
+            let (found, exact) = (sum.value(), exact.value());
+            prop_assert!((found - exact).abs() <= f64::EPSILON * exact.abs() + 1e-17, "{found} {exact}");
             values.iter().rev().for_each(|&value| sum.add(-value));
             prop_assert!(sum.is_zero());
         }
