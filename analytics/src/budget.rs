@@ -19,6 +19,7 @@ mod since;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod trend;
 
 use driftline_config::{Model, Tolerance};
 
@@ -35,6 +36,7 @@ pub use ranks::Maximum;
 pub use scales::{KEPT, KeptWindow, ScaleHistory};
 pub use sensitivity::{Sensitivity, Smallest, UnlikeThird};
 pub use standing::{Number, Peak, Standing};
+pub use trend::Trend;
 
 use crate::baseline::{Baseline, BaselineColumn, BaselineWindows};
 use own::median;

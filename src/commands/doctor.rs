@@ -118,9 +118,11 @@ fn baseline(model: &driftline_config::Model, config: &Config) -> Finding {
             let columns = setup.layout.schema().columns.len();
             let rows = setup.baselines.default.rows;
             let says = format!("{rows} rows, {columns} monitored columns");
-            match setup.other_days() {
-                days if days.is_empty() => Finding::ok(check, says),
-                days => Finding::warn(check, format!("{says}; {}", days.join("; "))),
+            let warnings: Vec<String> =
+                setup.other_days().into_iter().chain(setup.trend()).collect();
+            match warnings.as_slice() {
+                [] => Finding::ok(check, says),
+                warnings => Finding::warn(check, format!("{says}; {}", warnings.join("; "))),
             }
         }
         Err(error) => Finding::fail(check, format!("{error}: build it with driftline baseline")),

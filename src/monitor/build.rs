@@ -131,7 +131,7 @@ fn setups(config: &Config, reader: &mut BaselineReader) -> anyhow::Result<Vec<Ar
     let mut setups = Vec::new();
     for model in &config.models {
         let setup = reader.load(model, &config.limits)?;
-        for says in setup.other_days() {
+        for says in setup.other_days().into_iter().chain(setup.trend()) {
             tracing::warn!("{says}");
         }
         setups.push(Arc::new(setup));

@@ -281,7 +281,7 @@ fn lag(grid: &CoarseGrid, measures: &[Measure], runs: &[Runs], windows: usize) -
 }
 
 /// The mean product of deviations `lag` apart, over the mean square; 0 where nothing varies.
-fn autocorrelation(series: &[f64], lag: usize) -> f64 {
+pub(super) fn autocorrelation(series: &[f64], lag: usize) -> f64 {
     let mean = |sum: f64, of: usize| if of == 0 { 0.0 } else { sum / of as f64 };
     let centre = mean(series.iter().sum(), series.len());
     let square = mean(series.iter().map(|x| (x - centre) * (x - centre)).sum(), series.len());

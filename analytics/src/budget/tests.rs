@@ -18,6 +18,7 @@ use crate::window::fixtures::{Row, batch, schema};
 mod found;
 mod judged;
 mod oracle;
+mod trend;
 
 /// Numbers that look random and are the same everywhere: Lehmer's generator of 1951 with the
 /// multiplier of Park and Miller.

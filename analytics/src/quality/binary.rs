@@ -112,6 +112,7 @@ impl BinaryLayout {
         ascending(all)
     }
 
+    /// Where scores are counted between, ascending.
     pub fn cut_points(&self) -> &[f64] {
         &self.cut_points
     }

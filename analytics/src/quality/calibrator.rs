@@ -100,6 +100,7 @@ impl Calibrator {
         (!steps.is_empty()).then_some(Calibrator { steps })
     }
 
+    /// Its steps, by score.
     pub fn steps(&self) -> &[CalibratorStep] {
         &self.steps
     }

@@ -94,6 +94,7 @@ impl ClassesLayout {
         Ok(ClassesLayout { names: all, numbers, other })
     }
 
+    /// The names of the classes, by their number; `other` last where there is one.
     pub fn names(&self) -> &[String] {
         &self.names
     }

@@ -125,6 +125,7 @@ impl ClassTable {
         table
     }
 
+    /// How many classes there are.
     pub fn classes(&self) -> usize {
         self.classes
     }

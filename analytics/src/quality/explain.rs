@@ -98,6 +98,7 @@ impl LossByBin {
         other.0.iter().for_each(|(&bin, added)| self.add_bin(bin, added));
     }
 
+    /// Rows of all bins.
     pub fn rows(&self) -> i64 {
         self.0.values().map(|bin| bin.rows).sum()
     }

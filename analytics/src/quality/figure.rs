@@ -76,6 +76,7 @@ pub struct Figure {
 pub type Figures = BTreeMap<Metric, Figure>;
 
 impl Metric {
+    /// Whether more of it is better, or less.
     pub fn direction(self) -> Direction {
         match self {
             Metric::LogLoss

@@ -62,6 +62,7 @@ impl Interval {
 }
 
 impl Rate {
+    /// The hits over the rows.
     pub fn share(self) -> f64 {
         self.hits / self.rows
     }
@@ -96,6 +97,7 @@ pub struct Recovered {
 }
 
 impl Recovered {
+    /// A value with the interval that a variance is recovered from.
     pub fn of(value: f64, interval: Interval) -> Recovered {
         Recovered { value, interval }
     }
@@ -127,6 +129,7 @@ impl MeanOf {
         Some(MeanOf { n: effective, mean, variance: spread * freed })
     }
 
+    /// The standard error of the mean.
     pub fn standard_error(self) -> f64 {
         libm::sqrt(self.variance / self.n)
     }
@@ -151,6 +154,7 @@ impl MeanDifference {
         self.value - z * self.standard_error
     }
 
+    /// The interval at `z` standard errors.
     pub fn interval(self, z: f64) -> Interval {
         Interval::around(self.value, z * self.standard_error)
     }

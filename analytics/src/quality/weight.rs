@@ -37,6 +37,7 @@ impl SampleWeight {
         }
     }
 
+    /// The weight: 1 over the rate at which rows were kept.
     pub fn value(self) -> f64 {
         self.0
     }

@@ -33,6 +33,8 @@ pub struct Prospects {
     pub promise: String,
     /// The most extreme own windows: what is known to be unlike the rest may be left out.
     pub extremes: Vec<ExtremeWindow>,
+    /// Which columns move all through the baseline, in a sentence.
+    pub trend: Option<String>,
 }
 
 impl NewBaseline {
@@ -74,6 +76,7 @@ impl NewBaseline {
             alarmed,
             promise: budget.promise(model),
             extremes: budget.extreme_windows(&baselines.default),
+            trend: budget.trend_told(model, &baselines.default),
         })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use driftline_analytics::baseline::Baseline;
+use driftline_analytics::budget::Budget;
 use driftline_analytics::layout::{Baselines, Layout, LayoutError};
 use driftline_config::{About, Complaint, Limits, Model, read_file};
 use driftline_pipeline::setup::{
@@ -107,7 +108,7 @@ impl BaselineReader {
 pub struct Examined {
     /// Everything for which it would refuse the model, by the setting that it is about.
     pub complaints: Vec<Complaint>,
-    /// As [`Setup::other_days`].
+    /// As [`Setup::other_days`] and [`Setup::trend`].
     pub warnings: Vec<String>,
 }
 
@@ -131,6 +132,7 @@ pub fn examine(model: &Model, limits: &Limits) -> Examined {
         if let Err(error) = check_hours(model, &default) {
             complaints.push((of_default(), error.into()));
         }
+        warnings.extend(Budget::new(model, &default).trend_told(model, &default));
         let baselines = Baselines { default, by_version };
         for source in Layout::problems(model, &baselines, limits) {
             let about = match &source {

@@ -185,6 +185,7 @@ impl Join {
         std::mem::take(&mut self.contributions)
     }
 
+    /// What became of the labels of each topic, and of the predictions.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }

@@ -63,7 +63,7 @@ impl Recents {
     }
 
     pub(crate) fn of(&self, id: IdHash) -> Vec<Recent> {
-        self.labels.range(keys_of(id)).map(|(key, rest)| rest.with(key)).collect()
+        self.labels.range(keys_of(id)).map(|(key, rest)| rest.with(key.0, key.1)).collect()
     }
 
     pub(crate) fn has(&self, label: &Label) -> bool {
@@ -99,7 +99,10 @@ impl Recents {
     pub(crate) fn forget(&mut self, span: i64) -> Vec<Recent> {
         // It is forgotten once.
         let Some(gone) = self.spans.remove(&span) else { return Vec::new() };
-        gone.keys.iter().filter_map(|key| Some(self.labels.remove(key)?.with(key))).collect()
+        gone.keys
+            .iter()
+            .filter_map(|key| Some(self.labels.remove(key)?.with(key.0, key.1)))
+            .collect()
     }
 
     /// Forgets the labels of ids that are not in a sample.
@@ -108,7 +111,7 @@ impl Recents {
         for span in self.spans.values_mut() {
             span.keys.retain(|key| *key < from);
         }
-        self.labels.split_off(&from).iter().map(|(key, rest)| rest.with(key)).collect()
+        self.labels.split_off(&from).iter().map(|(key, rest)| rest.with(key.0, key.1)).collect()
     }
 
     /// What the next commit writes.
@@ -151,9 +154,9 @@ impl Recents {
 }
 
 impl Rest {
-    fn with(&self, key: &(u128, Order)) -> Recent {
+    fn with(&self, id: u128, order: Order) -> Recent {
         let Rest { said, capture_ts_us, home } = *self;
-        Recent { label: Label { id: IdHash(key.0), order: key.1, said, capture_ts_us }, home }
+        Recent { label: Label { id: IdHash(id), order, said, capture_ts_us }, home }
     }
 }
 

@@ -14,8 +14,7 @@
 //! The pipeline is a function of its events: it reads no clock, no socket and no file, and the compiler and
 //! a test keep it so (docs/decisions/002). Whoever drives it (the service, [`inline`], a test) carries out
 //! the [`Effect`]s. Its two halves know little of one another: what a chunk brought passes from `counting`
-//! to `deciding`, through where windows have closed the other way; the settings in force are shared. On many machines they will be two
-//! processes, and what passes between them a topic.
+//! to `deciding`, through where windows have closed the other way; the settings in force are shared.
 //!
 //! A window's way through the files: `counting.rs` (a chunk is counted), `deciding/lanes.rs` (a boundary is
 //! crossed, the window closes), `deciding/model.rs` (judged, decided, told), `outlet.rs` (committed, seen).

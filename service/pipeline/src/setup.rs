@@ -197,6 +197,11 @@ impl Setup {
             .collect()
     }
 
+    /// What is to be known of a baseline through which columns move.
+    pub fn trend(&self) -> Option<String> {
+        self.budget.trend_told(&self.model, &self.baselines.default)
+    }
+
     /// The figures of both lanes; panes are never carried.
     pub fn lanes(&self) -> PerLane<LaneSettings> {
         let (window, operations) = (&self.model.window, &self.model.operations);

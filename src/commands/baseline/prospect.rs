@@ -19,8 +19,9 @@ pub(super) fn describe(
 ) -> String {
     let columns = columns(&new.built.baseline, &prospects.by_size, new.timed, screen);
     let own_windows = own_windows(model, prospects, new.timed);
-    let Prospects { promise, extremes, .. } = prospects;
-    let said = format!("{own_windows}{promise}\n{}", most_extreme(extremes));
+    let Prospects { promise, extremes, trend, .. } = prospects;
+    let trend = trend.as_ref().map(|says| format!("{says}\n")).unwrap_or_default();
+    let said = format!("{own_windows}{promise}\n{trend}{}", most_extreme(extremes));
     let said: Vec<String> = said.lines().map(|line| screen.wrapped(line, 2)).collect();
     format!("{columns}\n{}\n", said.join("\n"))
 }
