@@ -59,7 +59,7 @@ const CONFIGURATIONS: &[(&str, &str)] = &[
     ),
     (
         "models:\n  - M\nreceivers: [‸{name: a}]\n",
-        "a receiver needs one of `email`, `webhook` and `alertmanager`",
+        "a receiver needs one of `email`, `webhook`, `alertmanager`, `slack`, `teams`, `pagerduty` and `ntfy`",
     ),
     ("include: [‸'*.yml']\nmodels:\n  - M\n", "matches no file"),
     (
