@@ -92,7 +92,7 @@ fn moved_between_ends(effects: &[f64]) -> Option<f64> {
     let middle = median(&mut effects.get(2 * sixth..windows - 2 * sixth)?.to_vec())?;
     let first = median(&mut effects.get(..sixth)?.to_vec())?;
     let last = median(&mut effects.get(windows - sixth..)?.to_vec())?;
-    (first > middle && last > middle).then(|| first + last - 2.0 * middle)
+    (first > middle && last > middle).then_some(first + last - 2.0 * middle)
 }
 
 /// The probability of such an order, or a clearer one, where there is no trend.

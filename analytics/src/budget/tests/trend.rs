@@ -27,8 +27,7 @@ fn named(mean: impl Fn() -> Box<dyn FnMut(usize, &mut Lehmer) -> f64>) -> usize 
     let of_seed = |seed: u64| {
         let monitored = Monitored::new(&days(seed, &mut *mean()), |_| ());
         let trends = monitored.budget.trends(&monitored.built.baseline);
-        let of_delays =
-            |trend: &Trend| trend.subject == driftline_config::Subject::from("feature:delay");
+        let of_delays = |trend: &Trend| trend.subject == "feature:delay";
         assert!(trends.iter().all(of_delays), "{trends:?}");
         trends.len()
     };
