@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::known_model;
 use crate::access::Caller;
+use crate::audit::AuditLine;
 use crate::board::{Board, Command};
 use crate::live::Live;
 use crate::refusal::Refusal;
@@ -77,8 +78,8 @@ pub(crate) async fn accept(
     }
     let answer = json!({ "incident": incident });
     let line = caller.audit("accept", &incident, signature.by());
-    board.command(Command::Accept { incident, acceptance: signature.acceptance() })?;
-    board.audit.note(line);
+    let acceptance = signature.acceptance();
+    noted_command(&board, Command::Accept { incident, acceptance }, line)?;
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
@@ -115,8 +116,7 @@ pub(crate) async fn silence(
     let silence = new_silence(&board.live(), Scope { model, class }, until_us, signature)?;
     let answer = json!({ "id": silence.id });
     let line = caller.audit("silence", &silence.id, &silence.by);
-    board.command(Command::Silence(silence))?;
-    board.audit.note(line);
+    noted_command(&board, Command::Silence(silence), line)?;
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
@@ -130,21 +130,26 @@ pub(crate) async fn take_back(
     let Path(incident) = incident?;
     let AcceptBody { by, reason } = parse(body, "{\"by\": \"…\", \"reason\": \"…\"}")?;
     let signature = Signature::new(&caller.who(by), &reason)?;
-    may_be_taken_back(&board.live(), &incident)?;
-    let answer = json!({ "incident": incident });
-    let line = caller.audit("take back", &incident, signature.by());
-    board.command(Command::TakeBack { incident, by: signature.acceptance() })?;
-    board.audit.note(line);
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    ask_to_take_back(&board, &caller, &incident, signature)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "incident": incident }))))
 }
 
-pub(crate) fn may_be_taken_back(live: &Live, incident: &str) -> Result<(), Refusal> {
-    let open = live.incident(incident).filter(|open| open.accepted.is_some());
-    open.map(|_| ()).ok_or_else(|| {
-        Refusal::not_found(format!(
+/// Commands that an acceptance be taken back, where there is one.
+pub(crate) fn ask_to_take_back(
+    board: &Board,
+    caller: &Caller,
+    incident: &str,
+    signature: Signature,
+) -> Result<(), Refusal> {
+    let live = board.live();
+    if live.incident(incident).is_none_or(|open| open.accepted.is_none()) {
+        return Err(Refusal::not_found(format!(
             "no accepted incident has the id {incident}: it may have grown or resolved; see /api/v1/alerts"
-        ))
-    })
+        )));
+    }
+    let line = caller.audit("take back", incident, signature.by());
+    let command = Command::TakeBack { incident: incident.to_owned(), by: signature.acceptance() };
+    noted_command(board, command, line)
 }
 
 /// `DELETE /api/v1/silences/{id}`: 202, what it kept back and still fires is told within a second.
@@ -157,19 +162,40 @@ pub(crate) async fn end_silence(
     let Path(id) = id?;
     let AcceptBody { by, reason } = parse(body, "{\"by\": \"…\", \"reason\": \"…\"}")?;
     let signature = Signature::new(&caller.who(by), &reason)?;
-    known_silence(&board.live(), &id)?;
-    let answer = json!({ "id": id });
-    let line = caller.audit("end silence", &id, signature.by());
-    board.command(Command::EndSilence { id, by: signature.acceptance() })?;
-    board.audit.note(line);
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    ask_to_end_silence(&board, &caller, &id, signature)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id }))))
 }
 
-pub(crate) fn known_silence(live: &Live, id: &str) -> Result<(), Refusal> {
-    let known = live.silences.iter().find(|silence| silence.id == id);
-    known.map(|_| ()).ok_or_else(|| {
-        Refusal::not_found(format!("no silence in force has the id {id}; see /api/v1/alerts"))
-    })
+/// Commands that a silence end, where it is in force.
+pub(crate) fn ask_to_end_silence(
+    board: &Board,
+    caller: &Caller,
+    id: &str,
+    signature: Signature,
+) -> Result<(), Refusal> {
+    if !has_silence(&board.live(), id) {
+        let text = format!("no silence in force has the id {id}; see /api/v1/alerts");
+        return Err(Refusal::not_found(text));
+    }
+    let line = caller.audit("end silence", id, signature.by());
+    let command = Command::EndSilence { id: id.to_owned(), by: signature.acceptance() };
+    noted_command(board, command, line)
+}
+
+/// Whether a silence is in force.
+pub(crate) fn has_silence(live: &Live, id: &str) -> bool {
+    live.silences.iter().any(|silence| silence.id == id)
+}
+
+/// Hands a command to the driver, and writes down who gave it.
+pub(crate) fn noted_command(
+    board: &Board,
+    command: Command,
+    line: AuditLine,
+) -> Result<(), Refusal> {
+    board.command(command)?;
+    board.audit.note(line);
+    Ok(())
 }
 
 /// A silence whose id follows from what it says: sent twice, it is one.

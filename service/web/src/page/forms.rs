@@ -17,8 +17,11 @@ use super::parts::form::length_us;
 use super::respond::respond;
 use super::views;
 use super::visit::Visit;
-use crate::api::commands::{Scope, Signature, known_silence, may_be_taken_back, new_silence};
-use crate::board::Command;
+use crate::access::Caller;
+use crate::api::commands::{
+    Scope, Signature, ask_to_end_silence, ask_to_take_back, has_silence, new_silence, noted_command,
+};
+use crate::board::{Board, Command};
 use crate::live::Live;
 use crate::refusal::Refusal;
 
@@ -52,10 +55,9 @@ pub(crate) async fn accept(
     id: Result<Path<String>, PathRejection>,
     form: Result<Form<AcceptForm>, FormRejection>,
 ) -> Response {
-    let (id, form) = match (id, form) {
-        (Ok(Path(id)), Ok(Form(form))) => (id, form),
-        (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
-        (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
+    let (id, form) = match received(id, form) {
+        Ok(received) => received,
+        Err(refusal) => return respond(&visit, Err(refusal)),
     };
     // A form may take its time to arrive.
     visit.live = visit.board.live();
@@ -78,9 +80,8 @@ fn ask_to_accept(visit: &Visit, id: &str, form: &AcceptForm) -> Result<(), Refus
         return Err(Refusal::not_found("this incident is no longer open"));
     }
     let acceptance = signature.acceptance();
-    visit.board.command(Command::Accept { incident: id.to_owned(), acceptance })?;
-    visit.board.audit.note(line);
-    Ok(())
+    let command = Command::Accept { incident: id.to_owned(), acceptance };
+    noted_command(&visit.board, command, line)
 }
 
 /// `POST /alerts/silences`
@@ -100,7 +101,7 @@ pub(crate) async fn silence(
             respond(&visit, answer)
         }
         Ok(id) => {
-            let there = |live: &Live| live.silences.iter().any(|silence| silence.id == id);
+            let there = |live: &Live| has_silence(live, &id);
             visit.board.wait_until(CARRIED_OUT, there).await;
             see_other("../alerts".to_owned())
         }
@@ -121,8 +122,7 @@ fn ask_to_silence(visit: &Visit, form: &SilenceForm) -> Result<String, Refusal> 
     let silence = new_silence(&visit.live, scope, now_us() + length_us, signature)?;
     let id = silence.id.clone();
     let line = caller.audit("silence", &id, &silence.by);
-    visit.board.command(Command::Silence(silence))?;
-    visit.board.audit.note(line);
+    noted_command(&visit.board, Command::Silence(silence), line)?;
     Ok(id)
 }
 
@@ -132,23 +132,12 @@ pub(crate) async fn take_back(
     id: Result<Path<String>, PathRejection>,
     form: Result<Form<AcceptForm>, FormRejection>,
 ) -> Response {
-    let (id, form) = match (id, form) {
-        (Ok(Path(id)), Ok(Form(form))) => (id, form),
-        (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
-        (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
+    let (id, form) = match received(id, form) {
+        Ok(received) => received,
+        Err(refusal) => return respond(&visit, Err(refusal)),
     };
     visit.live = visit.board.live();
-    let asked = || {
-        let caller = visit.check_form(&form.token)?;
-        let signature = Signature::new(&caller.who(Some(form.by.clone())), &form.reason)?;
-        may_be_taken_back(&visit.live, &id)?;
-        let line = caller.audit("take back", &id, signature.by());
-        let by = signature.acceptance();
-        visit.board.command(Command::TakeBack { incident: id.clone(), by })?;
-        visit.board.audit.note(line);
-        Ok::<(), Refusal>(())
-    };
-    if let Err(refusal) = asked() {
+    if let Err(refusal) = ask(&visit, &id, &form, ask_to_take_back) {
         visit.forms.refuse(refusal, &form.by, &form.reason);
         let answer = views::incident(visit.clone(), id).await;
         return respond(&visit, answer);
@@ -164,30 +153,41 @@ pub(crate) async fn end_silence(
     id: Result<Path<String>, PathRejection>,
     form: Result<Form<AcceptForm>, FormRejection>,
 ) -> Response {
-    let (id, form) = match (id, form) {
-        (Ok(Path(id)), Ok(Form(form))) => (id, form),
-        (Err(rejection), _) => return respond(&visit, Err(rejection.into())),
-        (_, Err(rejection)) => return respond(&visit, Err(rejection.into())),
+    let (id, form) = match received(id, form) {
+        Ok(received) => received,
+        Err(refusal) => return respond(&visit, Err(refusal)),
     };
     visit.live = visit.board.live();
-    let asked = || {
-        let caller = visit.check_form(&form.token)?;
-        let signature = Signature::new(&caller.who(Some(form.by.clone())), &form.reason)?;
-        known_silence(&visit.live, &id)?;
-        let line = caller.audit("end silence", &id, signature.by());
-        let by = signature.acceptance();
-        visit.board.command(Command::EndSilence { id: id.clone(), by })?;
-        visit.board.audit.note(line);
-        Ok::<(), Refusal>(())
-    };
-    if let Err(refusal) = asked() {
+    if let Err(refusal) = ask(&visit, &id, &form, ask_to_end_silence) {
         visit.forms.refuse(refusal, &form.by, &form.reason);
         let answer = views::alerts(visit.clone(), ()).await;
         return respond(&visit, answer);
     }
-    let gone = |live: &Live| known_silence(live, &id).is_err();
+    let gone = |live: &Live| !has_silence(live, &id);
     visit.board.wait_until(CARRIED_OUT, gone).await;
     see_other("../../../alerts".to_owned())
+}
+
+/// What was asked of whom, where both arrived.
+fn received(
+    id: Result<Path<String>, PathRejection>,
+    form: Result<Form<AcceptForm>, FormRejection>,
+) -> Result<(String, AcceptForm), Refusal> {
+    let Path(id) = id?;
+    let Form(form) = form?;
+    Ok((id, form))
+}
+
+/// Asks as the API does, in the name of whoever signed the form.
+fn ask(
+    visit: &Visit,
+    id: &str,
+    form: &AcceptForm,
+    of_api: fn(&Board, &Caller, &str, Signature) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let caller = visit.check_form(&form.token)?;
+    let signature = Signature::new(&caller.who(Some(form.by.clone())), &form.reason)?;
+    of_api(&visit.board, &caller, id, signature)
 }
 
 fn see_other(path: String) -> Response {
