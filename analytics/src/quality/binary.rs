@@ -250,15 +250,15 @@ impl OfClass {
 }
 
 impl BinaryState {
-    /// Counts a label.
-    pub fn add(&mut self, layout: &BinaryLayout, pair: BinaryPair, weight: SampleWeight) {
-        self.class_mut(pair.positive).apply(layout.slot(pair.score), pair, weight, Change::Add);
-    }
-
-    /// Takes away what [`BinaryState::add`] of the same counted.
-    pub fn subtract(&mut self, layout: &BinaryLayout, pair: BinaryPair, weight: SampleWeight) {
-        let slot = layout.slot(pair.score);
-        self.class_mut(pair.positive).apply(slot, pair, weight, Change::Subtract);
+    /// Counts a label, or takes away what the same counted.
+    pub(super) fn apply(
+        &mut self,
+        layout: &BinaryLayout,
+        pair: BinaryPair,
+        weight: SampleWeight,
+        change: Change,
+    ) {
+        self.class_mut(pair.positive).apply(layout.slot(pair.score), pair, weight, change);
     }
 
     /// Adds everything `other` counted by the same layout.

@@ -192,17 +192,8 @@ impl OfTruth {
 }
 
 impl ClassesState {
-    /// Counts a label.
-    pub fn add(&mut self, layout: &ClassesLayout, pair: ClassPair, weight: SampleWeight) {
-        self.apply(layout, pair, weight, Change::Add);
-    }
-
-    /// Takes away what [`ClassesState::add`] of the same counted.
-    pub fn subtract(&mut self, layout: &ClassesLayout, pair: ClassPair, weight: SampleWeight) {
-        self.apply(layout, pair, weight, Change::Subtract);
-    }
-
-    fn apply(
+    /// Counts a label, or takes away what the same counted.
+    pub(super) fn apply(
         &mut self,
         layout: &ClassesLayout,
         pair: ClassPair,

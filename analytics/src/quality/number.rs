@@ -129,17 +129,8 @@ impl NumberPair {
 }
 
 impl NumberState {
-    /// Counts a label.
-    pub fn add(&mut self, pair: NumberPair, weight: SampleWeight) {
-        self.apply(pair, weight, Change::Add);
-    }
-
-    /// Takes away what [`NumberState::add`] of the same counted.
-    pub fn subtract(&mut self, pair: NumberPair, weight: SampleWeight) {
-        self.apply(pair, weight, Change::Subtract);
-    }
-
-    fn apply(&mut self, pair: NumberPair, weight: SampleWeight, change: Change) {
+    /// Counts a label, or takes away what the same counted.
+    pub(super) fn apply(&mut self, pair: NumberPair, weight: SampleWeight, change: Change) {
         self.count.apply(weight, change);
         let excess = weight.excess();
         for ((plain, heavier), term) in

@@ -4,6 +4,7 @@ use super::QualityError;
 use super::binary::{BinaryLayout, BinaryPair, BinaryState};
 use super::classes::{ClassPair, ClassesLayout, ClassesState};
 use super::figure::{Figures, Metric};
+use super::fixed::Change;
 use super::intervals::MeanOf;
 use super::number::{NumberPair, NumberState};
 use super::weight::{SampleWeight, Weighing};
@@ -96,21 +97,7 @@ impl QualityState {
         graded: Graded,
         weight: SampleWeight,
     ) -> Result<(), QualityError> {
-        match (self, layout, graded) {
-            (QualityState::Binary(state), QualityLayout::Binary(layout), Graded::Binary(pair)) => {
-                state.add(layout, pair, weight);
-            }
-            (
-                QualityState::Classes(state),
-                QualityLayout::Classes(layout),
-                Graded::Classes(pair),
-            ) => state.add(layout, pair, weight),
-            (QualityState::Number(state), QualityLayout::Number, Graded::Number(pair)) => {
-                state.add(pair, weight);
-            }
-            (state, ..) => return Err(state.refused(graded.kind())),
-        }
-        Ok(())
+        self.apply(layout, graded, weight, Change::Add)
     }
 
     /// Takes away what [`QualityState::add`] of the same counted: a correction subtracts what was said
@@ -124,17 +111,27 @@ impl QualityState {
         graded: Graded,
         weight: SampleWeight,
     ) -> Result<(), QualityError> {
+        self.apply(layout, graded, weight, Change::Subtract)
+    }
+
+    fn apply(
+        &mut self,
+        layout: &QualityLayout,
+        graded: Graded,
+        weight: SampleWeight,
+        change: Change,
+    ) -> Result<(), QualityError> {
         match (self, layout, graded) {
             (QualityState::Binary(state), QualityLayout::Binary(layout), Graded::Binary(pair)) => {
-                state.subtract(layout, pair, weight);
+                state.apply(layout, pair, weight, change);
             }
             (
                 QualityState::Classes(state),
                 QualityLayout::Classes(layout),
                 Graded::Classes(pair),
-            ) => state.subtract(layout, pair, weight),
+            ) => state.apply(layout, pair, weight, change),
             (QualityState::Number(state), QualityLayout::Number, Graded::Number(pair)) => {
-                state.subtract(pair, weight);
+                state.apply(pair, weight, change);
             }
             (state, ..) => return Err(state.refused(graded.kind())),
         }

@@ -9,6 +9,7 @@ use super::confusion::ClassTable;
 use super::curves::{ScoreBin, ScoreBins};
 use super::estimate::{ScoreCount, estimate};
 use super::explain::{BinMean, LossByBin, split};
+use super::fixed::Change;
 use super::intervals::{MeanOf, Rate, newcombe};
 use super::lists;
 use super::number::{NumberPair, NumberState};
@@ -90,7 +91,7 @@ fn numbers_are_those_of_the_vector() {
     let mut state = NumberState::default();
     let labels = [3.0, -0.5, 2.0, 7.0, 4.2];
     for (prediction, label) in [2.5, 0.0, 2.0, 8.0, 4.0].into_iter().zip(labels) {
-        state.add(NumberPair::new(prediction, label).unwrap(), SampleWeight::ONE);
+        state.apply(NumberPair::new(prediction, label).unwrap(), SampleWeight::ONE, Change::Add);
     }
     let figures = state.figures(&Weighing::PLAIN, Z).unwrap().figures;
     for (metric, expected) in [
@@ -133,7 +134,7 @@ fn binary_of(rows: &[(f64, bool, f64)]) -> (BinaryLayout, BinaryState) {
     let mut state = BinaryState::default();
     for &(score, label, weight) in rows {
         let pair = BinaryPair::new(score, label).unwrap();
-        state.add(&layout, pair, SampleWeight::new(weight).unwrap());
+        state.apply(&layout, pair, SampleWeight::new(weight).unwrap(), Change::Add);
     }
     (layout, state)
 }
