@@ -244,6 +244,22 @@ async fn reports_come_byte_for_byte() {
     assert_eq!((status, one), (200, report(5)));
 }
 
+/// Who comes from SageMaker's Model Monitor reads a window as the file that it wrote.
+#[tokio::test]
+async fn a_report_is_told_as_constraint_violations() {
+    let rig = local();
+    store(&rig, 1..=28);
+    let path = |id: &str| format!("/api/v1/reports/{id}/constraint_violations");
+    let (status, told) = get_json(&rig, &path(&window_id(5))).await;
+    assert_eq!(status, 200, "{told}");
+    let found: Vec<_> = told["violations"].as_array().unwrap().iter().collect();
+    let of = |key: &str| found.iter().map(|one| one[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("feature_name"), ["dep_delay"], "{told}");
+    assert_eq!(of("constraint_check_type"), ["baseline_drift_check"], "{told}");
+    let (status, _) = get_json(&rig, &path("x")).await;
+    assert_eq!(status, 404);
+}
+
 #[tokio::test]
 async fn a_series_follows_one_subject() {
     let rig = local();
