@@ -353,13 +353,6 @@ fn operations(mut section: Section<'_>) -> Operations {
 }
 
 fn tolerance(value: Value<'_>) -> Option<Tolerance> {
-    if value.written().is_ok_and(|text| text == LEARN) {
-        let problem = wrong("baselines that are learnt from captures are not built yet");
-        let hint =
-            "build one with `driftline baseline --captures`; a file of that name is `./learn`";
-        value.context.report(value.node.at, problem.hint(hint));
-        return None;
-    }
     if value.written().is_ok() {
         return value.get(|value| match value.text()?.as_str() {
             "auto" => Ok(Tolerance::Auto),

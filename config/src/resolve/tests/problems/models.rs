@@ -74,6 +74,23 @@ models:
     );
 }
 
+/// A tolerance that is written as a learnt baseline would be was told that baselines cannot be learnt yet.
+#[test]
+fn each_key_that_cannot_be_learnt_is_told_of_itself() {
+    check(
+        "
+kafka: {bootstrap: b}
+models:
+  - {name: a, captures: {topic: t}, baseline: learn}
+  - {name: b, captures: {topic: t}, baseline: b, tolerance: learn}
+",
+        &[
+            "3:47: baselines that are learnt from captures are not built yet: build one with `driftline baseline --captures`; a file of that name is `./learn`",
+            "4:61: \"learn\" is not a tolerance: write auto, or {ks: 0.05, psi: 0.1}",
+        ],
+    );
+}
+
 #[test]
 fn shares_and_objectives_are_checked() {
     check(
