@@ -1,5 +1,6 @@
 //! Figures of a table of truth against prediction, with intervals by the delta method.
 
+use super::curves::ScoreBin;
 use super::figure::{Figure, Figures, Metric};
 use super::intervals::{Interval, Rate, logit_interval};
 
@@ -29,6 +30,22 @@ pub struct ClassTable {
 }
 
 impl BinaryTable {
+    /// The table of bins of scores, of so many effective rows, where bins from `threshold` on are called
+    /// positive.
+    pub(super) fn of_bins(bins: &[ScoreBin], threshold: f64, rows: f64) -> BinaryTable {
+        let mut table = BinaryTable { rows, ..BinaryTable::default() };
+        for bin in bins {
+            if bin.low >= threshold {
+                table.true_positives += bin.positives;
+                table.false_positives += bin.negatives;
+            } else {
+                table.false_negatives += bin.positives;
+                table.true_negatives += bin.negatives;
+            }
+        }
+        table
+    }
+
     /// Precision and recall by one weight: recall counts `beta` times as much. NaN without positives on
     /// either side.
     pub fn f_beta(&self, beta: f64) -> f64 {

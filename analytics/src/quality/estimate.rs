@@ -83,7 +83,7 @@ pub fn estimate(
         figures.insert(Metric::Auc, Figure { interval: None, ..bins.auc(z) });
     }
     let at = |&threshold: &f64| {
-        let table = expected_table(&expected, threshold, rows);
+        let table = BinaryTable::of_bins(&expected, threshold, rows);
         let mut figures = table.figures(z);
         for (metric, figure) in &mut figures {
             let is_accuracy = *metric == Metric::Accuracy;
@@ -103,20 +103,6 @@ fn expected_bin(count: &ScoreCount, calibrator: &Calibrator) -> ScoreBin {
         positives: count.rows * share,
         negatives: count.rows * (1.0 - share),
     }
-}
-
-fn expected_table(bins: &[ScoreBin], threshold: f64, rows: f64) -> BinaryTable {
-    let mut table = BinaryTable { rows, ..BinaryTable::default() };
-    for bin in bins {
-        if bin.low >= threshold {
-            table.true_positives += bin.positives;
-            table.false_positives += bin.negatives;
-        } else {
-            table.false_negatives += bin.positives;
-            table.true_negatives += bin.negatives;
-        }
-    }
-    table
 }
 
 /// Of the scores themselves if labels come as the calibrator says; certified, since where in its bin a

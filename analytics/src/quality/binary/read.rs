@@ -93,18 +93,8 @@ impl BinaryState {
     /// The confusion where rows with at least `threshold` are called positive; exact at the layout's
     /// thresholds and cut points.
     pub fn table(&self, layout: &BinaryLayout, threshold: f64, weighing: &Weighing) -> BinaryTable {
-        let mut table =
-            BinaryTable { rows: self.total_mass(weighing).effective(), ..BinaryTable::default() };
-        for bin in self.bins(layout, weighing) {
-            if bin.low >= threshold {
-                table.true_positives += bin.positives;
-                table.false_positives += bin.negatives;
-            } else {
-                table.false_negatives += bin.positives;
-                table.true_negatives += bin.negatives;
-            }
-        }
-        table
+        let rows = self.total_mass(weighing).effective();
+        BinaryTable::of_bins(&self.bins(layout, weighing), threshold, rows)
     }
 
     /// Per tenth of the probability: rows, mean probability, share of positives.
